@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The segment. See segment.h.
+ *
+ * Why System V shared memory: SHM_LOCK makes its pages unevictable whoever is alive. mlock ends with
+ * the process, and the pages of a dead server could then be swapped out, to the very device that is down.
+ */
+#include "segment/segment.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
+#endif
+#ifndef MLOCK_ONFAULT
+#define MCL_ONFAULT 4
+#endif
+
+int segment_parse(const char *memory, struct segment_spec *spec)
+{
+	const char *digits;
+	unsigned long value;
+	char *end;
+
+	*spec = (struct segment_spec){.kind = SEGMENT_ANON};
+	if (!memory || strcmp(memory, "anon") == 0)
+		return 0;
+	if (strncmp(memory, "shm:", 4) != 0)
+		return -EINVAL;
+	spec->kind = SEGMENT_SHM;
+	digits = memory + 4;
+	if (strncmp(digits, "id=", 3) == 0) {
+		spec->by_id = true;
+		digits += 3;
+	}
+	if (*digits < '0' || *digits > '9')
+		return -EINVAL;
+	errno = 0;
+	value = strtoul(digits, &end, !spec->by_id && strncmp(digits, "0x", 2) == 0 ? 16 : 10);
+	if (errno || *end)
+		return -EINVAL;
+	/* Key 0 is IPC_PRIVATE: nobody could find such a segment again. */
+	if (spec->by_id ? value > INT32_MAX : value == 0 || value > UINT32_MAX)
+		return -EINVAL;
+	spec->key = (int)value;
+	return 0;
+}
+
+/*
+ * Has this process asked for new mappings to be locked and populated (mlockall(MCL_FUTURE),
+ * nbdkit --swap)? Then a sparse segment would be filled to its end. Ask for lock on fault instead: the memory that
+ * is used stays as locked as was wanted.
+ */
+static void prefer_lock_on_fault(void)
+{
+	unsigned char resident = 0;
+	void *probe = mmap(NULL, SEGMENT_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
+
+	if (probe == MAP_FAILED)
+		return;
+	if (mincore(probe, SEGMENT_PAGE, &resident) == 0 && (resident & 1))
+		mlockall(MCL_FUTURE | MCL_ONFAULT);
+	munmap(probe, SEGMENT_PAGE);
+}
+
+void *segment_private_map(size_t bytes)
+{
+	void *mem;
+
+	prefer_lock_on_fault();
+	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mem == MAP_FAILED)
+		return NULL;
+	/* A huge page would take 2 MiB where one page was touched. */
+	madvise(mem, bytes, MADV_NOHUGEPAGE);
+	return mem;
+}
+
+void segment_private_unmap(void *mem, size_t bytes)
+{
+	if (mem)
+		munmap(mem, bytes);
+}
+
+bool segment_exists(const struct segment_spec *spec)
+{
+	struct shmid_ds ds;
+
+	if (spec->kind == SEGMENT_ANON)
+		return false;
+	return spec->by_id ? shmctl(spec->key, IPC_STAT, &ds) == 0 : shmget(spec->key, 0, 0) >= 0;
+}
+
+static int open_anon(struct segment *seg, uint64_t bytes, const char **step)
+{
+	*step = "mmap";
+	seg->base = segment_private_map((size_t)bytes);
+	if (!seg->base)
+		return -errno;
+	seg->bytes = (size_t)bytes;
+	seg->fresh = true;
+	return 0;
+}
+
+static int find_or_create_shm(struct segment *seg, const struct segment_spec *spec, uint64_t bytes)
+{
+	if (spec->by_id) {
+		seg->shmid = spec->key;
+		return 0;
+	}
+	seg->shmid = shmget(spec->key, 0, 0);
+	if (seg->shmid < 0 && errno == ENOENT) {
+		seg->shmid = shmget(spec->key, (size_t)bytes,
+				    IPC_CREAT | IPC_EXCL | SHM_NORESERVE | 0600);
+		seg->fresh = seg->shmid >= 0;
+	}
+	return seg->shmid < 0 ? -errno : 0;
+}
+
+int segment_lock(struct segment *seg)
+{
+	if (seg->kind == SEGMENT_ANON)
+		return 0;
+	return shmctl(seg->shmid, SHM_LOCK, NULL) < 0 ? -errno : 0;
+}
+
+static int open_shm(struct segment *seg, const struct segment_spec *spec, uint64_t bytes,
+		    const char **step)
+{
+	struct shmid_ds ds;
+	void *base;
+	int r;
+
+	*step = "shmget";
+	r = find_or_create_shm(seg, spec, bytes);
+	if (r)
+		return r;
+	*step = "shmctl(IPC_STAT)";
+	if (shmctl(seg->shmid, IPC_STAT, &ds) < 0)
+		return -errno;
+	seg->bytes = ds.shm_segsz;
+	*step = "shmat";
+	prefer_lock_on_fault();
+	base = shmat(seg->shmid, NULL, 0);
+	if (base == (void *)-1)
+		return -errno;
+	seg->base = base;
+	madvise(seg->base, seg->bytes, MADV_NOHUGEPAGE);
+	segment_after_mlockall(seg);
+	return 0;
+}
+
+int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t bytes,
+		 const char **step)
+{
+	int r;
+
+	*seg = (struct segment){.kind = spec->kind, .shmid = -1};
+	if (bytes > SIZE_MAX / 2) {
+		*step = "mapping on a 32-bit system";
+		return -ENOMEM;
+	}
+	if (spec->kind == SEGMENT_ANON)
+		return open_anon(seg, bytes, step);
+	r = open_shm(seg, spec, bytes, step);
+	if (r && seg->fresh)
+		shmctl(seg->shmid, IPC_RMID, NULL);
+	return r;
+}
+
+void segment_close(struct segment *seg)
+{
+	if (seg->base) {
+		if (seg->kind == SEGMENT_SHM)
+			shmdt(seg->base);
+		else
+			munmap(seg->base, seg->bytes);
+	}
+	seg->base = NULL;
+}
+
+int segment_remove_open(struct segment *seg)
+{
+	return shmctl(seg->shmid, IPC_RMID, NULL) < 0 ? -errno : 0;
+}
+
+void segment_after_mlockall(struct segment *seg)
+{
+	if (seg->kind == SEGMENT_SHM)
+		munlock(seg->base, seg->bytes);
+}
+
+/* `keep`: what is there has to stay, so that a system without the call leaves it to the first touch. */
+static int populate(uint8_t *start, size_t len, bool keep)
+{
+	if (madvise(start, len, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	if (errno == EINTR || errno == EAGAIN)
+		return -EAGAIN;
+	if (errno != EINVAL)
+		return errno == EFAULT ? -ENOMEM : -errno;
+	/* Before Linux 5.14. */
+	for (size_t at = 0; !keep && at < len; at += SEGMENT_PAGE)
+		*(volatile uint8_t *)(start + at) = 0;
+	return 0;
+}
+
+int segment_private_populate(void *mem, size_t bytes)
+{
+	int r;
+
+	do
+		r = populate(mem, (bytes + SEGMENT_PAGE - 1) & ~(size_t)(SEGMENT_PAGE - 1), true);
+	while (r == -EAGAIN);
+	return r;
+}
+
+int segment_populate(struct segment *seg, uint64_t offset, uint64_t len)
+{
+	unsigned every = __atomic_load_n(&seg->fail_every, __ATOMIC_RELAXED);
+
+	if (every && __atomic_add_fetch(&seg->fail_count, 1, __ATOMIC_RELAXED) % every == 0)
+		return -ENOMEM;
+	return populate(seg->base + offset, (size_t)len, false);
+}
+
+int segment_release(struct segment *seg, uint64_t offset, uint64_t len)
+{
+	uint8_t *start = seg->base + offset;
+
+	if (seg->kind == SEGMENT_SHM)
+		return madvise(start, (size_t)len, MADV_REMOVE) < 0 ? -errno : 0;
+	if (madvise(start, (size_t)len, MADV_DONTNEED) == 0)
+		return 0;
+	return madvise(start, (size_t)len, MADV_DONTNEED_LOCKED) < 0 ? -errno : 0;
+}
+
+int segment_resident(const struct segment *seg, uint64_t offset, uint64_t len, unsigned char *vec)
+{
+	return mincore(seg->base + offset, (size_t)len, vec) < 0 ? -errno : 0;
+}

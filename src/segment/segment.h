@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The segment: the one mapping that holds superblock, table and pool, and the only code that maps,
+ * populates and releases memory.
+ *
+ * Its pages are not there until they are touched or populated, and read as zeroes before. Offsets are
+ * bytes from the start, multiples of the page size. Functions return 0 or a negative errno.
+ */
+#ifndef SEGMENT_H
+#define SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEGMENT_PAGE 4096u
+
+enum segment_kind {
+	SEGMENT_ANON, /* private to the process, ends with it */
+	SEGMENT_SHM,  /* System V shared memory: outlives the process */
+};
+
+struct segment_spec {
+	enum segment_kind kind;
+	bool by_id;
+	int key; /* or identifier */
+};
+
+struct segment {
+	enum segment_kind kind;
+	int shmid;
+	bool fresh; /* created by this open: all zeroes */
+	/* super.c: claimed by this process, and the claim it made, which a forked child may take over */
+	struct segment *next_claimed;
+	uint64_t claim;
+	uint8_t *base;
+	size_t bytes;
+	/* For tests: every n-th populate fails with -ENOMEM; 0: none does. */
+	unsigned fail_every;
+	unsigned fail_count;
+};
+
+/* "anon" (also NULL), "shm:KEY", "shm:id=N". -EINVAL if it is none of them. */
+int segment_parse(const char *memory, struct segment_spec *spec);
+
+/*
+ * Map a segment: create one of `bytes`, or attach the existing one, whatever its size.
+ * On failure `step` (never NULL) names the call that failed.
+ */
+int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t bytes,
+		 const char **step);
+/* Lock shared memory, so that it cannot be swapped out, whoever is alive (SHM_LOCK). */
+int segment_lock(struct segment *seg);
+bool segment_exists(const struct segment_spec *spec);
+/* Unmap; shared memory stays. Harmless on a zeroed struct. */
+void segment_close(struct segment *seg);
+/* Remove an open shared segment for good, once the last process lets go of it. */
+int segment_remove_open(struct segment *seg);
+
+/*
+ * To be called after mlockall(): the system refuses to give back ranges of a locked mapping of shared
+ * memory. That memory is locked by itself (SHM_LOCK), so its mapping need not be.
+ */
+void segment_after_mlockall(struct segment *seg);
+
+/* Have the range in memory, ready to be written without a fault. */
+int segment_populate(struct segment *seg, uint64_t offset, uint64_t len);
+/* Give the range back to the system; it reads as zeroes afterwards. */
+int segment_release(struct segment *seg, uint64_t offset, uint64_t len);
+/* Which pages of the range are in memory: the low bit of one byte each. */
+int segment_resident(const struct segment *seg, uint64_t offset, uint64_t len, unsigned char *vec);
+
+/*
+ * Memory of the process itself that grows as it is touched: zeroed, never swapped for huge
+ * pages. NULL on failure.
+ */
+void *segment_private_map(size_t bytes);
+/* Have the first `bytes` of it in memory; what they hold stays. */
+int segment_private_populate(void *mem, size_t bytes);
+void segment_private_unmap(void *mem, size_t bytes);
+
+#endif

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The superblock. See super.h.
+ *
+ *   0        4096   each part begins on a page boundary
+ *   +--------+------+--------------------------------------+---------------------------+
+ *   | super  | map  | table: one 64-bit word for each block | pool: pages of zspages    |
+ *   +--------+------+--------------------------------------+---------------------------+
+ *
+ * The claim is one word: process number and the low half of its start time, so that a number used
+ * again by another process is not taken for a live holder.
+ */
+#include "segment/super.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/shm.h>
+#include <time.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static const char super_magic[8] = {'z', 's', 'b', 'l', 'k', 's', 'e', 'g'};
+
+struct super {
+	union {
+		char magic[8];
+		uint64_t magic_word;
+	};
+	union {
+		struct {
+			uint32_t version;
+			uint32_t bytes; /* of what the checksum covers */
+		};
+		uint64_t version_and_bytes;
+	};
+	struct super_layout layout;
+	uint64_t checksum;
+	/* The fields above never change. */
+	uint64_t claim;
+};
+_Static_assert(sizeof(struct super) <= SEGMENT_PAGE, "the superblock is one page");
+_Static_assert(sizeof(struct super_layout) == 4 * 2 + 8 * 2 + 4 * 4 + 32 + 16 * SUPER_CODECS,
+	       "no padding: the checksum covers every byte");
+
+static struct super *super_of(const struct segment *seg)
+{
+	return (struct super *)seg->base;
+}
+
+static uint64_t round_to_page(uint64_t bytes)
+{
+	return (bytes + SEGMENT_PAGE - 1) & ~(uint64_t)(SEGMENT_PAGE - 1);
+}
+
+static uint64_t words_offset(const struct super_layout *layout)
+{
+	return SEGMENT_PAGE + round_to_page(table_map_bytes(layout->table_words));
+}
+
+uint64_t super_pool_offset(const struct super_layout *layout)
+{
+	return words_offset(layout) + round_to_page(layout->table_words * sizeof(uint64_t));
+}
+
+struct table super_table(const struct segment *seg, const struct super_layout *layout)
+{
+	return (struct table){
+		.map = (uint64_t *)(seg->base + SEGMENT_PAGE),
+		.words = (uint64_t *)(seg->base + words_offset(layout)),
+		.n = layout->table_words,
+	};
+}
+
+uint64_t super_segment_bytes(const struct super_layout *layout)
+{
+	return super_pool_offset(layout) + layout->pool_pages * SEGMENT_PAGE;
+}
+
+static uint64_t super_checksum(const struct super *super)
+{
+	return XXH64(super, offsetof(struct super, checksum), 0);
+}
+
+void super_format(struct segment *seg, const struct super_layout *layout)
+{
+	struct super *super = super_of(seg);
+	struct super copy = {.version = SUPER_VERSION,
+			     .bytes = offsetof(struct super, checksum),
+			     .layout = *layout};
+
+	memcpy(copy.magic, super_magic, sizeof copy.magic);
+	/* In one store: a superblock with one of the two would be nobody's. */
+	__atomic_store_n(&super->version_and_bytes, copy.version_and_bytes, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* what a killed process stored is there in its order */
+	super->layout = copy.layout;
+	super->checksum = super_checksum(&copy);
+	__atomic_store_n(&super->magic_word, copy.magic_word, __ATOMIC_RELEASE);
+}
+
+/* Bytes of a System V segment that exist at all, in memory or swapped out; -1 if unknown. */
+static long long shm_bytes_in_use(int shmid)
+{
+	FILE *f = fopen("/proc/sysvipc/shm", "re");
+	long long rss = 0, swap = 0, found = -1;
+	char line[512];
+	int id;
+
+	/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap */
+	while (f && found < 0 && fgets(line, sizeof line, f))
+		if (sscanf(line, "%*d %d %*o %*u %*d %*d %*u %*u %*u %*u %*u %*u %*u %*u %lld %lld",
+			   &id, &rss, &swap) == 3 && id == shmid)
+			found = rss + swap;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static bool all_zero(const void *mem, size_t len)
+{
+	const char *bytes = mem;
+
+	return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
+}
+
+bool super_is_ours(const struct segment *seg)
+{
+	return seg->bytes >= SEGMENT_PAGE &&
+	       memcmp(super_of(seg)->magic, super_magic, sizeof super_magic) == 0;
+}
+
+bool super_is_blank(const struct segment *seg)
+{
+	const struct super *super = super_of(seg);
+	bool untouched, half_made;
+	long long in_use;
+
+	/* Made by us, all zeroes; but others could find it since. */
+	if (seg->fresh)
+		return !super_is_ours(seg);
+	if (seg->bytes < SEGMENT_PAGE || !all_zero(super->magic, sizeof super->magic))
+		return false;
+	/* Nobody stored anything in it. What may be there is our claim, and the beginnings of a superblock. */
+	untouched = all_zero(super, offsetof(struct super, claim));
+	half_made = super->version == SUPER_VERSION && super->bytes == offsetof(struct super, checksum);
+	if ((!untouched && !half_made) ||
+	    !all_zero(super + 1, SEGMENT_PAGE - sizeof *super))
+		return false;
+	in_use = shm_bytes_in_use(seg->shmid);
+	return in_use >= 0 && in_use <= SEGMENT_PAGE;
+}
+
+int super_read(const struct segment *seg, struct super_layout *layout, char *why, size_t why_size)
+{
+	const struct super *super = super_of(seg);
+	struct super copy;
+
+	if (!super_is_ours(seg)) {
+		snprintf(why, why_size, "this segment was not made by zsblk (no superblock in it); "
+			 "use another key, or remove it with ipcrm if nothing needs it");
+		return -EINVAL;
+	}
+	copy = *super;
+	if (copy.version != SUPER_VERSION) {
+		snprintf(why, why_size, "the segment has format version %u, and this zsblk knows version %u "
+			 "only; open it with the zsblk that made it", copy.version, SUPER_VERSION);
+		return -EINVAL;
+	}
+	if (copy.bytes != offsetof(struct super, checksum) || copy.checksum != super_checksum(&copy)) {
+		snprintf(why, why_size, "the segment's superblock is damaged (its checksum is %016llx and should "
+			 "be %016llx); its contents cannot be trusted", (unsigned long long)copy.checksum,
+			 (unsigned long long)super_checksum(&copy));
+		return -EINVAL;
+	}
+	/* Bounds first, so that the sum below cannot wrap. */
+	if (copy.layout.table_words > UINT64_C(1) << 32 || copy.layout.pool_pages > UINT64_C(1) << 32 ||
+	    super_segment_bytes(&copy.layout) > seg->bytes) {
+		snprintf(why, why_size, "the segment is %zu bytes long, but its superblock describes more "
+			 "(%llu table words, %llu pool pages)", seg->bytes,
+			 (unsigned long long)copy.layout.table_words,
+			 (unsigned long long)copy.layout.pool_pages);
+		return -EINVAL;
+	}
+	*layout = copy.layout;
+	return 0;
+}
+
+/*
+ * Start time of a process in clock ticks since boot; 0 if there is none, or only its remains: a zombie whose threads
+ * have all ended writes no more, however long its parent leaves it there.
+ */
+static uint32_t process_start(int pid)
+{
+	char path[40], text[512], state, *at;
+	unsigned long long start;
+	long threads;
+	size_t got;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	got = fread(text, 1, sizeof text - 1, f);
+	fclose(f);
+	text[got] = 0;
+	/* proc(5): the second field, the command's name, may hold anything; after its end come the state (3),
+	 * and further on the number of threads (20) and the start time (22). */
+	at = strrchr(text, ')');
+	if (!at || sscanf(at + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+				  "%ld %*s %llu", &state, &threads, &start) != 3)
+		return 0;
+	if ((state == 'Z' || state == 'X') && threads <= 1)
+		return 0;
+	return (uint32_t)start;
+}
+
+static uint64_t claim_of(int pid)
+{
+	return (uint64_t)(uint32_t)pid << 32 | process_start(pid);
+}
+
+static bool claim_is_live(uint64_t claim)
+{
+	int pid = (int)(claim >> 32);
+
+	if (claim == 0 || (kill(pid, 0) < 0 && errno != EPERM))
+		return false;
+	/* A claim without a start time was made where there is no /proc: the number has to do. */
+	return (uint32_t)claim == 0 || claim_of(pid) == claim;
+}
+
+/* Mappings through which this process holds a claim: its number alone does not tell them apart. */
+static pthread_mutex_t own_claims_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct segment *own_claims;
+static pid_t own_claims_of;
+
+/* A forked child has its parent's mappings, but none of its claims. Under the lock. */
+static void drop_parents_claims(void)
+{
+	if (own_claims_of != getpid())
+		own_claims = NULL;
+	own_claims_of = getpid();
+}
+
+/* Is there another mapping of the same segment among them? Under the lock. */
+static bool claimed_elsewhere(const struct segment *seg)
+{
+	for (const struct segment *other = own_claims; other; other = other->next_claimed)
+		if (other != seg && other->shmid == seg->shmid)
+			return true;
+	return false;
+}
+
+static void remember(struct segment *seg)
+{
+	for (struct segment *other = own_claims; other; other = other->next_claimed)
+		if (other == seg)
+			return;
+	seg->next_claimed = own_claims;
+	own_claims = seg;
+}
+
+static void forget(struct segment *seg)
+{
+	for (struct segment **link = &own_claims; *link; link = &(*link)->next_claimed)
+		if (*link == seg) {
+			*link = seg->next_claimed;
+			return;
+		}
+}
+
+/*
+ * The holder has ended, but another process has the segment mapped: it may be the holder's child, which goes
+ * on in the background and has not come to claim it yet. Give it time. True if the claim changed meanwhile.
+ */
+static bool heir_claims(const struct segment *seg, uint64_t old)
+{
+	const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
+	struct shmid_ds ds;
+
+	for (int i = 0; i < 100; i++) {
+		if (__atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE) != old)
+			return true;
+		if (shmctl(seg->shmid, IPC_STAT, &ds) < 0 || ds.shm_nattch <= 1)
+			return false;
+		nanosleep(&moment, NULL);
+	}
+	return false;
+}
+
+/* Put our claim into the segment, unless somebody alive has it. */
+static int take_claim(struct segment *seg, bool from_parent, int *holder)
+{
+	struct super *super = super_of(seg);
+	uint64_t own = claim_of(getpid());
+	uint64_t old = __atomic_load_n(&super->claim, __ATOMIC_ACQUIRE);
+
+	while (old != own) {
+		bool handed_down = from_parent && old == seg->claim;
+
+		if (!handed_down && claim_is_live(old)) {
+			*holder = (int)(old >> 32);
+			return -EBUSY;
+		}
+		if (!handed_down && old && heir_claims(seg, old)) {
+			old = __atomic_load_n(&super->claim, __ATOMIC_ACQUIRE);
+			continue;
+		}
+		if (__atomic_compare_exchange_n(&super->claim, &old, own, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			break;
+	}
+	seg->claim = own;
+	return 0;
+}
+
+int super_claim(struct segment *seg, bool from_parent, int *holder)
+{
+	int r = 0;
+
+	*holder = 0;
+	if (seg->kind == SEGMENT_ANON)
+		return 0;
+	pthread_mutex_lock(&own_claims_lock);
+	drop_parents_claims();
+	if (claimed_elsewhere(seg)) {
+		*holder = getpid();
+		r = -EBUSY;
+	} else {
+		r = take_claim(seg, from_parent, holder);
+	}
+	if (!r)
+		remember(seg);
+	pthread_mutex_unlock(&own_claims_lock);
+	return r;
+}
+
+void super_unclaim(struct segment *seg)
+{
+	uint64_t own;
+
+	if (seg->kind == SEGMENT_ANON || !seg->base)
+		return;
+	own = claim_of(getpid());
+	pthread_mutex_lock(&own_claims_lock);
+	drop_parents_claims();
+	forget(seg);
+	__atomic_compare_exchange_n(&super_of(seg)->claim, &own, 0, false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&own_claims_lock);
+}
