@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Table words: what the sector table says of one block.
+ *
+ *   empty    0                                                          reads as zeroes
+ *   same32   | pattern 32 | 0                             29 | type 3 | a repeated 32-bit word
+ *   object   | 0  4 | page 30 | slot 10 | borrow 2 | size - 1 12 | codec 3 | type 3 |
+ *   same64   the same; an object of 8 bytes, uncompressed: a repeated 64-bit word
+ *
+ * An object's class is the natural one of its size plus `borrow`. Bits written as 0 must be 0, and
+ * types not listed do not exist yet: a word that says otherwise is damage. Words
+ * are made and read by these functions only.
+ */
+#ifndef WORD_H
+#define WORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum word_type {
+	WORD_EMPTY = 0,
+	WORD_OBJECT = 1,
+	WORD_SAME32 = 2,
+	WORD_SAME64 = 3,
+};
+
+struct word_object {
+	uint32_t page;   /* < 2^30 */
+	uint16_t slot;   /* < 2^10 */
+	uint16_t size;   /* 1 to 4096 */
+	uint8_t borrow;  /* < 4 */
+	uint8_t codec;   /* < 8 */
+};
+
+enum {
+	WORD_CODEC_SHIFT = 3, WORD_CODEC_BITS = 3,
+	WORD_SIZE_SHIFT = 6, WORD_SIZE_BITS = 12,
+	WORD_BORROW_SHIFT = 18, WORD_BORROW_BITS = 2,
+	WORD_SLOT_SHIFT = 20, WORD_SLOT_BITS = 10,
+	WORD_PAGE_SHIFT = 30, WORD_PAGE_BITS = 30,
+	WORD_PATTERN_SHIFT = 32,
+};
+_Static_assert(WORD_PAGE_SHIFT + WORD_PAGE_BITS <= 64, "a word has 64 bits");
+
+static inline unsigned word_field(uint64_t word, unsigned shift, unsigned bits)
+{
+	return (unsigned)(word >> shift & ((UINT64_C(1) << bits) - 1));
+}
+
+static inline uint64_t word_make_same32(uint32_t pattern)
+{
+	return (uint64_t)pattern << WORD_PATTERN_SHIFT | WORD_SAME32;
+}
+
+static inline uint64_t word_make_object(enum word_type type, const struct word_object *object)
+{
+	return (uint64_t)type | (uint64_t)object->codec << WORD_CODEC_SHIFT |
+	       (uint64_t)(object->size - 1u) << WORD_SIZE_SHIFT | (uint64_t)object->borrow << WORD_BORROW_SHIFT |
+	       (uint64_t)object->slot << WORD_SLOT_SHIFT | (uint64_t)object->page << WORD_PAGE_SHIFT;
+}
+
+/* The repeated 64-bit word of a WORD_SAME32. */
+static inline uint64_t word_pattern(uint64_t word)
+{
+	uint64_t half = word >> WORD_PATTERN_SHIFT;
+
+	return half << 32 | half;
+}
+
+/* Of a WORD_OBJECT or WORD_SAME64. */
+static inline struct word_object word_object(uint64_t word)
+{
+	return (struct word_object){
+		.page = word_field(word, WORD_PAGE_SHIFT, WORD_PAGE_BITS),
+		.slot = (uint16_t)word_field(word, WORD_SLOT_SHIFT, WORD_SLOT_BITS),
+		.size = (uint16_t)(word_field(word, WORD_SIZE_SHIFT, WORD_SIZE_BITS) + 1),
+		.borrow = (uint8_t)word_field(word, WORD_BORROW_SHIFT, WORD_BORROW_BITS),
+		.codec = (uint8_t)word_field(word, WORD_CODEC_SHIFT, WORD_CODEC_BITS),
+	};
+}
+
+static inline enum word_type word_type(uint64_t word)
+{
+	return (enum word_type)(word & 7);
+}
+
+static inline bool word_has_object(uint64_t word)
+{
+	return word_type(word) == WORD_OBJECT || word_type(word) == WORD_SAME64;
+}
+
+/* Could this word have been written by this version? NULL, or what is wrong with it. */
+const char *word_check(uint64_t word);
+
+#endif
