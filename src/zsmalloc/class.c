@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Size classes. See class.h.
+ *
+ * pages_per_zspage is the length with the highest usage, and of equal ones the shortest. The
+ * kernel's published figures follow from usage in whole per cent (its rule up to 6.2; since then
+ * it takes the least bytes wasted). We compare more finely, since longer zspages cost little
+ * here: their pages are touched one after the other, not all at once.
+ */
+#include "zsmalloc/class.h"
+
+#include <errno.h>
+
+struct class_rules class_rules_default(unsigned chain)
+{
+	return (struct class_rules){
+		.page_size = 4096,
+		.step = ZS_CLASS_STEP,
+		.min_size = ZS_CLASS_MIN,
+		.max_size = 4096,
+		.chain = chain,
+		.max_objects = ZS_MAX_OBJS,
+		.header = 32,
+		.backref = 4,
+		.bitmap = true,
+		.usage_scale = 1u << 14,
+	};
+}
+
+/* Bytes before the first object of a zspage that holds n, aligned for the objects. */
+static unsigned header_bytes(const struct class_rules *rules, unsigned n)
+{
+	unsigned bytes = rules->header + rules->backref * n;
+
+	if (rules->bitmap)
+		bytes += (n + 63) / 64 * 8;
+	return (bytes + 7) & ~7u;
+}
+
+unsigned class_objects(const struct class_rules *rules, unsigned size, unsigned pages,
+		       unsigned *first_object)
+{
+	unsigned bytes = pages * rules->page_size;
+	unsigned n = bytes / size;
+
+	if (n > rules->max_objects)
+		n = rules->max_objects;
+	while (n && header_bytes(rules, n) + n * size > bytes)
+		n--;
+	*first_object = header_bytes(rules, n);
+	return n;
+}
+
+struct class_geometry class_geometry(const struct class_rules *rules, unsigned size)
+{
+	struct class_geometry best = {.size = size, .pages = 1, .objects = 1, .huge = true};
+	unsigned best_usage = 0;
+
+	for (unsigned pages = 1; pages <= rules->chain; pages++) {
+		unsigned first, n = class_objects(rules, size, pages, &first);
+		unsigned usage = (unsigned)((uint64_t)n * size * rules->usage_scale /
+					    ((uint64_t)pages * rules->page_size));
+
+		if (usage <= best_usage)
+			continue;
+		best_usage = usage;
+		best.pages = pages;
+		best.objects = n;
+		best.first_object = first;
+	}
+	best.huge = best.pages == 1 && best.objects <= 1;
+	/* A page holds one object either way; without a header it holds a larger one. Where a header
+	 * keeps even that one out, or usage is no better than one object per page, it is huge too. */
+	if (best.objects <= best.pages)
+		best = (struct class_geometry){
+			.size = size, .pages = 1, .objects = 1, .huge = true};
+	return best;
+}
+
+unsigned class_huge_watermark(const struct class_rules *rules)
+{
+	unsigned size = rules->max_size;
+
+	while (size > rules->min_size && class_geometry(rules, size).huge)
+		size -= rules->step;
+	return size;
+}
+
+int class_table(const struct class_rules *rules, struct class_geometry *classes, unsigned room,
+		uint16_t *map)
+{
+	unsigned n = 0, mapped = 0;
+
+	for (unsigned size = rules->min_size; size <= rules->max_size; size += rules->step) {
+		struct class_geometry next = class_geometry(rules, size);
+
+		if (n && next.pages == classes[n - 1].pages &&
+		    next.objects == classes[n - 1].objects) {
+			classes[n - 1] = next;
+		} else {
+			if (n == room)
+				return -ERANGE;
+			classes[n++] = next;
+		}
+		if (map)
+			while (mapped <= size / rules->step)
+				map[mapped++] = (uint16_t)(n - 1);
+	}
+	return (int)n;
+}

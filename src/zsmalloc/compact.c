@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Compaction: from the emptiest zspage to the fullest.
+ *
+ *   1 isolate the emptiest zspage of the class: nothing is allocated from it any more;
+ *   2 move its objects, one by one, to the fullest zspages that have room in touched pages;
+ *   3 if it is empty now, give it back; else there is no room left elsewhere: move its
+ *     objects to its own start, and give back the pages behind them.
+ *
+ * So a class ends with full zspages, the last of them a short one. Requests are never held up
+ * for longer than the move of one object: its owner holds that one object still while it is copied.
+ */
+#include "zsmalloc/zspage.h"
+
+#include <errno.h>
+
+struct resident {
+	uint16_t slot;
+	uint32_t owner;
+};
+
+/* What is alive in an isolated zspage now; it can only become less. Under the lock. */
+static unsigned list_residents(struct zs_class *class, struct zspage *z, struct resident *list)
+{
+	const uint32_t *owners = zspage_owners(class, z);
+	unsigned n = 0;
+
+	for (unsigned slot = 0; slot < z->capacity; slot++)
+		if (zspage_slot_live(z, slot))
+			list[n++] = (struct resident){(uint16_t)slot, owners[slot]};
+	return n;
+}
+
+/* The emptiest zspage with room. */
+static uint32_t emptiest(const struct zs_class *class)
+{
+	uint32_t groups = class->nonempty & ((1u << ZS_INUSE_RATIO_100) - 1);
+
+	return groups ? class->head[__builtin_ctz(groups)] : RUNS_NONE;
+}
+
+static unsigned highest_live(const struct zspage *z)
+{
+	for (unsigned slot = z->ready; slot-- > 0;)
+		if (zspage_slot_live(z, slot))
+			return slot;
+	return 0;
+}
+
+/*
+ * Shorten an isolated zspage to its last object: the pages behind go back as a run of their own, populated as
+ * they are, so that what is ready stays ready and the reserve decides what the system gets. Returns pages freed.
+ */
+static unsigned cut_tail(struct zs_core *core, struct zs_class *class, uint32_t page)
+{
+	struct zspage *z = zspage_at(core, page);
+	unsigned keep, gone, capacity;
+	struct run tail;
+
+	pthread_mutex_lock(&class->lock);
+	keep = zspage_pages_for(class, highest_live(z));
+	gone = z->touched - keep;
+	tail = (struct run){.page = page + keep,
+			    .pages = z->pages - keep,
+			    .hot = keep == 64 ? 0 : (z->hot | bits_below(z->touched)) >> keep};
+	atomic_fetch_sub_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(z->hot),
+				  memory_order_relaxed);
+	capacity = zspage_slots_in(class, keep);
+	capacity = capacity < z->capacity ? capacity : z->capacity;
+	class->capacity -= z->capacity - capacity;
+	class->touched -= gone;
+	z->capacity = z->ready = (uint16_t)capacity;
+	z->pages = z->touched = (uint8_t)keep;
+	z->hot = 0;
+	zspage_relist(core, class, page);
+	pthread_mutex_unlock(&class->lock);
+
+	runs_uncharge(&core->runs, gone);
+	if (tail.pages)
+		runs_give(&core->runs, &tail);
+	return gone;
+}
+
+/* Put an isolated zspage back to its list, or retire it if it became empty. Returns pages freed. */
+static unsigned reinstate(struct zs_core *core, struct zs_class *class, uint32_t page)
+{
+	struct zspage *z = zspage_at(core, page);
+	struct run run;
+	unsigned touched;
+	bool empty;
+
+	pthread_mutex_lock(&class->lock);
+	empty = z->inuse == 0;
+	if (empty) {
+		run = zspage_forget(core, class, page, &touched);
+	} else {
+		zspage_enlist(core, class, page);
+	}
+	pthread_mutex_unlock(&class->lock);
+	return empty ? zspage_retire(core, &run, touched) : 0;
+}
+
+static void slide(struct zs_core *core, struct zs_class *class, uint32_t page, zs_move_fn *move,
+		  void *opaque)
+{
+	struct resident list[ZS_MAX_OBJS];
+	struct zspage *z = zspage_at(core, page);
+	uint16_t class_index = z->class_index;
+	unsigned n;
+
+	pthread_mutex_lock(&class->lock);
+	z->list = ZSL_SLIDING;
+	n = list_residents(class, z, list);
+	pthread_mutex_unlock(&class->lock);
+	/* From the last one down; those that are low already find no free slot below their own, and stay. */
+	while (n-- > 0) {
+		struct zs_loc from = {page, list[n].slot, class_index};
+
+		move(opaque, list[n].owner, from);
+	}
+}
+
+/* Returns pages freed; *done when the class has nothing more to gain. */
+static uint64_t compact_one(struct zs_core *core, struct zs_class *class, zs_move_fn *move,
+			    void *opaque, bool *done)
+{
+	struct resident list[ZS_MAX_OBJS];
+	uint64_t freed = 0;
+	uint16_t class_index = (uint16_t)(class - core->class);
+	unsigned n, left;
+	struct zspage *z;
+	uint32_t page;
+
+	pthread_mutex_lock(&class->lock);
+	page = zs_class_freeable(class) ? emptiest(class) : RUNS_NONE;
+	if (page == RUNS_NONE) {
+		pthread_mutex_unlock(&class->lock);
+		*done = true;
+		return 0;
+	}
+	z = zspage_at(core, page);
+	zspage_delist(core, class, page);
+	n = left = list_residents(class, z, list);
+	pthread_mutex_unlock(&class->lock);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct zs_loc from = {page, list[i].slot, class_index};
+
+		left -= move(opaque, list[i].owner, from);
+	}
+	*done = left > 0;
+	if (left) {
+		slide(core, class, page, move, opaque);
+		freed = cut_tail(core, class, page);
+	}
+	return freed + reinstate(core, class, page);
+}
+
+uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move,
+			      void *opaque, bool *more)
+{
+	uint64_t freed = 0;
+	bool done = true;
+
+	pthread_mutex_lock(&core->compaction);
+	if (*cursor + 1 < core->classes) {
+		freed = compact_one(core, &core->class[*cursor], move, opaque, &done);
+		*cursor += done;
+	}
+	/* The last class is huge: its objects have nowhere better to be. */
+	*more = *cursor + 1 < core->classes;
+	atomic_fetch_add_explicit(&core->pages_compacted, freed, memory_order_relaxed);
+	pthread_mutex_unlock(&core->compaction);
+	return freed;
+}

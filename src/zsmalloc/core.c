@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The allocator's core: allocation and freeing. See core.h; layout and lists: zspage.h.
+ *
+ * Invariants
+ *   Z1 a live slot belongs to exactly one table entry of the owner, whose number it carries;
+ *   Z2 inuse <= ready <= capacity, all live slots are below ready, and no slot below hint is free;
+ *   Z3 a zspage is on the list that its counts say, or isolated by compaction;
+ *   Z4 the sums in struct zs_class and runs.used are those of the zspages.
+ *
+ * Locks: compaction, then (the owner's own locks,) then one class, then runs. Never two classes. Under a
+ * class lock there is no system call but the page fault of a first touch, and no waiting.
+ */
+#include "zsmalloc/zspage.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ life */
+
+static int make_classes(struct zs_core *core, unsigned chain)
+{
+	struct class_geometry geo[ZS_MAX_CLASSES];
+	struct class_rules rules = class_rules_default(chain);
+	int n = class_table(&rules, geo, ZS_MAX_CLASSES, core->map);
+
+	if (n < 0)
+		return n;
+	core->class = aligned_alloc(64, (size_t)n * sizeof *core->class);
+	if (!core->class)
+		return -ENOMEM;
+	memset(core->class, 0, (size_t)n * sizeof *core->class);
+	core->classes = (unsigned)n;
+	for (unsigned i = 0; i < core->classes; i++) {
+		pthread_mutex_init(&core->class[i].lock, NULL);
+		memset(core->class[i].head, 0xff, sizeof core->class[i].head);
+		core->class[i].geo = geo[i];
+		core->place[i].size = (uint16_t)geo[i].size;
+		core->place[i].first = (uint16_t)geo[i].first_object;
+	}
+	return 0;
+}
+
+int zs_core_create(struct zs_core **result, struct segment *seg, uint64_t offset, uint64_t pages,
+		   unsigned chain)
+{
+	struct zs_core *core;
+	int r;
+
+	*result = NULL;
+	if (chain < 1 || chain > ZS_MAX_CHAIN || pages < 1 || pages > ZS_MAX_POOL_PAGES)
+		return -EINVAL;
+	core = aligned_alloc(64, sizeof *core);
+	if (!core)
+		return -ENOMEM;
+	memset(core, 0, sizeof *core);
+	core->chain = chain;
+	pthread_mutex_init(&core->compaction, NULL);
+	r = runs_init(&core->runs, seg, offset, (uint32_t)pages);
+	if (!r)
+		r = make_classes(core, chain);
+	if (r) {
+		zs_core_destroy(core);
+		return r;
+	}
+	*result = core;
+	return 0;
+}
+
+void zs_core_destroy(struct zs_core *core)
+{
+	if (!core)
+		return;
+	for (unsigned i = 0; i < core->classes; i++)
+		pthread_mutex_destroy(&core->class[i].lock);
+	free(core->class);
+	runs_destroy(&core->runs);
+	pthread_mutex_destroy(&core->compaction);
+	free(core);
+}
+
+/* ------------------------------------------------------------------ places */
+
+unsigned zs_core_class_of(const struct zs_core *core, unsigned size)
+{
+	assert(size >= 1 && size <= ZS_MAX_OBJECT);
+	return core->map[(size + ZS_CLASS_STEP - 1) / ZS_CLASS_STEP];
+}
+
+unsigned zs_core_class_size(const struct zs_core *core, unsigned class_index)
+{
+	return core->place[class_index].size;
+}
+
+bool zs_core_is_huge(const struct zs_core *core, unsigned class_index)
+{
+	return class_index == core->classes - 1;
+}
+
+unsigned zs_core_huge_watermark(const struct zs_core *core)
+{
+	return core->place[core->classes - 2].size;
+}
+
+void zs_core_prefetch_free(const struct zs_core *core, struct zs_loc loc)
+{
+	const struct zspage *z = zspage_at(core, loc.page);
+
+	if (zs_core_is_huge(core, loc.class_index))
+		return;
+	__builtin_prefetch(z, 1);
+	__builtin_prefetch(&z->live[loc.slot / 64], 1);
+}
+
+void *zs_core_address(const struct zs_core *core, struct zs_loc loc)
+{
+	return runs_address(&core->runs, loc.page) + core->place[loc.class_index].first +
+	       (uint32_t)loc.slot * core->place[loc.class_index].size;
+}
+
+/* ------------------------------------------------------------------ allocation */
+
+static int alloc_huge(struct zs_core *core, unsigned class_index, struct zs_loc *loc)
+{
+	struct run run;
+	int r = runs_charge(&core->runs, 1);
+
+	if (r)
+		return r;
+	r = runs_take(&core->runs, 1, 1, &run);
+	if (r) {
+		runs_uncharge(&core->runs, 1);
+		return r;
+	}
+	atomic_fetch_add_explicit(&core->huge_objects, 1, memory_order_relaxed);
+	*loc = (struct zs_loc){.page = run.page, .class_index = (uint16_t)class_index};
+	return 0;
+}
+
+static struct zs_loc slot_from(struct zs_core *core, struct zs_class *class, uint32_t page,
+			       uint32_t owner)
+{
+	struct zspage *z = zspage_at(core, page);
+	struct zs_loc loc = {.page = page,
+			     .slot = (uint16_t)zspage_take_slot(class, z, owner),
+			     .class_index = z->class_index};
+
+	zspage_relist(core, class, page);
+	return loc;
+}
+
+/* The fullest zspage with room in pages already touched. */
+static bool alloc_ready(struct zs_core *core, struct zs_class *class, uint32_t owner,
+			struct zs_loc *loc)
+{
+	uint32_t groups = class->nonempty & ((1u << ZS_INUSE_RATIO_100) - 1);
+
+	if (!groups)
+		return false;
+	*loc = slot_from(core, class, class->head[31 - __builtin_clz(groups)], owner);
+	return true;
+}
+
+/* A zspage with pages not touched yet: touch the next one. -EAGAIN if there is no such zspage. */
+static int alloc_growing(struct zs_core *core, struct zs_class *class, uint32_t owner,
+			 struct zs_loc *loc)
+{
+	uint32_t page = class->head[ZSL_GROWING];
+	struct zspage *z;
+	int r;
+
+	if (page == RUNS_NONE)
+		return -EAGAIN;
+	z = zspage_at(core, page);
+	r = zspage_grow(core, class, z, z->ready);
+	if (!r)
+		*loc = slot_from(core, class, page, owner);
+	return r;
+}
+
+/* Take a new zspage for the class and allocate from it. Without the lock, which is taken here. */
+static int alloc_new(struct zs_core *core, unsigned class_index, uint32_t owner, struct zs_loc *loc)
+{
+	struct zs_class *class = &core->class[class_index];
+	struct zspage *z;
+	struct run run;
+	unsigned touched;
+	int r = runs_take(&core->runs, class->geo.pages, zspage_least_pages(class), &run);
+
+	if (r)
+		return r;
+	z = zspage_format(core, class, class_index, &run);
+	atomic_fetch_add_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(run.hot),
+				  memory_order_relaxed);
+	pthread_mutex_lock(&class->lock);
+	class->capacity += z->capacity;
+	class->zspages[ZS_INUSE_RATIO_0]++;
+	r = zspage_grow(core, class, z, 0);
+	if (r) {
+		run = zspage_forget(core, class, run.page, &touched);
+	} else {
+		zspage_enlist(core, class, run.page);
+		*loc = slot_from(core, class, run.page, owner);
+	}
+	pthread_mutex_unlock(&class->lock);
+	if (r) {
+		/* Formatting it has populated at least the pages of its header. */
+		run.hot |= bits_below(zspage_header_pages(class));
+		zspage_retire(core, &run, touched);
+	}
+	return r;
+}
+
+static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t owner,
+			  struct zs_loc *loc)
+{
+	struct zs_class *class = &core->class[class_index];
+	int r = 0;
+
+	pthread_mutex_lock(&class->lock);
+	if (!alloc_ready(core, class, owner, loc))
+		r = alloc_growing(core, class, owner, loc);
+	pthread_mutex_unlock(&class->lock);
+	return r == -EAGAIN ? alloc_new(core, class_index, owner, loc) : r;
+}
+
+/* Memory is short: room that is there already, in one of the next larger classes. */
+static bool alloc_borrowed(struct zs_core *core, unsigned class_index, uint32_t owner,
+			   struct zs_loc *loc)
+{
+	bool done = false;
+
+	for (unsigned i = class_index + 1;
+	     i <= class_index + ZS_BORROW && i < core->classes - 1 && !done; i++) {
+		struct zs_class *class = &core->class[i];
+
+		pthread_mutex_lock(&class->lock);
+		done = alloc_ready(core, class, owner, loc);
+		pthread_mutex_unlock(&class->lock);
+	}
+	return done;
+}
+
+int zs_core_alloc(struct zs_core *core, unsigned size, uint32_t owner, struct zs_loc *loc)
+{
+	unsigned class_index = zs_core_class_of(core, size);
+	int r;
+
+	if (zs_core_is_huge(core, class_index))
+		return alloc_huge(core, class_index, loc);
+	r = alloc_in_class(core, class_index, owner, loc);
+	if (r && alloc_borrowed(core, class_index, owner, loc))
+		return 0;
+	return r;
+}
+
+int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, struct zs_loc *to)
+{
+	struct zs_class *class = &core->class[from.class_index];
+	struct zspage *z = zspage_at(core, from.page);
+	int r = -ENOSPC;
+
+	pthread_mutex_lock(&class->lock);
+	if (z->list == ZSL_SLIDING) {
+		/* The lowest free slot of its own zspage, if that is below. */
+		unsigned word = z->hint / 64;
+
+		while (word <= from.slot / 64u && z->live[word] == ~UINT64_C(0))
+			word++;
+		if (word <= from.slot / 64u &&
+		    word * 64 + (unsigned)__builtin_ctzll(~z->live[word]) < from.slot) {
+			*to = slot_from(core, class, from.page, owner);
+			r = 0;
+		}
+	} else if (alloc_ready(core, class, owner, to)) {
+		r = 0;
+	}
+	pthread_mutex_unlock(&class->lock);
+	return r;
+}
+
+/* ------------------------------------------------------------------ freeing */
+
+static void free_huge(struct zs_core *core, struct zs_loc loc)
+{
+	struct run run = {.page = loc.page, .pages = 1, .hot = 1};
+
+	atomic_fetch_sub_explicit(&core->huge_objects, 1, memory_order_relaxed);
+	zspage_retire(core, &run, 1);
+}
+
+void zs_core_free(struct zs_core *core, struct zs_loc loc)
+{
+	struct zs_class *class = &core->class[loc.class_index];
+	struct zspage *z;
+	struct run run = {0};
+	unsigned touched;
+
+	if (zs_core_is_huge(core, loc.class_index)) {
+		free_huge(core, loc);
+		return;
+	}
+	z = zspage_at(core, loc.page);
+	pthread_mutex_lock(&class->lock);
+	assert(z->class_index == loc.class_index && zspage_slot_live(z, loc.slot));
+	zspage_put_slot(class, z, loc.slot);
+	if (z->inuse == 0 && z->list < ZSL_LISTS) {
+		zspage_delist(core, class, loc.page);
+		run = zspage_forget(core, class, loc.page, &touched);
+	} else {
+		zspage_relist(core, class, loc.page);
+	}
+	pthread_mutex_unlock(&class->lock);
+	if (run.pages)
+		zspage_retire(core, &run, touched);
+}
+
+/* ------------------------------------------------------------------ memory */
+
+void zs_core_set_limit(struct zs_core *core, uint64_t pages)
+{
+	atomic_store_explicit(&core->runs.limit, pages, memory_order_relaxed);
+}
+
+uint64_t zs_core_limit(struct zs_core *core)
+{
+	return atomic_load_explicit(&core->runs.limit, memory_order_relaxed);
+}
+
+void zs_core_set_reserve(struct zs_core *core, uint64_t pages)
+{
+	pthread_mutex_lock(&core->runs.lock);
+	core->runs.reserve = pages;
+	pthread_mutex_unlock(&core->runs.lock);
+}
+
+int zs_core_populate(struct zs_core *core, uint64_t most)
+{
+	return runs_populate_descriptors(&core->runs, most);
+}
+
+void zs_core_reset_used_max(struct zs_core *core)
+{
+	atomic_store_explicit(&core->runs.used_max,
+			      atomic_load_explicit(&core->runs.used, memory_order_relaxed),
+			      memory_order_relaxed);
+}
+
+bool zs_core_upkeep(struct zs_core *core, int *error)
+{
+	return runs_upkeep(&core->runs, error);
+}
+
+void zs_core_worker_start(struct zs_core *core)
+{
+	runs_start(&core->runs);
+}
+
+bool zs_core_worker_wait(struct zs_core *core, unsigned timeout_ms)
+{
+	return runs_wait(&core->runs, timeout_ms);
+}
+
+void zs_core_worker_stop(struct zs_core *core)
+{
+	runs_stop(&core->runs);
+}
+
+void zs_core_inject_failures(struct zs_core *core, unsigned every)
+{
+	atomic_store_explicit(&core->runs.fail_every, every, memory_order_relaxed);
+	__atomic_store_n(&core->runs.seg->fail_every, every, __ATOMIC_RELAXED);
+}

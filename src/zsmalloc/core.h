@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The allocator's core: objects at locations, named by their owners.
+ *
+ * A location says where an object lies now. Whoever keeps locations (the sector table of a device, the
+ * handle table of a plain pool) is the owner of the objects and the only truth about them
+ * (I1): each object carries the number of its owner's table entry, compaction asks the owner before
+ * it moves an object, and after a restart the owner tells the core what is alive.
+ *
+ * Functions that return int give 0 or a negative errno. Every function may be called from any number of
+ * threads at once, except create, destroy, rebuild and check.
+ */
+#ifndef ZS_CORE_H
+#define ZS_CORE_H
+
+#include "segment/segment.h"
+#include "zsmalloc.h"
+#include "zsmalloc/class.h"
+
+/* Ranges: page < 2^30, slot < 2^10, class_index < 2^9. */
+struct zs_loc {
+	uint32_t page;        /* where its zspage starts */
+	uint16_t slot;
+	uint16_t class_index;
+};
+
+#define ZS_LOC_PAGE_BITS  30
+#define ZS_LOC_SLOT_BITS  10
+#define ZS_LOC_CLASS_BITS 9
+#define ZS_MAX_POOL_PAGES (UINT64_C(1) << ZS_LOC_PAGE_BITS)
+/* When memory is short, an object may be put into one of this many next larger classes. */
+#define ZS_BORROW 3u
+#define ZS_DEFAULT_CHAIN 32u
+
+struct zs_core;
+
+/*
+ * A core over `pages` pages of the segment from `offset` on, all of them taken as free. The segment stays the
+ * caller's. `error` gets -EINVAL for a chain or a number of pages out of range, or -ENOMEM.
+ */
+int zs_core_create(struct zs_core **core, struct segment *seg, uint64_t offset, uint64_t pages,
+		   unsigned chain);
+/* Frees the core's own memory, not the segment's. NULL is allowed. */
+void zs_core_destroy(struct zs_core *core);
+
+/*
+ * Room for an object of 1 to 4096 bytes that belongs to table entry `owner`. -ENOSPC, -ENOMEM: nothing was
+ * taken. Its class is the natural one of its size, or one of ZS_BORROW above it.
+ */
+int zs_core_alloc(struct zs_core *core, unsigned size, uint32_t owner, struct zs_loc *loc);
+void zs_core_free(struct zs_core *core, struct zs_loc loc);
+/* Bring what zs_core_free() will touch into the cache. Only a hint: `loc` need not be alive. */
+void zs_core_prefetch_free(const struct zs_core *core, struct zs_loc loc);
+void *zs_core_address(const struct zs_core *core, struct zs_loc loc);
+/* The class that objects of this size (1 to 4096) naturally go to. */
+unsigned zs_core_class_of(const struct zs_core *core, unsigned size);
+unsigned zs_core_class_size(const struct zs_core *core, unsigned class_index);
+bool zs_core_is_huge(const struct zs_core *core, unsigned class_index);
+/* The largest object that is not stored in a page of its own. */
+unsigned zs_core_huge_watermark(const struct zs_core *core);
+
+/* ------------------------------------------------------------------ compaction */
+
+/*
+ * Asked for each object that compaction wants elsewhere. The owner makes sure that `from` is still where
+ * its entry's object lies and keeps it still; then zs_core_move_to() for the new place,
+ * copy, publish, and zs_core_free(from), which must happen after the object was let go. False: not
+ * moved, because it is gone or held, or because there was no place.
+ */
+typedef bool zs_move_fn(void *opaque, uint32_t owner, struct zs_loc from);
+int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, struct zs_loc *to);
+/* One zspage of class *cursor, or on to the next class; *more is false after the last one. Returns
+ * pages freed. */
+uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move,
+			      void *opaque, bool *more);
+
+/* ------------------------------------------------------------------ rebuilding */
+
+typedef int zs_each_fn(void *opaque, uint32_t owner, struct zs_loc loc);
+/* Calls each(opaque, owner, loc) for every live object, in any order; ends with its first value that is not 0. */
+typedef int zs_scan_fn(void *owner_table, zs_each_fn *each, void *opaque);
+/*
+ * Derive all state of a core just created from its owner's table. 0; -EUCLEAN with the
+ * reason if the table contradicts itself; -ENOMEM.
+ */
+int zs_core_rebuild(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why,
+		    size_t why_size);
+/* Verify every invariant, and that the table and the core know the same objects. 0 or -EUCLEAN. */
+int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why,
+		  size_t why_size);
+
+/* ------------------------------------------------------------------ memory and figures */
+
+/* 0: none. In pages. */
+void zs_core_set_limit(struct zs_core *core, uint64_t pages);
+uint64_t zs_core_limit(struct zs_core *core);
+void zs_core_set_reserve(struct zs_core *core, uint64_t pages);
+/* Have up to `most` bytes of descriptors in memory, ahead of the requests that will touch them. */
+int zs_core_populate(struct zs_core *core, uint64_t most);
+void zs_core_reset_used_max(struct zs_core *core);
+
+/* For one background thread: see runs.h. */
+bool zs_core_upkeep(struct zs_core *core, int *error);
+void zs_core_worker_start(struct zs_core *core);
+bool zs_core_worker_wait(struct zs_core *core, unsigned timeout_ms);
+void zs_core_worker_stop(struct zs_core *core);
+
+struct zs_core_stats {
+	uint64_t pages_used, pages_used_max;
+	uint64_t pages_compacted;
+	uint64_t pages_reserved; /* populated, not in use */
+	uint64_t reserve_misses;
+	uint64_t objects;
+	uint64_t header_bytes;     /* of pages_used: headers, bit maps, back-references */
+	uint64_t descriptor_bytes; /* of process memory: page-run descriptors */
+};
+void zs_core_stats(struct zs_core *core, struct zs_core_stats *stats);
+/* Pages that compaction could free at best, over all classes. */
+uint64_t zs_core_freeable(struct zs_core *core);
+unsigned zs_core_class_count(const struct zs_core *core);
+int zs_core_class_stats(struct zs_core *core, unsigned index, struct zs_class_stats *stats);
+
+/* Objects alive, told class by class and group by group to `leak` (may be NULL); returns their number. */
+uint64_t zs_core_leaks(struct zs_core *core, zs_leak_fn *leak, void *opaque);
+
+/* For tests: every n-th new page, or every n-th populate, fails. 0: none. */
+void zs_core_inject_failures(struct zs_core *core, unsigned every);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The allocator's statistics: pool-wide, and the table zram shows for each class. */
+#include "zsmalloc/zspage.h"
+
+#include <errno.h>
+
+unsigned zs_core_class_count(const struct zs_core *core)
+{
+	return core->classes;
+}
+
+static uint64_t class_zspages(const struct zs_class *class)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < ZS_FULLNESS_GROUPS; i++)
+		n += class->zspages[i];
+	return n;
+}
+
+/* Pages that are needed for the objects alive if they lay close together. */
+static uint64_t pages_at_best(const struct zs_class *class)
+{
+	uint64_t full = class->inuse / class->geo.objects;
+	unsigned rest = (unsigned)(class->inuse % class->geo.objects);
+
+	return full * class->geo.pages + (rest ? zspage_pages_for(class, rest - 1) : 0);
+}
+
+uint64_t zs_class_freeable(const struct zs_class *class)
+{
+	uint64_t best = pages_at_best(class);
+
+	return class->touched > best ? class->touched - best : 0;
+}
+
+int zs_core_class_stats(struct zs_core *core, unsigned index, struct zs_class_stats *stats)
+{
+	struct zs_class *class;
+
+	if (index >= core->classes)
+		return -ERANGE;
+	class = &core->class[index];
+	*stats = (struct zs_class_stats){
+		.index = index,
+		.size = class->geo.size,
+		.pages_per_zspage = class->geo.pages,
+		.objs_per_zspage = class->geo.objects,
+		.huge = class->geo.huge,
+	};
+	if (class->geo.huge) {
+		uint64_t n = atomic_load_explicit(&core->huge_objects, memory_order_relaxed);
+
+		stats->zspages[ZS_INUSE_RATIO_100] = n;
+		stats->obj_allocated = stats->obj_used = stats->pages_used = n;
+		return 0;
+	}
+	pthread_mutex_lock(&class->lock);
+	for (unsigned i = 0; i < ZS_FULLNESS_GROUPS; i++)
+		stats->zspages[i] = class->zspages[i];
+	stats->obj_allocated = class->capacity;
+	stats->obj_used = class->inuse;
+	stats->pages_used = class->touched;
+	stats->freeable = zs_class_freeable(class);
+	pthread_mutex_unlock(&class->lock);
+	for (unsigned i = ZS_INUSE_RATIO_10; i < ZS_INUSE_RATIO_100; i++)
+		*(i <= ZS_INUSE_RATIO_70 ? &stats->almost_empty : &stats->almost_full) +=
+			stats->zspages[i];
+	return 0;
+}
+
+uint64_t zs_core_freeable(struct zs_core *core)
+{
+	uint64_t freeable = 0;
+
+	for (unsigned i = 0; i + 1 < core->classes; i++) {
+		struct zs_class *class = &core->class[i];
+
+		pthread_mutex_lock(&class->lock);
+		freeable += zs_class_freeable(class);
+		pthread_mutex_unlock(&class->lock);
+	}
+	return freeable;
+}
+
+void zs_core_stats(struct zs_core *core, struct zs_core_stats *stats)
+{
+	struct runs *runs = &core->runs;
+
+	*stats = (struct zs_core_stats){
+		.pages_used = atomic_load_explicit(&runs->used, memory_order_relaxed),
+		.pages_used_max = atomic_load_explicit(&runs->used_max, memory_order_relaxed),
+		.pages_compacted = atomic_load_explicit(&core->pages_compacted, memory_order_relaxed),
+		.pages_reserved = runs_hot_free(runs) +
+				  atomic_load_explicit(&runs->tails, memory_order_relaxed),
+		.reserve_misses = atomic_load_explicit(&runs->misses, memory_order_relaxed),
+		.objects = atomic_load_explicit(&core->huge_objects, memory_order_relaxed),
+		.descriptor_bytes = runs_descriptor_bytes(runs),
+	};
+	for (unsigned i = 0; i + 1 < core->classes; i++) {
+		struct zs_class *class = &core->class[i];
+
+		pthread_mutex_lock(&class->lock);
+		stats->objects += class->inuse;
+		stats->header_bytes += class_zspages(class) * class->geo.first_object;
+		pthread_mutex_unlock(&class->lock);
+	}
+}
+
+/* Objects of one class in each fullness group. Under the lock. */
+static void count_groups(struct zs_core *core, const struct zs_class *class,
+			 uint64_t objects[ZS_FULLNESS_GROUPS])
+{
+	for (unsigned list = 0; list < ZSL_LISTS; list++)
+		for (uint32_t page = class->head[list]; page != RUNS_NONE;
+		     page = zspage_at(core, page)->next)
+			objects[zspage_at(core, page)->group] += zspage_at(core, page)->inuse;
+}
+
+uint64_t zs_core_leaks(struct zs_core *core, zs_leak_fn *leak, void *opaque)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < core->classes; i++) {
+		struct zs_class *class = &core->class[i];
+		uint64_t objects[ZS_FULLNESS_GROUPS] = {0};
+
+		pthread_mutex_lock(&class->lock);
+		count_groups(core, class, objects);
+		if (class->geo.huge)
+			objects[ZS_INUSE_RATIO_100] =
+				atomic_load_explicit(&core->huge_objects, memory_order_relaxed);
+		pthread_mutex_unlock(&class->lock);
+		for (unsigned group = 0; group < ZS_FULLNESS_GROUPS; group++) {
+			struct zs_leak row = {i, class->geo.size, group, objects[group]};
+
+			total += objects[group];
+			if (leak && objects[group])
+				leak(opaque, &row);
+		}
+	}
+	return total;
+}

@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Runs of pages. See runs.h.
+ *
+ *   chunk   |################........####..........................hhhhhhhhhhhhhhhhhh|
+ *            in use          cold    in use      cold              hot
+ *
+ * Each chunk is on up to two lists: by its longest run of hot pages, and by its longest run of cold
+ * ones, so that a run is found by looking at one bit map of lists and one bit map of pages. Pages that are being
+ * populated or released are in neither: the system call happens outside the lock, one call a run.
+ *
+ * Invariants
+ *   R1 a page is free in its chunk, or held by exactly one zspage, or in the hands of one upkeep call;
+ *   R2 a chunk below the frontier is on the list of its longest hot run, and of its longest cold run,
+ *      wherever that is not 0; a chunk beyond it is on none;
+ *   R3 hot_free is the number of free hot pages.
+ */
+#include "zsmalloc/runs.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+/* Links are chunk numbers. These 40 bytes stand for 256 KiB of pool. */
+struct chunk {
+	uint64_t free; /* bit n: page n is free */
+	uint64_t hot;  /* bit n: page n is free and populated */
+	uint32_t next[RUNS_LISTS];
+	uint32_t prev[RUNS_LISTS];
+	uint8_t longest[RUNS_LISTS];
+};
+
+static uint64_t mask_of(unsigned first, unsigned n)
+{
+	return bits_below(n) << first;
+}
+
+/* The starts of all runs of n ones. */
+static uint64_t run_starts(uint64_t bits, unsigned n)
+{
+	unsigned have = 1;
+
+	while (have < n && bits) {
+		unsigned step = have < n - have ? have : n - have;
+
+		bits &= bits >> step;
+		have += step;
+	}
+	return bits;
+}
+
+static unsigned longest_run(uint64_t bits)
+{
+	unsigned low = 0, high = 64;
+
+	if (!bits)
+		return 0;
+	while (low < high) {
+		unsigned middle = (low + high + 1) / 2;
+
+		if (run_starts(bits, middle))
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low;
+}
+
+static uint64_t list_bits(const struct chunk *chunk, enum runs_list list)
+{
+	return list == RUNS_HOT ? chunk->hot : chunk->free & ~chunk->hot;
+}
+
+/* ------------------------------------------------------------------ lists, under the lock */
+
+static void list_remove(struct runs *runs, uint32_t index, enum runs_list list)
+{
+	struct chunk *chunk = &runs->chunks[index];
+	unsigned longest = chunk->longest[list];
+	uint32_t next = chunk->next[list], prev = chunk->prev[list];
+
+	if (!longest)
+		return;
+	if (prev == RUNS_NONE)
+		runs->head[list][longest] = next;
+	else
+		runs->chunks[prev].next[list] = next;
+	if (next != RUNS_NONE)
+		runs->chunks[next].prev[list] = prev;
+	if (runs->head[list][longest] == RUNS_NONE)
+		runs->nonempty[list] &= ~(UINT64_C(1) << (longest - 1));
+	chunk->longest[list] = 0;
+}
+
+static void list_insert(struct runs *runs, uint32_t index, enum runs_list list, unsigned longest)
+{
+	struct chunk *chunk = &runs->chunks[index];
+	uint32_t next;
+
+	chunk->longest[list] = (uint8_t)longest;
+	if (!longest)
+		return;
+	next = runs->head[list][longest];
+	chunk->prev[list] = RUNS_NONE;
+	chunk->next[list] = next;
+	if (next != RUNS_NONE)
+		runs->chunks[next].prev[list] = index;
+	runs->head[list][longest] = index;
+	runs->nonempty[list] |= UINT64_C(1) << (longest - 1);
+}
+
+/* Put a chunk whose bits changed on the lists where it belongs. */
+static void relist(struct runs *runs, uint32_t index)
+{
+	for (enum runs_list list = 0; list < RUNS_LISTS; list++) {
+		unsigned longest = longest_run(list_bits(&runs->chunks[index], list));
+
+		if (longest == runs->chunks[index].longest[list])
+			continue;
+		list_remove(runs, index, list);
+		list_insert(runs, index, list, longest);
+	}
+}
+
+/* Begin the next chunk: the whole of it is cold. False if the pool's address space is used up. */
+static bool open_chunk(struct runs *runs)
+{
+	uint32_t index = runs->frontier;
+	struct chunk *chunk;
+	unsigned pages;
+
+	if (index == runs->chunks_total)
+		return false;
+	pages = runs->pages - index * RUNS_CHUNK;
+	chunk = &runs->chunks[index];
+	memset(chunk, 0, sizeof *chunk);
+	chunk->free = bits_below(pages < RUNS_CHUNK ? pages : RUNS_CHUNK);
+	runs->frontier++;
+	relist(runs, index);
+	return true;
+}
+
+/* Take `pages` from the list's best fitting chunk, which has a run of at least that length. */
+static void take_from(struct runs *runs, enum runs_list list, unsigned longest, unsigned pages,
+		      struct run *run)
+{
+	uint32_t index = runs->head[list][longest];
+	struct chunk *chunk = &runs->chunks[index];
+	uint64_t starts = run_starts(list_bits(chunk, list), pages);
+	unsigned first = (unsigned)__builtin_ctzll(starts);
+	uint64_t mask = mask_of(first, pages);
+
+	run->page = index * RUNS_CHUNK + first;
+	run->pages = pages;
+	run->hot = list == RUNS_HOT ? bits_below(pages) : 0;
+	chunk->free &= ~mask;
+	chunk->hot &= ~mask;
+	if (list == RUNS_HOT)
+		runs->hot_free -= pages;
+	relist(runs, index);
+}
+
+/* A run of `want` pages from the list, or else the longest one that is not below `least`. */
+static bool take_from_list(struct runs *runs, enum runs_list list, unsigned want, unsigned least,
+			   struct run *run)
+{
+	uint64_t enough = runs->nonempty[list] & ~bits_below(want - 1);
+	unsigned longest;
+
+	if (enough) {
+		take_from(runs, list, (unsigned)__builtin_ctzll(enough) + 1, want, run);
+		return true;
+	}
+	if (!runs->nonempty[list])
+		return false;
+	longest = 64 - (unsigned)__builtin_clzll(runs->nonempty[list]);
+	if (longest < least)
+		return false;
+	take_from(runs, list, longest, longest, run);
+	return true;
+}
+
+static void put_back(struct runs *runs, uint32_t page, unsigned pages, uint64_t hot)
+{
+	uint32_t index = page / RUNS_CHUNK;
+	unsigned first = page % RUNS_CHUNK;
+	struct chunk *chunk = &runs->chunks[index];
+
+	chunk->free |= mask_of(first, pages);
+	chunk->hot |= hot << first;
+	runs->hot_free += (unsigned)__builtin_popcountll(hot);
+	relist(runs, index);
+}
+
+/* ------------------------------------------------------------------ upkeep */
+
+/* Free hot pages beyond the reserve that may stay: enough to give memory back in large pieces. */
+static uint64_t slack(const struct runs *runs)
+{
+	return 4 * RUNS_CHUNK + runs->reserve / 8;
+}
+
+static bool wants_refill(const struct runs *runs)
+{
+	return runs->hot_free < runs->reserve;
+}
+
+static bool wants_trim(const struct runs *runs)
+{
+	return runs->hot_free > runs->reserve + slack(runs);
+}
+
+static void wake_worker(struct runs *runs)
+{
+	if (runs->has_worker && (wants_trim(runs) ||
+				 runs->hot_free < runs->reserve - runs->reserve / 8))
+		pthread_cond_signal(&runs->work);
+}
+
+static int refill_piece(struct runs *runs)
+{
+	uint64_t missing = runs->reserve - runs->hot_free;
+	unsigned want = missing < RUNS_CHUNK ? (unsigned)missing : RUNS_CHUNK;
+	struct run run;
+	int r;
+
+	if (!take_from_list(runs, RUNS_COLD, want, 16, &run) &&
+	    !(open_chunk(runs) && take_from_list(runs, RUNS_COLD, want, 1, &run)) &&
+	    !take_from_list(runs, RUNS_COLD, want, 1, &run))
+		return -ENOSPC;
+	runs->in_hand += run.pages;
+	pthread_mutex_unlock(&runs->lock);
+	r = segment_populate(runs->seg, runs->offset + (uint64_t)run.page * SEGMENT_PAGE,
+			     (uint64_t)run.pages * SEGMENT_PAGE);
+	pthread_mutex_lock(&runs->lock);
+	runs->in_hand -= run.pages;
+	put_back(runs, run.page, run.pages, r ? 0 : bits_below(run.pages));
+	return r == -EAGAIN ? 0 : r;
+}
+
+static int trim_piece(struct runs *runs)
+{
+	uint64_t excess = runs->hot_free - runs->reserve;
+	struct run run;
+	int r;
+
+	if (!take_from_list(runs, RUNS_HOT, excess < RUNS_CHUNK ? (unsigned)excess : RUNS_CHUNK, 1,
+			    &run))
+		return -ENOSPC;
+	runs->in_hand += run.pages;
+	pthread_mutex_unlock(&runs->lock);
+	r = segment_release(runs->seg, runs->offset + (uint64_t)run.page * SEGMENT_PAGE,
+			    (uint64_t)run.pages * SEGMENT_PAGE);
+	pthread_mutex_lock(&runs->lock);
+	runs->in_hand -= run.pages;
+	put_back(runs, run.page, run.pages, r ? bits_below(run.pages) : 0);
+	return r;
+}
+
+bool runs_upkeep(struct runs *runs, int *error)
+{
+	bool more;
+
+	*error = 0;
+	pthread_mutex_lock(&runs->lock);
+	if (wants_refill(runs))
+		*error = refill_piece(runs);
+	else if (wants_trim(runs))
+		*error = trim_piece(runs);
+	more = !*error && (wants_refill(runs) || wants_trim(runs));
+	pthread_mutex_unlock(&runs->lock);
+	return more;
+}
+
+void runs_start(struct runs *runs)
+{
+	pthread_mutex_lock(&runs->lock);
+	runs->has_worker = true;
+	runs->stopping = false;
+	pthread_mutex_unlock(&runs->lock);
+}
+
+void runs_stop(struct runs *runs)
+{
+	pthread_mutex_lock(&runs->lock);
+	runs->has_worker = false;
+	runs->stopping = true;
+	pthread_cond_broadcast(&runs->work);
+	pthread_mutex_unlock(&runs->lock);
+}
+
+bool runs_wait(struct runs *runs, unsigned timeout_ms)
+{
+	struct timespec until;
+	bool stopping;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&runs->lock);
+	while (!runs->stopping && !wants_refill(runs) && !wants_trim(runs))
+		if (pthread_cond_timedwait(&runs->work, &runs->lock, &until) == ETIMEDOUT)
+			break;
+	stopping = runs->stopping;
+	pthread_mutex_unlock(&runs->lock);
+	return !stopping;
+}
+
+/* ------------------------------------------------------------------ taking and giving */
+
+/* Populate a run that was taken cold. The caller needs it now: this is the wait the reserve is there to avoid. */
+static int heat(struct runs *runs, struct run *run)
+{
+	int r;
+
+	do
+		r = segment_populate(runs->seg, runs->offset + (uint64_t)run->page * SEGMENT_PAGE,
+				     (uint64_t)run->pages * SEGMENT_PAGE);
+	while (r == -EAGAIN);
+	if (r)
+		runs_give(runs, run);
+	else
+		run->hot = bits_below(run->pages);
+	return r;
+}
+
+int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
+{
+	bool found, has_reserve;
+
+	pthread_mutex_lock(&runs->lock);
+	has_reserve = runs->reserve != 0;
+	/* With a reserve, a shorter run that is ready beats a longer one that has to be waited for. */
+	found = take_from_list(runs, RUNS_HOT, want, has_reserve ? least : want, run);
+	if (!found) {
+		if (has_reserve)
+			atomic_fetch_add_explicit(&runs->misses, 1, memory_order_relaxed);
+		found = take_from_list(runs, RUNS_COLD, want, want, run) ||
+			(open_chunk(runs) && take_from_list(runs, RUNS_COLD, want, least, run)) ||
+			take_from_list(runs, RUNS_HOT, want, least, run) ||
+			take_from_list(runs, RUNS_COLD, want, least, run);
+	}
+	wake_worker(runs);
+	pthread_mutex_unlock(&runs->lock);
+	if (!found)
+		return -ENOSPC;
+	return has_reserve && !run->hot ? heat(runs, run) : 0;
+}
+
+void runs_give(struct runs *runs, const struct run *run)
+{
+	bool trim;
+
+	pthread_mutex_lock(&runs->lock);
+	put_back(runs, run->page, run->pages, run->hot);
+	trim = wants_trim(runs) && !runs->has_worker;
+	wake_worker(runs);
+	/* No worker: whoever frees pays, in calls of a chunk at most. */
+	while (trim && wants_trim(runs) && trim_piece(runs) == 0)
+		;
+	pthread_mutex_unlock(&runs->lock);
+}
+
+int runs_charge(struct runs *runs, unsigned pages)
+{
+	uint64_t limit = atomic_load_explicit(&runs->limit, memory_order_relaxed);
+	unsigned fail_every = atomic_load_explicit(&runs->fail_every, memory_order_relaxed);
+	uint64_t used = atomic_load_explicit(&runs->used, memory_order_relaxed), max;
+
+	if (fail_every &&
+	    (atomic_fetch_add_explicit(&runs->fail_count, 1, memory_order_relaxed) + 1) % fail_every == 0)
+		return -ENOSPC;
+	do {
+		if (limit && used + pages > limit)
+			return -ENOSPC;
+	} while (!atomic_compare_exchange_weak_explicit(&runs->used, &used, used + pages,
+							memory_order_relaxed, memory_order_relaxed));
+	used += pages;
+	max = atomic_load_explicit(&runs->used_max, memory_order_relaxed);
+	while (used > max && !atomic_compare_exchange_weak_explicit(
+				     &runs->used_max, &max, used, memory_order_relaxed,
+				     memory_order_relaxed))
+		;
+	return 0;
+}
+
+void runs_uncharge(struct runs *runs, unsigned pages)
+{
+	atomic_fetch_sub_explicit(&runs->used, pages, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------------ life */
+
+int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t pages)
+{
+	pthread_condattr_t attr;
+
+	memset(runs, 0, sizeof *runs);
+	runs->seg = seg;
+	runs->offset = offset;
+	runs->pages = pages;
+	runs->chunks_total = (pages + RUNS_CHUNK - 1) / RUNS_CHUNK;
+	memset(runs->head, 0xff, sizeof runs->head);
+	pthread_mutex_init(&runs->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&runs->work, &attr);
+	pthread_condattr_destroy(&attr);
+	runs->chunks = segment_private_map(runs->chunks_total * sizeof *runs->chunks);
+	return runs->chunks ? 0 : -ENOMEM;
+}
+
+void runs_destroy(struct runs *runs)
+{
+	if (!runs->chunks)
+		return;
+	segment_private_unmap(runs->chunks, runs->chunks_total * sizeof *runs->chunks);
+	runs->chunks = NULL;
+	pthread_cond_destroy(&runs->work);
+	pthread_mutex_destroy(&runs->lock);
+}
+
+/* ------------------------------------------------------------------ rebuilding */
+
+int runs_rebuild_begin(struct runs *runs, uint32_t highest_page)
+{
+	/* Pages of a former life may be populated beyond the last zspage: a reserve. Look on until 64 MiB in a
+	 * row have none. */
+	unsigned char resident[RUNS_CHUNK];
+	uint32_t floor = highest_page == RUNS_NONE ? 0 : highest_page / RUNS_CHUNK + 1;
+	unsigned quiet = 0;
+
+	for (uint32_t i = 0; i < runs->chunks_total && (i < floor || quiet < 256); i++) {
+		unsigned pages = runs->pages - i * RUNS_CHUNK;
+		struct chunk *chunk = &runs->chunks[i];
+		int r;
+
+		pages = pages < RUNS_CHUNK ? pages : RUNS_CHUNK;
+		r = segment_resident(runs->seg,
+				     runs->offset + (uint64_t)i * RUNS_CHUNK * SEGMENT_PAGE,
+				     (uint64_t)pages * SEGMENT_PAGE, resident);
+		if (r)
+			return r;
+		memset(chunk, 0, sizeof *chunk);
+		chunk->free = bits_below(pages);
+		for (unsigned p = 0; p < pages; p++)
+			chunk->hot |= (uint64_t)(resident[p] & 1) << p;
+		quiet = chunk->hot ? 0 : quiet + 1;
+		if (chunk->hot || i < floor)
+			runs->frontier = i + 1;
+	}
+	return 0;
+}
+
+void runs_rebuild_mark(struct runs *runs, uint32_t page, unsigned pages, uint64_t *hot)
+{
+	struct chunk *chunk = &runs->chunks[page / RUNS_CHUNK];
+	unsigned first = page % RUNS_CHUNK;
+	uint64_t mask = mask_of(first, pages);
+
+	*hot = (chunk->hot & mask) >> first;
+	chunk->free &= ~mask;
+	chunk->hot &= ~mask;
+}
+
+void runs_rebuild_finish(struct runs *runs)
+{
+	for (uint32_t i = 0; i < runs->frontier; i++) {
+		runs->hot_free += (unsigned)__builtin_popcountll(runs->chunks[i].hot);
+		relist(runs, i);
+	}
+}
+
+/* ------------------------------------------------------------------ figures and checks */
+
+int runs_populate_descriptors(struct runs *runs, uint64_t most)
+{
+	uint64_t bytes = runs->chunks_total * sizeof *runs->chunks;
+
+	return segment_private_populate(runs->chunks, bytes < most ? bytes : most);
+}
+
+uint64_t runs_descriptor_bytes(struct runs *runs)
+{
+	uint64_t bytes;
+
+	pthread_mutex_lock(&runs->lock);
+	bytes = runs->frontier * sizeof(struct chunk);
+	pthread_mutex_unlock(&runs->lock);
+	return bytes;
+}
+
+uint64_t runs_hot_free(struct runs *runs)
+{
+	uint64_t pages;
+
+	pthread_mutex_lock(&runs->lock);
+	pages = runs->hot_free;
+	pthread_mutex_unlock(&runs->lock);
+	return pages;
+}
+
+/* Pages of a chunk that are neither free nor in use. */
+static unsigned missing_pages(const struct runs *runs, uint32_t index, const uint64_t *in_use)
+{
+	unsigned pages = runs->pages - index * RUNS_CHUNK;
+
+	return (unsigned)__builtin_popcountll(bits_below(pages) &
+					      ~(runs->chunks[index].free | in_use[index]));
+}
+
+/* R2 for one chunk: its longest runs are what its lists say. */
+static const char *check_chunk(const struct runs *runs, uint32_t index, const uint64_t *in_use)
+{
+	const struct chunk *chunk = &runs->chunks[index];
+
+	if (chunk->hot & ~chunk->free)
+		return "a page is hot but not free";
+	for (enum runs_list list = 0; list < RUNS_LISTS; list++)
+		if (chunk->longest[list] != longest_run(list_bits(chunk, list)))
+			return "a chunk is on the list of another run length";
+	if (in_use && (chunk->free & in_use[index]))
+		return "a page of a zspage is free at the same time";
+	return NULL;
+}
+
+static const char *check_lists(const struct runs *runs)
+{
+	for (enum runs_list list = 0; list < RUNS_LISTS; list++) {
+		for (unsigned n = 1; n <= RUNS_CHUNK; n++) {
+			uint32_t prev = RUNS_NONE, steps = 0;
+
+			if (!(runs->nonempty[list] >> (n - 1) & 1) != (runs->head[list][n] == RUNS_NONE))
+				return "the map of lists disagrees with the lists";
+			for (uint32_t i = runs->head[list][n]; i != RUNS_NONE;
+			     prev = i, i = runs->chunks[i].next[list]) {
+				if (i >= runs->frontier || ++steps > runs->frontier)
+					return "a list of chunks runs wild";
+				if (runs->chunks[i].prev[list] != prev || runs->chunks[i].longest[list] != n)
+					return "a list of chunks is broken";
+			}
+		}
+	}
+	return NULL;
+}
+
+const char *runs_check(struct runs *runs, const uint64_t *in_use)
+{
+	const char *why;
+	uint64_t hot = 0, missing = 0;
+
+	pthread_mutex_lock(&runs->lock);
+	why = check_lists(runs);
+	for (uint32_t i = 0; i < runs->frontier && !why; i++) {
+		why = check_chunk(runs, i, in_use);
+		hot += (unsigned)__builtin_popcountll(runs->chunks[i].hot);
+		missing += in_use ? missing_pages(runs, i, in_use) : 0;
+	}
+	if (!why && in_use && missing != runs->in_hand)
+		why = "a page is neither free nor in a zspage: leaked";
+	if (!why && hot != runs->hot_free)
+		why = "the count of free hot pages is wrong";
+	pthread_mutex_unlock(&runs->lock);
+	return why;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Runs of pages: where zspages come from and go back to.
+ *
+ * The pool's address space is cut into chunks of 64 pages. A run is 1 to 64 pages inside one chunk. Free
+ * pages are hot (populated, ready to be written without a fault) or cold.
+ */
+#ifndef ZS_RUNS_H
+#define ZS_RUNS_H
+
+#include "segment/segment.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define RUNS_CHUNK 64u
+#define RUNS_NONE  UINT32_MAX
+
+enum runs_list { RUNS_HOT, RUNS_COLD, RUNS_LISTS };
+
+struct chunk;
+
+struct runs {
+	struct segment *seg;
+	uint64_t offset;  /* of the pool in the segment */
+	uint32_t pages;   /* of the pool */
+	uint32_t chunks_total;
+
+	/* Guards all down to the next comment; the innermost lock of the allocator. */
+	pthread_mutex_t lock;
+	pthread_cond_t work; /* somebody should refill or trim */
+	bool has_worker;
+	bool stopping;
+	struct chunk *chunks;
+	uint32_t frontier; /* chunks in use so far: those from here on are whole, cold, and on no list */
+	uint32_t head[RUNS_LISTS][RUNS_CHUNK + 1]; /* by longest run */
+	uint64_t nonempty[RUNS_LISTS];             /* bit n - 1: head[n] has a chunk */
+	uint64_t hot_free;                         /* pages free and hot */
+	uint64_t in_hand;                          /* pages being populated or released */
+	uint64_t reserve;                          /* how many of those to keep ahead of demand */
+
+	/* Pages touched by zspages, and their limit. Any thread, no lock. */
+	_Alignas(64) _Atomic uint64_t used;
+	_Atomic uint64_t used_max;
+	_Atomic uint64_t limit; /* 0: none */
+	_Atomic uint64_t misses; /* times the reserve was empty when it was needed */
+	_Atomic uint64_t tails;  /* pages hot in zspages but not touched yet */
+	/* For tests: every n-th charge fails; 0: none does. */
+	_Atomic unsigned fail_every, fail_count;
+};
+
+/* A run that was taken. */
+struct run {
+	uint32_t page;
+	uint32_t pages;
+	uint64_t hot; /* bit n: page n of the run is populated */
+};
+
+int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t pages);
+void runs_destroy(struct runs *runs);
+
+/*
+ * Take a run of `want` pages, or a shorter one of at least `least`. With a reserve, its pages are populated; if that fails,
+ * or there are no such pages, -ENOSPC or -ENOMEM.
+ */
+int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run);
+/* Give a run back; run->hot says which pages are populated. */
+void runs_give(struct runs *runs, const struct run *run);
+
+/* Count `pages` more in use: -ENOSPC, and nothing counted, if that exceeds the limit. */
+int runs_charge(struct runs *runs, unsigned pages);
+void runs_uncharge(struct runs *runs, unsigned pages);
+
+/* Have the first `most` bytes of descriptors in memory, so that no first touch happens under the lock. */
+int runs_populate_descriptors(struct runs *runs, uint64_t most);
+
+/*
+ * One bounded piece (at most a chunk) of keeping the reserve: populate when it is short, give back when
+ * there is much too much. True if there is more to do; false with *error = 0 when all is well, or a
+ * negative errno when the system has no memory now.
+ */
+bool runs_upkeep(struct runs *runs, int *error);
+/* Wait until upkeep is wanted, or runs_stop(); false when stopped. For the one background thread. */
+bool runs_wait(struct runs *runs, unsigned timeout_ms);
+void runs_start(struct runs *runs);
+void runs_stop(struct runs *runs);
+
+/* Rebuilding: all pages are free and no list made; mark what is in use, then finish. `hot` of a marked run
+ * is what is in memory. */
+int runs_rebuild_begin(struct runs *runs, uint32_t highest_page);
+void runs_rebuild_mark(struct runs *runs, uint32_t page, unsigned pages, uint64_t *hot);
+void runs_rebuild_finish(struct runs *runs);
+
+uint64_t runs_descriptor_bytes(struct runs *runs);
+uint64_t runs_hot_free(struct runs *runs);
+
+/* Verify the lists and counts; `in_use` (one bit per page, may be NULL) is what the caller holds. NULL or a reason. */
+const char *runs_check(struct runs *runs, const uint64_t *in_use);
+
+/* The lowest n bits, for n up to 64. */
+static inline uint64_t bits_below(unsigned n)
+{
+	return n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1;
+}
+
+static inline uint8_t *runs_address(const struct runs *runs, uint32_t page)
+{
+	return runs->seg->base + runs->offset + (uint64_t)page * SEGMENT_PAGE;
+}
+
+#endif

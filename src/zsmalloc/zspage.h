@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A zspage: a run of pages that one class is filled from. Private to the allocator.
+ *
+ *   page 0                              page 1                 ...   page n-1
+ *   +--------+--------+----------------+----------------------- - - ------------+
+ *   | struct | live[] | owner[]        | object 0 | object 1 | ...       | tail |
+ *   | zspage | bits   | 4 bytes each   |  (may cross page boundaries)   |      |
+ *   +--------+--------+----------------+----------------------- - - ------------+
+ *   |<-------- first_object ---------->|
+ *   |<-- touched: pages that an object or the header reached -->|<- not yet --->|
+ *
+ * Slots are filled from the lowest, so that the pages of a new zspage are touched one by one. Everything
+ * before first_object is derived from the owner's table and is rebuilt on open; it lies here because
+ * then it comes and goes with the memory of the objects, and no request ever allocates for it. Huge
+ * objects have a page each, and no header.
+ */
+#ifndef ZSPAGE_H
+#define ZSPAGE_H
+
+#include "zsmalloc/core.h"
+#include "zsmalloc/runs.h"
+
+#include <pthread.h>
+
+/*
+ * Lists of zspages of a class. Those with room in pages already touched are on the list of their fullness
+ * group; allocation takes the fullest of these, and only then touches further pages.
+ */
+enum zspage_list {
+	ZSL_GROWING = ZS_FULLNESS_GROUPS, /* all touched pages are full, there are more to touch */
+	ZSL_LISTS,
+	ZSL_ISOLATED = ZSL_LISTS, /* on no list: compaction has it; nothing is allocated from it */
+	ZSL_SLIDING,              /* likewise, and its own objects are moved to its start */
+};
+
+struct zspage {
+	uint32_t prev, next;  /* on its list, by page number; RUNS_NONE at the ends */
+	uint64_t hot;         /* bit n: page n is populated and not touched yet */
+	uint16_t class_index;
+	uint16_t capacity;    /* objects it has room for */
+	uint16_t inuse;       /* objects alive */
+	uint16_t ready;       /* slots that lie in touched pages */
+	uint8_t pages;
+	uint8_t touched;      /* pages, from the first on */
+	uint8_t list;         /* enum zspage_list or zs_fullness */
+	uint8_t group;        /* enum zs_fullness, for statistics */
+	uint16_t hint;        /* no slot below this one is free */
+	uint16_t unused;
+	uint64_t live[];      /* bit n: slot n is in use; then the owners */
+};
+_Static_assert(sizeof(struct zspage) == 32, "class_rules_default() counts this header");
+
+struct zs_class {
+	_Alignas(64) pthread_mutex_t lock; /* guards all below and the headers of its zspages */
+	uint32_t head[ZSL_LISTS];
+	uint32_t nonempty; /* bit n: head[n] has a zspage */
+	struct class_geometry geo;
+	uint64_t inuse, capacity; /* objects in all zspages, those in isolated ones included */
+	uint64_t touched;         /* pages */
+	uint64_t zspages[ZS_FULLNESS_GROUPS];
+};
+
+struct zs_core {
+	struct runs runs;
+	unsigned chain;
+	unsigned classes;
+	struct zs_class *class;
+	uint16_t map[ZS_MAX_OBJECT / ZS_CLASS_STEP + 1]; /* size in steps to class */
+	/* For addresses: what of a class's geometry is needed, close together. */
+	struct {
+		uint16_t size, first;
+	} place[ZS_MAX_CLASSES];
+	pthread_mutex_t compaction; /* one at a time; the outermost lock of the allocator */
+	_Atomic uint64_t pages_compacted;
+	_Atomic uint64_t huge_objects;
+};
+
+static inline struct zspage *zspage_at(const struct zs_core *core, uint32_t page)
+{
+	return (struct zspage *)runs_address(&core->runs, page);
+}
+
+static inline uint32_t *zspage_owners(const struct zs_class *class, struct zspage *z)
+{
+	return (uint32_t *)(z->live + (class->geo.objects + 63) / 64);
+}
+
+static inline bool zspage_slot_live(const struct zspage *z, unsigned slot)
+{
+	return z->live[slot / 64] >> (slot % 64) & 1;
+}
+
+/* Slots that lie wholly in the first `pages` pages. */
+unsigned zspage_slots_in(const struct zs_class *class, unsigned pages);
+/* Pages needed for the header and slots up to and including this one. */
+unsigned zspage_pages_for(const struct zs_class *class, unsigned slot);
+/* Pages of the header itself. */
+unsigned zspage_header_pages(const struct zs_class *class);
+/* The shortest run that is still worth a zspage of this class: it has room for one object. */
+unsigned zspage_least_pages(const struct zs_class *class);
+enum zs_fullness zspage_fullness(const struct zspage *z);
+/* Write the header of a new zspage. */
+struct zspage *zspage_format(struct zs_core *core, struct zs_class *class, unsigned class_index,
+			     const struct run *run);
+
+/* List work and slots: the class's lock is held. */
+void zspage_enlist(struct zs_core *core, struct zs_class *class, uint32_t page);
+void zspage_delist(struct zs_core *core, struct zs_class *class, uint32_t page);
+/* After a change of inuse or touched: to the list where it belongs, unless it is isolated. */
+void zspage_relist(struct zs_core *core, struct zs_class *class, uint32_t page);
+unsigned zspage_take_slot(struct zs_class *class, struct zspage *z, uint32_t owner);
+void zspage_put_slot(struct zs_class *class, struct zspage *z, unsigned slot);
+/* Touch the pages a slot needs; -ENOSPC if they would exceed the limit. */
+int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, unsigned slot);
+/* Give an empty zspage, on no list, back. Without the lock. Returns the pages that were touched. */
+unsigned zspage_retire(struct zs_core *core, struct run *run, unsigned touched);
+/* Pages that compaction could free at best. Under the lock. */
+uint64_t zs_class_freeable(const struct zs_class *class);
+/* Take an empty zspage out of its class: under the lock, before zspage_retire(). */
+struct run zspage_forget(struct zs_core *core, struct zs_class *class, uint32_t page,
+			 unsigned *touched);
+
+#endif
