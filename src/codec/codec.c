@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of codecs: which there are, by identity, by name and in the order users see them. */
+#include "codec/codec.h"
+
+#include <string.h>
+
+/* The first is the default. */
+static const struct codec *const codecs[] = {&codec_lz4, &codec_lz4hc, &codec_zstd};
+
+#define CODECS (sizeof(codecs) / sizeof(codecs[0]))
+
+const struct codec *codec_at(unsigned index)
+{
+	return index < CODECS ? codecs[index] : NULL;
+}
+
+const struct codec *codec_by_id(unsigned id)
+{
+	for (size_t i = 0; i < CODECS; i++) {
+		if ((unsigned)codecs[i]->id == id)
+			return codecs[i];
+	}
+	return NULL;
+}
+
+const struct codec *codec_by_name(const char *name)
+{
+	for (size_t i = 0; i < CODECS; i++) {
+		if (!strcmp(codecs[i]->name, name))
+			return codecs[i];
+	}
+	return NULL;
+}
