@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * zsblk: a compressed block device in memory. The engine: blocks in, blocks out.
+ *
+ * A device is a row of 4096-byte blocks. Each block that was written is kept
+ * compressed in a pool, found through a sector table of one 64-bit word per
+ * block. Table and pool live in one memory segment, which may outlive the
+ * process. The engine knows nothing of NBD, never prints, and can be driven by
+ * any front end.
+ *
+ * Units: sizes, offsets and lengths are bytes unless a name says otherwise.
+ * Errors: functions that return int give 0 or a negative errno.
+ * Threads: every function taking a struct zsblk may be called from any number
+ * of threads at once, except where it is said otherwise. Overlapping requests
+ * in flight together may land in either order, block by block.
+ */
+#ifndef ZSBLK_H
+#define ZSBLK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "zsmalloc.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+#define ZSBLK_BLOCK_SIZE 4096u
+/* The largest device: 2^32 blocks, what a 32-bit back-reference can name. */
+#define ZSBLK_MAX_SIZE (UINT64_C(1) << 44)
+/* The largest pool: 4 TiB of compressed data, what a table word can address. */
+#define ZSBLK_MAX_POOL (UINT64_C(1) << 42)
+
+struct zsblk;
+
+/* Why something failed, for people: what was wrong, with which value, and what would be right. */
+struct zsblk_why {
+	char text[320];
+};
+
+/* ------------------------------------------------------------------ algorithms */
+
+struct zsblk_algorithm {
+	const char *name;    /* "lz4", "lz4hc", "zstd" */
+	const char *summary; /* one line for people */
+	int level_min;
+	int level_max;
+	int level_default;
+};
+
+/* The algorithm at `index`, or NULL past the last one. Index 0 is the default. */
+const struct zsblk_algorithm *zsblk_algorithm(unsigned index);
+/* The algorithm called `name`, or NULL. */
+const struct zsblk_algorithm *zsblk_algorithm_by_name(const char *name);
+
+/* ------------------------------------------------------------------ life */
+
+struct zsblk_params {
+	/* Device size: a multiple of 4096, 4096 to ZSBLK_MAX_SIZE. No default. */
+	uint64_t size;
+	/* Name of the algorithm for blocks written from now on; NULL, the default: "lz4". */
+	const char *algorithm;
+	/* Level; in force only when has_level, else the algorithm's default. */
+	int level;
+	bool has_level;
+	/* The most memory the pool may take for objects; 0: no limit. */
+	uint64_t mem_limit;
+	/* Populated memory kept ahead of demand by a background thread; 0: none. */
+	uint64_t reserve;
+	/*
+	 * "anon": memory that ends with the process.
+	 * "shm:KEY": a System V shared memory segment with that key (a number, 0x for
+	 * hexadecimal), created if it does not exist, re-attached if it does.
+	 * "shm:id=N": an existing segment, by its identifier. Default "anon".
+	 */
+	const char *memory;
+	/* Lock a shared segment in memory (SHM_LOCK), so that it is never swapped out, whoever is alive. Needs
+	 * CAP_IPC_LOCK or a sufficient RLIMIT_MEMLOCK. Default true. */
+	bool lock_shared;
+	/* How many requests may be compressing or decompressing at the same time; each
+	 * costs one set of codec contexts. Further ones wait their turn. 0: a default. */
+	unsigned contexts;
+	/* Longest zspage in pages, 1 to 64. 0: a default. */
+	unsigned chain;
+};
+
+/* Fill in the defaults; size is left 0. */
+void zsblk_params_init(struct zsblk_params *params);
+
+/*
+ * Check everything that can be checked without touching memory: 0, or -EINVAL with the
+ * reason. zsblk_open() does the same first.
+ */
+int zsblk_params_check(const struct zsblk_params *params, struct zsblk_why *why);
+
+/*
+ * Open a device: create its segment, or re-attach to an existing one, verify its
+ * superblock and rebuild the pool's state from the table.
+ *
+ * Errors: -EINVAL (parameters; a segment that is not ours, is damaged, or does not match
+ * them), -EBUSY (segment in use by a live process), -EPERM (no right to lock a
+ * shared segment), -ENOMEM and others of mmap, shmget and shmat.
+ * Starts no threads, so it may be followed by fork(); then only one of the two
+ * processes may go on using the device, after zsblk_start().
+ */
+int zsblk_open(const struct zsblk_params *params, struct zsblk **dev, struct zsblk_why *why);
+
+/*
+ * Claim the device for the calling process and start the background thread that keeps
+ * the reserve filled and gives free memory back. Waits until the reserve is filled once.
+ * Call once, after the last fork() and before the first request.
+ */
+int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
+
+/*
+ * Stop the background thread and let go of the segment; data in shared memory stays.
+ * No other call may be in flight. NULL is allowed.
+ */
+void zsblk_close(struct zsblk *dev);
+
+/*
+ * Remove the shared segment that `memory` ("shm:...") names, with its contents. Refused with -EBUSY
+ * while a live process uses it, and with -EINVAL if zsblk did not make it.
+ */
+int zsblk_remove(const char *memory, struct zsblk_why *why);
+
+uint64_t zsblk_size(const struct zsblk *dev);
+/* "lz4" and so on, and the level, for blocks written from now on. */
+const char *zsblk_algorithm_name(const struct zsblk *dev);
+int zsblk_level(const struct zsblk *dev);
+
+/* ------------------------------------------------------------------ requests
+ *
+ * Offsets and lengths may be any bytes within the device; -EINVAL beyond its end. A request
+ * covers its blocks one after the other: when it fails, each block is either old or
+ * new. Acknowledged changes survive the death of the process when the segment is shared.
+ * None allocates memory other than from the pool.
+ */
+
+/* -EIO: a stored object is damaged. */
+int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset);
+
+/* -ENOSPC: over mem_limit, or the system has no memory; the old data of that block stays.
+ * -EIO: a partly overwritten block could not be read. */
+int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset);
+
+/* Make the range read as zeroes and free the blocks it covers. Ragged edges are written,
+ * and can fail as writes do. Both are the same here and count apart. */
+int zsblk_discard(struct zsblk *dev, uint64_t len, uint64_t offset);
+int zsblk_write_zeroes(struct zsblk *dev, uint64_t len, uint64_t offset);
+
+/* Data is in memory once a write returns, so there is nothing to do. */
+int zsblk_flush(struct zsblk *dev);
+
+/*
+ * Tell which parts of the range hold data and which are holes that read as zeroes, in order,
+ * without gaps, and merged as far as nothing changes meanwhile. `extent` returns 0 to go on; any
+ * other value ends the walk and is returned.
+ */
+typedef int zsblk_extent_fn(void *opaque, uint64_t offset, uint64_t len, bool hole);
+int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent_fn *extent,
+		  void *opaque);
+
+/* ------------------------------------------------------------------ upkeep */
+
+/*
+ * Move objects together and give whole pages back. The background thread does so by itself once more than a
+ * quarter of the pool, and 4 MiB, could be freed; this is for those who want it now. Safe beside requests, which are never
+ * held up for longer than the move of one object.
+ * Returns the pages freed (0 and more).
+ */
+uint64_t zsblk_compact(struct zsblk *dev);
+/* One bounded step of the same: at most one zspage. `*more` says whether another step can help. */
+uint64_t zsblk_compact_step(struct zsblk *dev, bool *more);
+
+/* Statistics in zram's terms. Bytes unless noted; each figure is exact once no request is in
+ * flight, and otherwise a sum of per-thread counts taken one after another. */
+struct zsblk_stats {
+	uint64_t orig_data_size;   /* uncompressed bytes stored, same-filled blocks included, zero blocks not */
+	uint64_t compr_data_size;  /* bytes of the objects in the pool, without rounding */
+	uint64_t mem_used_total;   /* memory the pool takes from the system for objects and their headers */
+	uint64_t mem_limit;        /* 0: none */
+	uint64_t mem_used_max;     /* highest mem_used_total so far */
+	uint64_t same_pages;       /* blocks now held as same-filled, zero blocks not counted */
+	uint64_t pages_compacted;  /* pages freed by compaction so far */
+	uint64_t huge_pages;       /* blocks now stored raw */
+	uint64_t huge_pages_since; /* blocks stored raw so far */
+
+	uint64_t blocks_stored;    /* blocks held as objects in the pool, same-filled ones left out */
+	uint64_t pool_bytes;       /* mem_used_total without headers and back-references */
+	uint64_t metadata_bytes;   /* table, back-references, zspage and page-run descriptors */
+	uint64_t reserved_bytes;   /* populated and not in use: the reserve, zspage tails */
+	uint64_t reserve_misses;   /* times a request found the reserve empty */
+
+	uint64_t reads, writes, discards, zeroes;               /* requests */
+	uint64_t read_bytes, write_bytes;                       /* bytes asked for and done */
+	uint64_t failed_reads, failed_writes, failed_discards;  /* requests that failed */
+};
+void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats);
+/* Set mem_used_max back to the present use. */
+void zsblk_reset_mem_used_max(struct zsblk *dev);
+/* Change the limit; 0: none. Memory already taken above it stays until it is freed. */
+void zsblk_set_mem_limit(struct zsblk *dev, uint64_t mem_limit);
+
+/* Statistics for each class of the allocator under the device: see zs_class_stats() in zsmalloc.h. */
+unsigned zsblk_class_count(const struct zsblk *dev);
+int zsblk_class_stats(struct zsblk *dev, unsigned index, struct zs_class_stats *stats);
+
+/*
+ * Verify every invariant of table and pool. No request may be in flight. 0, or -EUCLEAN with the
+ * first violation.
+ */
+int zsblk_check(struct zsblk *dev, struct zsblk_why *why);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Codec contexts: made before they are needed, one held by each request while it runs.
+ *
+ * A thread prefers the context it had last, whose state is in its core's caches; in use by nobody else, that
+ * costs one uncontended exchange on a cache line of its own.
+ */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The context this thread had last. The model saves a lazy allocation when we are in a plugin. */
+static _Thread_local unsigned last_context __attribute__((tls_model("initial-exec")));
+
+static size_t align64(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+static size_t decoder_bytes(void)
+{
+	size_t bytes = 0;
+
+	for (unsigned id = 0; id < CODEC_IDS; id++)
+		if (codec_by_id(id))
+			bytes += align64(codec_by_id(id)->dctx_size());
+	return bytes;
+}
+
+static int init_context(struct context *ctx, uint8_t *mem, const struct codec *codec, int level)
+{
+	size_t bytes = codec->cctx_size(level);
+	int r = codec->cctx_init(mem, bytes, level);
+
+	ctx->cctx = mem;
+	mem += align64(bytes);
+	for (unsigned id = 0; id < CODEC_IDS && !r; id++) {
+		const struct codec *decoder = codec_by_id(id);
+
+		if (!decoder)
+			continue;
+		bytes = decoder->dctx_size();
+		r = decoder->dctx_init(mem, bytes);
+		ctx->dctx[id] = mem;
+		mem += align64(bytes);
+	}
+	return r;
+}
+
+int contexts_init(struct contexts *contexts, unsigned n, const struct codec *codec, int level)
+{
+	size_t each = sizeof(struct context) + align64(codec->cctx_size(level)) + decoder_bytes();
+	uint8_t *mem;
+	int r = 0;
+
+	pthread_mutex_init(&contexts->lock, NULL);
+	pthread_cond_init(&contexts->freed, NULL);
+	contexts->bytes = n * each;
+	contexts->all = segment_private_map(contexts->bytes);
+	if (!contexts->all)
+		return -ENOMEM;
+	contexts->n = n;
+	mem = (uint8_t *)(contexts->all + n);
+	for (unsigned i = 0; i < n && !r; i++)
+		r = init_context(&contexts->all[i], mem + i * (each - sizeof(struct context)), codec,
+				 level);
+	return r;
+}
+
+void contexts_destroy(struct contexts *contexts)
+{
+	if (!contexts->all)
+		return;
+	segment_private_unmap(contexts->all, contexts->bytes);
+	contexts->all = NULL;
+	pthread_cond_destroy(&contexts->freed);
+	pthread_mutex_destroy(&contexts->lock);
+}
+
+void contexts_warm_up(struct contexts *contexts, const struct codec *codec, int level)
+{
+	for (unsigned i = 0; i < contexts->n; i++) {
+		struct context *ctx = &contexts->all[i];
+		size_t len;
+
+		for (unsigned at = 0; at < BLOCK; at++)
+			ctx->block[at] = (uint8_t)(at * at >> 5);
+		memset(ctx->object, 0, sizeof ctx->object);
+		len = codec->compress(ctx->cctx, level, ctx->block, BLOCK, ctx->object, BLOCK);
+		if (len)
+			codec->decompress(ctx->dctx[codec->id], ctx->object, len, ctx->block, BLOCK);
+	}
+}
+
+static struct context *try_get(struct contexts *contexts)
+{
+	unsigned first = last_context % contexts->n;
+
+	for (unsigned i = 0; i < contexts->n; i++) {
+		unsigned at = (first + i) % contexts->n;
+		struct context *ctx = &contexts->all[at];
+
+		if (!atomic_load(&ctx->busy) && !atomic_exchange(&ctx->busy, true)) {
+			last_context = at;
+			return ctx;
+		}
+	}
+	return NULL;
+}
+
+struct context *context_get(struct contexts *contexts)
+{
+	struct context *ctx = try_get(contexts);
+
+	if (ctx)
+		return ctx;
+	pthread_mutex_lock(&contexts->lock);
+	/* Either we see the context that is put back, or who puts it back sees us: all four accesses are
+	 * sequentially consistent. */
+	atomic_fetch_add(&contexts->waiting, 1);
+	while (!(ctx = try_get(contexts)))
+		pthread_cond_wait(&contexts->freed, &contexts->lock);
+	atomic_fetch_sub(&contexts->waiting, 1);
+	pthread_mutex_unlock(&contexts->lock);
+	return ctx;
+}
+
+void context_put(struct contexts *contexts, struct context *ctx)
+{
+	atomic_store(&ctx->busy, false);
+	if (atomic_load(&contexts->waiting)) {
+		pthread_mutex_lock(&contexts->lock);
+		pthread_cond_signal(&contexts->freed);
+		pthread_mutex_unlock(&contexts->lock);
+	}
+}
+
+static void add(struct counters *sum, const struct counters *counters)
+{
+	const _Atomic uint64_t *from = (const _Atomic uint64_t *)counters;
+	_Atomic uint64_t *to = (_Atomic uint64_t *)sum;
+
+	for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
+		count(&to[i], atomic_load_explicit(&from[i], memory_order_relaxed));
+}
+
+void counters_sum(struct zsblk *dev, struct counters *sum)
+{
+	memset(sum, 0, sizeof *sum);
+	add(sum, &dev->found);
+	for (unsigned i = 0; i < dev->contexts.n; i++)
+		add(sum, &dev->contexts.all[i].count);
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The life of a device: open, start, close. */
+#include "engine/engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ------------------------------------------------------------------ the segment */
+
+/*
+ * Pages of address space for the pool: every block stored raw, and as much again for zspages that
+ * a few objects keep alive. It costs nothing until it is used.
+ */
+static uint64_t pool_pages(uint64_t blocks)
+{
+	uint64_t pages = 2 * blocks + 16384;
+
+	pages = (pages + 63) / 64 * 64;
+	return pages < ZSBLK_MAX_POOL / BLOCK ? pages : ZSBLK_MAX_POOL / BLOCK;
+}
+
+static void describe(struct super_layout *layout, const struct zsblk_params *params)
+{
+	struct class_rules rules = class_rules_default(params->chain ? params->chain : ZS_DEFAULT_CHAIN);
+
+	*layout = (struct super_layout){
+		.kind = SUPER_DEVICE,
+		.block_size = BLOCK,
+		.table_words = params->size / BLOCK,
+		.pool_pages = pool_pages(params->size / BLOCK),
+		.class_step = rules.step,
+		.class_min = rules.min_size,
+		.chain = rules.chain,
+		.max_objects = rules.max_objects,
+	};
+	describe_codecs(layout->codecs);
+}
+
+/* Does the segment that was found hold the device that was asked for? */
+static int compare(const struct super_layout *found, const struct super_layout *wanted,
+		   const struct zsblk_params *params, struct zsblk_why *why)
+{
+	if (found->kind != SUPER_DEVICE)
+		return fail(why, -EINVAL, "%s holds a zsmalloc pool, not a block device; use another key",
+			    params->memory);
+	if (found->block_size != BLOCK)
+		return fail(why, -EINVAL, "%s holds blocks of %u bytes, and this zsblk knows %u only",
+			    params->memory, found->block_size, BLOCK);
+	if (found->table_words != wanted->table_words)
+		return fail(why, -EINVAL, "%s holds a device of size=%" PRIu64 ", and size=%" PRIu64
+			    " was asked for; use the size it has, or another key", params->memory,
+			    found->table_words * BLOCK, params->size);
+	if (params->chain && found->chain != params->chain)
+		return fail(why, -EINVAL, "%s was made with chain=%u, and chain=%u was asked for",
+			    params->memory, found->chain, params->chain);
+	if (found->class_step != wanted->class_step || found->class_min != wanted->class_min ||
+	    found->max_objects != wanted->max_objects || found->chain < 1 ||
+	    found->chain > ZS_MAX_CHAIN || found->pool_pages < 1 ||
+	    found->pool_pages > ZS_MAX_POOL_PAGES)
+		return fail(why, -EINVAL, "%s was made with another pool geometry (%u, %u, %u, %u); open it "
+			    "with the zsblk that made it", params->memory, found->class_step,
+			    found->class_min, found->chain, found->max_objects);
+	for (unsigned id = 0; id < SUPER_CODECS; id++)
+		if (found->codecs[id][0] &&
+		    strncmp(found->codecs[id], wanted->codecs[id], sizeof found->codecs[id]) != 0)
+			return fail(why, -EINVAL, "%s may hold blocks compressed with codec %u, \"%.16s\", which this "
+				    "zsblk does not have", params->memory, id, found->codecs[id]);
+	return 0;
+}
+
+static int claim(struct zsblk *dev, bool from_parent, struct zsblk_why *why)
+{
+	int holder, r = super_claim(&dev->seg, from_parent, &holder);
+
+	if (r)
+		return fail(why, r, "the segment is in use by process %d; stop that one first", holder);
+	dev->claimed = true;
+	return 0;
+}
+
+static int lock_segment(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
+{
+	int r = params->lock_shared ? segment_lock(&dev->seg) : 0;
+
+	if (!r)
+		return 0;
+	return fail(why, r == -ENOMEM ? -EPERM : r,
+		    "%s cannot be locked in memory (SHM_LOCK: %s); it takes CAP_IPC_LOCK, or a "
+		    "locked-memory limit (ulimit -l) of at least %zu bytes; lock=no does without, and then its "
+		    "pages can be swapped out", params->memory, strerror(-r), dev->seg.bytes);
+}
+
+static int explain_open(int error, const char *step, const struct zsblk_params *params,
+			uint64_t bytes, struct zsblk_why *why)
+{
+	if (error == -ENOENT || (params->memory && strstr(params->memory, "id=") && error == -EINVAL))
+		return fail(why, -EINVAL, "%s does not exist; ipcs -m lists the segments there are",
+			    params->memory);
+	return fail(why, error, "no segment of %" PRIu64 " bytes: %s: %s", bytes, step, strerror(-error));
+}
+
+/* Map the segment and see to its superblock; *layout is what it holds. */
+static int open_segment(struct zsblk *dev, const struct zsblk_params *params,
+			struct super_layout *layout, struct zsblk_why *why)
+{
+	struct super_layout wanted;
+	const char *step;
+	int r;
+
+	describe(&wanted, params);
+	segment_parse(params->memory, &dev->spec);
+	r = segment_open(&dev->seg, &dev->spec, super_segment_bytes(&wanted), &step);
+	if (r)
+		return explain_open(r, step, params, super_segment_bytes(&wanted), why);
+	if (super_is_blank(&dev->seg)) {
+		if (dev->seg.bytes < super_segment_bytes(&wanted))
+			return fail(why, -EINVAL, "%s is empty, but its %zu bytes are too few: size=%" PRIu64 " needs %" PRIu64,
+				    params->memory, dev->seg.bytes, params->size,
+				    super_segment_bytes(&wanted));
+		r = claim(dev, false, why);
+		if (!r)
+			r = lock_segment(dev, params, why);
+		if (r)
+			return r;
+		/* Still blank? Before we had the claim, another process may have had it, and left data. */
+		if (super_is_blank(&dev->seg)) {
+			super_format(&dev->seg, &wanted);
+			*layout = wanted;
+			return 0;
+		}
+	}
+	dev->seg.fresh = false;
+	r = super_read(&dev->seg, layout, why ? why->text : NULL, why ? sizeof why->text : 0);
+	if (!r)
+		r = compare(layout, &wanted, params, why);
+	if (!r)
+		r = claim(dev, false, why);
+	return r ? r : lock_segment(dev, params, why);
+}
+
+/* ------------------------------------------------------------------ rebuilding */
+
+static int rebuild(struct zsblk *dev, struct zsblk_why *why)
+{
+	char text[200];
+	uint64_t unmapped = table_unmapped_words(&dev->table, &dev->seg);
+	int r;
+
+	if (unmapped < dev->table.n)
+		return fail(why, -EINVAL, "the segment is damaged: its map says that blocks %" PRIu64
+			    " and on were never written, and they were", unmapped);
+	r = verify_words(dev, &dev->found, why);
+	if (r)
+		return r == -EUCLEAN ? -EINVAL : r;
+	r = zs_core_rebuild(dev->core, scan_table, dev, text, sizeof text);
+	if (r == -EUCLEAN)
+		return fail(why, -EINVAL, "the segment is damaged: %s", text);
+	return r;
+}
+
+/* ------------------------------------------------------------------ life */
+
+static unsigned default_contexts(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus > 8 ? (unsigned)cpus * 2 : 16;
+}
+
+static int make_stripes(struct zsblk *dev)
+{
+	dev->stripes = segment_private_map(STRIPES * sizeof *dev->stripes);
+	if (!dev->stripes)
+		return -ENOMEM;
+	for (unsigned i = 0; i < STRIPES; i++)
+		pthread_mutex_init(&dev->stripes[i].lock, NULL);
+	return 0;
+}
+
+static int build(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
+{
+	struct super_layout layout;
+	bool blank;
+	int r = open_segment(dev, params, &layout, why);
+
+	if (r)
+		return r;
+	dev->table = super_table(&dev->seg, &layout);
+	r = zs_core_create(&dev->core, &dev->seg, super_pool_offset(&layout), layout.pool_pages,
+			   layout.chain);
+	if (!r)
+		r = make_stripes(dev);
+	if (!r)
+		r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(),
+				  dev->codec, dev->level);
+	if (r)
+		return fail(why, r, "no memory for the tables of the device: %s", strerror(-r));
+	dev->watermark = zs_core_huge_watermark(dev->core);
+	blank = dev->seg.kind == SEGMENT_ANON || dev->seg.fresh;
+	return blank ? 0 : rebuild(dev, why);
+}
+
+int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct zsblk_why *why)
+{
+	struct zsblk *dev;
+	int r = zsblk_params_check(params, why);
+
+	*result = NULL;
+	if (r)
+		return r;
+	dev = aligned_alloc(64, (sizeof *dev + 63) & ~(size_t)63);
+	if (!dev)
+		return fail(why, -ENOMEM, "out of memory");
+	memset(dev, 0, sizeof *dev);
+	dev->size = params->size;
+	dev->codec = codec_by_name(algorithm_name(params));
+	dev->level = params->has_level ? params->level : dev->codec->level_default;
+	pthread_mutex_init(&dev->compact_lock, NULL);
+	r = build(dev, params, why);
+	if (r) {
+		/* What did not exist before is not to exist afterwards. */
+		if (dev->claimed && dev->seg.fresh && dev->seg.kind == SEGMENT_SHM)
+			segment_remove_open(&dev->seg);
+		zsblk_close(dev);
+		return r;
+	}
+	zsblk_set_mem_limit(dev, params->mem_limit);
+	dev->reserve = params->reserve;
+	zs_core_set_reserve(dev->core, (params->reserve + BLOCK - 1) / BLOCK);
+	*result = dev;
+	return 0;
+}
+
+/*
+ * With a reserve, requests are not to wait for memory: they touch the table and the descriptors of the pool
+ * as well. Have those in memory, as far as the reserve is large: what a larger device has beyond
+ * is touched when it is written for the first time.
+ */
+static int populate_metadata(struct zsblk *dev)
+{
+	uint64_t table = (dev->table.n * sizeof *dev->table.words + BLOCK - 1) & ~(uint64_t)(BLOCK - 1);
+	int r;
+
+	if (!dev->reserve)
+		return 0;
+	r = segment_private_populate(dev->table.map, table_map_bytes(dev->table.n));
+	if (!r)
+		r = segment_private_populate(dev->table.words, table < dev->reserve ? table : dev->reserve);
+	return r ? r : zs_core_populate(dev->core, dev->reserve);
+}
+
+int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
+{
+	int r = claim(dev, true, why);
+
+	if (r)
+		return r;
+	segment_after_mlockall(&dev->seg);
+	contexts_warm_up(&dev->contexts, dev->codec, dev->level);
+	r = populate_metadata(dev);
+	if (r)
+		return fail(why, r, "there is no memory for the table: %s", strerror(-r));
+	while (zs_core_upkeep(dev->core, &r))
+		;
+	if (r && r != -ENOSPC)
+		return fail(why, r, "the reserve cannot be filled: %s; make it smaller", strerror(-r));
+	r = worker_start(dev);
+	if (r)
+		return fail(why, r, "the background thread cannot be started: %s", strerror(-r));
+	return 0;
+}
+
+void zsblk_close(struct zsblk *dev)
+{
+	if (!dev)
+		return;
+	worker_stop(dev);
+	contexts_destroy(&dev->contexts);
+	for (unsigned i = 0; dev->stripes && i < STRIPES; i++)
+		pthread_mutex_destroy(&dev->stripes[i].lock);
+	segment_private_unmap(dev->stripes, STRIPES * sizeof *dev->stripes);
+	zs_core_destroy(dev->core);
+	if (dev->claimed)
+		super_unclaim(&dev->seg);
+	segment_close(&dev->seg);
+	pthread_mutex_destroy(&dev->compact_lock);
+	free(dev);
+}
+
+int zsblk_remove(const char *memory, struct zsblk_why *why)
+{
+	struct segment_spec spec;
+	struct segment seg;
+	struct super_layout layout;
+	struct zsblk_why ignored;
+	const char *step;
+	int r, holder = 0;
+
+	why = why ? why : &ignored;
+
+	if (segment_parse(memory, &spec) || spec.kind != SEGMENT_SHM)
+		return fail(why, -EINVAL, "memory=%s is no shared segment", memory ? memory : "anon");
+	if (!segment_exists(&spec))
+		return fail(why, -ENOENT, "%s does not exist", memory);
+	r = segment_open(&seg, &spec, SEGMENT_PAGE, &step);
+	if (r)
+		return fail(why, r, "%s: %s: %s", memory, step, strerror(-r));
+	/* A damaged or newer one of ours may be removed; what others made may not. */
+	r = super_is_blank(&seg) || super_is_ours(&seg) ? 0 : -EINVAL;
+	if (r)
+		super_read(&seg, &layout, why->text, sizeof why->text);
+	else if ((r = super_claim(&seg, false, &holder)))
+		fail(why, r, "%s is in use by process %d; stop that one first", memory, holder);
+	if (!r) {
+		/* While we hold the claim: nobody is to open what is about to go. */
+		r = segment_remove_open(&seg);
+		if (r)
+			fail(why, r, "%s cannot be removed: %s", memory, strerror(-r));
+		super_unclaim(&seg);
+	}
+	segment_close(&seg);
+	return r;
+}
+
+uint64_t zsblk_size(const struct zsblk *dev)
+{
+	return dev->size;
+}
+
+const char *zsblk_algorithm_name(const struct zsblk *dev)
+{
+	return dev->codec->name;
+}
+
+int zsblk_level(const struct zsblk *dev)
+{
+	return dev->level;
+}
+
+struct zs_core *zsblk_pool(struct zsblk *dev)
+{
+	return dev->core;
+}
+
+unsigned zsblk_class_count(const struct zsblk *dev)
+{
+	return zs_core_class_count(dev->core);
+}
+
+int zsblk_class_stats(struct zsblk *dev, unsigned index, struct zs_class_stats *stats)
+{
+	return zs_core_class_stats(dev->core, index, stats);
+}

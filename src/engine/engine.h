@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The engine's own view of a device. Private: front ends include zsblk.h.
+ *
+ *   engine.c  life: open, start, close        io.c      requests
+ *   params.c  parameters and algorithms       upkeep.c  compaction, the background thread
+ *   context.c codec contexts and counters     stats.c   figures and checks
+ *
+ * Locks, in the order they are taken: compact_lock, the allocator's compaction lock, one stripe, then
+ * the allocator's other locks. Never two stripes.
+ */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include "codec/codec.h"
+#include "segment/segment.h"
+#include "segment/super.h"
+#include "table/word.h"
+#include "zsblk.h"
+#include "zsmalloc/core.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define BLOCK ZSBLK_BLOCK_SIZE
+#define STRIPES 256u
+
+/* Holds the blocks whose number is congruent to its index still. */
+struct stripe {
+	_Alignas(64) pthread_mutex_t lock;
+};
+
+/*
+ * Counted by whoever holds the context, so that counting shares no cache line between threads; read by
+ * anybody. Sums over all contexts are the figures; those marked +- go up and down.
+ */
+struct counters {
+	_Atomic uint64_t compr_bytes;  /* +- */
+	_Atomic uint64_t objects;      /* +- blocks with an object, same-filled ones left out */
+	_Atomic uint64_t same;         /* +- */
+	_Atomic uint64_t huge;         /* +- */
+	_Atomic uint64_t huge_since;
+	_Atomic uint64_t reads, writes, discards, zeroes;
+	_Atomic uint64_t read_bytes, write_bytes;
+	_Atomic uint64_t failed_reads, failed_writes, failed_discards;
+};
+
+/* What one request needs while it runs. */
+struct context {
+	_Alignas(64) _Atomic bool busy;
+	struct counters count;
+	void *cctx;
+	void *dctx[CODEC_IDS];
+	_Alignas(64) uint8_t object[BLOCK]; /* compressed bytes on their way into the pool */
+	_Alignas(64) uint8_t block[BLOCK];  /* a block that is read or written in part */
+};
+
+struct contexts {
+	struct context *all;
+	unsigned n;
+	size_t bytes;
+	/* Waiting for a context when all are busy. */
+	pthread_mutex_t lock;
+	pthread_cond_t freed;
+	_Atomic unsigned waiting;
+};
+
+struct zsblk {
+	uint64_t size;
+	const struct codec *codec;
+	int level;
+	unsigned watermark; /* objects above it are stored raw */
+	struct segment seg;
+	struct segment_spec spec;
+	struct table table;
+	uint64_t reserve; /* bytes */
+	struct zs_core *core;
+	struct contexts contexts;
+	struct stripe *stripes;
+	struct counters found; /* what the segment held when it was opened */
+	bool claimed;
+	bool has_worker;
+	pthread_t worker;
+	unsigned compact_cursor;
+	pthread_mutex_t compact_lock; /* guards compact_cursor */
+};
+
+/* context.c */
+int contexts_init(struct contexts *contexts, unsigned n, const struct codec *codec, int level);
+void contexts_destroy(struct contexts *contexts);
+/* Touch all that a request will touch, so that none waits for memory later. */
+void contexts_warm_up(struct contexts *contexts, const struct codec *codec, int level);
+struct context *context_get(struct contexts *contexts);
+void context_put(struct contexts *contexts, struct context *ctx);
+static inline void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	/* One writer at a time: no locked instruction is needed. */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+void counters_sum(struct zsblk *dev, struct counters *sum);
+
+/* engine.c */
+/* The allocator under the device, for tests. */
+struct zs_core *zsblk_pool(struct zsblk *dev);
+
+/* io.c */
+static inline pthread_mutex_t *stripe_of(struct zsblk *dev, uint64_t block)
+{
+	return &dev->stripes[block % STRIPES].lock;
+}
+struct zs_loc loc_of(const struct zsblk *dev, const struct word_object *object);
+/* Count a word that appears (sign 1) or goes (sign -1). */
+void count_word(struct counters *counters, uint64_t word, int sign);
+
+/* upkeep.c */
+int worker_start(struct zsblk *dev);
+void worker_stop(struct zsblk *dev);
+
+/* stats.c */
+int scan_table(void *dev, zs_each_fn *each, void *opaque);
+/* Every word is one this version could have written: -EUCLEAN and the reason. */
+int verify_words(struct zsblk *dev, struct counters *found, struct zsblk_why *why);
+
+/* params.c */
+__attribute__((format(printf, 3, 4))) int fail(struct zsblk_why *why, int error, const char *format,
+					       ...);
+const char *algorithm_name(const struct zsblk_params *params);
+void describe_codecs(char codecs[SUPER_CODECS][16]);
+
+#endif

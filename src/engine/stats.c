@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Figures, in zram's terms, and checks. */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
+{
+	struct zs_core_stats pool;
+	struct counters sum;
+
+	zs_core_stats(dev->core, &pool);
+	counters_sum(dev, &sum);
+	*stats = (struct zsblk_stats){
+		.orig_data_size = (sum.objects + sum.same) * BLOCK,
+		.compr_data_size = sum.compr_bytes,
+		.mem_used_total = pool.pages_used * BLOCK,
+		.mem_limit = zs_core_limit(dev->core) * BLOCK,
+		.mem_used_max = pool.pages_used_max * BLOCK,
+		.same_pages = sum.same,
+		.pages_compacted = pool.pages_compacted,
+		.huge_pages = sum.huge,
+		.huge_pages_since = sum.huge_since,
+		.blocks_stored = sum.objects,
+		.pool_bytes = pool.pages_used * BLOCK > pool.header_bytes ?
+				      pool.pages_used * BLOCK - pool.header_bytes : 0,
+		.metadata_bytes = table_bytes(&dev->table) + pool.header_bytes + pool.descriptor_bytes,
+		.reserved_bytes = pool.pages_reserved * BLOCK,
+		.reserve_misses = pool.reserve_misses,
+		.reads = sum.reads,
+		.writes = sum.writes,
+		.discards = sum.discards,
+		.zeroes = sum.zeroes,
+		.read_bytes = sum.read_bytes,
+		.write_bytes = sum.write_bytes,
+		.failed_reads = sum.failed_reads,
+		.failed_writes = sum.failed_writes,
+		.failed_discards = sum.failed_discards,
+	};
+}
+
+void zsblk_reset_mem_used_max(struct zsblk *dev)
+{
+	zs_core_reset_used_max(dev->core);
+}
+
+void zsblk_set_mem_limit(struct zsblk *dev, uint64_t mem_limit)
+{
+	/* Rounded up: a limit of a few bytes is a limit. */
+	zs_core_set_limit(dev->core, mem_limit / BLOCK + (mem_limit % BLOCK != 0));
+}
+
+/* ------------------------------------------------------------------ checks */
+
+int scan_table(void *opaque, zs_each_fn *each, void *each_opaque)
+{
+	struct zsblk *dev = opaque;
+	const struct table *table = &dev->table;
+	uint64_t block = 0;
+	int r = 0;
+
+	while ((block = table_next_written(table, block, table->n)) < table->n && !r) {
+		uint64_t word = table_load(table, block);
+
+		if (word_has_object(word)) {
+			struct word_object object = word_object(word);
+
+			r = each(each_opaque, (uint32_t)block, loc_of(dev, &object));
+		}
+		block++;
+	}
+	return r;
+}
+
+int verify_words(struct zsblk *dev, struct counters *found, struct zsblk_why *why)
+{
+	const struct table *table = &dev->table;
+	unsigned normal = zs_core_class_count(dev->core) - 1;
+
+	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n;
+	     block++) {
+		uint64_t word = table_load(table, block);
+		const char *wrong = word_check(word);
+
+		if (!wrong && word_has_object(word)) {
+			struct word_object object = word_object(word);
+			unsigned class_index = loc_of(dev, &object).class_index;
+
+			if (object.codec != CODEC_RAW && class_index >= normal)
+				wrong = "a compressed object of a size that is stored raw";
+			if (class_index > normal)
+				wrong = "an object of a class that does not exist";
+			if (class_index == normal && object.borrow)
+				wrong = "an object that borrowed a page of its own";
+		}
+		if (wrong)
+			return fail(why, -EUCLEAN, "the segment is damaged: block %" PRIu64 " has the table word 0x%016"
+				    PRIx64 ": %s", block, word, wrong);
+		if (found)
+			count_word(found, word, 1);
+	}
+	return 0;
+}
+
+static int check_counters(struct zsblk *dev, struct zsblk_why *why)
+{
+	struct counters sum, found = {0};
+	int r = verify_words(dev, &found, why);
+
+	if (r)
+		return r;
+	counters_sum(dev, &sum);
+	if (sum.compr_bytes != found.compr_bytes || sum.objects != found.objects ||
+	    sum.same != found.same || sum.huge != found.huge)
+		return fail(why, -EUCLEAN, "counted %" PRIu64 " bytes in %" PRIu64 " objects, %" PRIu64
+			    " same-filled, %" PRIu64 " huge; the table has %" PRIu64 ", %" PRIu64 ", %" PRIu64
+			    ", %" PRIu64, sum.compr_bytes, sum.objects, sum.same, sum.huge,
+			    found.compr_bytes, found.objects, found.same, found.huge);
+	return 0;
+}
+
+int zsblk_check(struct zsblk *dev, struct zsblk_why *why)
+{
+	int r = check_counters(dev, why);
+
+	if (r)
+		return r;
+	return zs_core_check(dev->core, scan_table, dev, why ? why->text : NULL,
+			     why ? sizeof why->text : 0);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What goes on beside the requests: the background thread, and compaction. */
+#include "engine/engine.h"
+
+#include "engine/thread.h"
+
+#include <string.h>
+#include <time.h>
+
+/* ------------------------------------------------------------------ compaction */
+
+/* The owner's side of moving an object: see zs_move_fn. */
+static bool move_block(void *opaque, uint32_t owner, struct zs_loc from)
+{
+	struct zsblk *dev = opaque;
+	struct word_object object;
+	struct zs_loc to, now;
+	bool moved = false;
+	uint64_t word;
+
+	pthread_mutex_lock(stripe_of(dev, owner));
+	word = table_load(&dev->table, owner);
+	if (word_has_object(word)) {
+		object = word_object(word);
+		now = loc_of(dev, &object);
+		moved = now.page == from.page && now.slot == from.slot &&
+			now.class_index == from.class_index &&
+			zs_core_move_to(dev->core, owner, from, &to) == 0;
+	}
+	if (moved) {
+		memcpy(zs_core_address(dev->core, to), zs_core_address(dev->core, from), object.size);
+		object.page = to.page;
+		object.slot = to.slot;
+		table_store(&dev->table, owner, word_make_object(word_type(word), &object));
+	}
+	pthread_mutex_unlock(stripe_of(dev, owner));
+	if (moved)
+		zs_core_free(dev->core, from);
+	return moved;
+}
+
+uint64_t zsblk_compact_step(struct zsblk *dev, bool *more)
+{
+	uint64_t freed;
+
+	pthread_mutex_lock(&dev->compact_lock);
+	freed = zs_core_compact_step(dev->core, &dev->compact_cursor, move_block, dev, more);
+	if (!*more)
+		dev->compact_cursor = 0;
+	pthread_mutex_unlock(&dev->compact_lock);
+	return freed;
+}
+
+uint64_t zsblk_compact(struct zsblk *dev)
+{
+	unsigned cursor = 0;
+	uint64_t freed = 0;
+	bool more = true;
+
+	while (more)
+		freed += zs_core_compact_step(dev->core, &cursor, move_block, dev, &more);
+	return freed;
+}
+
+/* ------------------------------------------------------------------ the background thread */
+
+static void pause_ms(long ms)
+{
+	struct timespec time = {.tv_nsec = ms * 1000000};
+
+	nanosleep(&time, NULL);
+}
+
+/*
+ * Compaction by itself. Discards leave zspages partly empty; on a swap device soon most of them. When more than a
+ * quarter of the pool could be freed, and at least a few megabytes, move objects until less than an eighth could.
+ * zram waits for memory pressure to do this, which user space cannot see in time.
+ */
+#define COMPACT_LEAST_PAGES 1024u /* 4 MiB */
+
+static bool worth_compacting(struct zsblk *dev, bool begun)
+{
+	uint64_t freeable = zs_core_freeable(dev->core);
+	struct zs_core_stats pool;
+
+	if (freeable < COMPACT_LEAST_PAGES)
+		return false;
+	zs_core_stats(dev->core, &pool);
+	return freeable > pool.pages_used / (begun ? 8 : 4);
+}
+
+/* Keep the reserve; false when the thread is to end. *error: the system has no memory now. */
+static bool keep_reserve(struct zsblk *dev, unsigned timeout_ms, int *error)
+{
+	if (!zs_core_worker_wait(dev->core, timeout_ms))
+		return false;
+	while (zs_core_upkeep(dev->core, error))
+		;
+	return true;
+}
+
+/* One round over all classes, a zspage at a time; the reserve goes first. */
+static bool compact_round(struct zsblk *dev)
+{
+	unsigned cursor = 0;
+	bool more = true;
+	int error;
+
+	while (more) {
+		if (!keep_reserve(dev, 0, &error))
+			return false;
+		zs_core_compact_step(dev->core, &cursor, move_block, dev, &more);
+	}
+	return true;
+}
+
+static void *work(void *opaque)
+{
+	struct zsblk *dev = opaque;
+	bool begun = false;
+	time_t looked = 0;
+	int error;
+
+	while (keep_reserve(dev, 1000, &error)) {
+		struct timespec now;
+
+		/* Ask for memory again, but leave the system alone for a moment. */
+		if (error)
+			pause_ms(50);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (now.tv_sec == looked)
+			continue;
+		looked = now.tv_sec;
+		begun = worth_compacting(dev, begun);
+		if (begun && !compact_round(dev))
+			break;
+	}
+	return NULL;
+}
+
+int worker_start(struct zsblk *dev)
+{
+	int r;
+
+	zs_core_worker_start(dev->core);
+	r = thread_start_background(&dev->worker, work, dev);
+	if (r)
+		zs_core_worker_stop(dev->core);
+	else
+		dev->has_worker = true;
+	return r;
+}
+
+void worker_stop(struct zsblk *dev)
+{
+	if (!dev->has_worker)
+		return;
+	zs_core_worker_stop(dev->core);
+	pthread_join(dev->worker, NULL);
+	dev->has_worker = false;
+}
