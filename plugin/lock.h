@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the server does for itself so that it never waits for memory that only it can free: its
+ * memory is locked on fault, its threads are marked as I/O flushers, and the OOM killer is told to
+ * look elsewhere.
+ *
+ * Memory locks end at a fork, so they are taken after the last one. Rights may end before it
+ * (nbdkit -u), so what outlives a change of user is done while they are there.
+ */
+#ifndef LOCK_H
+#define LOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What can be had, one bit each. */
+#define LOCK_MEMORY  1u /* mlockall, on fault */
+#define LOCK_FLUSHER 2u /* PR_SET_IO_FLUSHER */
+#define LOCK_OOM     4u /* oom_score_adj -1000 */
+#define LOCK_ALL     (LOCK_MEMORY | LOCK_FLUSHER | LOCK_OOM)
+/* Without these two a swap device can hang the machine. */
+#define LOCK_NEEDED (LOCK_MEMORY | LOCK_FLUSHER)
+
+/*
+ * Before the server forks: raise the limit on locked memory as far as it goes, set the I/O flusher
+ * flag on this thread, from where all later threads and processes have it. Returns what
+ * lock_apply() will be able to have.
+ */
+unsigned lock_prepare(void);
+
+/* After the last fork, before any other thread is started. Returns what the process has now. */
+unsigned lock_apply(void);
+
+/* Say which of `wanted` is not in `had`, and what right each of them takes. */
+void lock_describe_missing(unsigned wanted, unsigned had, char *text, size_t size);
+
+/* Was the server told to lock all memory it has and will have, between get_ready and after_fork
+ * (--swap)? */
+bool lock_server_will(void);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The statistics file. See statsfile.h. */
+#include "statsfile.h"
+
+#include "engine/thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STATS_TEXT_MAX 2048
+
+struct stats_file {
+	struct zsblk *dev;
+	const char *path;
+	char *temporary;
+	stats_file_trouble_fn *trouble;
+	int last_error;
+	char written[STATS_TEXT_MAX];
+
+	pthread_t thread;
+	pthread_mutex_t lock; /* protects `stop` */
+	pthread_cond_t wake;
+	bool stop;
+};
+
+size_t stats_text(struct zsblk *dev, char *text, size_t size)
+{
+	struct zsblk_stats stats;
+	size_t at;
+
+	zsblk_get_stats(dev, &stats);
+	at = (size_t)snprintf(text, size, "disksize=%" PRIu64 "\nalgorithm=%s\nlevel=%d\n",
+			      zsblk_size(dev), zsblk_algorithm_name(dev), zsblk_level(dev));
+#define FIGURE(name)                                                                               \
+	do {                                                                                       \
+		if (at < size)                                                                     \
+			at += (size_t)snprintf(text + at, size - at, #name "=%" PRIu64 "\n",       \
+					       stats.name);                                        \
+	} while (0)
+	FIGURE(orig_data_size);
+	FIGURE(compr_data_size);
+	FIGURE(mem_used_total);
+	FIGURE(mem_limit);
+	FIGURE(mem_used_max);
+	FIGURE(same_pages);
+	FIGURE(pages_compacted);
+	FIGURE(huge_pages);
+	FIGURE(huge_pages_since);
+	FIGURE(blocks_stored);
+	FIGURE(pool_bytes);
+	FIGURE(metadata_bytes);
+	FIGURE(reserved_bytes);
+	FIGURE(reserve_misses);
+	FIGURE(reads);
+	FIGURE(writes);
+	FIGURE(discards);
+	FIGURE(zeroes);
+	FIGURE(read_bytes);
+	FIGURE(write_bytes);
+	FIGURE(failed_reads);
+	FIGURE(failed_writes);
+	FIGURE(failed_discards);
+#undef FIGURE
+	return at < size ? at : size - 1;
+}
+
+static int write_whole(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+static int replace_file(const struct stats_file *file, const char *text, size_t len)
+{
+	int r, fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+			 0644);
+
+	if (fd < 0)
+		return -errno;
+	r = write_whole(fd, text, len);
+	if (close(fd) < 0 && !r)
+		r = -errno;
+	if (!r && rename(file->temporary, file->path) < 0)
+		r = -errno;
+	if (r)
+		unlink(file->temporary);
+	return r;
+}
+
+static void update(struct stats_file *file)
+{
+	char text[STATS_TEXT_MAX];
+	size_t len = stats_text(file->dev, text, sizeof text);
+	int error;
+
+	if (strcmp(text, file->written) == 0)
+		return;
+	error = -replace_file(file, text, len);
+	if (!error)
+		memcpy(file->written, text, len + 1);
+	if (error != file->last_error)
+		file->trouble(file->path, error);
+	file->last_error = error;
+}
+
+static void *keep_up_to_date(void *opaque)
+{
+	struct stats_file *file = opaque;
+	struct timespec next;
+
+	pthread_mutex_lock(&file->lock);
+	while (!file->stop) {
+		clock_gettime(CLOCK_MONOTONIC, &next);
+		next.tv_sec++;
+		while (!file->stop &&
+		       pthread_cond_timedwait(&file->wake, &file->lock, &next) != ETIMEDOUT)
+			;
+		pthread_mutex_unlock(&file->lock);
+		update(file);
+		pthread_mutex_lock(&file->lock);
+	}
+	pthread_mutex_unlock(&file->lock);
+	return NULL;
+}
+
+static void destroy(struct stats_file *file)
+{
+	pthread_cond_destroy(&file->wake);
+	pthread_mutex_destroy(&file->lock);
+	free(file->temporary);
+	free(file);
+}
+
+int stats_file_start(struct stats_file **result, const char *path, struct zsblk *dev,
+		     stats_file_trouble_fn *trouble)
+{
+	struct stats_file *file = calloc(1, sizeof *file);
+	pthread_condattr_t attr;
+	int r;
+
+	if (!file)
+		return -ENOMEM;
+	file->dev = dev;
+	file->path = path;
+	file->trouble = trouble;
+	pthread_mutex_init(&file->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&file->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	if (asprintf(&file->temporary, "%s.tmp", path) < 0) {
+		file->temporary = NULL;
+		destroy(file);
+		return -ENOMEM;
+	}
+	update(file);
+	r = thread_start_background(&file->thread, keep_up_to_date, file);
+	if (r) {
+		destroy(file);
+		return r;
+	}
+	*result = file;
+	return 0;
+}
+
+void stats_file_stop(struct stats_file *file)
+{
+	if (!file)
+		return;
+	pthread_mutex_lock(&file->lock);
+	file->stop = true;
+	pthread_cond_signal(&file->wake);
+	pthread_mutex_unlock(&file->lock);
+	pthread_join(file->thread, NULL);
+	update(file);
+	destroy(file);
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * nbdkit-zsblk-plugin: serves a zsblk device over NBD. It is the one file that speaks NBD; what a
+ * request does is the engine's (zsblk.h).
+ *
+ *   load -> config... -> config_complete -> get_ready -> (fork) -> after_fork -> requests ->
+ * cleanup -> unload params.c     params.c           lock, open             lock, start stats close
+ *
+ * Whatever can go wrong goes wrong in get_ready or before, where nbdkit still has its exit status.
+ * The engine is closed in unload, since nbdkit may come to cleanup with requests in flight, and not
+ * to unload.
+ */
+#include "lock.h"
+#include "params.h"
+#include "statsfile.h"
+#include "zsblk.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+static struct plugin_params params;
+static struct zsblk *device;
+static struct stats_file *stats_file;
+static unsigned lock_can; /* what get_ready saw that can be had */
+
+/* ------------------------------------------------------------------ life */
+
+static void plugin_load(void)
+{
+	params_init(&params);
+}
+
+static void plugin_unload(void)
+{
+	zsblk_close(device);
+	device = NULL;
+	params_free(&params);
+}
+
+static int plugin_config(const char *key, const char *value)
+{
+	return params_set(&params, key, value);
+}
+
+static int plugin_config_complete(void)
+{
+	return params_complete(&params);
+}
+
+static int open_device(void)
+{
+	struct zsblk_why why = {.text = ""};
+	int r = zsblk_open(&params.engine, &device, &why);
+
+	if (r < 0)
+		nbdkit_error("zsblk: %s", why.text[0] ? why.text : strerror(-r));
+	return r < 0 ? -1 : 0;
+}
+
+static bool is_enough(unsigned had)
+{
+	return (had & LOCK_NEEDED) == LOCK_NEEDED;
+}
+
+static int fail_for_missing(unsigned had)
+{
+	char text[512];
+
+	lock_describe_missing(LOCK_NEEDED, had, text, sizeof text);
+	nbdkit_error("zsblk: lock=yes is not possible: %s. Grant what is missing, or use lock=auto "
+		     "to do "
+		     "without",
+		     text);
+	return -1;
+}
+
+/* A disk can do without, so this is no error; but whoever is about to swap on it should know. */
+static void tell_missing(unsigned had)
+{
+	char text[512];
+
+	lock_describe_missing(LOCK_ALL, had, text, sizeof text);
+	fprintf(stderr, "nbdkit: zsblk: %s%s. lock=no does not try\n",
+		is_enough(had) ? "" : "good as a disk, not safe as swap: ", text);
+}
+
+static int plugin_get_ready(void)
+{
+	if (params.lock != LOCK_MODE_NO)
+		lock_can = lock_prepare();
+	if (params.lock == LOCK_MODE_YES && !is_enough(lock_can))
+		return fail_for_missing(lock_can);
+	if (open_device() < 0)
+		return -1;
+	if (params.lock != LOCK_MODE_NO && lock_can != LOCK_ALL)
+		tell_missing(lock_can);
+	/* Everything mapped now would be filled to its end. It has been checked; open it once that
+	 * is over. */
+	if (lock_server_will()) {
+		nbdkit_debug("zsblk: --swap: the device is mapped after the server has locked its "
+			     "memory");
+		zsblk_close(device);
+		device = NULL;
+	}
+	return 0;
+}
+
+static int protect_process(void)
+{
+	unsigned had;
+
+	if (params.lock == LOCK_MODE_NO)
+		return 0;
+	had = lock_apply();
+	nbdkit_debug("zsblk: lock: memory locked on fault: %s, I/O flusher: %s, OOM killer kept "
+		     "away: %s",
+		     had & LOCK_MEMORY ? "yes" : "no", had & LOCK_FLUSHER ? "yes" : "no",
+		     had & LOCK_OOM ? "yes" : "no");
+	/* Rights can be lost on the way (-u), and mlockall can fail for more reasons than rights.
+	 */
+	if (params.lock == LOCK_MODE_YES && !is_enough(had))
+		return fail_for_missing(had);
+	if (lock_can & ~had)
+		tell_missing(had);
+	return 0;
+}
+
+static void stats_trouble(const char *path, int error)
+{
+	if (error)
+		nbdkit_error(
+			"zsblk: stats=%s cannot be written: %s; requests are served all the same",
+			path, strerror(error));
+	else
+		nbdkit_debug("zsblk: stats=%s is written again", path);
+}
+
+static int plugin_after_fork(void)
+{
+	struct zsblk_why why = {.text = ""};
+	int r;
+
+	if (protect_process() < 0 || (!device && open_device() < 0))
+		return -1;
+	r = zsblk_start(device, &why);
+	if (r < 0) {
+		nbdkit_error("zsblk: %s", why.text[0] ? why.text : strerror(-r));
+		return -1;
+	}
+	nbdkit_debug("zsblk: %" PRIu64 " bytes, %s level %d, memory %s", zsblk_size(device),
+		     zsblk_algorithm_name(device), zsblk_level(device), params.engine.memory);
+	if (!params.stats_path)
+		return 0;
+	r = stats_file_start(&stats_file, params.stats_path, device, stats_trouble);
+	if (r < 0)
+		nbdkit_error("zsblk: the thread that writes stats=%s cannot be started: %s",
+			     params.stats_path, strerror(-r));
+	return r < 0 ? -1 : 0;
+}
+
+static void plugin_cleanup(void)
+{
+	struct zsblk_stats s;
+
+	stats_file_stop(stats_file);
+	stats_file = NULL;
+	if (!device)
+		return;
+	/* The columns of zram's mm_stat. */
+	zsblk_get_stats(device, &s);
+	nbdkit_debug("zsblk: mm_stat: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+		     " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+		     s.orig_data_size, s.compr_data_size, s.mem_used_total, s.mem_limit,
+		     s.mem_used_max, s.same_pages, s.pages_compacted, s.huge_pages,
+		     s.huge_pages_since);
+}
+
+static const char *yes_no(bool yes)
+{
+	return yes ? "yes" : "no";
+}
+
+static void plugin_dump_plugin(void)
+{
+	const struct zsblk_algorithm *algorithm;
+	unsigned can = lock_prepare();
+
+	printf("zsblk_version=%s\n", ZSBLK_VERSION);
+	printf("zsblk_block_size=%u\n", ZSBLK_BLOCK_SIZE);
+	printf("zsblk_max_size=%" PRIu64 "\n", ZSBLK_MAX_SIZE);
+	printf("zsblk_algorithms=");
+	for (unsigned i = 0; (algorithm = zsblk_algorithm(i)); i++)
+		printf("%s%s", i ? " " : "", algorithm->name);
+	printf("\nzsblk_algorithm_default=%s\n", zsblk_algorithm(0)->name);
+	for (unsigned i = 0; (algorithm = zsblk_algorithm(i)); i++)
+		printf("zsblk_%s_level=%d..%d\nzsblk_%s_level_default=%d\n", algorithm->name,
+		       algorithm->level_min, algorithm->level_max, algorithm->name,
+		       algorithm->level_default);
+	printf("zsblk_memory=anon shm\n");
+	printf("zsblk_lock_memory=%s\n", yes_no(can & LOCK_MEMORY));
+	printf("zsblk_lock_io_flusher=%s\n", yes_no(can & LOCK_FLUSHER));
+	printf("zsblk_lock_oom_killer=%s\n", yes_no(can & LOCK_OOM));
+}
+
+/* ------------------------------------------------------------------ connections */
+
+static void *plugin_open(int readonly)
+{
+	(void)readonly;
+	return NBDKIT_HANDLE_NOT_NEEDED;
+}
+
+static int64_t plugin_get_size(void *handle)
+{
+	return (int64_t)zsblk_size(device);
+}
+
+static int plugin_block_size(void *handle, uint32_t *minimum, uint32_t *preferred,
+			     uint32_t *maximum)
+{
+	*minimum = 1;
+	*preferred = ZSBLK_BLOCK_SIZE;
+	*maximum = UINT32_MAX;
+	return 0;
+}
+
+static int yes(void *handle)
+{
+	return 1;
+}
+
+static int can_fua(void *handle)
+{
+	return NBDKIT_FUA_NATIVE;
+}
+
+static int can_cache(void *handle)
+{
+	return NBDKIT_CACHE_NATIVE;
+}
+
+/* ------------------------------------------------------------------ requests
+ *
+ * nbdkit has checked that ranges are inside the device. Data is as safe as it ever gets once a
+ * request returns, so that FUA and flush ask for nothing more.
+ */
+
+/* From the engine's way to report an error to nbdkit's (errno_is_preserved). */
+static int reply(int r)
+{
+	if (r >= 0)
+		return 0;
+	errno = -r;
+	return -1;
+}
+
+static int plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	return reply(zsblk_read(device, buf, count, offset));
+}
+
+static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t offset,
+			 uint32_t flags)
+{
+	return reply(zsblk_write(device, buf, count, offset));
+}
+
+static int plugin_flush(void *handle, uint32_t flags)
+{
+	return reply(zsblk_flush(device));
+}
+
+static int plugin_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	return reply(zsblk_discard(device, count, offset));
+}
+
+/*
+ * Always fast. Without NBDKIT_FLAG_MAY_TRIM the client would rather have no hole, so that later
+ * writes find their room; compression makes that no promise anybody could keep, and zeroes are
+ * holes either way.
+ */
+static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	return reply(zsblk_write_zeroes(device, count, offset));
+}
+
+struct extents_walk {
+	struct nbdkit_extents *extents;
+	bool one;
+	int error;
+};
+
+#define WALK_ENDS 1
+
+static int add_extent(void *opaque, uint64_t offset, uint64_t len, bool hole)
+{
+	struct extents_walk *walk = opaque;
+	uint32_t type = hole ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0;
+
+	if (nbdkit_add_extent(walk->extents, offset, len, type) < 0) {
+		walk->error = errno ? -errno : -ENOMEM;
+		return WALK_ENDS;
+	}
+	return walk->one ? WALK_ENDS : 0;
+}
+
+static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+			  struct nbdkit_extents *extents)
+{
+	struct extents_walk walk = {.extents = extents, .one = flags & NBDKIT_FLAG_REQ_ONE};
+	int r = zsblk_extents(device, count, offset, add_extent, &walk);
+
+	return reply(r == WALK_ENDS ? walk.error : r);
+}
+
+/* It is all in memory. */
+static int plugin_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	return 0;
+}
+
+static struct nbdkit_plugin plugin = {
+	.name = "zsblk",
+	.longname = "nbdkit zsblk plugin",
+	.version = ZSBLK_VERSION,
+	.description = "compressed block device in memory",
+	.magic_config_key = "size",
+	.errno_is_preserved = 1,
+
+	.load = plugin_load,
+	.unload = plugin_unload,
+	.config = plugin_config,
+	.config_complete = plugin_config_complete,
+	.dump_plugin = plugin_dump_plugin,
+	.get_ready = plugin_get_ready,
+	.after_fork = plugin_after_fork,
+	.cleanup = plugin_cleanup,
+
+	.open = plugin_open,
+	.get_size = plugin_get_size,
+	.block_size = plugin_block_size,
+	.can_multi_conn = yes,
+	.can_flush = yes,
+	.can_trim = yes,
+	.can_zero = yes,
+	.can_fast_zero = yes,
+	.can_extents = yes,
+	.can_fua = can_fua,
+	.can_cache = can_cache,
+
+	.pread = plugin_pread,
+	.pwrite = plugin_pwrite,
+	.flush = plugin_flush,
+	.trim = plugin_trim,
+	.zero = plugin_zero,
+	.extents = plugin_extents,
+	.cache = plugin_cache,
+};
+
+/* The text follows the algorithms there are, so it is made before nbdkit asks for it. */
+__attribute__((constructor)) static void make_help(void)
+{
+	plugin.config_help = params_help();
+}
+
+struct nbdkit_plugin *plugin_init(void);
+NBDKIT_REGISTER_PLUGIN(plugin)
