@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * zsblk-bench: what would compressed memory give on this machine, with these pages, and at what
+ * speed?
+ *
+ *   main.c       from options to reports
+ *   options.c    the command line                 source.c     pages: from a file, kept in a file
+ *   measure.c    one algorithm, measured          process.c    pages of a running process
+ *   codec_loop.c the codec alone, to compare      synthetic.c  pages made up
+ *   team.c       threads that start together      report.c     a table for people
+ *   sample.c     medians, percentiles, shuffles   json.c       JSON for programs
+ *   progress.c   what goes on, on a terminal
+ *
+ * Errors of the lower files are a negative errno with the reason in a struct zsblk_why; only
+ * main.c, options.c, progress.c and the reports print.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include "codec/codec.h"
+#include "zsblk.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define BLOCK          ZSBLK_BLOCK_SIZE
+#define ALGORITHMS_MAX 64u
+#define THREADS_MAX    256u
+#define TEAMS_MAX      16u
+
+/* Pages to measure with. Opaque to nobody: they are only ever read. */
+struct pages {
+	uint8_t *data;
+	uint64_t count;
+	uint64_t room;      /* pages that data has address space for */
+	uint64_t available; /* pages the source had; more than count when only a sample was taken */
+	bool synthetic;
+	char source[256];   /* for people */
+};
+
+struct choice {
+	const struct codec *codec;
+	int level;
+};
+
+struct options {
+	/* Exactly one source. */
+	const char *file;
+	int pid;
+	uint64_t synthetic; /* pages */
+
+	struct choice algorithms[ALGORITHMS_MAX];
+	unsigned algorithm_count;
+	unsigned threads[TEAMS_MAX];
+	unsigned thread_count;
+	unsigned threads_max;
+	unsigned repeat;
+	uint64_t limit; /* pages */
+	uint64_t seed;
+	unsigned request; /* blocks */
+	bool churn;
+	bool json;
+	const char *save;
+};
+
+/* Microseconds. */
+struct latency {
+	double p50, p90, p99, p999, max;
+};
+
+struct churn {
+	uint64_t blocks, pool_bytes, metadata_bytes, compressed_bytes, rss_bytes;
+	uint64_t pages_freed; /* by compaction */
+	double compact_seconds;
+};
+
+/* What one algorithm did with one number of threads. MB are 10^6 bytes; speeds count uncompressed bytes. */
+struct result {
+	const struct codec *codec;
+	int level;
+	unsigned threads;
+
+	uint64_t pages, zero_pages, same_pages, huge_pages;
+	uint64_t compressed_bytes, pool_bytes, metadata_bytes, reserved_bytes;
+	uint64_t rss_bytes; /* growth of the process while the pages were stored */
+
+	double fill_store_mbps; /* into memory not used before: page faults included */
+	double store_mbps, load_mbps;
+	double codec_store_mbps, codec_load_mbps;
+	/* Median of the repeats' own ratios: what happens to one half of a repeat happens to the other. */
+	double store_ratio, load_ratio;
+	/* Speed against the first number of threads, likewise. */
+	double store_scaling, load_scaling, codec_store_scaling, codec_load_scaling;
+	/* Processor time of one block, in nanoseconds: not disturbed by other programs' turns. */
+	double store_cpu_ns, load_cpu_ns, codec_store_cpu_ns, codec_load_cpu_ns;
+	struct latency store_latency, load_latency;
+
+	bool churned;
+	struct churn churn;
+};
+
+/* ------------------------------------------------------------------ options.c */
+
+/* Fills in *options, or prints what is wrong and ends the program; also after --help and --version. */
+void options_parse(struct options *options, int argc, char **argv);
+
+/* ------------------------------------------------------------------ sources of pages */
+
+/* A whole number of pages from a file, or from a pipe to its end; at most `limit` pages, evenly picked where
+ * the length is known beforehand. */
+int pages_from_file(struct pages *pages, const char *path, uint64_t limit, struct zsblk_why *why);
+/* Resident private anonymous pages of a process that goes on running meanwhile. */
+int pages_from_process(struct pages *pages, int pid, uint64_t limit, struct zsblk_why *why);
+/* The same pages for the same count and seed. */
+int pages_synthetic(struct pages *pages, uint64_t count, uint64_t seed, struct zsblk_why *why);
+/* Keep the pages in a new file that only its owner may read. */
+int pages_save(const struct pages *pages, const char *path, struct zsblk_why *why);
+int pages_alloc(struct pages *pages, uint64_t count, struct zsblk_why *why);
+void pages_free(struct pages *pages);
+
+/* Pages are picked in runs, which keeps neighbours together: is run `run` of `runs` among the `wanted`? */
+#define PAGES_RUN 16u
+bool pages_pick_run(uint64_t run, uint64_t runs, uint64_t wanted);
+
+/* ------------------------------------------------------------------ codec_loop.c */
+
+struct codec_loop;
+
+/* The codec with a context for each of `threads` threads, and every page compressed once. `cap` is the largest
+ * object that is worth storing compressed. */
+int codec_loop_create(struct codec_loop **loop, const struct choice *choice,
+		      const struct pages *pages, unsigned threads, size_t cap, struct zsblk_why *why);
+void codec_loop_destroy(struct codec_loop *loop);
+/* What a thread does with pages [first, end). Nothing is kept. */
+void codec_loop_store(struct codec_loop *loop, unsigned thread, uint64_t first, uint64_t end);
+/* 0 or -EIO. */
+int codec_loop_load(struct codec_loop *loop, unsigned thread, uint64_t first, uint64_t end);
+uint64_t codec_loop_zero_pages(const struct codec_loop *loop);
+
+/* ------------------------------------------------------------------ team.c */
+
+struct team;
+
+/* Spans of blocks are handed out as threads ask for them, so that none waits for a slow one at the end. */
+#define TEAM_SPAN 256u
+
+struct team_time {
+	double seconds;     /* from the first start to the last end */
+	double cpu_seconds; /* of all threads */
+};
+
+/* Work on blocks [first, end) as thread number `thread`: 0 or a negative errno. */
+typedef int team_fn(void *opaque, unsigned thread, uint64_t first, uint64_t end);
+
+int team_create(struct team **team, unsigned threads, struct zsblk_why *why);
+void team_destroy(struct team *team);
+/* Have `threads` of them do blocks [0, count); the first error any had, or 0. */
+int team_run(struct team *team, unsigned threads, uint64_t count, team_fn *fn, void *opaque,
+	     struct team_time *time);
+
+/* ------------------------------------------------------------------ measure.c */
+
+/* One result for each number of threads in the options. */
+int measure(const struct options *options, const struct choice *choice, const struct pages *pages,
+	    struct team *team, struct result *results, struct zsblk_why *why);
+
+/* ------------------------------------------------------------------ sample.c */
+
+uint64_t random_next(uint64_t *state);
+/* The numbers below `count`, shuffled. */
+void shuffle(uint32_t *order, uint64_t count, uint64_t seed);
+double median(double *values, unsigned count);
+/* Sorts `ns`. */
+struct latency latency_of(uint32_t *ns, uint64_t count);
+/* 0 where there is nothing to divide by. */
+double ratio_of(double a, double b);
+/* Say why, and return `error`. */
+__attribute__((format(printf, 3, 4))) int because(struct zsblk_why *why, int error,
+						  const char *format, ...);
+
+/* ------------------------------------------------------------------ progress.c */
+
+__attribute__((format(printf, 1, 2))) void progress(const char *format, ...);
+void progress_clear(void);
+
+/* ------------------------------------------------------------------ reports */
+
+void report_table(FILE *out, const struct options *options, const struct pages *pages,
+		  const struct result *results, unsigned count);
+int report_json(FILE *out, const struct options *options, const struct pages *pages,
+		const struct result *results, unsigned count);
+
+#endif

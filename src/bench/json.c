@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* JSON for programs. Names and units are listed in zsblk-bench(1); they do not change meaning. */
+#include "bench/bench.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+
+/* json-c says out of memory with NULL, and accepts it as null: nothing is left to check here. */
+static void put_count(struct json_object *to, const char *key, uint64_t value)
+{
+	json_object_object_add(to, key, json_object_new_uint64(value));
+}
+
+static void put_figure(struct json_object *to, const char *key, double value)
+{
+	char text[32];
+
+	/* Three decimals are more than any clock here is good for, and seventeen are unreadable. */
+	snprintf(text, sizeof text, "%.3f", value);
+	json_object_object_add(to, key, json_object_new_double_s(value, text));
+}
+
+static void put_text(struct json_object *to, const char *key, const char *value)
+{
+	json_object_object_add(to, key, json_object_new_string(value));
+}
+
+static void put_latency(struct json_object *to, const char *what, const struct latency *latency)
+{
+	const struct {
+		const char *name;
+		double value;
+	} figures[] = {
+		{"p50", latency->p50},	 {"p90", latency->p90}, {"p99", latency->p99},
+		{"p999", latency->p999}, {"max", latency->max},
+	};
+
+	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+		char key[32];
+
+		snprintf(key, sizeof key, "%s_%s_us", what, figures[i].name);
+		put_figure(to, key, figures[i].value);
+	}
+}
+
+static void put_memory(struct json_object *to, const struct result *result)
+{
+	double bytes = (double)(result->pages * BLOCK);
+
+	put_count(to, "pages", result->pages);
+	put_count(to, "zero_pages", result->zero_pages);
+	put_count(to, "same_pages", result->same_pages);
+	put_count(to, "huge_pages", result->huge_pages);
+	put_count(to, "compressed_bytes", result->compressed_bytes);
+	put_count(to, "pool_bytes", result->pool_bytes);
+	put_count(to, "metadata_bytes", result->metadata_bytes);
+	put_count(to, "reserved_bytes", result->reserved_bytes);
+	put_count(to, "rss_bytes", result->rss_bytes);
+	put_figure(to, "ratio", ratio_of(bytes, (double)result->compressed_bytes));
+	put_figure(to, "memory_ratio",
+		   ratio_of(bytes, (double)(result->pool_bytes + result->metadata_bytes)));
+}
+
+static void put_speed(struct json_object *to, const struct result *result)
+{
+	put_figure(to, "fill_store_mbps", result->fill_store_mbps);
+	put_figure(to, "store_mbps", result->store_mbps);
+	put_figure(to, "load_mbps", result->load_mbps);
+	put_figure(to, "codec_store_mbps", result->codec_store_mbps);
+	put_figure(to, "codec_load_mbps", result->codec_load_mbps);
+	put_figure(to, "store_ratio", result->store_ratio);
+	put_figure(to, "load_ratio", result->load_ratio);
+	put_figure(to, "store_scaling", result->store_scaling);
+	put_figure(to, "load_scaling", result->load_scaling);
+	put_figure(to, "codec_store_scaling", result->codec_store_scaling);
+	put_figure(to, "codec_load_scaling", result->codec_load_scaling);
+	put_figure(to, "store_cpu_ns", result->store_cpu_ns);
+	put_figure(to, "load_cpu_ns", result->load_cpu_ns);
+	put_figure(to, "codec_store_cpu_ns", result->codec_store_cpu_ns);
+	put_figure(to, "codec_load_cpu_ns", result->codec_load_cpu_ns);
+	put_latency(to, "store", &result->store_latency);
+	put_latency(to, "load", &result->load_latency);
+}
+
+static void put_churn(struct json_object *to, const struct churn *churn)
+{
+	put_count(to, "churn_blocks", churn->blocks);
+	put_count(to, "churn_pool_bytes", churn->pool_bytes);
+	put_count(to, "churn_metadata_bytes", churn->metadata_bytes);
+	put_count(to, "churn_compressed_bytes", churn->compressed_bytes);
+	put_count(to, "churn_rss_freed_bytes", churn->rss_bytes);
+	put_count(to, "churn_pages_compacted", churn->pages_freed);
+	put_figure(to, "churn_compact_ms", churn->compact_seconds * 1e3);
+}
+
+static struct json_object *result_object(const struct result *result)
+{
+	struct json_object *to = json_object_new_object();
+
+	put_text(to, "algorithm", result->codec->name);
+	json_object_object_add(to, "level", json_object_new_int(result->level));
+	put_count(to, "threads", result->threads);
+	put_memory(to, result);
+	put_speed(to, result);
+	put_churn(to, &result->churn);
+	return to;
+}
+
+int report_json(FILE *out, const struct options *options, const struct pages *pages,
+		const struct result *results, unsigned count)
+{
+	struct json_object *top = json_object_new_object(), *list = json_object_new_array();
+	const char *text;
+
+	put_text(top, "program", "zsblk-bench");
+	put_text(top, "version", ZSBLK_BENCH_VERSION);
+	put_text(top, "source", pages->source);
+	json_object_object_add(top, "synthetic", json_object_new_boolean(pages->synthetic));
+	put_count(top, "pages", pages->count);
+	put_count(top, "pages_available", pages->available);
+	put_count(top, "repeat", options->repeat);
+	put_count(top, "request_bytes", options->request * BLOCK);
+	put_count(top, "seed", options->seed);
+	for (unsigned i = 0; i < count; i++)
+		json_object_array_add(list, result_object(&results[i]));
+	json_object_object_add(top, "results", list);
+	text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY |
+							   JSON_C_TO_STRING_NOSLASHESCAPE);
+	if (text)
+		fprintf(out, "%s\n", text);
+	json_object_put(top);
+	return text ? 0 : -ENOMEM;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The command line. Each message says what was wrong, with which value, and what would be right. */
+#include "bench/bench.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_ALGORITHMS "lz4,zstd:-1,zstd:1,zstd:3"
+#define DEFAULT_SYNTHETIC  (UINT64_C(256) << 20)
+#define DEFAULT_LIMIT      (UINT64_C(1) << 30)
+#define MAX_BYTES          (UINT64_C(1) << 40)
+#define MAX_REQUEST        (UINT64_C(1) << 20)
+#define MAX_REPEAT         1000
+
+enum { OPT_SYNTHETIC = 256, OPT_SEED, OPT_LIMIT, OPT_REQUEST, OPT_CHURN, OPT_JSON, OPT_SAVE };
+
+static const struct option long_options[] = {
+	{"pid", required_argument, NULL, 'p'},
+	{"synthetic", optional_argument, NULL, OPT_SYNTHETIC},
+	{"algorithm", required_argument, NULL, 'a'},
+	{"threads", required_argument, NULL, 't'},
+	{"repeat", required_argument, NULL, 'r'},
+	{"request", required_argument, NULL, OPT_REQUEST},
+	{"churn", no_argument, NULL, OPT_CHURN},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"save", required_argument, NULL, OPT_SAVE},
+	{"limit", required_argument, NULL, OPT_LIMIT},
+	{"seed", required_argument, NULL, OPT_SEED},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{0},
+};
+
+static const char help[] =
+	"Usage: zsblk-bench [OPTION]... FILE\n"
+	"       zsblk-bench [OPTION]... --pid PID\n"
+	"       zsblk-bench [OPTION]... --synthetic[=SIZE]\n"
+	"Would compressed memory help on this machine, and with which algorithm?\n"
+	"\n"
+	"Pages come from\n"
+	"  FILE                    a file of 4096-byte pages, such as --save makes; - is standard input\n"
+	"  -p, --pid PID           the resident anonymous pages of a running process\n"
+	"      --synthetic[=SIZE]  pages made up, always the same for a seed (default 256M)\n"
+	"\n"
+	"What is measured\n"
+	"  -a, --algorithm LIST    NAME or NAME:LEVEL, separated by commas (default\n"
+	"                          " DEFAULT_ALGORITHMS ")\n"
+	"  -t, --threads LIST      numbers of threads, separated by commas (default 1)\n"
+	"  -r, --repeat N          passes that the medians are taken of (default 5)\n"
+	"      --request SIZE      bytes asked for at a time, a multiple of 4096 (default 4096)\n"
+	"      --churn             then free a random half, and compact\n"
+	"      --limit SIZE        use at most so many bytes of pages, evenly picked (default 1G)\n"
+	"      --seed N            for synthetic pages and random orders (default 1)\n"
+	"\n"
+	"What comes out\n"
+	"      --json              JSON on standard output instead of a table; implies --churn\n"
+	"      --save FILE         keep the pages in a new FILE, mode 0600: they are secrets\n"
+	"  -h, --help              this text\n"
+	"  -V, --version           the version\n"
+	"\n"
+	"SIZE is in bytes, or with the suffix K, M, G or T in powers of 1024.\n";
+
+__attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("zsblk-bench: ", stderr);
+	vfprintf(stderr, format, args);
+	fputs("\nTry 'zsblk-bench --help'.\n", stderr);
+	va_end(args);
+	exit(1);
+}
+
+static void print_algorithms(void)
+{
+	printf("\nAlgorithms\n");
+	for (unsigned i = 0; codec_at(i); i++)
+		printf("  %-7s %d to %d, default %d: %s\n", codec_at(i)->name, codec_at(i)->level_min,
+		       codec_at(i)->level_max, codec_at(i)->level_default, codec_at(i)->summary);
+}
+
+static bool parse_number(const char *text, char **end, int64_t *value)
+{
+	if (!isdigit((unsigned char)text[text[0] == '-']))
+		return false;
+	errno = 0;
+	*value = strtoll(text, end, 10);
+	return errno == 0;
+}
+
+static int64_t number(const char *option, const char *text, int64_t min, int64_t max)
+{
+	char *end;
+	int64_t value;
+
+	if (!parse_number(text, &end, &value) || *end || value < min || value > max)
+		refuse("%s %s: a number from %" PRId64 " to %" PRId64 " is needed", option, text, min,
+		       max);
+	return value;
+}
+
+static uint64_t size(const char *option, const char *text, uint64_t max)
+{
+	static const char suffixes[] = "KMGT";
+	uint64_t bytes = 0;
+	int64_t value;
+	char *end;
+
+	if (parse_number(text, &end, &value) && value > 0) {
+		const char *suffix = *end ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
+		unsigned shift = suffix ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
+
+		end += suffix != NULL;
+		if (!*end && (uint64_t)value <= max >> shift)
+			bytes = (uint64_t)value << shift;
+	}
+	if (!bytes || bytes % BLOCK)
+		refuse("%s %s: a multiple of %u bytes, at most %" PRIu64 " MiB, is needed, such as 4K or 1M",
+		       option, text, BLOCK, max >> 20);
+	return bytes;
+}
+
+static void add_algorithm(struct options *options, char *item)
+{
+	struct choice *choice = &options->algorithms[options->algorithm_count];
+	char *level = strchr(item, ':');
+
+	if (options->algorithm_count == ALGORITHMS_MAX)
+		refuse("--algorithm: more than %u algorithms", ALGORITHMS_MAX);
+	if (level)
+		*level++ = '\0';
+	choice->codec = codec_by_name(item);
+	if (!choice->codec)
+		refuse("--algorithm %s: there is no such algorithm; there are lz4, lz4hc and zstd", item);
+	choice->level = choice->codec->level_default;
+	if (level) {
+		char option[64];
+
+		snprintf(option, sizeof option, "--algorithm %s, level", item);
+		choice->level = (int)number(option, level, choice->codec->level_min,
+					    choice->codec->level_max);
+	}
+	options->algorithm_count++;
+}
+
+static void add_threads(struct options *options, char *item)
+{
+	unsigned threads = (unsigned)number("--threads", item, 1, THREADS_MAX);
+
+	if (options->thread_count == TEAMS_MAX)
+		refuse("--threads: more than %u numbers", TEAMS_MAX);
+	options->threads[options->thread_count++] = threads;
+	if (threads > options->threads_max)
+		options->threads_max = threads;
+}
+
+static void for_each_item(struct options *options, const char *list,
+			  void (*add)(struct options *options, char *item))
+{
+	char *copy = strdup(list), *rest = copy, *item;
+
+	if (!copy)
+		refuse("no memory");
+	while ((item = strsep(&rest, ",")))
+		add(options, item);
+	free(copy);
+}
+
+static void take_option(struct options *options, int option)
+{
+	switch (option) {
+	case 'p':
+		options->pid = (int)number("--pid", optarg, 1, INT_MAX);
+		break;
+	case OPT_SYNTHETIC:
+		options->synthetic =
+			(optarg ? size("--synthetic", optarg, MAX_BYTES) : DEFAULT_SYNTHETIC) / BLOCK;
+		break;
+	case 'a':
+		for_each_item(options, optarg, add_algorithm);
+		break;
+	case 't':
+		for_each_item(options, optarg, add_threads);
+		break;
+	case 'r':
+		options->repeat = (unsigned)number("--repeat", optarg, 1, MAX_REPEAT);
+		break;
+	case OPT_REQUEST:
+		options->request = (unsigned)(size("--request", optarg, MAX_REQUEST) / BLOCK);
+		break;
+	case OPT_CHURN:
+		options->churn = true;
+		break;
+	case OPT_JSON:
+		options->json = options->churn = true;
+		break;
+	case OPT_SAVE:
+		options->save = optarg;
+		break;
+	case OPT_LIMIT:
+		options->limit = size("--limit", optarg, MAX_BYTES) / BLOCK;
+		break;
+	case OPT_SEED:
+		options->seed = (uint64_t)number("--seed", optarg, 0, INT64_MAX);
+		break;
+	case 'h':
+		fputs(help, stdout);
+		print_algorithms();
+		exit(0);
+	case 'V':
+		printf("zsblk-bench %s\n", ZSBLK_BENCH_VERSION);
+		exit(0);
+	default: /* getopt has said what is wrong */
+		fputs("Try 'zsblk-bench --help'.\n", stderr);
+		exit(1);
+	}
+}
+
+static void check_source(struct options *options, int argc, char **argv)
+{
+	int sources = (options->pid != 0) + (options->synthetic != 0);
+
+	if (optind < argc) {
+		options->file = argv[optind];
+		sources++;
+	}
+	if (optind + 1 < argc)
+		refuse("%s: one file is enough, %s was given already", argv[optind + 1], options->file);
+	if (sources == 0)
+		refuse("no pages to measure with: name a file of them, --pid PID or --synthetic");
+	if (sources > 1)
+		refuse("pages from several sources: name one of a file, --pid PID and --synthetic");
+	if (options->synthetic > options->limit)
+		options->limit = options->synthetic;
+}
+
+void options_parse(struct options *options, int argc, char **argv)
+{
+	int option;
+
+	*options = (struct options){
+		.repeat = 5,
+		.limit = DEFAULT_LIMIT / BLOCK,
+		.seed = 1,
+		.request = 1,
+	};
+	while ((option = getopt_long(argc, argv, "p:a:t:r:hV", long_options, NULL)) != -1)
+		take_option(options, option);
+	check_source(options, argc, argv);
+	if (!options->algorithm_count)
+		for_each_item(options, DEFAULT_ALGORITHMS, add_algorithm);
+	if (!options->thread_count)
+		add_threads(options, (char[]){"1"});
+}
