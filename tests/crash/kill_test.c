@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * I5: an acknowledged write survives SIGKILL at any instruction.
+ *
+ * A child opens a device in shared memory and, from several threads, writes, writes parts, discards and
+ * compacts. It is killed at a random moment, at times while it still opens the device. Then the
+ * segment is opened again: every invariant must hold, and every block must be what was acknowledged, or, if a
+ * request was in flight on it, that or what the request was to make of it. Thousands of times, on one segment.
+ *
+ * What was promised is kept in memory that both processes share: two copies of each block, and one byte
+ * that says which is acknowledged and whether the other is on its way. The child changes that byte in one store.
+ *
+ * kill_test [--kills N] [--seed N] [--algorithm A]; the seed is printed.
+ */
+#include "lib/random.h"
+#include "zsblk.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BLOCKS  1536u
+#define THREADS 3u
+#define OWN     (BLOCKS / THREADS)
+#define BURST   8u /* most blocks of one request */
+
+enum { CURRENT = 1, IN_FLIGHT = 2 };
+
+struct promise {
+	_Atomic uint8_t state[BLOCKS]; /* CURRENT: which copy is acknowledged; IN_FLIGHT: the other may be there too */
+	_Atomic uint64_t acknowledged, refused;
+	_Atomic bool opened;
+	uint8_t copy[2][BLOCKS][4096];
+};
+
+static struct promise *promise;
+static struct zsblk_params params;
+static uint64_t seed;
+
+__attribute__((format(printf, 1, 2), noreturn)) static void die(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "kill_test: --seed %" PRIu64 ": ", seed);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	zsblk_remove(params.memory, NULL);
+	_exit(1);
+}
+
+static struct zsblk *open_device(void)
+{
+	struct zsblk_why why;
+	struct zsblk *dev;
+
+	if (zsblk_open(&params, &dev, &why) || zsblk_start(dev, &why))
+		die("%s", why.text);
+	return dev;
+}
+
+/* ------------------------------------------------------------------ the child */
+
+static struct zsblk *dev;
+
+struct worker {
+	uint64_t random;
+	unsigned first; /* of its OWN blocks */
+	uint8_t data[BURST * 4096];
+};
+
+/* What `n` blocks are to become: noted beside what they are, before anything is asked for. */
+static void promise_blocks(unsigned block, unsigned n, const uint8_t *data)
+{
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t state = atomic_load(&promise->state[block + i]) & CURRENT;
+
+		/* A refused request may have left either: settle what is there before it is built upon. */
+		memcpy(promise->copy[!state][block + i], data + i * 4096, 4096);
+		atomic_store(&promise->state[block + i], state | IN_FLIGHT);
+	}
+}
+
+static void acknowledge(unsigned block, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		atomic_store(&promise->state[block + i],
+			     !(atomic_load(&promise->state[block + i]) & CURRENT));
+	atomic_fetch_add(&promise->acknowledged, 1);
+}
+
+/* A request was refused: whichever blocks it did change are now the truth. */
+static void settle(struct worker *w, unsigned block, unsigned n)
+{
+	atomic_fetch_add(&promise->refused, 1);
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t state = atomic_load(&promise->state[block + i]) & CURRENT;
+
+		if (zsblk_read(dev, w->data, 4096, (block + i) * UINT64_C(4096)))
+			die("a block cannot be read after a refused write");
+		if (memcmp(w->data, promise->copy[state][block + i], 4096) == 0)
+			atomic_store(&promise->state[block + i], state);
+		else if (memcmp(w->data, promise->copy[!state][block + i], 4096) == 0)
+			atomic_store(&promise->state[block + i], !state);
+		else
+			die("block %u is neither old nor new after a refused write", block + i);
+	}
+}
+
+static void request(struct worker *w)
+{
+	unsigned n = 1 + (unsigned)random_below(&w->random, random_below(&w->random, 4) ? 1 : BURST);
+	unsigned block = w->first + (unsigned)random_below(&w->random, OWN - n + 1);
+	unsigned kind = (unsigned)random_below(&w->random, 8);
+	uint64_t offset = block * UINT64_C(4096), len = n * UINT64_C(4096), from = 0;
+	int r;
+
+	for (unsigned i = 0; i < n; i++)
+		memcpy(w->data + i * 4096,
+		       promise->copy[atomic_load(&promise->state[block + i]) & CURRENT][block + i], 4096);
+	if (kind < 2) { /* part of the blocks */
+		from = random_below(&w->random, len);
+		len = 1 + random_below(&w->random, len - from);
+	}
+	if (kind == 1 || kind == 2)
+		memset(w->data + from, 0, len);
+	else if (kind == 0)
+		random_bytes(&w->random, w->data + from, len);
+	else
+		for (unsigned i = 0; i < n; i++)
+			random_bytes(&w->random, w->data + i * 4096, 4096);
+	promise_blocks(block, n, w->data);
+	if (kind == 1)
+		r = zsblk_write_zeroes(dev, len, offset + from);
+	else if (kind == 2)
+		r = zsblk_discard(dev, len, offset);
+	else
+		r = zsblk_write(dev, w->data + from, len, offset + from);
+	if (r && r != -ENOSPC)
+		die("a request failed: %s", strerror(-r));
+	if (r)
+		settle(w, block, n);
+	else
+		acknowledge(block, n);
+}
+
+static void *work(void *opaque)
+{
+	for (;;)
+		request(opaque);
+	return NULL;
+}
+
+static void child(uint64_t random)
+{
+	static struct worker workers[THREADS];
+	pthread_t thread;
+	bool more;
+
+	dev = open_device();
+	atomic_store(&promise->opened, true);
+	for (unsigned i = 0; i < THREADS; i++) {
+		workers[i].random = random_next(&random);
+		workers[i].first = i * OWN;
+		pthread_create(&thread, NULL, work, &workers[i]);
+	}
+	for (;;) {
+		zsblk_compact_step(dev, &more);
+		if (random_below(&random, 64) == 0)
+			usleep(100);
+	}
+}
+
+/* ------------------------------------------------------------------ the parent */
+
+static void sleep_us(uint64_t us)
+{
+	struct timespec time = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
+
+	nanosleep(&time, NULL);
+}
+
+static void kill_one(uint64_t *random)
+{
+	uint64_t child_seed = random_next(random);
+	int status;
+	pid_t pid;
+
+	atomic_store(&promise->opened, false);
+	pid = fork();
+	if (pid < 0)
+		die("fork: %s", strerror(errno));
+	if (pid == 0)
+		child(child_seed);
+	/* Mostly at work, one time in eight while it still opens. */
+	if (random_below(random, 8))
+		while (!atomic_load(&promise->opened) && waitpid(pid, &status, WNOHANG) == 0)
+			sleep_us(100);
+	sleep_us(random_below(random, random_below(random, 2) ? 500 : 8000));
+	if (waitpid(pid, &status, WNOHANG) != 0)
+		die("the child ended by itself, status 0x%x", (unsigned)status);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	if (!WIFSIGNALED(status))
+		die("the child ended by itself, status 0x%x", (unsigned)status);
+}
+
+static void verify_block(unsigned block, const uint8_t *got, uint64_t *either)
+{
+	uint8_t state = atomic_load(&promise->state[block]);
+	unsigned now = state & CURRENT;
+
+	if (memcmp(got, promise->copy[now][block], 4096) != 0) {
+		if (!(state & IN_FLIGHT))
+			die("block %u is not what was acknowledged", block);
+		if (memcmp(got, promise->copy[!now][block], 4096) != 0)
+			die("block %u is neither old nor new", block);
+		now = !now;
+	}
+	*either += state >> 1;
+	atomic_store(&promise->state[block], (uint8_t)now);
+}
+
+static void verify(uint64_t *either)
+{
+	static uint8_t data[BLOCKS * 4096];
+	struct zsblk_why why;
+	int r;
+
+	dev = open_device();
+	r = zsblk_check(dev, &why);
+	if (r)
+		die("%s", why.text);
+	r = zsblk_read(dev, data, sizeof data, 0);
+	if (r)
+		die("the device cannot be read: %s", strerror(-r));
+	for (unsigned block = 0; block < BLOCKS; block++)
+		verify_block(block, data + block * 4096, either);
+	zsblk_close(dev);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"seed", 1, NULL, 's'}, {"kills", 1, NULL, 'k'}, {"algorithm", 1, NULL, 'a'}, {0}};
+	uint64_t kills = 700, either = 0, random;
+	char memory[40];
+	int o;
+
+	zsblk_params_init(&params);
+	params.lock_shared = geteuid() == 0; /* others may lock too little */
+	seed = (uint64_t)time(NULL) << 16 ^ (uint64_t)getpid();
+	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		if (o == 's')
+			seed = strtoull(optarg, NULL, 0);
+		else if (o == 'k')
+			kills = strtoull(optarg, NULL, 0);
+		else if (o == 'a')
+			params.algorithm = optarg;
+		else
+			return 2;
+	}
+	if (getenv("ZSBLK_LONG"))
+		kills *= 20;
+	printf("# kill_test --seed %" PRIu64 " --kills %" PRIu64 " --algorithm %s\n", seed, kills,
+	       params.algorithm);
+	fflush(stdout);
+	promise = mmap(NULL, sizeof *promise, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (promise == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	snprintf(memory, sizeof memory, "shm:0x%x", 0x7a000000u | ((unsigned)getpid() & 0xffffff));
+	params.memory = memory;
+	params.size = BLOCKS * 4096;
+	params.contexts = THREADS + 1;
+	params.mem_limit = BLOCKS * 4096 / 2; /* full at times: refusals are part of it */
+	params.reserve = 256 * 1024;
+	random = seed;
+	zsblk_remove(memory, NULL);
+	for (uint64_t i = 0; i < kills; i++) {
+		kill_one(&random);
+		verify(&either);
+	}
+	zsblk_remove(memory, NULL);
+	printf("# %" PRIu64 " kills, %" PRIu64 " requests acknowledged, %" PRIu64 " refused for lack of space, "
+	       "%" PRIu64 " blocks in flight when killed; nothing lost\n", kills,
+	       atomic_load(&promise->acknowledged), atomic_load(&promise->refused), either);
+	if (!atomic_load(&promise->acknowledged) || !either)
+		die("the children did nothing: the test is void");
+	return 0;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Opening a device or a pool when the system's own calls fail: every n-th mmap, one after the other. Whatever fails, there
+ * is an error and nothing is left behind; as soon as it works again, so does opening.
+ */
+#include "lib/device.h"
+#include "lib/shm.h"
+#include "lib/test.h"
+
+#include "zsmalloc.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+/* ------------------------------------------------------------------ failing calls */
+
+static unsigned fail_at, calls; /* 0: none fails */
+
+static bool fails(void)
+{
+	return fail_at && ++calls == fail_at;
+}
+
+void *__real_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	if (fails()) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return __real_mmap(addr, len, prot, flags, fd, offset);
+}
+
+void *__real_aligned_alloc(size_t align, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size)
+{
+	if (fails()) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return __real_aligned_alloc(align, size);
+}
+
+void *__real_shmat(int id, const void *addr, int flags);
+void *__wrap_shmat(int id, const void *addr, int flags);
+void *__wrap_shmat(int id, const void *addr, int flags)
+{
+	if (fails()) {
+		errno = ENOMEM;
+		return (void *)-1;
+	}
+	return __real_shmat(id, addr, flags);
+}
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg)
+{
+	return fails() ? EAGAIN : __real_pthread_create(thread, attr, run, arg);
+}
+
+/* ------------------------------------------------------------------ tests */
+
+static unsigned mappings(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	unsigned n = 0;
+	int c;
+
+	while ((c = getc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+/* Each of the calls in turn, until opening and starting needs fewer than that. */
+static void open_with_failures(const struct zsblk_params *params)
+{
+	unsigned failed = 0, before;
+
+	zsblk_close(device_open(params));
+	before = mappings();
+	for (unsigned at = 1;; at++) {
+		struct zsblk_why why = {""};
+		struct zsblk *dev = NULL;
+		int r;
+
+		assert_true(at < 100);
+		fail_at = at;
+		calls = 0;
+		r = zsblk_open(params, &dev, &why);
+		if (r)
+			assert_null(dev);
+		else
+			r = zsblk_start(dev, &why);
+		fail_at = 0;
+		zsblk_close(dev);
+		if (!r && calls < at)
+			break;
+		if (!r)
+			continue; /* a probe that may fail */
+		failed++;
+		assert_true(r == -ENOMEM || r == -EAGAIN);
+		assert_true(strlen(why.text) > 5);
+	}
+	assert_true(failed >= 3);
+	assert_in_range(mappings(), 1, before + 4);
+}
+
+static void test_device(void **state)
+{
+	struct zsblk_params params = device_params(1000);
+
+	open_with_failures(&params);
+	params.algorithm = "zstd";
+	open_with_failures(&params);
+}
+
+static void test_shared_device(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = device_params(1000);
+	struct zsblk *dev;
+
+	params.memory = shm->memory;
+	dev = device_open(&params);
+	for (unsigned i = 0; i < 1000; i++)
+		device_put(dev, i, i % BLOCK_KINDS, i);
+	zsblk_close(dev);
+	open_with_failures(&params);
+	dev = device_open(&params);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(device_has(dev, i, i % BLOCK_KINDS, i));
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
+/* A segment that was made in vain does not stay. */
+static void test_nothing_is_left(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = device_params(1000);
+	struct zsblk *dev;
+	int r;
+
+	params.memory = shm->memory;
+	for (unsigned at = 1; at < 100; at++) {
+		fail_at = at;
+		calls = 0;
+		r = zsblk_open(&params, &dev, NULL);
+		fail_at = 0;
+		if (!r) {
+			zsblk_close(dev);
+			assert_int_equal(zsblk_remove(params.memory, NULL), 0);
+		}
+		if (test_shm_id(shm) >= 0)
+			fail_msg("after the %u. call failed, the segment stays", at);
+		if (!r && calls < at)
+			break;
+	}
+}
+
+static void test_pool(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	const struct zs_params params[] = {
+		{.max_pages = 1000, .max_objects = 1000},
+		{.max_pages = 1000, .max_objects = 1000, .memory = shm->memory},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(params); i++) {
+		for (unsigned at = 1; at < 100; at++) {
+			struct zs_pool *pool;
+			int r;
+
+			fail_at = at;
+			calls = 0;
+			r = zs_create_pool("failing", &params[i], &pool);
+			fail_at = 0;
+			if (!r) {
+				zs_free(pool, zs_malloc(pool, 100));
+				zs_destroy_pool(pool, NULL, NULL);
+				if (calls < at)
+					break;
+			} else {
+				assert_int_equal(r, -ENOMEM);
+				assert_null(pool);
+			}
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_device),
+		cmocka_unit_test(test_shared_device),
+		cmocka_unit_test(test_nothing_is_left),
+		cmocka_unit_test(test_pool),
+	};
+
+	return cmocka_run_group_tests_name("open", tests, NULL, NULL);
+}

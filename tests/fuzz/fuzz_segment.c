@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A damaged segment: opening it refuses with a reason, or works; then everything is done to the device.
+ *
+ * Input: a byte of set-up, then changes: a byte says what to change and how, two say where, and the value
+ * follows. With the lowest bit of the set-up the superblock's checksum is made right again after the changes, so
+ * that what it says is believed.
+ */
+#include "fuzz/input.h"
+#include "lib/image.h"
+
+static struct image image;
+
+/* Where a change goes. */
+static uint8_t *target(struct input *input, unsigned what)
+{
+	uint8_t *pool = image.seg.base + super_pool_offset(&image.layout);
+
+	switch (what % 4) {
+	case 0:
+		return image.seg.base + take_below(input, 16 + sizeof(struct super_layout) + 32);
+	case 1:
+		return (uint8_t *)image.table.map + take_below(input, 64);
+	case 2:
+		return pool + take(input, 3) % (64 * SEGMENT_PAGE);
+	default:
+		return (uint8_t *)&image.table.words[take_below(input, IMAGE_BLOCKS)];
+	}
+}
+
+static void change(struct input *input)
+{
+	unsigned what = (unsigned)take(input, 1), bytes = what & 16 ? 8 : 1;
+	uint8_t *at = target(input, what);
+	uint64_t value, old = 0;
+
+	memcpy(&old, at, bytes);
+	switch (what >> 2 & 3) {
+	case 0:
+		value = old ^ UINT64_C(1) << take(input, 1) % (8 * bytes);
+		break;
+	case 1:
+		value = old + (uint64_t)(int64_t)(int8_t)take(input, 1);
+		break;
+	case 2: /* another entry's word */
+		value = image.table.words[take_below(input, IMAGE_BLOCKS)];
+		break;
+	default:
+		value = take(input, bytes);
+	}
+	memcpy(at, &value, bytes);
+}
+
+static void mend_checksum(void)
+{
+	struct super_layout layout;
+
+	memcpy(&layout, image.seg.base + 16, sizeof layout);
+	super_format(&image.seg, &layout);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	struct input input = {bytes, len};
+	unsigned set_up = (unsigned)take(&input, 1);
+
+	if (!image.shm)
+		image_make(&image);
+	while (input.left)
+		change(&input);
+	if (set_up & 1)
+		mend_checksum();
+	image.params.algorithm = zsblk_algorithm(set_up / 2 % 3)->name;
+	image_try(&image, set_up);
+	image_restore(&image);
+	return 0;
+}

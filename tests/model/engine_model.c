@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The engine against a plain array that always tells the truth.
+ *
+ * Each thread owns a region of the device and of the array; regions begin and end in the middle of blocks, so that
+ * neighbours share one. It does random requests of every kind in its region and compares. Beside them
+ * one thread compacts and changes the limit. With --fault, allocations fail; a failed write
+ * leaves each block old or new. At the end every invariant is checked, and for a shared segment everything
+ * once more after closing and opening it.
+ *
+ * A run is repeated with the seed it prints: engine_model --seed N and the same options. --memory shm is a segment
+ * with a key of its own.
+ */
+#include "engine/engine.h"
+#include "lib/random.h"
+#include "lib/shm.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_THREADS 16
+#define MAX_REQUEST (40 * 1024)
+
+static struct {
+	uint64_t seed, ops;
+	unsigned threads, fault;
+	uint64_t region; /* bytes a thread owns */
+	struct zsblk_params params;
+} opt = {.ops = 20000, .threads = 2, .region = 600 * 4096 + 1234};
+
+static struct zsblk *dev;
+static uint8_t *truth;
+static atomic_bool stop;
+static atomic_ulong refused; /* writes that failed, as they may when faults are injected or memory is limited */
+
+struct worker {
+	uint64_t random, start, len;
+	uint8_t *data, *check;
+	const char *op;
+	uint64_t off, n, step;
+};
+
+__attribute__((format(printf, 2, 3), noreturn)) static void die(const struct worker *w,
+								 const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "engine_model: --seed %" PRIu64 ": ", opt.seed);
+	if (w)
+		fprintf(stderr, "step %" PRIu64 ", %s of %" PRIu64 " bytes at %" PRIu64 ": ", w->step,
+			w->op, w->n, w->off);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	abort();
+}
+
+static void compare(const struct worker *w, const uint8_t *got, const uint8_t *want, uint64_t off,
+		    uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++)
+		if (got[i] != want[i])
+			die(w, "byte %" PRIu64 " (block %" PRIu64 "): is %02x, should be %02x", off + i,
+			    (off + i) / 4096, got[i], want[i]);
+}
+
+static void do_read(struct worker *w)
+{
+	int r = zsblk_read(dev, w->check, w->n, w->off);
+
+	if (r)
+		die(w, "%s", strerror(-r));
+	compare(w, w->check, truth + w->off, w->off, w->n);
+}
+
+/* The request failed: each block of it is old, as in truth, or new, as in data. Find out. */
+static void accept_either(struct worker *w, int error)
+{
+	int r;
+
+	if (error != -ENOSPC && error != -ENOMEM)
+		die(w, "%s", strerror(-error));
+	if (!opt.fault && !opt.params.mem_limit)
+		die(w, "out of space without a reason");
+	atomic_fetch_add(&refused, 1);
+	r = zsblk_read(dev, w->check, w->n, w->off);
+	if (r)
+		die(w, "reading what was left: %s", strerror(-r));
+	for (uint64_t at = 0; at < w->n;) {
+		uint64_t n = 4096 - (w->off + at) % 4096;
+
+		n = n < w->n - at ? n : w->n - at;
+		if (memcmp(w->check + at, w->data + at, n) != 0)
+			compare(w, w->check + at, truth + w->off + at, w->off + at, n);
+		at += n;
+	}
+	memcpy(truth + w->off, w->check, w->n);
+}
+
+static void do_write(struct worker *w)
+{
+	int r;
+
+	if (random_below(&w->random, 4) == 0)
+		random_bytes(&w->random, w->data, w->n);
+	else
+		for (uint64_t at = 0; at < w->n; at += 4096)
+			random_bytes(&w->random, w->data + at, w->n - at < 4096 ? w->n - at : 4096);
+	r = zsblk_write(dev, w->data, w->n, w->off);
+	if (r)
+		accept_either(w, r);
+	else
+		memcpy(truth + w->off, w->data, w->n);
+}
+
+static void do_clear(struct worker *w, bool discard)
+{
+	int r = discard ? zsblk_discard(dev, w->n, w->off) : zsblk_write_zeroes(dev, w->n, w->off);
+
+	memset(w->data, 0, w->n);
+	if (r)
+		accept_either(w, r);
+	else
+		memset(truth + w->off, 0, w->n);
+}
+
+struct walk {
+	struct worker *w;
+	uint64_t at;
+};
+
+static int see_extent(void *opaque, uint64_t off, uint64_t n, bool hole)
+{
+	struct walk *walk = opaque;
+
+	if (off != walk->at || n == 0)
+		die(walk->w, "extent at %" PRIu64 ", expected at %" PRIu64, off, walk->at);
+	walk->at += n;
+	for (uint64_t i = off; hole && i < off + n; i++)
+		if (truth[i])
+			die(walk->w, "byte %" PRIu64 " is in a hole, but not 0", i);
+	return 0;
+}
+
+static void do_extents(struct worker *w)
+{
+	struct walk walk = {w, w->off};
+	int r = zsblk_extents(dev, w->n, w->off, see_extent, &walk);
+
+	if (r || walk.at != w->off + w->n)
+		die(w, "extents end at %" PRIu64 ": %d", walk.at, r);
+}
+
+/* Offset and length inside the region: often whole blocks, sometimes any bytes, sometimes single ones. */
+static void choose_range(struct worker *w)
+{
+	uint64_t max = w->len < MAX_REQUEST ? w->len : MAX_REQUEST;
+
+	w->n = random_below(&w->random, 3) ? 1 + random_below(&w->random, 3 * 4096)
+					   : 1 + random_below(&w->random, max);
+	if (w->n > w->len)
+		w->n = w->len;
+	w->off = w->start + random_below(&w->random, w->len - w->n + 1);
+	if (random_below(&w->random, 2)) {
+		uint64_t first = (w->start + 4095) / 4096 * 4096, end = (w->off + w->n + 4095) / 4096 * 4096;
+
+		w->off = w->off / 4096 * 4096 < first ? first : w->off / 4096 * 4096;
+		if (end > w->start + w->len)
+			end = (w->start + w->len) / 4096 * 4096;
+		w->n = end > w->off ? end - w->off : 1;
+		if (w->n > MAX_REQUEST)
+			w->n = MAX_REQUEST;
+	}
+}
+
+static void *work(void *opaque)
+{
+	struct worker *w = opaque;
+	static const char *const names[] = {"write", "read", "discard", "write-zeroes", "extents"};
+
+	for (w->step = 0; w->step < opt.ops; w->step++) {
+		unsigned dice = (unsigned)random_below(&w->random, 20);
+		unsigned op = dice < 9 ? 0 : dice < 16 ? 1 : dice < 18 ? 2 : dice < 19 ? 3 : 4;
+
+		choose_range(w);
+		w->op = names[op];
+		if (op == 0)
+			do_write(w);
+		else if (op == 1)
+			do_read(w);
+		else if (op < 4)
+			do_clear(w, op == 2);
+		else
+			do_extents(w);
+	}
+	return NULL;
+}
+
+static void *disturb(void *opaque)
+{
+	uint64_t random = opt.seed ^ 0x5eed;
+	struct zsblk_stats stats;
+	bool more;
+
+	(void)opaque;
+	while (!atomic_load(&stop)) {
+		switch (random_below(&random, 4)) {
+		case 0:
+			zsblk_compact(dev);
+			break;
+		case 1:
+			zsblk_get_stats(dev, &stats);
+			break;
+		default:
+			zsblk_compact_step(dev, &more);
+		}
+		usleep((unsigned)random_below(&random, 300));
+	}
+	return NULL;
+}
+
+static void check_all(const char *when)
+{
+	struct zsblk_why why;
+	struct zsblk_stats stats;
+	uint8_t *all = malloc(zsblk_size(dev));
+
+	if (zsblk_check(dev, &why))
+		die(NULL, "%s: %s", when, why.text);
+	if (zsblk_read(dev, all, zsblk_size(dev), 0))
+		die(NULL, "%s: the device cannot be read", when);
+	for (uint64_t i = 0; i < zsblk_size(dev); i++)
+		if (all[i] != truth[i])
+			die(NULL, "%s: byte %" PRIu64 " of block %" PRIu64 " is %02x, should be %02x", when,
+			    i % 4096, i / 4096, all[i], truth[i]);
+	free(all);
+	zsblk_get_stats(dev, &stats);
+	printf("# %s: %" PRIu64 " bytes in %" PRIu64 ", pool %" PRIu64 ", same %" PRIu64 ", huge %" PRIu64
+	       ", refused %lu\n", when, stats.orig_data_size, stats.compr_data_size, stats.pool_bytes,
+	       stats.same_pages, stats.huge_pages, atomic_load(&refused));
+}
+
+static void open_device(void)
+{
+	struct zsblk_why why;
+
+	if (zsblk_open(&opt.params, &dev, &why) || zsblk_start(dev, &why))
+		die(NULL, "%s", why.text);
+}
+
+static void run_threads(void)
+{
+	static struct worker workers[MAX_THREADS];
+	pthread_t threads[MAX_THREADS], disturber;
+	uint64_t seed = opt.seed;
+
+	for (unsigned i = 0; i < opt.threads; i++) {
+		workers[i] = (struct worker){
+			.random = random_next(&seed),
+			.start = i * opt.region,
+			.len = opt.region,
+			.data = malloc(MAX_REQUEST + 4096),
+			.check = malloc(MAX_REQUEST + 4096),
+		};
+		pthread_create(&threads[i], NULL, work, &workers[i]);
+	}
+	pthread_create(&disturber, NULL, disturb, NULL);
+	for (unsigned i = 0; i < opt.threads; i++) {
+		pthread_join(threads[i], NULL);
+		free(workers[i].data);
+		free(workers[i].check);
+	}
+	atomic_store(&stop, true);
+	pthread_join(disturber, NULL);
+}
+
+static void clear_and_check(void)
+{
+	struct zsblk_stats stats;
+
+	zs_core_inject_failures(zsblk_pool(dev), 0);
+	if (zsblk_discard(dev, zsblk_size(dev), 0))
+		die(NULL, "the final discard failed");
+	zsblk_get_stats(dev, &stats);
+	if (stats.mem_used_total || stats.orig_data_size || stats.compr_data_size)
+		die(NULL, "an empty device still uses %" PRIu64 " bytes for %" PRIu64, stats.mem_used_total,
+		    stats.orig_data_size);
+	memset(truth, 0, zsblk_size(dev));
+	check_all("emptied");
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"seed", 1, NULL, 's'},  {"ops", 1, NULL, 'o'},   {"threads", 1, NULL, 't'},
+		{"algorithm", 1, NULL, 'a'}, {"level", 1, NULL, 'l'}, {"fault", 1, NULL, 'f'},
+		{"limit", 1, NULL, 'm'}, {"reserve", 1, NULL, 'r'}, {"memory", 1, NULL, 'M'},
+		{"chain", 1, NULL, 'c'}, {"region", 1, NULL, 'R'}, {0},
+	};
+	int o;
+
+	zsblk_params_init(&opt.params);
+	opt.params.lock_shared = geteuid() == 0; /* others may lock too little */
+	opt.seed = getenv("ZSBLK_SEED") ? strtoull(getenv("ZSBLK_SEED"), NULL, 0)
+					: (uint64_t)time(NULL) << 16 ^ (uint64_t)getpid();
+	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		uint64_t n = optarg ? strtoull(optarg, NULL, 0) : 0;
+
+		switch (o) {
+		case 's': opt.seed = n; break;
+		case 'o': opt.ops = n; break;
+		case 't': opt.threads = n < MAX_THREADS ? (unsigned)n : MAX_THREADS; break;
+		case 'a': opt.params.algorithm = optarg; break;
+		case 'l': opt.params.level = atoi(optarg); opt.params.has_level = true; break;
+		case 'f': opt.fault = (unsigned)n; break;
+		case 'm': opt.params.mem_limit = n; break;
+		case 'r': opt.params.reserve = n; break;
+		case 'M':
+			opt.params.memory = strcmp(optarg, "shm") ? optarg : test_shm_new()->memory;
+			break;
+		case 'c': opt.params.chain = (unsigned)n; break;
+		case 'R': opt.region = n; break;
+		default: exit(2);
+		}
+	}
+	opt.params.size = (opt.threads * opt.region + 4095) / 4096 * 4096;
+	opt.ops = test_amount((unsigned)opt.ops);
+}
+
+int main(int argc, char **argv)
+{
+	bool shared;
+
+	parse(argc, argv);
+	printf("# engine_model --seed %" PRIu64 " --threads %u --ops %" PRIu64 " --algorithm %s\n", opt.seed,
+	       opt.threads, opt.ops, opt.params.algorithm);
+	fflush(stdout);
+	shared = strcmp(opt.params.memory, "anon") != 0;
+	truth = calloc(1, opt.params.size);
+	if (shared)
+		zsblk_remove(opt.params.memory, NULL);
+	open_device();
+	zs_core_inject_failures(zsblk_pool(dev), opt.fault);
+	run_threads();
+	check_all("after the run");
+	zsblk_compact(dev);
+	check_all("compacted");
+	if (opt.fault && !atomic_load(&refused))
+		die(NULL, "no allocation failed: --fault has no effect");
+	if (shared) {
+		zsblk_close(dev);
+		open_device();
+		check_all("opened again");
+	}
+	clear_and_check();
+	zsblk_close(dev);
+	if (shared && zsblk_remove(opt.params.memory, NULL))
+		die(NULL, "the segment cannot be removed");
+	free(truth);
+	return 0;
+}

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Codecs: what goes in comes out, limits hold to the byte, damage is told, nothing is allocated. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "codec/codec.h"
+
+#define BLOCK 4096u
+#define ROOM  8192u
+
+/* ------------------------------------------------------------------ counting allocations */
+
+static _Thread_local unsigned long allocations;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#define COUNTS_ALLOCATIONS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define COUNTS_ALLOCATIONS 0
+#endif
+#endif
+#ifndef COUNTS_ALLOCATIONS
+#define COUNTS_ALLOCATIONS 1
+#endif
+
+#if COUNTS_ALLOCATIONS
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *mem, size_t size);
+extern void *__libc_memalign(size_t align, size_t size);
+
+/* The executable's own definitions are what the libraries call too. */
+__attribute__((visibility("default"))) void *malloc(size_t size)
+{
+	allocations++;
+	return __libc_malloc(size);
+}
+
+__attribute__((visibility("default"))) void *calloc(size_t count, size_t size)
+{
+	allocations++;
+	return __libc_calloc(count, size);
+}
+
+__attribute__((visibility("default"))) void *realloc(void *mem, size_t size)
+{
+	allocations++;
+	return __libc_realloc(mem, size);
+}
+
+__attribute__((visibility("default"))) void *aligned_alloc(size_t align, size_t size)
+{
+	allocations++;
+	return __libc_memalign(align, size);
+}
+#endif
+
+/* ------------------------------------------------------------------ data */
+
+static uint64_t seed = 1;
+
+static uint64_t random_word(void)
+{
+	uint64_t z = seed += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+static void shape_zero(uint8_t *p)
+{
+	memset(p, 0, BLOCK);
+}
+
+static void shape_byte(uint8_t *p)
+{
+	memset(p, 0xa5, BLOCK);
+}
+
+static void shape_one_bit(uint8_t *p)
+{
+	memset(p, 0, BLOCK);
+	p[random_word() % BLOCK] = 1;
+}
+
+static void shape_last_byte(uint8_t *p)
+{
+	memset(p, 'x', BLOCK);
+	p[BLOCK - 1] = 'y';
+}
+
+static void shape_random(uint8_t *p)
+{
+	for (unsigned i = 0; i < BLOCK; i++)
+		p[i] = (uint8_t)random_word();
+}
+
+static void shape_half_random(uint8_t *p)
+{
+	shape_random(p);
+	memset(p + BLOCK / 2, 0, BLOCK / 2);
+}
+
+static void shape_nibbles(uint8_t *p)
+{
+	for (unsigned i = 0; i < BLOCK; i++)
+		p[i] = "0123456789abcdef"[random_word() % 16];
+}
+
+static void shape_text(uint8_t *p)
+{
+	static const char *const words[] = {"block ", "table ", "word ", "handle ", "zspage ", "class ",
+					    "object\n", "pool, ", "segment. ", "fullness "};
+	unsigned at = 0;
+
+	while (at < BLOCK) {
+		const char *word = words[random_word() % 10];
+		size_t len = strlen(word);
+
+		if (len > BLOCK - at)
+			len = BLOCK - at;
+		memcpy(p + at, word, len);
+		at += (unsigned)len;
+	}
+}
+
+static void shape_pointers(uint8_t *p)
+{
+	for (unsigned i = 0; i < BLOCK / 8; i++) {
+		uint64_t word = UINT64_C(0x00007f3a12000000) + (random_word() & 0xfffff8);
+
+		if (i % 4 == 3)
+			word = random_word() % 100;
+		memcpy(p + i * 8, &word, 8);
+	}
+}
+
+static void shape_counter(uint8_t *p)
+{
+	for (uint32_t i = 0; i < BLOCK / 4; i++)
+		memcpy(p + i * 4, &i, 4);
+}
+
+static void shape_long_period(uint8_t *p)
+{
+	shape_random(p);
+	for (unsigned i = 777; i < BLOCK; i++)
+		p[i] = p[i - 777];
+}
+
+typedef void shape_fn(uint8_t *p);
+static shape_fn *const shapes[] = {
+	shape_zero,    shape_byte, shape_one_bit,  shape_last_byte, shape_random,      shape_half_random,
+	shape_nibbles, shape_text, shape_pointers, shape_counter,   shape_long_period,
+};
+#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+/* ------------------------------------------------------------------ contexts */
+
+struct contexts {
+	const struct codec *codec;
+	int level;
+	void *c, *d;
+};
+
+/* Exactly the memory asked for, so that sanitizers and valgrind see a byte too far. */
+static void *lend(size_t size)
+{
+	void *mem = size ? aligned_alloc(64, (size + 63) / 64 * 64) : NULL;
+
+	assert_true(!size || mem);
+	if (mem)
+		memset(mem, 0xee, size);
+	return mem;
+}
+
+static struct contexts open_contexts(const struct codec *codec, int level)
+{
+	struct contexts ctx = {.codec = codec, .level = level};
+
+	ctx.c = lend(codec->cctx_size(level));
+	ctx.d = lend(codec->dctx_size());
+	assert_int_equal(codec->cctx_init(ctx.c, codec->cctx_size(level), level), 0);
+	assert_int_equal(codec->dctx_init(ctx.d, codec->dctx_size()), 0);
+	return ctx;
+}
+
+static void close_contexts(struct contexts *ctx)
+{
+	free(ctx->c);
+	free(ctx->d);
+}
+
+static size_t compress(struct contexts *ctx, const void *src, size_t len, void *dst, size_t cap)
+{
+	return ctx->codec->compress(ctx->c, ctx->level, src, len, dst, cap);
+}
+
+static int decompress(struct contexts *ctx, const void *src, size_t len, void *dst, size_t out)
+{
+	return ctx->codec->decompress(ctx->d, src, len, dst, out);
+}
+
+static void for_each_level(void (*test)(struct contexts *ctx))
+{
+	static const int levels[] = {-100, -20, -5, -1, 0, 1, 2, 3, 4, 6, 8, 9, 12, 16, 19, 22, 100, 256};
+
+	for (unsigned i = 0; codec_at(i); i++) {
+		for (size_t j = 0; j < sizeof(levels) / sizeof(levels[0]); j++) {
+			const struct codec *codec = codec_at(i);
+
+			if (levels[j] < codec->level_min || levels[j] > codec->level_max)
+				continue;
+
+			struct contexts ctx = open_contexts(codec, levels[j]);
+
+			test(&ctx);
+			close_contexts(&ctx);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------ tests */
+
+static void test_lookup(void **state)
+{
+	assert_string_equal(codec_at(0)->name, "lz4");
+	for (unsigned i = 0; codec_at(i); i++) {
+		const struct codec *codec = codec_at(i);
+
+		assert_ptr_equal(codec_by_name(codec->name), codec);
+		assert_ptr_equal(codec_by_id(codec->id), codec);
+		assert_true(codec->id != CODEC_RAW && codec->id < CODEC_IDS);
+		assert_true(codec->level_min <= codec->level_default);
+		assert_true(codec->level_default <= codec->level_max);
+	}
+	assert_null(codec_by_id(CODEC_RAW));
+	assert_null(codec_by_id(CODEC_IDS));
+	assert_null(codec_by_name("lzo"));
+	assert_null(codec_by_name(""));
+	assert_null(codec_at(3));
+}
+
+static void test_levels_out_of_range(void **state)
+{
+	for (unsigned i = 0; codec_at(i); i++) {
+		const struct codec *codec = codec_at(i);
+		size_t size = codec->cctx_size(codec->level_max);
+		void *mem = lend(size);
+
+		assert_int_equal(codec->cctx_init(mem, size, codec->level_min - 1), -EINVAL);
+		assert_int_equal(codec->cctx_init(mem, size, codec->level_max + 1), -EINVAL);
+		free(mem);
+	}
+}
+
+static void check_round_trip(struct contexts *ctx, const uint8_t *src, size_t len)
+{
+	uint8_t object[ROOM], back[BLOCK + 16];
+	size_t size = compress(ctx, src, len, object, sizeof(object));
+
+	assert_in_range(size, 1, sizeof(object));
+	memset(back, 0x77, sizeof(back));
+	assert_int_equal(decompress(ctx, object, size, back, len), 0);
+	assert_memory_equal(back, src, len);
+	for (size_t i = len; i < sizeof(back); i++)
+		assert_int_equal(back[i], 0x77);
+}
+
+static void round_trips(struct contexts *ctx)
+{
+	uint8_t src[BLOCK];
+
+	for (int turn = 0; turn < 8; turn++) {
+		for (size_t i = 0; i < SHAPES; i++) {
+			shapes[i](src);
+			check_round_trip(ctx, src, BLOCK);
+		}
+	}
+}
+
+static void test_round_trips(void **state)
+{
+	for_each_level(round_trips);
+}
+
+static void short_blocks(struct contexts *ctx)
+{
+	uint8_t src[BLOCK];
+
+	for (size_t i = 0; i < SHAPES; i++) {
+		shapes[i](src);
+		for (size_t len = 1; len < BLOCK; len += 1 + len / 7)
+			check_round_trip(ctx, src, len);
+	}
+}
+
+static void test_short_blocks(void **state)
+{
+	for_each_level(short_blocks);
+}
+
+/* Thousands of blocks through one context, in no order: no block leaves a trace in the next one's object. */
+static void reuse(struct contexts *ctx)
+{
+	struct contexts fresh = open_contexts(ctx->codec, ctx->level);
+	uint8_t src[BLOCK], object[ROOM], first[SHAPES][ROOM], data[SHAPES][BLOCK];
+	size_t size[SHAPES];
+	int turns = ctx->codec == &codec_lz4 ? 20000 : 500;
+
+	for (size_t i = 0; i < SHAPES; i++) {
+		shapes[i](data[i]);
+		size[i] = compress(&fresh, data[i], BLOCK, first[i], ROOM);
+	}
+	for (int turn = 0; turn < turns; turn++) {
+		size_t i = random_word() % SHAPES;
+
+		if (turn % 16 == 0) {
+			shapes[i](src);
+			check_round_trip(ctx, src, BLOCK);
+			continue;
+		}
+		/* Failing for want of room must leave no trace either. */
+		if (turn % 16 == 1)
+			compress(ctx, data[i], BLOCK, object, size[i] / 2);
+		assert_int_equal(compress(ctx, data[i], BLOCK, object, ROOM), size[i]);
+		assert_memory_equal(object, first[i], size[i]);
+	}
+	close_contexts(&fresh);
+}
+
+static void test_reuse(void **state)
+{
+	for_each_level(reuse);
+}
+
+/* The cap holds to the byte: what fits exactly is stored, one byte less is refused, nothing is written beyond. */
+static void caps(struct contexts *ctx)
+{
+	uint8_t src[BLOCK], object[ROOM], again[ROOM];
+
+	for (size_t i = 0; i < SHAPES; i++) {
+		shapes[i](src);
+
+		size_t size = compress(ctx, src, BLOCK, object, sizeof(object));
+		size_t tight[] = {size, size - 1, size / 2, 1, 0};
+
+		for (size_t j = 0; j < sizeof(tight) / sizeof(tight[0]); j++) {
+			size_t cap = tight[j];
+
+			memset(again, 0x5a, sizeof(again));
+			assert_int_equal(compress(ctx, src, BLOCK, again, cap), cap >= size ? size : 0);
+			for (size_t k = cap; k < sizeof(again); k++)
+				assert_int_equal(again[k], 0x5a);
+		}
+		assert_int_equal(compress(ctx, src, BLOCK, again, size), size);
+		assert_memory_equal(again, object, size);
+	}
+}
+
+static void test_caps(void **state)
+{
+	for_each_level(caps);
+}
+
+/* Decompress from and to buffers of exactly the right size, so that sanitizers see a byte too far. */
+static int decompress_exact(struct contexts *ctx, const uint8_t *object, size_t size, size_t out)
+{
+	uint8_t *src = malloc(size ? size : 1), *dst = malloc(out ? out : 1);
+
+	memcpy(src, object, size);
+
+	int rc = decompress(ctx, src, size, dst, out);
+
+	free(src);
+	free(dst);
+	assert_true(rc == 0 || rc == -EIO);
+	return rc;
+}
+
+static void damage(struct contexts *ctx)
+{
+	uint8_t src[BLOCK], object[ROOM], bad[ROOM] = {0};
+
+	for (size_t i = 0; i < SHAPES; i++) {
+		shapes[i](src);
+
+		size_t size = compress(ctx, src, BLOCK, object, sizeof(object));
+
+		/*
+		 * The size of what comes out is part of the contract. One byte is a whole zstd
+		 * object, and one as long as its block is a raw one.
+		 */
+		for (size_t out = 0; out < BLOCK; out += 1 + out / 3) {
+			if (size > 1 && out != size)
+				assert_int_equal(decompress_exact(ctx, object, size, out), -EIO);
+		}
+		for (int turn = 0; turn < 300; turn++) {
+			memcpy(bad, object, size);
+			for (uint64_t flips = random_word() % 4; flips != (uint64_t)-1; flips--)
+				bad[random_word() % size] ^= (uint8_t)(1u << random_word() % 8);
+			decompress_exact(ctx, bad, size, BLOCK);
+			/* Shorter, longer. */
+			decompress_exact(ctx, object, random_word() % size, BLOCK);
+			decompress_exact(ctx, bad, size + random_word() % 16, BLOCK);
+		}
+	}
+	for (int turn = 0; turn < 2000; turn++) {
+		size_t size = random_word() % BLOCK;
+
+		shape_random(bad);
+		decompress_exact(ctx, bad, size, BLOCK);
+		decompress_exact(ctx, bad, random_word() % 64, BLOCK);
+	}
+	/* And the context still works. */
+	shape_text(src);
+	check_round_trip(ctx, src, BLOCK);
+}
+
+static void test_damage(void **state)
+{
+	for (unsigned i = 0; codec_at(i); i++) {
+		struct contexts ctx = open_contexts(codec_at(i), codec_at(i)->level_default);
+
+		damage(&ctx);
+		close_contexts(&ctx);
+	}
+}
+
+/* An object of any level is read by any context of its codec, and lz4 and lz4hc read each other's. */
+static void test_levels_are_not_needed_to_read(void **state)
+{
+	uint8_t src[BLOCK], object[ROOM], back[BLOCK];
+	struct contexts lz4 = open_contexts(&codec_lz4, 5), hc = open_contexts(&codec_lz4hc, 9);
+
+	shape_text(src);
+
+	size_t size = compress(&hc, src, BLOCK, object, ROOM);
+
+	assert_int_equal(decompress(&lz4, object, size, back, BLOCK), 0);
+	assert_memory_equal(back, src, BLOCK);
+	close_contexts(&hc);
+	close_contexts(&lz4);
+
+	struct contexts fast = open_contexts(&codec_zstd, -50), best = open_contexts(&codec_zstd, 22);
+
+	size = compress(&best, src, BLOCK, object, ROOM);
+	assert_int_equal(decompress(&fast, object, size, back, BLOCK), 0);
+	assert_memory_equal(back, src, BLOCK);
+	close_contexts(&best);
+	close_contexts(&fast);
+}
+
+static void no_allocation(struct contexts *ctx)
+{
+	uint8_t src[BLOCK], object[ROOM], back[BLOCK];
+
+	for (size_t i = 0; i < SHAPES; i++) {
+		shapes[i](src);
+
+		unsigned long before = allocations;
+		size_t size = compress(ctx, src, BLOCK, object, sizeof(object));
+
+		compress(ctx, src, BLOCK, object, 16);
+		size = compress(ctx, src, BLOCK, object, sizeof(object));
+		decompress(ctx, object, size, back, BLOCK);
+		object[size / 2] ^= 0xff;
+		decompress(ctx, object, size, back, BLOCK);
+		if (allocations != before)
+			fail_msg("%s level %d allocates", ctx->codec->name, ctx->level);
+	}
+}
+
+static void test_no_allocation(void **state)
+{
+	unsigned long before = allocations;
+	void *volatile mem = malloc(1);
+
+	free(mem);
+	/* Sanitizers and valgrind bring their own. (cmocka's skip() reads as a failure in its TAP.) */
+	if (allocations == before) {
+		printf("# allocations cannot be counted here\n");
+		return;
+	}
+	for_each_level(no_allocation);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lookup),
+		cmocka_unit_test(test_levels_out_of_range),
+		cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_short_blocks),
+		cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_levels_are_not_needed_to_read),
+		cmocka_unit_test(test_no_allocation),
+	};
+
+	return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Damaged segments: opening refuses with a reason, or works; it never crashes, and never trusts what it read. */
+#include "lib/image.h"
+#include "lib/test.h"
+
+static struct image image;
+
+static int set_up(void **state)
+{
+	image_make(&image);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	image_end(&image);
+	return 0;
+}
+
+/* Change a byte, try, restore. Returns whether it was opened. */
+static bool try_bit(uint8_t *at, unsigned bit)
+{
+	bool opened;
+
+	*at ^= (uint8_t)(1u << bit);
+	opened = image_try(&image, bit);
+	image_restore(&image);
+	return opened;
+}
+
+static void test_whole(void **state)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(image_try(&image, i));
+		image_restore(&image);
+	}
+}
+
+/* The superblock: every bit is covered by the checksum. The claim is not, and what lies behind it is nothing. */
+static void test_superblock(void **state)
+{
+	const unsigned covered = 16 + sizeof(struct super_layout) + 8;
+
+	for (unsigned byte = 0; byte < covered; byte++)
+		assert_false(try_bit(image.seg.base + byte, byte % 8));
+	for (unsigned bit = 0; bit < 64; bit++)
+		try_bit(image.seg.base + covered + bit / 8, bit % 8);
+}
+
+/* Every bit of words of every kind. */
+static void test_table_words(void **state)
+{
+	unsigned refused = 0, n = 0, step = RUNNING_UNDER_SANITIZER ? 5 : 1;
+
+	for (unsigned block = 0; block < 2 * BLOCK_KINDS; block++) {
+		uint8_t *word = (uint8_t *)&image.table.words[block];
+
+		for (unsigned bit = block % step; bit < 64; bit += step, n++)
+			refused += !try_bit(word + bit / 8, bit % 8);
+	}
+	assert_true(refused > n / 4);
+}
+
+/* A word put in another's place: two entries for one object. */
+static void test_copied_words(void **state)
+{
+	unsigned copied = 0;
+
+	for (unsigned block = 0; block < 40; block++) {
+		uint64_t *word = &image.table.words[block + 40];
+
+		*word = image.table.words[block];
+		/* Words without an object may be repeated. */
+		if ((*word & 1) && *word) {
+			assert_false(image_try(&image, block));
+			copied++;
+		}
+		image_restore(&image);
+	}
+	assert_true(copied > 5);
+}
+
+static void test_map(void **state)
+{
+	uint8_t *map = (uint8_t *)image.table.map;
+	unsigned pages = (IMAGE_BLOCKS + TABLE_PAGE_WORDS - 1) / TABLE_PAGE_WORDS;
+
+	for (unsigned bit = 0; bit < 8 * 16; bit++) {
+		bool opened = try_bit(map + bit / 8, bit % 8);
+
+		/* Without its bit a page full of words would be lost in silence. */
+		if (bit < pages)
+			assert_false(opened);
+	}
+}
+
+/* Bytes of the pool: headers there mean nothing to us, and objects are verified when they are read. */
+static void test_pool(void **state)
+{
+	uint64_t random = test_seed("damage");
+	uint64_t offset = super_pool_offset(&image.layout);
+
+	for (unsigned i = 0; i < test_amount(60); i++) {
+		for (unsigned n = 0; n < 200; n++)
+			image.seg.base[offset + random_below(&random, 120 * SEGMENT_PAGE)] =
+				(uint8_t)random_next(&random);
+		assert_true(image_try(&image, i));
+		image_restore(&image);
+	}
+}
+
+/* Anything, anywhere in superblock, map and table. */
+static void test_random_damage(void **state)
+{
+	uint64_t random = test_seed("damage");
+	unsigned opened = 0, rounds = test_amount(400);
+
+	for (unsigned i = 0; i < rounds; i++) {
+		unsigned changes = 1 + (unsigned)random_below(&random, 4);
+
+		while (changes--) {
+			uint64_t block = random_below(&random, IMAGE_BLOCKS);
+			uint64_t other = random_below(&random, IMAGE_BLOCKS), *word = &image.table.words[block];
+
+			switch (random_below(&random, 4)) {
+			case 0: *word = random_next(&random); break;
+			case 1: *word ^= UINT64_C(1) << random_below(&random, 64); break;
+			case 2: *word = image.table.words[other]; break;
+			default: *word += (random_below(&random, 9) - 4) << (random_below(&random, 8) * 8);
+			}
+		}
+		opened += image_try(&image, i);
+		image_restore(&image);
+	}
+	assert_true(opened < rounds);
+}
+
+int main(void)
+{
+#define WITH_IMAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		WITH_IMAGE(test_whole),	       WITH_IMAGE(test_superblock), WITH_IMAGE(test_table_words),
+		WITH_IMAGE(test_copied_words), WITH_IMAGE(test_map),	    WITH_IMAGE(test_pool),
+		WITH_IMAGE(test_random_damage),
+	};
+
+	return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
+}

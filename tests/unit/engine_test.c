@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The life of a device: opened, found again, refused; and no segment changed that was refused. */
+#include "lib/device.h"
+#include "lib/shm.h"
+#include "lib/test.h"
+
+#include "segment/super.h"
+
+#include <sys/mman.h>
+
+#define BLOCKS 600u
+#define AT_VERSION  8
+#define AT_CODECS   (16 + offsetof(struct super_layout, codecs))
+#define AT_CHECKSUM (16 + sizeof(struct super_layout))
+
+/* A segment with a device in it whose blocks are `i % BLOCK_KINDS`, tagged with their number. */
+static struct zsblk_params make_device(const struct test_shm *shm)
+{
+	struct zsblk_params params = device_params(BLOCKS);
+	struct zsblk *dev;
+
+	params.memory = shm->memory;
+	dev = device_open(&params);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		device_put(dev, i, i % BLOCK_KINDS, i);
+	zsblk_close(dev);
+	return params;
+}
+
+static void is_intact(const struct zsblk_params *params)
+{
+	struct zsblk *dev = device_open(params);
+
+	for (unsigned i = 0; i < BLOCKS; i++)
+		assert_true(device_has(dev, i, i % BLOCK_KINDS, i));
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
+/* The pages of a segment that are in memory, and which these are: looking at others would bring them in. */
+struct picture {
+	size_t pages, n;
+	unsigned char *resident;
+	uint8_t *bytes;
+};
+
+static struct picture take_picture(const uint8_t *mem, size_t bytes)
+{
+	struct picture picture = {.pages = bytes / 4096};
+
+	picture.resident = malloc(picture.pages);
+	picture.bytes = malloc(bytes);
+	must(mincore((void *)(uintptr_t)mem, bytes, picture.resident) == 0);
+	for (size_t i = 0; i < picture.pages; i++)
+		if (picture.resident[i] & 1)
+			memcpy(picture.bytes + picture.n++ * 4096, mem + i * 4096, 4096);
+	return picture;
+}
+
+/* What was looked at may be in memory now, as zeroes; nothing else may differ. */
+static void same_picture(struct picture *before, struct picture *after)
+{
+	static const uint8_t zeroes[4096];
+	const uint8_t *was = before->bytes, *is = after->bytes;
+
+	for (size_t i = 0; i < before->pages; i++) {
+		bool had = before->resident[i] & 1;
+
+		assert_true(!had || (after->resident[i] & 1));
+		if (after->resident[i] & 1) {
+			assert_memory_equal(is, had ? was : zeroes, 4096);
+			is += 4096;
+		}
+		was += had ? 4096 : 0;
+	}
+	free(before->resident);
+	free(before->bytes);
+	free(after->resident);
+	free(after->bytes);
+}
+
+/* Refused, with these words, and not one byte of the segment changed, nor is it locked. */
+static void expect_refusal(const struct test_shm *shm, const struct zsblk_params *params, int error,
+			   const char *words)
+{
+	struct zsblk_params locking = *params;
+	size_t bytes;
+	uint8_t *mem = test_shm_map(shm, &bytes);
+	struct picture before = take_picture(mem, bytes), after;
+	struct zsblk_why why = {""};
+	struct zsblk *dev;
+
+	locking.lock_shared = true;
+	assert_int_equal(zsblk_open(&locking, &dev, &why), error);
+	assert_null(dev);
+	if (!strstr(why.text, words))
+		fail_msg("says \"%s\", not \"%s\"", why.text, words);
+	assert_int_equal(zsblk_open(params, &dev, NULL), error);
+	after = take_picture(mem, bytes);
+	same_picture(&before, &after);
+	assert_false(test_shm_is_locked(shm));
+	shmdt(mem);
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void test_figures_of_a_device(void **state)
+{
+	struct zsblk_params params = device_params(10);
+	struct zsblk *dev;
+
+	params.algorithm = "zstd";
+	params.level = -3;
+	params.has_level = true;
+	dev = device_open(&params);
+	assert_int_equal(zsblk_size(dev), 10 * 4096);
+	assert_string_equal(zsblk_algorithm_name(dev), "zstd");
+	assert_int_equal(zsblk_level(dev), -3);
+	zsblk_close(dev);
+	zsblk_close(NULL);
+}
+
+static void test_opened_and_never_started(void **state)
+{
+	struct zsblk_params params = device_params(10);
+	struct zsblk *dev;
+
+	params.memory = test_shm_new()->memory;
+	assert_int_equal(zsblk_open(&params, &dev, NULL), 0);
+	zsblk_close(dev);
+	assert_int_equal(zsblk_open(&params, &dev, NULL), 0);
+	zsblk_close(dev);
+}
+
+static void test_found_again(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm);
+	char by_id[40];
+
+	is_intact(&params);
+	is_intact(&params);
+	snprintf(by_id, sizeof by_id, "shm:id=%d", test_shm_id(shm));
+	params.memory = by_id;
+	is_intact(&params);
+	assert_int_equal(zsblk_remove(by_id, NULL), 0);
+	assert_int_equal(test_shm_id(shm), -1);
+}
+
+/* Objects say which codec made them: each opening may write with another. */
+static void test_mixed_algorithms(void **state)
+{
+	static const char *const names[] = {"lz4", "zstd", "lz4hc"};
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm);
+
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		struct zsblk *dev;
+
+		params.algorithm = names[i];
+		dev = device_open(&params);
+		for (unsigned n = (unsigned)i; n < BLOCKS; n += 3)
+			device_put(dev, n, n % BLOCK_KINDS, n);
+		zsblk_close(dev);
+	}
+	is_intact(&params);
+}
+
+static void test_reserve(void **state)
+{
+	struct zsblk_params params = device_params(BLOCKS);
+	struct zsblk *dev;
+
+	params.reserve = 1 << 20;
+	dev = device_open(&params);
+	assert_int_equal(device_stats(dev).reserved_bytes, 1 << 20);
+	for (unsigned i = 0; i < 100; i++)
+		device_put(dev, i, BLOCK_NOISE, i);
+	assert_int_equal(device_stats(dev).reserve_misses, 0);
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
+static void try_remove(void *opaque)
+{
+	_exit(zsblk_remove(opaque, NULL) == -EBUSY ? 42 : 1);
+}
+
+static void test_remove(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm);
+	struct zsblk_why why = {""};
+	struct zsblk *dev = device_open(&params);
+
+	assert_int_equal(WEXITSTATUS(test_in_child(try_remove, (void *)(uintptr_t)shm->memory)), 42);
+	assert_int_equal(zsblk_remove(shm->memory, &why), -EBUSY);
+	assert_non_null(strstr(why.text, "in use"));
+	zsblk_close(dev);
+	assert_int_equal(zsblk_remove(shm->memory, &why), 0);
+	assert_int_equal(zsblk_remove(shm->memory, &why), -ENOENT);
+	assert_int_equal(zsblk_remove("anon", &why), -EINVAL);
+	assert_int_equal(zsblk_remove(NULL, &why), -EINVAL);
+	assert_int_equal(zsblk_remove("shm:id=2147483647", NULL), -ENOENT);
+}
+
+/* ------------------------------------------------------------------ refusals */
+
+static void test_another_size(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm), other = params;
+
+	other.size += 4096;
+	expect_refusal(shm, &other, -EINVAL, "size=2457600");
+	other.size = 4096;
+	expect_refusal(shm, &other, -EINVAL, "size=4096");
+	other = params;
+	other.chain = 3;
+	expect_refusal(shm, &other, -EINVAL, "chain=3");
+	is_intact(&params);
+}
+
+static void flip(const struct test_shm *shm, size_t at)
+{
+	uint8_t *mem = test_shm_map(shm, NULL);
+
+	mem[at] ^= 0x10;
+	shmdt(mem);
+}
+
+static void test_damaged_superblock(void **state)
+{
+	static const struct {
+		size_t at;
+		const char *words;
+	} cases[] = {
+		{0, "not made by zsblk"},   {AT_VERSION, "version 17"}, {AT_VERSION + 4, "checksum"},
+		{16, "checksum"},	    {AT_CODECS + 17, "checksum"}, {AT_CHECKSUM, "checksum"},
+	};
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm);
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		flip(shm, cases[i].at);
+		expect_refusal(shm, &params, -EINVAL, cases[i].words);
+		flip(shm, cases[i].at);
+	}
+	is_intact(&params);
+}
+
+/* Superblocks that are whole, but made by a zsblk that differs from this one. */
+static void test_other_layouts(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm);
+	struct super_layout right, wrong[8];
+	struct segment seg = {0};
+	static const char *const words[] = {"codec 1",	"codec 5",  "blocks of 512", "geometry",
+					    "geometry", "geometry", "pool",	     "describes more"};
+	char why[200];
+
+	seg.base = test_shm_map(shm, &seg.bytes);
+	assert_int_equal(super_read(&seg, &right, why, sizeof why), 0);
+	for (size_t i = 0; i < COUNT_OF(wrong); i++)
+		wrong[i] = right;
+	strcpy(wrong[0].codecs[1], "lzo");
+	strcpy(wrong[1].codecs[5], "deflate");
+	wrong[2].block_size = 512;
+	wrong[3].class_step = 16;
+	wrong[4].max_objects = 2048;
+	wrong[5].chain = 100;
+	wrong[6].kind = 2;
+	wrong[7].pool_pages *= 2;
+	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+		super_format(&seg, &wrong[i]);
+		expect_refusal(shm, &params, -EINVAL, words[i]);
+	}
+	super_format(&seg, &right);
+	shmdt(seg.base);
+	is_intact(&params);
+}
+
+static void test_a_plain_pool(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	const struct zs_params pool_params = {.memory = shm->memory, .max_pages = 4096, .max_objects = 1000};
+	struct zsblk_params params = device_params(BLOCKS);
+	struct zs_pool *pool;
+
+	assert_int_equal(zs_create_pool("plain", &pool_params, &pool), 0);
+	zs_malloc(pool, 100);
+	zs_destroy_pool(pool, NULL, NULL);
+	params.memory = shm->memory;
+	expect_refusal(shm, &params, -EINVAL, "zsmalloc pool");
+}
+
+static void test_foreign_segments(void **state)
+{
+	static const size_t at[] = {0, 8, 300, 4095, 4096, 100000};
+	struct zsblk_params params = device_params(16);
+	struct zsblk_why why = {""};
+
+	for (size_t i = 0; i < COUNT_OF(at); i++) {
+		const struct test_shm *shm = test_shm_new();
+		uint8_t *mem;
+
+		assert_true(shmget(shm->key, 100 << 20, IPC_CREAT | SHM_NORESERVE | 0600) >= 0);
+		mem = test_shm_map(shm, NULL);
+		strcpy((char *)mem + at[i], "somebody else's data");
+		params.memory = shm->memory;
+		assert_int_equal(zsblk_open(&params, &(struct zsblk *){NULL}, &why), -EINVAL);
+		assert_non_null(strstr(why.text, "not made by zsblk"));
+		assert_int_equal(zsblk_remove(shm->memory, &why), -EINVAL);
+		assert_string_equal((char *)mem + at[i], "somebody else's data");
+		for (size_t n = 0; n < 8192; n++)
+			assert_true(mem[n] == 0 || (n >= at[i] && n < at[i] + 21));
+		assert_false(test_shm_is_locked(shm));
+		shmdt(mem);
+		test_shm_remove(shm);
+	}
+}
+
+static void test_segments_that_do_not_fit(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = device_params(BLOCKS);
+
+	assert_true(shmget(shm->key, 4096, IPC_CREAT | 0600) >= 0);
+	params.memory = shm->memory;
+	expect_refusal(shm, &params, -EINVAL, "too few");
+	params.memory = "shm:id=2147483647";
+	assert_int_equal(zsblk_open(&params, &(struct zsblk *){NULL}, NULL), -EINVAL);
+}
+
+struct holder {
+	const struct zsblk_params *params;
+	int ready[2], go[2];
+};
+
+static void hold_and_wait(void *opaque)
+{
+	struct holder *holder = opaque;
+	struct zsblk *dev = device_open(holder->params);
+	char byte = 1;
+
+	must(dev && write(holder->ready[1], &byte, 1) == 1);
+	must(read(holder->go[0], &byte, 1) == 1);
+	raise(SIGKILL);
+}
+
+/* In use by a live process; free as soon as that one is killed. */
+static void test_in_use(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm);
+	struct holder holder = {.params = &params};
+	struct zsblk_why why = {""};
+	char text[40], byte = 1;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(pipe(holder.ready) | pipe(holder.go), 0);
+	pid = fork();
+	if (pid == 0) {
+		hold_and_wait(&holder);
+		_exit(1);
+	}
+	assert_int_equal(read(holder.ready[0], &byte, 1), 1);
+	assert_int_equal(zsblk_open(&params, &(struct zsblk *){NULL}, &why), -EBUSY);
+	snprintf(text, sizeof text, "process %d", pid);
+	assert_non_null(strstr(why.text, text));
+	assert_int_equal(zsblk_remove(shm->memory, &why), -EBUSY);
+	assert_int_equal(write(holder.go[1], &byte, 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	is_intact(&params);
+}
+
+static void test_twice_in_one_process(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm);
+	struct zsblk *dev = device_open(&params), *second;
+	struct zsblk_why why = {""};
+
+	assert_int_equal(zsblk_open(&params, &second, &why), -EBUSY);
+	assert_non_null(strstr(why.text, "in use"));
+	/* The failed attempt did not give up the claim of the first. */
+	assert_int_equal(zsblk_open(&params, &second, &why), -EBUSY);
+	device_put(dev, 0, BLOCK_ZERO, 0);
+	zsblk_close(dev);
+	is_intact(&params);
+}
+
+static void start_in_child(void *opaque)
+{
+	struct zsblk *dev = opaque;
+
+	must(zsblk_start(dev, NULL) == 0);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		must(device_has(dev, i, i % BLOCK_KINDS, i));
+	device_put(dev, 7, BLOCK_TEXT, 1234);
+	zsblk_close(dev);
+}
+
+/* Opened, forked, and the child goes on: as a server that becomes a daemon. */
+static void test_fork_between_open_and_start(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm);
+	struct zsblk *dev;
+
+	assert_int_equal(zsblk_open(&params, &dev, NULL), 0);
+	assert_int_equal(test_in_child(start_in_child, dev), 0);
+	zsblk_close(dev);
+	dev = device_open(&params);
+	assert_true(device_has(dev, 7, BLOCK_TEXT, 1234));
+	zsblk_close(dev);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_figures_of_a_device),
+		cmocka_unit_test(test_opened_and_never_started),
+		cmocka_unit_test(test_found_again),
+		cmocka_unit_test(test_mixed_algorithms),
+		cmocka_unit_test(test_reserve),
+		cmocka_unit_test(test_remove),
+		cmocka_unit_test(test_another_size),
+		cmocka_unit_test(test_damaged_superblock),
+		cmocka_unit_test(test_other_layouts),
+		cmocka_unit_test(test_a_plain_pool),
+		cmocka_unit_test(test_foreign_segments),
+		cmocka_unit_test(test_segments_that_do_not_fit),
+		cmocka_unit_test(test_in_use),
+		cmocka_unit_test(test_twice_in_one_process),
+		cmocka_unit_test(test_fork_between_open_and_start),
+	};
+
+	return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Runs of pages: against a plain map of who holds which page. */
+#include "lib/random.h"
+#include "lib/test.h"
+
+#include "zsmalloc/runs.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#define PAGES (20 * RUNS_CHUNK + 13) /* the last chunk is short */
+
+static struct segment seg;
+static struct runs runs;
+
+static int set_up(void **state)
+{
+	const struct segment_spec anon = {.kind = SEGMENT_ANON};
+	const char *step;
+
+	must(segment_open(&seg, &anon, (uint64_t)(PAGES + 1) * SEGMENT_PAGE, &step) == 0);
+	must(runs_init(&runs, &seg, SEGMENT_PAGE, PAGES) == 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	runs_destroy(&runs);
+	segment_close(&seg);
+	return 0;
+}
+
+/* The map that runs_check() wants: a word for each chunk. */
+struct model {
+	uint64_t held[PAGES / RUNS_CHUNK + 1];
+};
+
+static void hold(struct model *model, const struct run *run)
+{
+	uint64_t mask = bits_below(run->pages) << run->page % RUNS_CHUNK;
+
+	assert_true(run->pages && run->page + run->pages <= PAGES);
+	/* Inside one chunk, and nobody else's. */
+	assert_int_equal(run->page / RUNS_CHUNK, (run->page + run->pages - 1) / RUNS_CHUNK);
+	assert_int_equal(model->held[run->page / RUNS_CHUNK] & mask, 0);
+	model->held[run->page / RUNS_CHUNK] |= mask;
+}
+
+static void let_go(struct model *model, const struct run *run)
+{
+	model->held[run->page / RUNS_CHUNK] &= ~(bits_below(run->pages) << run->page % RUNS_CHUNK);
+	runs_give(&runs, run);
+}
+
+static void runs_ok(const struct model *model)
+{
+	const char *why = runs_check(&runs, model->held);
+
+	if (why)
+		fail_msg("%s", why);
+}
+
+static void test_takes_what_is_asked_for(void **state)
+{
+	struct model model = {0};
+	struct run run;
+
+	for (unsigned pages = 1; pages <= RUNS_CHUNK; pages++) {
+		assert_int_equal(runs_take(&runs, pages, pages, &run), 0);
+		assert_int_equal(run.pages, pages);
+		hold(&model, &run);
+		runs_ok(&model);
+		memset(runs_address(&runs, run.page), 1, (size_t)pages * SEGMENT_PAGE);
+		run.hot = bits_below(pages);
+		let_go(&model, &run);
+		runs_ok(&model);
+	}
+}
+
+/* The whole address space can be used, page by page, and then there is an error and no other harm. */
+static void test_every_page_can_be_had(void **state)
+{
+	struct model model = {0};
+	struct run run;
+
+	for (unsigned i = 0; i < PAGES; i++) {
+		assert_int_equal(runs_take(&runs, 1, 1, &run), 0);
+		hold(&model, &run);
+	}
+	assert_int_equal(runs_take(&runs, 1, 1, &run), -ENOSPC);
+	runs_ok(&model);
+	run = (struct run){.page = PAGES - 1, .pages = 1};
+	let_go(&model, &run);
+	assert_int_equal(runs_take(&runs, 64, 1, &run), 0);
+	assert_int_equal(run.page, PAGES - 1);
+	assert_int_equal(run.pages, 1);
+}
+
+/* Fragments only: a shorter run before an error, and never one that is too short. */
+static void test_shorter_runs_when_short(void **state)
+{
+	struct model model = {0};
+	struct run run;
+
+	while (runs_take(&runs, 1, 1, &run) == 0)
+		hold(&model, &run);
+	for (unsigned length = 1; length <= 9; length++) {
+		run = (struct run){.page = length * RUNS_CHUNK + 5, .pages = length};
+		let_go(&model, &run);
+	}
+	assert_int_equal(runs_take(&runs, 64, 10, &run), -ENOSPC);
+	for (unsigned length = 9; length >= 1; length--) {
+		assert_int_equal(runs_take(&runs, 64, 1, &run), 0);
+		assert_int_equal(run.pages, length);
+		hold(&model, &run);
+		runs_ok(&model);
+	}
+	assert_int_equal(runs_take(&runs, 64, 1, &run), -ENOSPC);
+}
+
+static void test_best_fit(void **state)
+{
+	struct model model = {0};
+	struct run run;
+
+	while (runs_take(&runs, 1, 1, &run) == 0)
+		hold(&model, &run);
+	run = (struct run){.page = 3 * RUNS_CHUNK, .pages = 40};
+	let_go(&model, &run);
+	run = (struct run){.page = 9 * RUNS_CHUNK, .pages = 7};
+	let_go(&model, &run);
+	assert_int_equal(runs_take(&runs, 6, 6, &run), 0);
+	assert_int_equal(run.page, 9 * RUNS_CHUNK);
+}
+
+static void test_hot_before_cold(void **state)
+{
+	struct run run;
+
+	assert_int_equal(runs_take(&runs, 8, 8, &run), 0);
+	assert_int_equal(run.hot, 0);
+	run.hot = bits_below(8);
+	runs_give(&runs, &run);
+	assert_int_equal(runs_hot_free(&runs), 8);
+	assert_int_equal(runs_take(&runs, 5, 5, &run), 0);
+	assert_int_equal(run.hot, bits_below(5));
+	assert_int_equal(runs_hot_free(&runs), 3);
+	/* Without a reserve, length goes before heat. */
+	assert_int_equal(runs_take(&runs, 4, 1, &run), 0);
+	assert_int_equal(run.pages, 4);
+	assert_int_equal(run.hot, 0);
+}
+
+static void test_charges_exactly(void **state)
+{
+	atomic_store(&runs.limit, 10);
+	assert_int_equal(runs_charge(&runs, 7), 0);
+	assert_int_equal(runs_charge(&runs, 4), -ENOSPC);
+	assert_int_equal(runs.used, 7);
+	assert_int_equal(runs_charge(&runs, 3), 0);
+	assert_int_equal(runs_charge(&runs, 1), -ENOSPC);
+	assert_int_equal(runs.used, 10);
+	runs_uncharge(&runs, 10);
+	assert_int_equal(runs.used, 0);
+	assert_int_equal(runs.used_max, 10);
+	atomic_store(&runs.limit, 0);
+	assert_int_equal(runs_charge(&runs, 1u << 20), 0);
+	runs_uncharge(&runs, 1u << 20);
+}
+
+static pthread_barrier_t together;
+
+static void *charge_what_fits(void *opaque)
+{
+	pthread_barrier_wait(&together);
+	for (unsigned i = 0; i < 200000; i++) {
+		must(runs_charge(&runs, 2) == 0);
+		must(runs.used <= 6);
+		runs_uncharge(&runs, 2);
+	}
+	return opaque;
+}
+
+static void *charge_too_much(void *opaque)
+{
+	pthread_barrier_wait(&together);
+	for (unsigned i = 0; i < 400000; i++)
+		must(runs_charge(&runs, 100) == -ENOSPC);
+	return opaque;
+}
+
+/* A charge that fails is never seen by others: no figure above the limit, no failure without a reason. */
+static void test_charges_from_threads(void **state)
+{
+	pthread_t threads[3];
+
+	atomic_store(&runs.limit, 6);
+	pthread_barrier_init(&together, NULL, COUNT_OF(threads));
+	for (size_t i = 0; i < COUNT_OF(threads); i++)
+		pthread_create(&threads[i], NULL, i ? charge_what_fits : charge_too_much, NULL);
+	for (size_t i = 0; i < COUNT_OF(threads); i++)
+		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&together);
+	assert_int_equal(runs.used, 0);
+	assert_true(runs.used_max <= 6);
+}
+
+static unsigned resident_pages(void)
+{
+	unsigned char resident[PAGES];
+	unsigned n = 0;
+
+	assert_int_equal(segment_resident(&seg, SEGMENT_PAGE, (uint64_t)PAGES * SEGMENT_PAGE, resident), 0);
+	for (unsigned i = 0; i < PAGES; i++)
+		n += resident[i] & 1;
+	return n;
+}
+
+/* What was given back hot returns to the system, all but some slack. */
+static void test_gives_memory_back(void **state)
+{
+	static struct run all[PAGES];
+	unsigned n = 0;
+
+	while (n < 20 && runs_take(&runs, RUNS_CHUNK, RUNS_CHUNK, &all[n]) == 0) {
+		memset(runs_address(&runs, all[n].page), 1, RUNS_CHUNK * SEGMENT_PAGE);
+		all[n++].hot = bits_below(RUNS_CHUNK);
+	}
+	assert_int_equal(n, 20);
+	assert_int_equal(resident_pages(), 20 * RUNS_CHUNK);
+	while (n-- > 0)
+		runs_give(&runs, &all[n]);
+	assert_int_equal(resident_pages(), runs_hot_free(&runs));
+	assert_true(runs_hot_free(&runs) <= 4 * RUNS_CHUNK);
+	assert_null(runs_check(&runs, (const uint64_t[PAGES / RUNS_CHUNK + 1]){0}));
+}
+
+static void test_reserve_is_filled(void **state)
+{
+	struct run run;
+	int error, steps = 0;
+
+	runs.reserve = 100;
+	while (runs_upkeep(&runs, &error))
+		assert_true(++steps < 100);
+	assert_int_equal(error, 0);
+	assert_int_equal(runs_hot_free(&runs), 100);
+	assert_int_equal(resident_pages(), 100);
+	assert_int_equal(runs_take(&runs, 16, 1, &run), 0);
+	assert_int_equal(run.hot, bits_below(16));
+	assert_int_equal(runs.misses, 0);
+	/* A shorter run that is ready beats a longer one that has to be waited for. */
+	assert_int_equal(runs_take(&runs, 64, 1, &run), 0);
+	assert_int_equal(run.hot, bits_below(run.pages));
+	/* Beyond the reserve: populated on the spot, and counted. */
+	while (runs.misses == 0)
+		assert_int_equal(runs_take(&runs, 8, 1, &run), 0);
+	assert_int_equal(run.hot, bits_below(run.pages));
+	while (runs_upkeep(&runs, &error))
+		;
+	assert_int_equal(runs_hot_free(&runs), 100);
+}
+
+static void test_reserve_larger_than_the_pool(void **state)
+{
+	int error;
+
+	runs.reserve = PAGES + 1000;
+	while (runs_upkeep(&runs, &error))
+		;
+	assert_int_equal(error, -ENOSPC);
+	assert_int_equal(runs_hot_free(&runs), PAGES);
+}
+
+static void test_populate_fails(void **state)
+{
+	struct model model = {0};
+	struct run run;
+	int error;
+
+	runs.reserve = 64;
+	seg.fail_every = 1;
+	assert_false(runs_upkeep(&runs, &error));
+	assert_int_equal(error, -ENOMEM);
+	assert_int_equal(runs_take(&runs, 8, 1, &run), -ENOMEM);
+	runs_ok(&model);
+	seg.fail_every = 0;
+	assert_int_equal(runs_take(&runs, 8, 1, &run), 0);
+	hold(&model, &run);
+	runs_ok(&model);
+}
+
+/* Any order of taking and giving, with and without a reserve. */
+static void exercise(uint64_t random, unsigned steps)
+{
+	static struct run held[PAGES];
+	struct model model = {0};
+	unsigned n = 0;
+	int error;
+
+	for (unsigned i = 0; i < steps; i++) {
+		unsigned want = 1 + (unsigned)random_below(&random, RUNS_CHUNK);
+		unsigned least = 1 + (unsigned)random_below(&random, want);
+
+		if (random_below(&random, 64) == 0)
+			runs.reserve = random_below(&random, 3) * 50;
+		if (random_below(&random, 8) == 0)
+			runs_upkeep(&runs, &error);
+		if (random_below(&random, 2) && runs_take(&runs, want, least, &held[n]) == 0) {
+			assert_in_range(held[n].pages, least, want);
+			hold(&model, &held[n]);
+			n++;
+		} else if (n) {
+			unsigned at = (unsigned)random_below(&random, n);
+
+			/* Some of it was populated meanwhile. */
+			held[at].hot |= random_next(&random) & bits_below(held[at].pages);
+			let_go(&model, &held[at]);
+			held[at] = held[--n];
+		}
+		if (i % 64 == 0)
+			runs_ok(&model);
+	}
+	runs_ok(&model);
+}
+
+static void test_any_order(void **state)
+{
+	exercise(test_seed("runs"), test_amount(40000));
+}
+
+static void *stop_later(void *opaque)
+{
+	usleep(20000);
+	runs_stop(&runs);
+	return opaque;
+}
+
+static void test_worker_is_woken(void **state)
+{
+	pthread_t thread;
+
+	runs_start(&runs);
+	assert_true(runs_wait(&runs, 1));
+	runs.reserve = 10;
+	assert_true(runs_wait(&runs, 60000));
+	runs.reserve = 0;
+	pthread_create(&thread, NULL, stop_later, NULL);
+	assert_false(runs_wait(&runs, 60000));
+	pthread_join(thread, NULL);
+}
+
+int main(void)
+{
+#define WITH_RUNS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		WITH_RUNS(test_takes_what_is_asked_for), WITH_RUNS(test_every_page_can_be_had),
+		WITH_RUNS(test_shorter_runs_when_short), WITH_RUNS(test_best_fit),
+		WITH_RUNS(test_hot_before_cold),	 WITH_RUNS(test_charges_exactly),
+		WITH_RUNS(test_charges_from_threads),	 WITH_RUNS(test_gives_memory_back),
+		WITH_RUNS(test_reserve_is_filled),	 WITH_RUNS(test_reserve_larger_than_the_pool),
+		WITH_RUNS(test_populate_fails),		 WITH_RUNS(test_any_order),
+		WITH_RUNS(test_worker_is_woken),
+	};
+
+	return cmocka_run_group_tests_name("runs", tests, NULL, NULL);
+}

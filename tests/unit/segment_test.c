@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The segment: names, mapping, populating, releasing, in both kinds of memory. */
+#include "lib/shm.h"
+#include "lib/test.h"
+
+#include "segment/segment.h"
+
+#include <errno.h>
+
+#define PAGES 64u
+
+static void test_parse(void **state)
+{
+	static const struct {
+		const char *memory;
+		enum segment_kind kind;
+		bool by_id;
+		int key;
+	} good[] = {
+		{NULL, SEGMENT_ANON, false, 0},
+		{"anon", SEGMENT_ANON, false, 0},
+		{"shm:1", SEGMENT_SHM, false, 1},
+		{"shm:0x7a73", SEGMENT_SHM, false, 0x7a73},
+		{"shm:4294967295", SEGMENT_SHM, false, -1},
+		{"shm:0xffffffff", SEGMENT_SHM, false, -1},
+		{"shm:id=0", SEGMENT_SHM, true, 0},
+		{"shm:id=2147483647", SEGMENT_SHM, true, INT32_MAX},
+	};
+	struct segment_spec spec;
+
+	for (size_t i = 0; i < COUNT_OF(good); i++) {
+		assert_int_equal(segment_parse(good[i].memory, &spec), 0);
+		assert_int_equal(spec.kind, good[i].kind);
+		assert_int_equal(spec.by_id, good[i].by_id);
+		assert_int_equal(spec.key, good[i].key);
+	}
+}
+
+static void test_parse_refuses(void **state)
+{
+	static const char *const bad[] = {
+		"",	  "anonymous", "shm",	   "shm:",	    "shm:0",	   "shm:00",
+		"shm: 1", "shm:-1",    "shm:+1",   "shm:1 ",	    "shm:1x",	   "shm:4294967296",
+		"shm:0x", "shm:id=",   "shm:id=x", "shm:id=0x1",    "shm:id=-1",   "shm:id=2147483648",
+		"SHM:1",  "file:1",    "shm:key",  "shm:0x1ffffffff", "shm:99999999999999999999999",
+	};
+	struct segment_spec spec;
+
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		if (segment_parse(bad[i], &spec) != -EINVAL)
+			fail_msg("accepted: \"%s\"", bad[i]);
+}
+
+static void open_kind(struct segment *seg, bool shared)
+{
+	const struct test_shm *shm = shared ? test_shm_new() : NULL;
+	struct segment_spec spec;
+	const char *step;
+
+	assert_int_equal(segment_parse(shm ? shm->memory : "anon", &spec), 0);
+	assert_false(segment_exists(&spec));
+	assert_int_equal(segment_open(seg, &spec, PAGES * SEGMENT_PAGE, &step), 0);
+	assert_int_equal(segment_exists(&spec), shared);
+	assert_true(seg->fresh);
+	assert_int_equal(seg->bytes, PAGES * SEGMENT_PAGE);
+}
+
+static unsigned resident(const struct segment *seg)
+{
+	unsigned char vec[PAGES];
+	unsigned n = 0;
+
+	assert_int_equal(segment_resident(seg, 0, PAGES * SEGMENT_PAGE, vec), 0);
+	for (unsigned i = 0; i < PAGES; i++)
+		n += vec[i] & 1;
+	return n;
+}
+
+static void populate_and_release(bool shared)
+{
+	struct segment seg;
+
+	open_kind(&seg, shared);
+	assert_int_equal(resident(&seg), 0);
+	assert_int_equal(segment_populate(&seg, 8 * SEGMENT_PAGE, 16 * SEGMENT_PAGE), 0);
+	assert_int_equal(resident(&seg), 16);
+	for (unsigned i = 0; i < PAGES * SEGMENT_PAGE; i += 512)
+		assert_int_equal(seg.base[i], 0);
+	memset(seg.base, 0xee, PAGES * SEGMENT_PAGE);
+	assert_int_equal(resident(&seg), PAGES);
+	/* Populating does not change what is there. */
+	assert_int_equal(segment_populate(&seg, 0, PAGES * SEGMENT_PAGE), 0);
+	assert_int_equal(seg.base[5000], 0xee);
+	assert_int_equal(segment_release(&seg, 10 * SEGMENT_PAGE, 20 * SEGMENT_PAGE), 0);
+	assert_int_equal(resident(&seg), PAGES - 20);
+	assert_int_equal(seg.base[10 * SEGMENT_PAGE - 1], 0xee);
+	assert_int_equal(seg.base[10 * SEGMENT_PAGE], 0);
+	assert_int_equal(seg.base[30 * SEGMENT_PAGE - 1], 0);
+	assert_int_equal(seg.base[30 * SEGMENT_PAGE], 0xee);
+	segment_close(&seg);
+	segment_close(&seg);
+}
+
+static void test_anonymous_memory(void **state)
+{
+	populate_and_release(false);
+}
+
+static void test_shared_memory(void **state)
+{
+	populate_and_release(true);
+}
+
+static void test_injected_failures(void **state)
+{
+	struct segment seg;
+	unsigned failed = 0;
+
+	open_kind(&seg, false);
+	seg.fail_every = 3;
+	for (unsigned i = 0; i < 9; i++)
+		failed += segment_populate(&seg, 0, SEGMENT_PAGE) == -ENOMEM;
+	assert_int_equal(failed, 3);
+	segment_close(&seg);
+}
+
+/* An existing segment keeps its size and its bytes, whatever is asked for. */
+static void test_attach_again(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct segment_spec spec, by_id;
+	struct segment seg;
+	const char *step;
+	char text[40];
+
+	segment_parse(shm->memory, &spec);
+	assert_int_equal(segment_open(&seg, &spec, PAGES * SEGMENT_PAGE, &step), 0);
+	memcpy(seg.base + 5000, "hello", 6);
+	segment_close(&seg);
+	assert_int_equal(segment_open(&seg, &spec, 2 * PAGES * SEGMENT_PAGE, &step), 0);
+	assert_false(seg.fresh);
+	assert_int_equal(seg.bytes, PAGES * SEGMENT_PAGE);
+	assert_string_equal((char *)seg.base + 5000, "hello");
+	segment_close(&seg);
+	snprintf(text, sizeof text, "shm:id=%d", test_shm_id(shm));
+	assert_int_equal(segment_parse(text, &by_id), 0);
+	assert_true(segment_exists(&by_id));
+	assert_int_equal(segment_open(&seg, &by_id, 1, &step), 0);
+	assert_string_equal((char *)seg.base + 5000, "hello");
+	assert_int_equal(segment_remove_open(&seg), 0);
+	segment_close(&seg);
+	assert_false(segment_exists(&spec));
+	assert_false(segment_exists(&by_id));
+	assert_int_not_equal(segment_open(&seg, &by_id, 1, &step), 0);
+	assert_true(strlen(step) > 0);
+}
+
+static void test_lock(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct segment_spec spec;
+	struct segment seg;
+	const char *step;
+	int r;
+
+	segment_parse(shm->memory, &spec);
+	assert_int_equal(segment_open(&seg, &spec, PAGES * SEGMENT_PAGE, &step), 0);
+	assert_false(test_shm_is_locked(shm));
+	r = segment_lock(&seg);
+	if (r)
+		assert_true(r == -EPERM || r == -ENOMEM);
+	else
+		assert_true(test_shm_is_locked(shm));
+	/* Locked pages can be given back all the same. */
+	memset(seg.base, 1, SEGMENT_PAGE);
+	segment_after_mlockall(&seg);
+	assert_int_equal(segment_release(&seg, 0, SEGMENT_PAGE), 0);
+	assert_int_equal(seg.base[0], 0);
+	segment_close(&seg);
+}
+
+static void test_private_memory(void **state)
+{
+	uint8_t *mem = segment_private_map(10000);
+
+	assert_non_null(mem);
+	for (unsigned i = 0; i < 10000; i++)
+		assert_int_equal(mem[i], 0);
+	mem[9999] = 1;
+	segment_private_unmap(mem, 10000);
+	segment_private_unmap(NULL, 10000);
+	assert_null(segment_private_map(SIZE_MAX - 65536));
+}
+
+static void test_larger_than_the_machine(void **state)
+{
+	struct segment_spec spec = {.kind = SEGMENT_ANON};
+	struct segment seg;
+	const char *step;
+
+	assert_int_equal(segment_open(&seg, &spec, UINT64_MAX / 2 + 1, &step), -ENOMEM);
+	assert_true(strlen(step) > 0);
+	segment_close(&seg);
+	segment_close(&(struct segment){0});
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_parse_refuses),
+		cmocka_unit_test(test_anonymous_memory),
+		cmocka_unit_test(test_shared_memory),
+		cmocka_unit_test(test_injected_failures),
+		cmocka_unit_test(test_attach_again),
+		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_private_memory),
+		cmocka_unit_test(test_larger_than_the_machine),
+	};
+
+	return cmocka_run_group_tests_name("segment", tests, NULL, NULL);
+}

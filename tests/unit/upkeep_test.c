@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Upkeep: the background thread, compaction in steps, and both beside requests. */
+#include "lib/device.h"
+#include "lib/test.h"
+
+#include "engine/engine.h"
+
+#include <pthread.h>
+
+#define BLOCKS 4000u
+
+static void make_holes(struct zsblk *dev)
+{
+	for (unsigned i = 0; i < BLOCKS; i++)
+		device_put(dev, i, BLOCK_TEXT + (i % 7 == 0 ? BLOCK_NOISE - BLOCK_TEXT : 0), i);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		if (i % 5)
+			must(zsblk_discard(dev, 4096, i * 4096) == 0);
+}
+
+static void all_there(struct zsblk *dev)
+{
+	for (unsigned i = 0; i < BLOCKS; i += 5)
+		must(device_has(dev, i, i % 7 ? BLOCK_TEXT : BLOCK_NOISE, i));
+}
+
+static void test_steps(void **state)
+{
+	struct zsblk *dev = device_new(BLOCKS);
+	uint64_t before, sum = 0;
+	unsigned steps = 0;
+	bool more = true;
+
+	make_holes(dev);
+	before = device_stats(dev).mem_used_total;
+	while (more) {
+		uint64_t freed = zsblk_compact_step(dev, &more);
+
+		assert_true(freed <= ZS_MAX_CHAIN);
+		assert_true(++steps < 10000);
+		sum += freed;
+	}
+	assert_true(sum * 4096 > before / 2);
+	assert_int_equal(device_stats(dev).mem_used_total, before - sum * 4096);
+	assert_int_equal(device_stats(dev).pages_compacted, sum);
+	/* The next round begins anew, and finds nothing. */
+	assert_int_equal(zsblk_compact(dev), 0);
+	device_ok(dev);
+	all_there(dev);
+	zsblk_close(dev);
+}
+
+/* Nobody asks for it: the background thread sees that most of the pool is holes. */
+static void test_compacts_by_itself(void **state)
+{
+	const unsigned blocks = 24000;
+	struct zsblk *dev = device_new(blocks);
+	uint64_t before;
+
+	for (unsigned i = 0; i < blocks; i++)
+		device_put(dev, i, BLOCK_TEXT, i);
+	before = device_stats(dev).mem_used_total;
+	for (unsigned i = 0; i < blocks; i++)
+		if (i % 5)
+			must(zsblk_discard(dev, 4096, i * 4096) == 0);
+	/* It looks once a second; whoever waits a minute waits for a machine that does nothing else. */
+	for (unsigned i = 0; i < 6000 && device_stats(dev).mem_used_total > before / 2; i++)
+		usleep(10000);
+	assert_true(device_stats(dev).mem_used_total <= before / 2);
+	assert_true(device_stats(dev).pages_compacted > 0);
+	for (unsigned i = 0; i < blocks; i += 5)
+		assert_true(device_has(dev, i, BLOCK_TEXT, i));
+	zsblk_close(dev);
+}
+
+/* A full device keeps its last free slots for writers: a class that gains nothing is left alone. */
+static void test_nothing_to_gain(void **state)
+{
+	struct zsblk *dev = device_new(BLOCKS);
+	uint64_t used;
+
+	for (unsigned i = 0; i < BLOCKS; i++)
+		device_put(dev, i, BLOCK_TEXT, i);
+	zsblk_compact(dev);
+	used = device_stats(dev).mem_used_total;
+	zsblk_set_mem_limit(dev, used);
+	for (unsigned i = 0; i < BLOCKS; i++) {
+		uint8_t block[4096];
+
+		must(zsblk_read(dev, block, sizeof block, i * 4096) == 0);
+		must(zsblk_discard(dev, sizeof block, i * 4096) == 0);
+		zsblk_compact(dev);
+		must(zsblk_write(dev, block, sizeof block, i * 4096) == 0);
+	}
+	assert_true(device_stats(dev).mem_used_total <= used);
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
+struct reader {
+	struct zsblk *dev;
+	atomic_bool *stop;
+};
+
+static void *keep_reading(void *opaque)
+{
+	struct reader *reader = opaque;
+
+	while (!atomic_load(reader->stop))
+		all_there(reader->dev);
+	return NULL;
+}
+
+static void *keep_writing(void *opaque)
+{
+	struct reader *reader = opaque;
+	uint64_t random = 1;
+
+	while (!atomic_load(reader->stop)) {
+		/* Blocks nobody reads: make holes, fill them. */
+		uint64_t block = random_below(&random, BLOCKS / 5) * 5 + 1 + random_below(&random, 4);
+
+		if (random_below(&random, 2))
+			device_put(reader->dev, block, BLOCK_TEXT, block);
+		else
+			must(zsblk_discard(reader->dev, 4096, block * 4096) == 0);
+	}
+	return NULL;
+}
+
+static void test_beside_requests(void **state)
+{
+	struct zsblk_params params = device_params(BLOCKS);
+	atomic_bool stop = false;
+	struct reader reader = {.stop = &stop};
+	pthread_t threads[3];
+
+	params.reserve = 1 << 20;
+	reader.dev = device_open(&params);
+	make_holes(reader.dev);
+	for (size_t i = 0; i < COUNT_OF(threads); i++)
+		pthread_create(&threads[i], NULL, i ? keep_writing : keep_reading, &reader);
+	for (unsigned i = 0; i < test_amount(40); i++) {
+		zsblk_compact(reader.dev);
+		usleep(1000);
+	}
+	atomic_store(&stop, true);
+	for (size_t i = 0; i < COUNT_OF(threads); i++)
+		pthread_join(threads[i], NULL);
+	device_ok(reader.dev);
+	all_there(reader.dev);
+	zsblk_close(reader.dev);
+}
+
+/* Freed memory is given back in the background until no more than the slack is left. */
+static void test_memory_is_given_back(void **state)
+{
+	struct zsblk *dev = device_new(BLOCKS);
+	unsigned patience = 10000;
+
+	for (unsigned i = 0; i < BLOCKS; i++)
+		device_put(dev, i, BLOCK_NOISE, i);
+	assert_int_equal(zsblk_discard(dev, BLOCKS * 4096, 0), 0);
+	assert_int_equal(device_stats(dev).mem_used_total, 0);
+	while (device_stats(dev).reserved_bytes > 4 * 64 * 4096 && patience--)
+		usleep(1000);
+	assert_true(device_stats(dev).reserved_bytes <= 4 * 64 * 4096);
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
+static void test_reserve_is_refilled(void **state)
+{
+	struct zsblk_params params = device_params(BLOCKS);
+	unsigned patience = 10000;
+	struct zsblk *dev;
+
+	params.reserve = 2 << 20;
+	dev = device_open(&params);
+	for (unsigned i = 0; i < 400; i++)
+		device_put(dev, i, BLOCK_NOISE, i);
+	while (device_stats(dev).reserved_bytes < 2 << 20 && patience--)
+		usleep(1000);
+	assert_true(device_stats(dev).reserved_bytes >= 2 << 20);
+	zsblk_close(dev);
+}
+
+/* More requests at once than there are contexts: they take turns. */
+static void *one_after_another(void *opaque)
+{
+	struct zsblk *dev = opaque;
+	static atomic_uint numbers;
+	unsigned own = atomic_fetch_add(&numbers, 1) % 8;
+
+	for (unsigned i = 0; i < 500; i++) {
+		device_put(dev, own * 10 + i % 10, BLOCK_TEXT, i);
+		must(device_has(dev, own * 10 + i % 10, BLOCK_TEXT, i));
+	}
+	return NULL;
+}
+
+static void test_few_contexts(void **state)
+{
+	struct zsblk_params params = device_params(BLOCKS);
+	pthread_t threads[8];
+	struct zsblk *dev;
+
+	params.contexts = 1;
+	dev = device_open(&params);
+	for (size_t i = 0; i < COUNT_OF(threads); i++)
+		pthread_create(&threads[i], NULL, one_after_another, dev);
+	for (size_t i = 0; i < COUNT_OF(threads); i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(device_stats(dev).writes, 8 * 500);
+	assert_int_equal(device_stats(dev).reads, 8 * 500);
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
+/* mem_used_total is not above the limit even for a moment, whoever looks. */
+static void *watch_the_limit(void *opaque)
+{
+	struct reader *reader = opaque;
+
+	while (!atomic_load(reader->stop)) {
+		struct zsblk_stats stats = device_stats(reader->dev);
+
+		must(stats.mem_used_total <= stats.mem_limit);
+	}
+	return NULL;
+}
+
+static atomic_uint pressing;
+
+static void *press_the_limit(void *opaque)
+{
+	struct reader *reader = opaque;
+	uint64_t random = atomic_fetch_add(&pressing, 1);
+	uint8_t data[4096];
+
+	for (unsigned i = 0; i < 5000; i++) {
+		uint64_t block = random_below(&random, 200);
+		int r;
+
+		block_make(data, BLOCK_NOISE, i);
+		r = zsblk_write(reader->dev, data, 4096, block * 4096);
+		must(r == 0 || r == -ENOSPC);
+		if (r)
+			must(zsblk_discard(reader->dev, 10 * 4096, block / 10 * 10 * 4096) == 0);
+	}
+	return NULL;
+}
+
+static void test_limit_under_pressure(void **state)
+{
+	struct zsblk_params params = device_params(BLOCKS);
+	atomic_bool stop = false;
+	struct reader reader = {.stop = &stop};
+	pthread_t threads[3];
+
+	params.mem_limit = 150 * 4096;
+	reader.dev = device_open(&params);
+	pthread_create(&threads[0], NULL, watch_the_limit, &reader);
+	pthread_create(&threads[1], NULL, press_the_limit, &reader);
+	pthread_create(&threads[2], NULL, press_the_limit, &reader);
+	pthread_join(threads[1], NULL);
+	pthread_join(threads[2], NULL);
+	atomic_store(&stop, true);
+	pthread_join(threads[0], NULL);
+	assert_true(device_stats(reader.dev).mem_used_max <= params.mem_limit);
+	assert_true(device_stats(reader.dev).failed_writes > 0);
+	device_ok(reader.dev);
+	zsblk_close(reader.dev);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_compacts_by_itself),
+		cmocka_unit_test(test_nothing_to_gain),
+		cmocka_unit_test(test_beside_requests),
+		cmocka_unit_test(test_memory_is_given_back),
+		cmocka_unit_test(test_reserve_is_refilled),
+		cmocka_unit_test(test_few_contexts),
+		cmocka_unit_test(test_limit_under_pressure),
+	};
+
+	return cmocka_run_group_tests_name("upkeep", tests, NULL, NULL);
+}
