@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Options and parameters that --help tells of are documented, and no other.
+
+Usage: options.py BUILD_ROOT
+"""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import tap
+
+
+def run(*command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return None, str(error)
+    return done.returncode, done.stdout + done.stderr
+
+
+def options(text):
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
+
+
+def page_options(page):
+    """Long options that an mdoc page marks as its own."""
+    return {f"-{name}" for name in re.findall(r"\bFl (-[a-z][a-z0-9-]*)", tap.read(page).replace("\\-", "-"))}
+
+
+def find(build, *names):
+    for name in names:
+        if os.path.exists(os.path.join(build, name)):
+            return os.path.join(build, name)
+    return None
+
+
+def check_bench(build):
+    what = "man/zsblk-bench.1 has the options of zsblk-bench --help"
+    program = find(build, "src/bench/zsblk-bench", "zsblk-bench")
+    if not program:
+        tap.skip(what, "zsblk-bench is not built")
+        return
+    status, text = run(program, "--help")
+    page = "man/zsblk-bench.1"
+    shown = page_options(page) if tap.exists(page) else set()
+    told = options(text)
+    tap.result(status == 0 and told, "zsblk-bench --help says something", text)
+    tap.none([f"{o}: not in the man page" for o in sorted(told - shown - {"--help", "--version"})] +
+             [f"{o}: not in --help" for o in sorted(shown - told)], what)
+
+
+def check_plugin(build):
+    what = "man/nbdkit-zsblk-plugin.1 has the parameters of nbdkit zsblk --help"
+    plugin = find(build, "zsblk.so", "plugin/zsblk.so", "plugin/nbdkit-zsblk-plugin.so")
+    if not plugin:
+        tap.skip(what, "the plugin is not built")
+        return
+    if not shutil.which("nbdkit"):
+        tap.skip(what, "there is no nbdkit")
+        return
+    status, text = run("nbdkit", plugin, "--help")
+    told = set(re.findall(r"^\s*([a-z][a-z-]*)=", text, flags=re.M))
+    page = "man/nbdkit-zsblk-plugin.1"
+    page = tap.read(page).replace("\\-", "-") if tap.exists(page) else ""
+    tap.result(status == 0 and told, "nbdkit zsblk --help says something", text)
+    tap.none([o for o in sorted(told) if not re.search(r"\b%s\b" % re.escape(o), page)], what)
+
+
+def check_script(script, documents):
+    with open(tap.path(script), "rb") as file:
+        if not file.read(2) == b"#!":
+            return
+    status, text = run(tap.path(script), "--help")
+    tap.result(status == 0 and text, f"{script} --help works", text)
+    told = options(text) - {"--help"}
+    # The options of other programs that a help text shows are not the script's own.
+    own = {o for o in told if re.search(r"^\s+(?:-\w, )?%s\b|[\[|]\s*%s\b" % (o, o), text, flags=re.M)}
+    tap.none([o for o in sorted(own) if o not in documents],
+             f"{script}: its options are in README.md, CONTRIBUTING.md or docs")
+
+
+def main():
+    build = sys.argv[1]
+    check_bench(build)
+    check_plugin(build)
+    names = ["README.md", "CONTRIBUTING.md"] + glob.glob("docs/**/*.md", root_dir=tap.TOP, recursive=True)
+    documents = options("".join(tap.read(name) for name in names))
+    for script in sorted(glob.glob("contrib/*", root_dir=tap.TOP)):
+        if os.path.isfile(tap.path(script)) and os.access(tap.path(script), os.X_OK):
+            check_script(script, documents)
+    tap.done()
+
+
+main()

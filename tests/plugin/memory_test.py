@@ -1,0 +1,325 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The shared segment across servers, locks on memory, and --swap."""
+from zsblktest import *
+
+PATTERN_BLOCKS = 2048
+
+
+def segment(key):
+    return f"memory=shm:{key:#x}"
+
+
+def rights():
+    facts = dump_plugin()
+    return {name: facts[f"zsblk_lock_{name}"] == "yes" for name in ("memory", "io_flusher", "oom_killer")}
+
+
+# ---------------------------------------------------------------- shared segment
+
+@test
+def survives_sigkill():
+    "shm: contents survive SIGKILL of the server, again and again"
+    need_shm()
+    data = pages(PATTERN_BLOCKS, 11)
+    with shm_key() as key:
+        for turn in range(4):
+            with Server("256M", segment(key)) as server:
+                handle = server.connect()
+                if turn:
+                    equal(handle.pread(len(data), 12345) == data, True, f"contents, turn {turn}")
+                    equal(handle.pread(8, 200 * MiB), b"turn %3d" % (turn - 1), "last turn's mark")
+                    equal(server.map()[-1][2], True, "the rest is a hole")
+                data = pages(PATTERN_BLOCKS, 11 + turn)
+                handle.pwrite(data, 12345)
+                handle.pwrite(b"turn %3d" % turn, 200 * MiB)
+                handle.trim(BLOCK, 300 * BLOCK)
+                data = data[:300 * BLOCK - 12345] + bytes(BLOCK) + data[301 * BLOCK - 12345:]
+                server.kill()
+
+
+@test
+def survives_sigterm():
+    "shm: contents survive the ordinary end, another algorithm reads them"
+    need_shm()
+    data = pages(PATTERN_BLOCKS, 12)
+    with shm_key() as key:
+        with Server("256M", segment(key), "algorithm=zstd") as server:
+            server.connect().pwrite(data, 0)
+        with Server("256M", segment(key), "algorithm=lz4hc", "level=3") as server:
+            handle = server.connect()
+            equal(handle.pread(len(data), 0) == data, True, "contents")
+            handle.pwrite(data, len(data))
+        with Server("256M", f"memory=shm:id={shm_id(key)}") as server:
+            equal(server.connect().pread(2 * len(data), 0) == data + data, True, "contents by id")
+
+
+@test
+def decimal_keys():
+    "shm: the same key in decimal"
+    need_shm()
+    with shm_key() as key:
+        with Server("1M", f"memory=shm:{key}") as server:
+            server.connect().pwrite(b"here", 0)
+        with Server("1M", segment(key)) as server:
+            equal(server.connect().pread(4, 0), b"here")
+
+
+@test
+def in_use():
+    "shm: refused while another server lives"
+    need_shm()
+    with shm_key() as key:
+        with Server("16M", segment(key), background=True) as server:
+            server.connect().pwrite(b"still mine", 0)
+            text = refuse("16M", segment(key))
+            contains(text, "in use", str(server.pid), "stop")
+            equal(server.connect().pread(10, 0), b"still mine")
+
+
+@test
+def other_size():
+    "shm: refused with another size"
+    need_shm()
+    with shm_key() as key:
+        with Server("16M", segment(key)) as server:
+            server.connect().pwrite(b"here", 0)
+        contains(refuse("32M", segment(key)), "size=16777216", "size=33554432")
+        contains(refuse("8M", segment(key)), "size=16777216", "size=8388608")
+        with Server("16M", segment(key)) as server:
+            equal(server.connect().pread(4, 0), b"here")
+
+
+@test
+def not_ours():
+    "shm: refused when somebody else's"
+    need_shm()
+    with shm_key() as key:
+        shmid = shm_create(key, 64 * MiB)
+        shm_poke(shmid, 0, b"somebody else's precious data")
+        contains(refuse("16M", segment(key)), "not made by zsblk", "another key")
+        equal(shm_poke(shmid, 0, b"somebody"), b"somebody", "their data")
+
+
+@test
+def other_version():
+    "shm: refused when of another format version, or damaged"
+    need_shm()
+    with shm_key() as key:
+        with Server("16M", segment(key)) as server:
+            server.connect().pwrite(b"here", 0)
+        old = shm_poke(shm_id(key), 8, b"\x63\0\0\0")
+        contains(refuse("16M", segment(key)), "version 99")
+        shm_poke(shm_id(key), 8, old)
+        old = shm_poke(shm_id(key), 24, b"\xff\xff")
+        contains(refuse("16M", segment(key)), "damaged")
+        shm_poke(shm_id(key), 24, old)
+        with Server("16M", segment(key)) as server:
+            equal(server.connect().pread(4, 0), b"here")
+
+
+@test
+def gone():
+    "shm: an identifier that does not exist"
+    need_shm()
+    contains(refuse("16M", "memory=shm:id=2147483646"), "shm:id=2147483646", "does not exist")
+
+
+@test
+def shm_without_right():
+    "shm: refused without the right to lock; lock=no does without"
+    with folder() as path:
+        os.chmod(path, 0o755)
+        copy = shutil.copy(PLUGIN, os.path.join(path, "zsblk.so"))
+        nobody = as_nobody("prlimit", "--memlock=65536:65536")
+        with shm_key() as key:
+            text = refuse("64M", segment(key), wrap=nobody, plugin=copy)
+            contains(text, "cannot be locked", "CAP_IPC_LOCK", "lock=no")
+            equal(shm_id(key), -1, "a segment left behind")
+            with Server("64M", segment(key), "lock=no", wrap=nobody, plugin=copy) as server:
+                data = pages(64, 5)
+                handle = server.connect()
+                handle.pwrite(data, 0)
+                server.kill()
+            with Server("64M", segment(key), "lock=no", wrap=nobody, plugin=copy) as server:
+                equal(server.connect().pread(len(data), 0) == data, True, "contents")
+
+
+# ---------------------------------------------------------------- locks
+
+@test
+def lock_yes_without_rights():
+    "lock=yes as an ordinary user: refused, with what is missing"
+    with folder() as path:
+        os.chmod(path, 0o755)
+        copy = shutil.copy(PLUGIN, os.path.join(path, "zsblk.so"))
+        nobody = as_nobody("prlimit", "--memlock=65536:65536")
+        for background in (False, True):
+            text = refuse("1G", "lock=yes", wrap=nobody, plugin=copy, background=background)
+            contains(text, "lock=yes", "CAP_IPC_LOCK", "RLIMIT_MEMLOCK", "CAP_SYS_RESOURCE")
+
+
+@test
+def lock_auto_without_rights():
+    "lock=auto as an ordinary user: served, and told what is missing; lock=no is silent"
+    with folder() as path:
+        os.chmod(path, 0o755)
+        copy = shutil.copy(PLUGIN, os.path.join(path, "zsblk.so"))
+        nobody = as_nobody("prlimit", "--memlock=65536:65536")
+        with Server("1G", wrap=nobody, plugin=copy) as server:
+            contains(server.log(), "not safe as swap", "CAP_IPC_LOCK", "CAP_SYS_RESOURCE", "lock=no")
+            equal(server.status("VmLck"), 0, "locked memory")
+            server.connect().pwrite(b"x" * 10, 5)
+        with Server("1G", "lock=no", wrap=nobody, plugin=copy) as server:
+            equal(server.log(), "", "messages")
+
+
+@test
+def lock_yes():
+    "lock=yes: locked and marked where that is possible, else refused with the right that is missing"
+    need_root()
+    have = rights()
+    if have["memory"] and have["io_flusher"]:
+        for background in (False, True):
+            with Server("1G", "lock=yes", background=background) as server:
+                assert server.status("VmLck") > 0, "nothing is locked"
+                with open(f"/proc/{server.pid}/stat", encoding="ascii") as f:
+                    flags = int(f.read().rsplit(")", 1)[1].split()[6])
+                equal(flags & 0x180000, 0x180000, "I/O flusher flag")
+    else:
+        text = refuse("1G", "lock=yes")
+        if not have["memory"]:
+            contains(text, "CAP_IPC_LOCK")
+        if not have["io_flusher"]:
+            contains(text, "CAP_SYS_RESOURCE")
+
+
+@test
+def lock_marks_every_thread():
+    "the I/O flusher flag is set in all threads of the server"
+    need_root()
+    if not rights()["io_flusher"]:
+        raise Skip("this machine gives root no right to set the I/O flusher flag")
+    with Server("1G", f"stats=/tmp/zsblk-test-{os.getpid()}.stats") as server:
+        handle = server.connect()
+        handle.pwrite(b"x", 0)
+        for thread in os.listdir(f"/proc/{server.pid}/task"):
+            with open(f"/proc/{server.pid}/task/{thread}/stat", encoding="ascii") as f:
+                flags = int(f.read().rsplit(")", 1)[1].split()[6])
+            equal(flags & 0x180000, 0x180000, f"flags of thread {thread}")
+    os.unlink(f"/tmp/zsblk-test-{os.getpid()}.stats")
+
+
+@test
+def lock_auto():
+    "lock=auto: memory is locked where it can be, with and without -f, and only what is used"
+    need_root()
+    if not rights()["memory"]:
+        raise Skip("this machine gives root no right to lock memory")
+    if SANITIZED:
+        raise Skip("a sanitizer makes mlockall() do nothing")
+    for background in (False, True):
+        with Server("64G", background=background) as server:
+            assert server.status("VmLck") > 0, "nothing is locked"
+            if not SANITIZED:
+                assert server.status("VmRSS") < 100 * MiB, f"{server.status('VmRSS')} bytes resident"
+    with Server("64G", "lock=no") as server:
+        equal(server.status("VmLck"), 0, "locked memory with lock=no")
+
+
+@test
+def trimmed_memory_goes_back():
+    "discarded blocks give memory back to the system, locked or not"
+    need_root()
+    for lock in ("auto", "no"):
+        with Server("1G", f"lock={lock}", "reserve=1M") as server:
+            handle = server.connect()
+            noise = random.Random(1).randbytes(4 * MiB)
+            handle.pread(BLOCK, 0)
+            before = server.status("VmRSS")
+            for i in range(32):
+                handle.pwrite(noise, i * len(noise))
+            full = server.status("VmRSS")
+            handle.trim(128 * MiB, 0)
+            assert full - before > 100 * MiB, f"{full - before} bytes more for 128 MiB of noise"
+            if SANITIZED:
+                continue
+            wait_for(lambda: server.status("VmRSS") < full - 96 * MiB, "memory given back")
+
+
+@test
+def shm_memory_goes_back():
+    "the same from a shared segment"
+    need_shm()
+    with shm_key() as key:
+        with Server("1G", segment(key), "reserve=1M") as server:
+            handle = server.connect()
+            noise = random.Random(1).randbytes(4 * MiB)
+            for i in range(16):
+                handle.pwrite(noise, i * len(noise))
+            assert shm_resident(shm_id(key)) > 60 * MiB
+            handle.trim(64 * MiB, 0)
+            wait_for(lambda: shm_resident(shm_id(key)) < 16 * MiB, "memory given back")
+
+
+@test
+def dropped_user():
+    "nbdkit -u: rights end before the server starts, and it serves all the same"
+    need_root()
+    with Server("1G", options=["-u", "nobody"]) as server:
+        handle = server.connect()
+        handle.pwrite(b"x" * 10000, 5)
+        equal(handle.pread(10000, 5), b"x" * 10000)
+
+
+# ---------------------------------------------------------------- --swap
+
+def swap_case(*params, background):
+    need_root()
+    if not rights()["memory"]:
+        raise Skip("--swap needs the right to lock memory")
+    with Server("64G", *params, options=["--swap"], background=background) as server:
+        handle = server.connect()
+        data = pages(512, 3)
+        handle.pwrite(data, 40 * GiB + 100)
+        equal(handle.pread(len(data), 40 * GiB + 100) == data, True, "data")
+        if not SANITIZED:
+            # nbdkit itself fills three buffers of 64 MiB, and 64 more for a connection.
+            resident = server.status("VmRSS")
+            say(f"resident: {resident // MiB} MiB")
+            assert resident < 700 * MiB, f"{resident} bytes resident"
+        return server.status("VmLck")
+
+
+@test
+def swap():
+    "nbdkit --swap: the device is not filled to its end"
+    assert swap_case(background=True) > 0 or SANITIZED
+
+
+@test
+def swap_foreground():
+    "nbdkit --swap -f"
+    assert swap_case(background=False) > 0 or SANITIZED
+
+
+@test
+def swap_without_our_locks():
+    "nbdkit --swap, with and without -f, lock=no"
+    swap_case("lock=no", background=True)
+    swap_case("lock=no", background=False)
+
+
+@test
+def swap_shared():
+    "nbdkit --swap with a shared segment, with and without -f"
+    need_shm()
+    for background in (True, False):
+        for lock in ("auto", "no"):
+            with shm_key() as key:
+                swap_case(segment(key), f"lock={lock}", background=background)
+                resident = shm_resident(shm_id(key))
+                assert resident < 64 * MiB, f"{resident} bytes of the segment resident"
+
+
+main()

@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Bad input: each is refused with exit status 1, the value, and what would be right."""
+from zsblktest import *
+
+CASES = [
+    # parameters, what the message must hold
+    ([], ["size is missing", "size=2G"]),
+    (["size=0"], ["size is 0", "size=2G"]),
+    (["size=5000"], ["size=5000", "multiple of 4096", "4096 and 8192"]),
+    (["17T"], ["18691697672192", "too large", "16T"]),
+    (["size=7E"], ["too large", "16T"]),
+    (["size=9E"], ["size=9E", "suffix"]),
+    (["size=lots"], ["size=lots", "512M, 2G or 1T"]),
+    (["size=-4096"], ["size=-4096", "512M, 2G or 1T"]),
+    (["size="], ["size=", "512M, 2G or 1T"]),
+    (["1G", "algorithm=lzo"], ["algorithm=lzo", "lz4, lz4hc, zstd"]),
+    (["1G", "algorithm="], ["algorithm=", "lz4, lz4hc, zstd"]),
+    (["1G", "level=0"], ["level=0", "out of range for lz4", "1 to 256"]),
+    (["1G", "level=257"], ["level=257", "1 to 256"]),
+    (["1G", "algorithm=lz4hc", "level=10"], ["level=10", "lz4hc", "1 to 9"]),
+    (["1G", "algorithm=zstd", "level=23"], ["level=23", "zstd", "-100 to 22"]),
+    (["1G", "level=23", "algorithm=zstd"], ["level=23", "zstd", "-100 to 22"]),
+    (["1G", "algorithm=zstd", "level=-101"], ["level=-101", "-100 to 22"]),
+    (["1G", "level=high"], ["level=high", "whole number"]),
+    (["1G", "level=99999999999"], ["level=99999999999", "whole number"]),
+    (["1G", "mem-limit=4k"], ["mem-limit=4096", "largest class", "at least"]),
+    (["1G", "mem-limit=some"], ["mem-limit=some", "suffix"]),
+    (["1G", "reserve=some"], ["reserve=some", "suffix"]),
+    (["1G", "reserve=512M", "mem-limit=256M"], ["reserve=536870912", "mem-limit=268435456", "smaller"]),
+    (["1G", "memory=disk"], ["memory=disk", "anon", "shm:KEY", "shm:id=N"]),
+    (["1G", "memory=shm:"], ["memory=shm:", "shm:KEY"]),
+    (["1G", "memory=shm:0"], ["memory=shm:0", "not 0"]),
+    (["1G", "memory=shm:12z"], ["memory=shm:12z"]),
+    (["1G", "memory=shm:0x100000000"], ["memory=shm:0x100000000"]),
+    (["1G", "memory=shm:id=x"], ["memory=shm:id=x"]),
+    (["1G", "lock=maybe"], ["lock=maybe", "auto, yes or no"]),
+    (["1G", "stats=/nowhere/at/all"], ["stats=/nowhere/at/all", "exists"]),
+    (["1G", "colour=red"], ["colour=red", "not known", "use size, algorithm"]),
+    (["1G", "2G"], ["size is given twice", "2G", "once"]),
+    (["1G", "level=1", "level=1"], ["level is given twice", "once"]),
+    (["1G", "lock=no", "lock=auto"], ["lock is given twice", "auto"]),
+]
+
+
+def refuse_case(params, parts):
+    def check():
+        contains(refuse(*params), "zsblk: ", *parts)
+    check.__doc__ = "nbdkit zsblk " + " ".join(params)
+    test(check)
+
+
+for case in CASES:
+    refuse_case(*case)
+
+
+@test
+def refused_in_the_background():
+    "exit status 1 without -f as well, before anything is in the background"
+    for params in (["1G", "level=0"], ["size=5000"], ["1G", "memory=shm:id=2147483646"]):
+        contains(refuse(*params, background=True), "zsblk: ")
+
+
+@test
+def messages_name_every_parameter():
+    "the message for unknown parameters lists all there are"
+    text = refuse("1G", "colour=red")
+    for key in ("size", "algorithm", "level", "mem-limit", "memory", "reserve", "lock", "stats"):
+        contains(text, key)
+
+
+main()
