@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash disable=SC2034 # some variables are for the scenarios
+#
+# What scenarios are written with, inside the virtual machine: test points, the server, the devices,
+# the load. Everything is said on standard output, which is the second serial port, as TAP; the plan
+# is printed by the host, which adds a test point of its own.
+
+# ---------------------------------------------------------------------- test points
+
+points=0
+
+note() {
+	printf '# %s\n' "$*"
+}
+
+# quote FILE: its lines as comments.
+quote() {
+	sed 's/^/#   /' "$1"
+}
+
+ok() {
+	points=$((points + 1))
+	printf 'ok %d - %s\n' "$points" "$*"
+}
+
+not_ok() {
+	points=$((points + 1))
+	printf 'not ok %d - %s\n' "$points" "$*"
+}
+
+# check DESCRIPTION COMMAND...: one test point; what COMMAND printed is shown when it fails.
+check() {
+	local description=$1 status=0
+	shift
+	"$@" >/run/check.log 2>&1 || status=$?
+	if [ "$status" = 0 ]; then
+		ok "$description"
+	else
+		not_ok "$description"
+		note "$* (status $status)"
+		quote /run/check.log
+	fi
+	return "$status"
+}
+
+# must: a check without which there is no point in going on.
+must() {
+	check "$@" || {
+		server_state
+		exit 1
+	}
+}
+
+# soon SECONDS COMMAND...: COMMAND succeeds before they have passed.
+soon() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.5
+	done
+}
+
+# compare LEFT OPERATOR RIGHT: test's comparison, saying what the numbers were when it fails.
+compare() {
+	echo "$1 $2 $3 is not so"
+	test "$1" "$2" "$3"
+}
+
+# ---------------------------------------------------------------------- figures
+
+vmstat() {
+	awk -v name="$1" '$1 == name { print $2 }' /proc/vmstat
+}
+
+# field NAME FILE: the value of NAME=VALUE in a line of the hog.
+field() {
+	sed -n "s/.* $1=\([0-9]*\).*/\1/p" "$2" | tail -n 1
+}
+
+meminfo() {
+	awk -v name="$1:" '$1 == name { print int($2 / 1024) }' /proc/meminfo
+}
+
+# ---------------------------------------------------------------------- the server
+
+socket=/run/zsblk.sock
+server_pid=
+
+# What it takes for a server of swap never to wait for memory, beside what lock=yes and reserve= do;
+# README.md has the measurements behind each. Variables can take one away, to see what happens.
+: "${SCHEDULER=chrt --rr 1}"
+: "${MIN_FREE_KBYTES=16384}"
+: "${RESERVE=16M}"
+: "${LOCK=yes}"
+
+# zsblk_server [PARAMETER...]: nbdkit with the plugin, with what it needs to serve swap. With
+# PEER=memory, what people use instead.
+zsblk_server() {
+	if [ "${PEER:-}" = memory ]; then
+		server choom --adjust -1000 -- nbdkit --foreground --exit-with-parent --unix "$socket" \
+			memory "${SIZE:-1G}" allocator=zstd
+		return
+	fi
+	usual_min_free_kbytes=$(sysctl -n vm.min_free_kbytes)
+	[ -z "$MIN_FREE_KBYTES" ] || sysctl -q vm.min_free_kbytes="$MIN_FREE_KBYTES"
+	# shellcheck disable=SC2086 # SCHEDULER and NBDKIT_OPTIONS are split on purpose
+	server $SCHEDULER nbdkit --foreground --exit-with-parent --unix "$socket" --threads "${THREADS:-2}" \
+		${NBDKIT_OPTIONS:-} zsblk size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" \
+		lock="$LOCK" reserve="$RESERVE" stats=/run/zsblk.stats "$@"
+}
+
+# server COMMAND...: start it and wait until its socket is there.
+server() {
+	local tries=0
+	rm -f "$socket"
+	note "$*"
+	MALLOC_ARENA_MAX=1 "$@" </dev/null >/run/server.log 2>&1 &
+	server_pid=$!
+	until [ -S "$socket" ]; do
+		if ! kill -0 "$server_pid" || [ $((tries += 1)) -gt 300 ]; then
+			cat /run/server.log
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+server_stop() {
+	local status=0
+	kill "$server_pid"
+	wait "$server_pid" || status=$?
+	server_pid=
+	[ -z "${usual_min_free_kbytes:-}" ] || sysctl -q vm.min_free_kbytes="$usual_min_free_kbytes"
+	cat /run/server.log
+	return "$status"
+}
+
+# server_state: what there is to know about the server, as comments.
+server_state() {
+	[ -n "$server_pid" ] || return 0
+	note "server:"
+	grep -E '^(State|VmRSS|RssAnon|RssShmem|VmLck|VmSwap|Threads)' "/proc/$server_pid/status" | sed 's/^/#   /'
+	quote /run/server.log
+	[ ! -e /run/zsblk.stats ] || note "$(server_statistics)"
+}
+
+# server_statistics: what the plugin says of itself, on one line.
+server_statistics() {
+	sleep 1.2 # the file is written once a second
+	paste -sd' ' /run/zsblk.stats
+}
+
+# statistic NAME: as of a second ago.
+statistic() {
+	sed -n "s/^$1=//p" /run/zsblk.stats
+}
+
+# cpu_use: which threads used the CPUs since the start, in seconds, the hungriest first, as comments.
+cpu_use() {
+	local hz
+	hz=$(getconf CLK_TCK)
+	awk -v hz="$hz" '$1 == "cpu" {
+		printf "# CPU seconds: user %.1f system %.1f idle %.1f interrupts %.1f\n",
+			($2 + $3) / hz, $4 / hz, ($5 + $6) / hz, ($7 + $8) / hz
+	}' /proc/stat
+	# Names may hold spaces: fields are counted from behind the closing parenthesis.
+	cat /proc/[0-9]*/task/[0-9]*/stat 2>/dev/null | sed 's/^[0-9]* (\(.*\)) /\1\t/; s/ /\t/g' |
+		awk -F '\t' -v hz="$hz" '{
+			printf "%.1f user %.1f system %.1f %s\n", ($13 + $14) / hz, $13 / hz, $14 / hz, $1
+		}' | sort -rn | head -n 8 | sed 's/^/#   /'
+}
+
+# server_mib: memory the server holds, in MiB.
+server_mib() {
+	awk '$1 == "VmRSS:" { print int($2 / 1024) }' "/proc/$server_pid/status"
+}
+
+# ---------------------------------------------------------------------- devices
+
+nbd=/dev/nbd0
+
+# The queue's defaults are for disks: an I/O scheduler, and throttling of writes (wbt), which makes
+# reclaim wait where it need not.
+attach() {
+	local queue=/sys/block/${nbd#/dev/}/queue
+	modprobe nbd nbds_max=1 max_part=0 &&
+		nbd-client -unix "$socket" "$nbd" -block-size 4096 -connections "${CONNECTIONS:-$(nproc)}" &&
+		blockdev --getsize64 "$nbd" || return
+	if [ "${QUEUE:-tuned}" = tuned ]; then
+		echo none >"$queue/scheduler"
+		echo 0 >"$queue/wbt_lat_usec"
+	fi
+	grep . "$queue"/{scheduler,wbt_lat_usec,rotational,nr_requests}
+}
+
+detach() {
+	nbd-client -d "$nbd"
+}
+
+# zram_up: kernel zram of the same size and algorithm as /dev/zram0.
+zram_up() {
+	modprobe zram num_devices=1 &&
+		echo "${ALGORITHM:-lz4}" >/sys/block/zram0/comp_algorithm &&
+		echo "${SIZE:-1G}" >/sys/block/zram0/disksize
+}
+
+zram_down() {
+	echo 1 >/sys/block/zram0/reset
+}
+
+# swap_up DEVICE [OPTION...]
+swap_up() {
+	local device=$1
+	shift
+	mkswap "$device" && swapon "$@" "$device"
+}
+
+# ---------------------------------------------------------------------- the load
+
+# hog OUTPUT [OPTION...]: the first to go when memory is short.
+hog() {
+	local output=$1
+	shift
+	choom --adjust 1000 -- /payload/hog -s "${SEED:-1}" "$@" >"$output" 2>&1
+}
+
+# No message of the kernel about requests that the device failed.
+no_device_errors() {
+	! dmesg | grep -E 'I/O error|(Write|Read)-error on swap|Other side returned error|nbd0: .*(timed out|Connection)'
+}
+
+# How much: half as much again as is free; in the long form (ZSBLK_VM_LONG=1 on the host) twice the
+# memory there is.
+if [ "${LONG:-}" = 1 ]; then
+	: "${HOG_MIB:=$((2 * $(meminfo MemTotal)))}" "${HOG_PROCESSES:=4}" "${HOG_ROUNDS:=2}" "${HOLD_MIB:=48}"
+	: "${PRESSURE_ROUNDS:=10}"
+else
+	: "${HOG_MIB:=$(($(meminfo MemTotal) * 4 / 5))}" "${HOG_PROCESSES:=2}" "${HOG_ROUNDS:=1}" "${HOLD_MIB:=16}"
+	: "${PRESSURE_ROUNDS:=2}"
+fi
+
+modprobe -a lz4 zstd 2>/dev/null
+sysctl -q vm.page-cluster="${PAGE_CLUSTER:-0}"
+# shellcheck disable=SC2086 # NAME=VALUE...
+[ -z "${SYSCTL:-}" ] || sysctl -q $SYSCTL
+note "Linux $(uname -r), $(meminfo MemTotal) MiB, $(nproc) CPUs, $(nbdkit --version)"
