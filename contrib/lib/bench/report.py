@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The Markdown report, from the raw results."""
+from statistics import median
+
+from bench import budgets, engine, transport
+
+
+def table(head, rows):
+    out = ["| " + " | ".join(head) + " |", "|" + "|".join(" --- " if n == 0 else " ---: " for n in range(len(head))) + "|"]
+    out += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(out) + "\n"
+
+
+def short(value):
+    """A figure as people write it: three digits are enough."""
+    if value is None:
+        return "-"
+    if abs(value) >= 10000:
+        return f"{value / 1000:.0f}k" if value < 10**6 else f"{value / 10**6:.1f}M"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def budget_table(raw):
+    rows = []
+    for row in budgets.rows(raw):
+        bound = f"{'at most' if row.at_most else 'at least'} {row.budget:g} {row.unit}".strip()
+        value = "-" if row.value is None else f"{row.value:.3f}" if row.value < 10 and not row.unit else f"{row.value:.1f} {row.unit}"
+        rows.append([row.what, bound, value.strip(), row.verdict, row.note])
+    return table(["what", "budget", "measured", "", "note"], rows)
+
+
+def machine_table(raw):
+    machine = raw["machine"]
+    return table(["", ""], [[key.replace("_", " "), value] for key, value in machine.items()])
+
+
+def pages_table(raw):
+    rows = [[row["program"], row["pages"], f"{row['pages'] * 4096 / 1e6:.0f}", row["zero"], row["same_filled"]]
+            for row in [*raw["pages"]["programs"], {"program": "all", **raw["pages"]["total"]}]]
+    return table(["program", "pages", "MB", "zero", "same-filled"], rows)
+
+
+def engine_table(raw):
+    rows = []
+    for run in raw["engine"]:
+        rows.append([engine.label(run), run["threads"], f"{run['ratio']:.2f}", f"{run['memory_ratio']:.2f}",
+                     f"{run['pool_bytes'] / run['compressed_bytes']:.3f}", f"{engine.overhead(run):.1f}",
+                     short(run["store_mbps"]), f"{run['store_ratio']:.2f}", short(run["load_mbps"]),
+                     f"{run['load_ratio']:.2f}", f"{run['store_p50_us']:.1f} / {run['store_p99_us']:.1f}",
+                     f"{run['load_p50_us']:.1f} / {run['load_p99_us']:.1f}"])
+    return table(["algorithm", "threads", "pages / compressed", "pages / memory", "pool / compressed", "overhead, bytes a block",
+                  "store MB/s", "of bare codec", "load MB/s", "of bare codec", "store us, 50 / 99 %", "load us, 50 / 99 %"], rows)
+
+
+def copy_table(raw):
+    size = raw["pages"]["total"]["pages"] * 4096
+    rows = []
+    for name, runs in raw["copy"].items():
+        rows.append([name, f"{median(runs['in']):.3f}", short(size / median(runs["in"]) / 1e6),
+                     f"{median(runs['out']):.3f}", short(size / median(runs["out"]) / 1e6),
+                     f"{median(runs['memory']) / 1e6:.0f}" if runs.get("memory") else "-"])
+    return table(["server", "in, s", "MB/s", "out, s", "MB/s", "memory, MB"], rows)
+
+
+def fio_table(raw, field, jobs, against="memory malloc"):
+    names = list(raw["fio"])
+    rows = []
+    for job in jobs:
+        row = [job]
+        for name in names:
+            runs = raw["fio"][name].get(job)
+            if not runs:
+                row.append("-")
+                continue
+            cell = short(median(run[field] for run in runs))
+            peer = raw["fio"].get(against, {}).get(job)
+            if peer and name != against:
+                cell += f" ({median(a[field] / b[field] for a, b in zip(runs, peer)):.2f})"
+            row.append(cell)
+        rows.append(row)
+    return table(["", *names], rows)
+
+
+def latency_table(raw, jobs):
+    names = list(raw["fio"])
+    rows = [[job, *(f"{median(run['p50_us'] for run in runs[job]):.0f} / {median(run['p99_us'] for run in runs[job]):.0f}"
+                    for runs in raw["fio"].values())] for job in jobs]
+    return table(["us, 50 / 99 %", *names], rows)
+
+
+def zram_table(raw):
+    rows = []
+    for name, run in raw["zram"].items():
+        stat = run["mm_stat"]
+        rows.append([name, f"{stat['orig_data_size'] / stat['compr_data_size']:.2f}",
+                     f"{stat['mem_used_total'] / stat['compr_data_size']:.3f}",
+                     short(median(run["read_iops"])), short(median(run["write_iops"]))])
+    return table(["", "pages / compressed", "pool / compressed", "4k random reads/s", "4k random writes/s"], rows)
+
+
+def markdown(raw):
+    jobs = [job for job in transport.JOBS if any(job in runs for runs in raw["fio"].values())]
+    small, large = [job for job in jobs if job.startswith("4k")], [job for job in jobs if job.startswith("128k")]
+    depth1 = [job for job in small if job.endswith("depth 1")]
+    parts = [
+        "<!-- SPDX-License-Identifier: BSD-3-Clause -->",
+        f"# zsblk beside its peers\n\nMade by `contrib/bench` on {raw['date']}, zsblk {raw['version']}. "
+        f"Every figure is the median of {raw['options']['repeat']} rounds; a round takes all servers one after the other, and "
+        "ratios are taken within a round, so that a noisy machine disturbs both sides alike. Raw figures: `raw.json`.\n",
+        "## Budgets\n", budget_table(raw),
+        "![budgets](budgets.svg)\n",
+        "## The machine\n", machine_table(raw),
+        "## The pages\n\nResident anonymous pages of programs at work, captured for this run (`contrib/capture`).\n",
+        pages_table(raw),
+        "## The engine alone\n\n`zsblk-bench` on these pages, 4 KiB a request. Memory counts pool, table, "
+        "back-references and descriptors.\n", engine_table(raw), "![engine](engine.svg)\n",
+        "## Copying the pages\n\n`nbdcopy` over a Unix socket into a new device and out again; for kernel zram, `dd bs=128k` with "
+        "O_DIRECT. Memory is the server's resident memory after copying in; for zram, mem_used_total.\n", copy_table(raw),
+        "![copy](copy.svg)\n",
+        f"## fio\n\nfio's nbd engine, one connection over a Unix socket, nbdkit with {raw['options']['threads']} threads, client and "
+        "server on the same cores. Requests a second; in brackets the ratio to `memory malloc`. "
+        "fio cannot write real pages by itself, so the writing jobs read one request in twenty (mixed: one in two) of a device full of "
+        "captured pages, and write what they read elsewhere.\n", fio_table(raw, "iops", small),
+    ]
+    if large:
+        parts += ["MB/s, 128 KiB requests, depth 4 (writes and mixed at random places):\n", fio_table(raw, "mbps", large)]
+    if depth1:
+        parts += ["Latency at depth 1, client's side:\n", latency_table(raw, depth1)]
+    parts += ["![fio](fio.svg)\n"]
+    if raw.get("zram"):
+        parts += ["## Kernel zram\n\nThe same pages; 4 KiB random requests by fio's psync engine straight to the device: no socket, no "
+                  "second process.\n", zram_table(raw)]
+    if raw.get("restart"):
+        rows = [[f"{run['size'] / (1 << 30):.0f} GiB", run["held"]["blocks_stored"],
+                 f"{run['held']['mem_used_total'] / (1 << 20):.0f}", f"{min(run['ms']):.1f}", f"{median(run['ms']):.1f}",
+                 f"{max(run['ms']):.1f}"] for run in raw["restart"]]
+        parts += ["## Restart\n\nThe device lives in a System V shared memory segment and is full of captured pages. The server is killed "
+                  "(SIGKILL); milliseconds from starting nbdkit again to the answer of the first read, nbdkit's own start-up "
+                  "included.\n", table(["device", "blocks stored", "pool, MiB", "fastest", "median", "slowest"], rows)]
+    return "\n".join(parts)

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Build every configuration, run its tests through meson, and add them up (see contrib/test --help)."""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import tally
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+PRINT = threading.Lock()
+
+
+class Stage:
+    """A configuration and the suites that are run in it.
+
+    name      also the build folder's, unless `build` names another stage's
+    suites    names of suites; None: every suite there is but vm
+    limit     seconds after which its tests have failed
+    short     run the short forms of the tests, since everything takes many times as long here
+    possible  returns why it cannot be run here, or None
+    """
+
+    def __init__(self, name, summary, suites, options=(), cc="gcc", setup=None, build=None, limit=600,
+                 short=False, possible=lambda: None):
+        self.name, self.summary, self.suites, self.options = name, summary, suites, list(options)
+        self.cc, self.setup, self.build, self.limit = cc, setup, build or name, limit
+        self.short, self.possible = short, possible
+        self.tally = tally.Tally()
+        self.times = []
+        self.ran = False
+
+
+def no_command(*names):
+    def why():
+        missing = [name for name in names if not shutil.which(name)]
+        return f"no {' and no '.join(missing)} here" if missing else None
+    return why
+
+
+def no_i386():
+    if os.uname().machine != "x86_64":
+        return "the 32-bit build is made on x86-64 only"
+    env = dict(os.environ, PKG_CONFIG_LIBDIR="/usr/lib/i386-linux-gnu/pkgconfig:/usr/share/pkgconfig")
+    modules = ["liblz4", "libzstd", "libxxhash", "cmocka"]
+    if subprocess.run(["pkg-config", "--exists", *modules], env=env, check=False).returncode:
+        return "the i386 libraries are not installed (contrib/setup test)"
+    probe = subprocess.run(["gcc", "-m32", "-xc", "-", "-o", "/dev/null"], input=b"int main(void) { return 0; }",
+                           capture_output=True, check=False)
+    return "gcc -m32 does not link (gcc-multilib)" if probe.returncode else None
+
+
+SANITIZE = ["-Db_lundef=false", "--buildtype=debugoptimized"]
+
+STAGES = [
+    Stage("gcc", "gcc -O2", None, limit=900),
+    Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400),
+    Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"]),
+    Stage("clang", "clang -O2", ["unit", "model", "fault", "plugin"], cc="clang", possible=no_command("clang")),
+    Stage("asan", "gcc, AddressSanitizer and UndefinedBehaviorSanitizer", ["unit", "model", "fault", "fuzz"],
+          [*SANITIZE, "-Db_sanitize=address,undefined", "-Dplugin=false"], setup="asan"),
+    Stage("tsan", "gcc, ThreadSanitizer", ["unit", "model"], [*SANITIZE, "-Db_sanitize=thread", "-Dplugin=false"],
+          setup="tsan", short=True),
+    Stage("fuzz", "clang, libFuzzer with both sanitizers", ["fuzz"],
+          [*SANITIZE, "-Db_sanitize=address,undefined", "-Dfuzz=true", "-Dplugin=false"], cc="clang", setup="asan",
+          possible=no_command("clang")),
+    Stage("valgrind", "gcc -O0 under valgrind", ["unit"], build="gcc-debug", setup="valgrind", short=True,
+          possible=no_command("valgrind")),
+    Stage("32bit", "gcc -m32, the libraries", ["unit", "model", "fault"],
+          ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false"], possible=no_i386),
+]
+
+
+def say(*words):
+    with PRINT:
+        print(*words, flush=True)
+
+
+def run_limited(command, log, limit, env=None):
+    """Run a command in its own process group: its exit status, or None when it ran out of time."""
+    with open(log, "ab") as out:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
+                                   start_new_session=True)
+        RUNNING.add(process)
+        try:
+            return process.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            stop_group(process)
+            return None
+        finally:
+            RUNNING.discard(process)
+
+
+RUNNING = set()
+
+
+def stop_group(process):
+    for sign, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(timeout=patience)
+            return
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def tail(path, lines=40):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return "".join(file.readlines()[-lines:])
+
+
+class Runner:
+    def __init__(self, args):
+        self.args = args
+        self.root = pathlib.Path(os.environ["ZSBLK_TEST_ROOT"])
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.built = {}
+        self.beside = False  # virtual machines are running
+        self.deadline = time.monotonic() + (args.limit * 60 if args.limit else 10**9)
+
+    def folder(self, stage):
+        return self.root / stage.build
+
+    def log(self, stage):
+        return self.root / f"{stage.name}.log"
+
+    def configure_and_build(self, stage):
+        """True once the stage's build folder is up to date; made once for the stages that share it."""
+        if stage.build in self.built:
+            return self.built[stage.build]
+        owner = next(other for other in STAGES if other.name == stage.build)
+        folder, log = self.folder(stage), self.log(owner)
+        options = ["-Dtests=true", *owner.options]
+        if os.environ.get("CI") == "true":
+            options.append("--werror")
+        stamp = folder / "contrib-test-options"
+        wanted = json.dumps([owner.cc, *options])
+        log.unlink(missing_ok=True)
+        env = dict(os.environ, CC=owner.cc)
+        if not (stamp.exists() and stamp.read_text() == wanted):
+            shutil.rmtree(folder, ignore_errors=True)
+            code = run_limited(self.polite(stage, ["meson", "setup", str(folder), str(TOP), *options]), log, 300, env)
+            if code != 0:
+                return self.build_failed(stage, log)
+            stamp.write_text(wanted)
+        self.built[stage.build] = run_limited(self.polite(stage, ["ninja", "-C", str(folder)]), log, 900, env) == 0
+        return self.built[stage.build] or self.build_failed(stage, log)
+
+    def polite(self, stage, command):
+        """Give way to the virtual machines: a guest that gets no processor takes that for a stall."""
+        return ["nice", "-n", "15", *command] if self.beside and stage.name != "vm" else command
+
+    def build_failed(self, stage, log):
+        self.built[stage.build] = False
+        stage.tally.failed.append((f"{stage.name}: build", tail(log)))
+        return False
+
+    def chosen(self, stage):
+        """The suites to run: those of the stage that were asked for and that have tests."""
+        out = subprocess.run(["meson", "introspect", str(self.folder(stage)), "--tests"], capture_output=True,
+                             text=True, check=True).stdout
+        there = {suite.split(":")[-1] for test in json.loads(out) for suite in test["suite"]}
+        suites = there - {"vm"} if stage.suites is None else there & set(stage.suites)
+        if self.args.suites:
+            suites &= set(self.args.suites)
+        return sorted(suites)
+
+    def wanted(self, stage):
+        if self.args.config and stage.name not in self.args.config:
+            return False
+        if not self.args.suites:
+            return True
+        if stage.suites is None:
+            return set(self.args.suites) != {"vm"}
+        return bool(set(stage.suites) & set(self.args.suites))
+
+    def run(self, stage):
+        if not self.wanted(stage):
+            return
+        if stage.name == "vm" and self.args.no_vm:
+            stage.tally.skipped.append(("vm", "--no-vm was given"))
+            return
+        reason = stage.possible()
+        if reason:
+            stage.tally.skipped.append((stage.name, reason))
+            say(f"-- {stage.name}: not here: {reason}")
+            return
+        start = time.monotonic()
+        say(f"-- {stage.name}: building ({stage.summary})")
+        if self.configure_and_build(stage):
+            self.test(stage, start)
+        stage.ran = True
+        stage.times.append(time.monotonic() - start)
+        self.report(stage)
+
+    def test(self, stage, start):
+        stage.times.append(time.monotonic() - start)
+        suites = self.chosen(stage)
+        if not suites:
+            stage.tally.skipped.append((stage.name, "none of its suites has tests"))
+            return
+        say(f"-- {stage.name}: testing {' '.join(suites)}")
+        base = f"contrib-{stage.name}"
+        result = self.folder(stage) / "meson-logs" / f"{base}{'-' + stage.setup if stage.setup else ''}.json"
+        result.unlink(missing_ok=True)
+        # Tests that give way to the virtual machines, or share the machine with others, may take their time.
+        multiplier = 60 if self.args.long else 3
+        command = ["meson", "test", "-C", str(self.folder(stage)), "--no-rebuild", "--logbase", base,
+                   "--timeout-multiplier", str(multiplier)]
+        for suite in suites:
+            command += ["--suite", suite]
+        if stage.setup:
+            command += ["--setup", stage.setup]
+        limit = min(stage.limit * (20 if self.args.long else 1), max(self.deadline - time.monotonic(), 1))
+        env = dict(os.environ, ZSBLK_SHORT="1") if stage.short and not self.args.long else None
+        code = run_limited(self.polite(stage, command), self.log(stage), limit, env)
+        if result.exists():
+            stage.tally.add(tally.count_log(result))
+        if code is None:
+            stage.tally.failed.append((f"{stage.name}: not through within {limit:.0f} s", tail(self.log(stage), 15)))
+        elif code and not result.exists():
+            stage.tally.failed.append((f"{stage.name}: meson test", tail(self.log(stage))))
+
+    def report(self, stage):
+        total = stage.times[-1]
+        build = stage.times[0] if len(stage.times) > 1 else total
+        counts = stage.tally
+        say(f"-- {stage.name}: {counts.passed} passed, {len(counts.failed)} failed, {len(counts.skipped)} skipped "
+            f"({total:.0f} s, of which {build:.0f} s for the build)")
+        for name, printed in counts.failed:
+            say(f"   FAILED {name}")
+            for line in printed.splitlines()[-40:]:
+                say(f"     | {line}")
+
+
+def run_beside(runner, stage):
+    runner.beside = True
+    try:
+        runner.run(stage)
+    finally:
+        runner.beside = False
+
+
+def lanes(runner):
+    """The virtual machines run beside everything else; the rest one after the other."""
+    machines = next(stage for stage in STAGES if stage.name == "vm")
+    beside = None
+    if runner.wanted(machines) and not runner.args.no_vm and not machines.possible():
+        say(f"-- {machines.build}: building, for the virtual machines too")
+        runner.configure_and_build(machines)
+        beside = threading.Thread(target=run_beside, args=(runner, machines))
+        beside.start()
+    for stage in STAGES:
+        if not (beside and stage is machines):
+            runner.run(stage)
+    if beside:
+        beside.join()
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="contrib/test")
+    parser.add_argument("suites", nargs="*")
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--no-vm", action="store_true")
+    parser.add_argument("--config", action="append")
+    parser.add_argument("--limit", type=float, default=60, help="minutes")
+    args = parser.parse_args()
+    if args.long:
+        args.limit = None
+        os.environ.update(ZSBLK_LONG="1", ZSBLK_VM_LONG="1")
+    for name in args.config or []:
+        if name not in [stage.name for stage in STAGES]:
+            parser.error(f"unknown configuration '{name}'; there are {', '.join(stage.name for stage in STAGES)}")
+
+    start = time.monotonic()
+    runner = Runner(args)
+    try:
+        lanes(runner)
+    finally:
+        for process in list(RUNNING):
+            stop_group(process)
+
+    total = tally.Tally()
+    print("\nconfiguration  passed  failed  skipped  seconds")
+    for stage in STAGES:
+        if stage.ran or stage.tally.skipped:
+            counts = stage.tally
+            total.add(counts)
+            print(f"{stage.name:13} {counts.passed:7} {len(counts.failed):7} {len(counts.skipped):8} "
+                  f"{sum(stage.times[-1:]):8.0f}   {stage.summary}")
+    if total.skipped:
+        print("\nskipped:")
+        for stage in STAGES:
+            for name, reason in stage.tally.skipped:
+                print(f"  {stage.name}: {name}: {reason}")
+    if total.failed:
+        print("\nfailed:")
+        for stage in STAGES:
+            for name, _ in stage.tally.failed:
+                print(f"  {stage.name}: {name}")
+    print(f"\n{time.monotonic() - start:.0f} s in all; logs are in {runner.root.name}/ and its meson-logs folders\n")
+    print(f"{total.passed} passed, {len(total.failed)} failed, {len(total.skipped)} skipped")
+    sys.exit(1 if total.failed or not total.passed else 0)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    main()
