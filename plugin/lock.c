@@ -5,7 +5,7 @@
  *   command line    rights still there      fork, -u USER       this process serves
  *   ------------->  lock_prepare()  ------------------------->  lock_apply()
  *                   RLIMIT_MEMLOCK (inherited)                  mlockall (not inherited)
- *                   I/O flusher    (inherited)                  touch code, oom_score_adj
+ *                   I/O flusher    (inherited)                  touch code, keep heap, oom_score_adj
  */
 #include "lock.h"
 
@@ -153,6 +153,27 @@ __attribute__((no_sanitize("address"))) static int touch_object(struct dl_phdr_i
 	return 0;
 }
 
+/*
+ * The server's threads grow their buffers with realloc() when a request is larger than any before. Left to itself, malloc
+ * then maps memory, which takes the address space's lock for writing; a thread that populates memory holds it for
+ * reading, for as long as the system has none: all requests would wait for it, and it for them. So: one heap with
+ * what requests need populated ahead, no mappings beside it, and not given back.
+ */
+static void keep_heap(void)
+{
+	volatile char *heap;
+
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TOP_PAD, LOCK_HEAP_BYTES);
+	mallopt(M_TRIM_THRESHOLD, 16 * LOCK_HEAP_BYTES);
+	heap = malloc(LOCK_HEAP_BYTES);
+	if (!heap)
+		return;
+	for (size_t at = 0; at < LOCK_HEAP_BYTES; at += 4096)
+		heap[at] = 0;
+	free((void *)heap);
+}
+
 unsigned lock_apply(void)
 {
 	unsigned had = 0;
@@ -160,6 +181,7 @@ unsigned lock_apply(void)
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) {
 		had |= LOCK_MEMORY;
 		dl_iterate_phdr(touch_object, NULL);
+		keep_heap();
 	}
 	if (become_io_flusher())
 		had |= LOCK_FLUSHER;
@@ -189,6 +211,11 @@ void lock_describe_missing(unsigned wanted, unsigned had, char *text, size_t siz
 		if ((wanted & ~had & rights[i].bit) && at < size)
 			at += (size_t)snprintf(text + at, size - at, "%s%s", at ? "; " : "",
 					       rights[i].words);
+}
+
+void lock_end_flusher(void)
+{
+	(void)prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
 }
 
 /*

@@ -22,6 +22,12 @@
 #define LOCK_NEEDED (LOCK_MEMORY | LOCK_FLUSHER)
 
 /*
+ * Heap kept populated for the buffers of requests, once memory is locked: 8 threads with requests of
+ * 512 KiB.
+ */
+#define LOCK_HEAP_BYTES (4 * 1024 * 1024)
+
+/*
  * Before the server forks: raise the limit on locked memory as far as it goes, set the I/O flusher
  * flag on this thread, from where all later threads and processes have it. Returns what
  * lock_apply() will be able to have.
@@ -30,6 +36,13 @@ unsigned lock_prepare(void);
 
 /* After the last fork, before any other thread is started. Returns what the process has now. */
 unsigned lock_apply(void);
+
+/*
+ * The calling thread is none that requests wait for: when it needs memory, the kernel may swap for it. With
+ * the flag it could only try again and again until somebody else has made room. Without the right to, it stays as
+ * it is.
+ */
+void lock_end_flusher(void);
 
 /* Say which of `wanted` is not in `had`, and what right each of them takes. */
 void lock_describe_missing(unsigned wanted, unsigned had, char *text, size_t size);

@@ -3,6 +3,7 @@
 #include "statsfile.h"
 
 #include "engine/thread.h"
+#include "lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,6 +125,7 @@ static void *keep_up_to_date(void *opaque)
 	struct stats_file *file = opaque;
 	struct timespec next;
 
+	lock_end_flusher();
 	pthread_mutex_lock(&file->lock);
 	while (!file->stop) {
 		clock_gettime(CLOCK_MONOTONIC, &next);
@@ -170,7 +172,7 @@ int stats_file_start(struct stats_file **result, const char *path, struct zsblk 
 		return -ENOMEM;
 	}
 	update(file);
-	r = thread_start_background(&file->thread, keep_up_to_date, file);
+	r = thread_start_background(&file->thread, "zsblk-stats", keep_up_to_date, file);
 	if (r) {
 		destroy(file);
 		return r;

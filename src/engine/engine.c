@@ -231,6 +231,8 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	}
 	zsblk_set_mem_limit(dev, params->mem_limit);
 	dev->reserve = params->reserve;
+	if (dev->reserve)
+		spare_open(&dev->spare);
 	zs_core_set_reserve(dev->core, (params->reserve + BLOCK - 1) / BLOCK);
 	*result = dev;
 	return 0;
@@ -265,10 +267,11 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	r = populate_metadata(dev);
 	if (r)
 		return fail(why, r, "there is no memory for the table: %s", strerror(-r));
-	while (zs_core_upkeep(dev->core, &r))
-		;
-	if (r && r != -ENOSPC)
-		return fail(why, r, "the reserve cannot be filled: %s; make it smaller", strerror(-r));
+	r = reserve_fill(dev);
+	/* What was there before is more important than the reserve, and this may be the moment of need. */
+	if (r && dev->seg.fresh)
+		return fail(why, r, "reserve=%" PRIu64 " cannot be filled: %s; make it smaller, or free some memory",
+			    dev->reserve, strerror(-r));
 	r = worker_start(dev);
 	if (r)
 		return fail(why, r, "the background thread cannot be started: %s", strerror(-r));
@@ -285,6 +288,7 @@ void zsblk_close(struct zsblk *dev)
 		pthread_mutex_destroy(&dev->stripes[i].lock);
 	segment_private_unmap(dev->stripes, STRIPES * sizeof *dev->stripes);
 	zs_core_destroy(dev->core);
+	spare_close(&dev->spare);
 	if (dev->claimed)
 		super_unclaim(&dev->seg);
 	segment_close(&dev->seg);

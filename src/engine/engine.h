@@ -14,6 +14,7 @@
 
 #include "codec/codec.h"
 #include "segment/segment.h"
+#include "segment/spare.h"
 #include "segment/super.h"
 #include "table/word.h"
 #include "zsblk.h"
@@ -81,6 +82,7 @@ struct zsblk {
 	bool claimed;
 	bool has_worker;
 	pthread_t worker;
+	struct spare spare; /* the worker's; before there is one, zsblk_start()'s */
 	unsigned compact_cursor;
 	pthread_mutex_t compact_lock; /* guards compact_cursor */
 };
@@ -114,6 +116,8 @@ struct zs_loc loc_of(const struct zsblk *dev, const struct word_object *object);
 void count_word(struct counters *counters, uint64_t word, int sign);
 
 /* upkeep.c */
+/* Fill the reserve before requests come. -ENOMEM: there is not that much memory. */
+int reserve_fill(struct zsblk *dev);
 int worker_start(struct zsblk *dev);
 void worker_stop(struct zsblk *dev);
 

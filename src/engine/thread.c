@@ -30,7 +30,7 @@ static int start_ordinary(pthread_t *thread, size_t stack, void *(*run)(void *),
 	return r;
 }
 
-int thread_start_background(pthread_t *thread, void *(*run)(void *), void *opaque)
+int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque)
 {
 	sigset_t all, before;
 	int r;
@@ -43,5 +43,7 @@ int thread_start_background(pthread_t *thread, void *(*run)(void *), void *opaqu
 	if (r == EINVAL)
 		r = start_ordinary(thread, 0, run, opaque);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r == 0)
+		(void)pthread_setname_np(*thread, name);
 	return -r;
 }

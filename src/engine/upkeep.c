@@ -4,6 +4,7 @@
 
 #include "engine/thread.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -64,6 +65,9 @@ uint64_t zsblk_compact(struct zsblk *dev)
 
 /* ------------------------------------------------------------------ the background thread */
 
+#define SHORT_MS 10	     /* between two looks whether there is memory again */
+#define RESERVE_WAIT_MS 3000 /* for the first fill, without any progress */
+
 static void pause_ms(long ms)
 {
 	struct timespec time = {.tv_nsec = ms * 1000000};
@@ -89,14 +93,44 @@ static bool worth_compacting(struct zsblk *dev, bool begun)
 	return freeable > pool.pages_used / (begun ? 8 : 4);
 }
 
-/* Keep the reserve; false when the thread is to end. *error: the system has no memory now. */
+/* A piece of keeping the reserve; true: call again. *error: the system has no memory now. */
+static bool keep_piece(struct zsblk *dev, int *error)
+{
+	/* Not to wait for it in the kernel: see spare.h. */
+	if (zs_core_wants_refill(dev->core) && !spare_memory(&dev->spare)) {
+		*error = -EAGAIN;
+		return false;
+	}
+	return zs_core_upkeep(dev->core, error);
+}
+
+/* Keep the reserve; false when the thread is to end. */
 static bool keep_reserve(struct zsblk *dev, unsigned timeout_ms, int *error)
 {
 	if (!zs_core_worker_wait(dev->core, timeout_ms))
 		return false;
-	while (zs_core_upkeep(dev->core, error))
+	while (keep_piece(dev, error))
 		;
 	return true;
+}
+
+int reserve_fill(struct zsblk *dev)
+{
+	unsigned waits = 0;
+	int error;
+
+	for (;;) {
+		if (keep_piece(dev, &error)) {
+			waits = 0;
+			continue;
+		}
+		if (error != -EAGAIN)
+			return error == -ENOSPC ? 0 : error;
+		/* The system makes room while we wait, if it can. */
+		if (waits++ == RESERVE_WAIT_MS / SHORT_MS)
+			return -ENOMEM;
+		pause_ms(SHORT_MS);
+	}
 }
 
 /* One round over all classes, a zspage at a time; the reserve goes first. */
@@ -126,7 +160,7 @@ static void *work(void *opaque)
 
 		/* Ask for memory again, but leave the system alone for a moment. */
 		if (error)
-			pause_ms(50);
+			pause_ms(SHORT_MS);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec == looked)
 			continue;
@@ -143,7 +177,7 @@ int worker_start(struct zsblk *dev)
 	int r;
 
 	zs_core_worker_start(dev->core);
-	r = thread_start_background(&dev->worker, work, dev);
+	r = thread_start_background(&dev->worker, "zsblk-worker", work, dev);
 	if (r)
 		zs_core_worker_stop(dev->core);
 	else

@@ -353,6 +353,11 @@ bool zs_core_upkeep(struct zs_core *core, int *error)
 	return runs_upkeep(&core->runs, error);
 }
 
+bool zs_core_wants_refill(struct zs_core *core)
+{
+	return runs_wants_refill(&core->runs);
+}
+
 void zs_core_worker_start(struct zs_core *core)
 {
 	runs_start(&core->runs);

@@ -101,6 +101,8 @@ void zs_core_reset_used_max(struct zs_core *core);
 
 /* For one background thread: see runs.h. */
 bool zs_core_upkeep(struct zs_core *core, int *error);
+/* Would the next piece populate memory? */
+bool zs_core_wants_refill(struct zs_core *core);
 void zs_core_worker_start(struct zs_core *core);
 bool zs_core_worker_wait(struct zs_core *core, unsigned timeout_ms);
 void zs_core_worker_stop(struct zs_core *core);

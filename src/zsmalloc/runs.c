@@ -272,6 +272,16 @@ bool runs_upkeep(struct runs *runs, int *error)
 	return more;
 }
 
+bool runs_wants_refill(struct runs *runs)
+{
+	bool wants;
+
+	pthread_mutex_lock(&runs->lock);
+	wants = wants_refill(runs);
+	pthread_mutex_unlock(&runs->lock);
+	return wants;
+}
+
 void runs_start(struct runs *runs)
 {
 	pthread_mutex_lock(&runs->lock);

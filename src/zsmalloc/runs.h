@@ -80,6 +80,8 @@ int runs_populate_descriptors(struct runs *runs, uint64_t most);
  * negative errno when the system has no memory now.
  */
 bool runs_upkeep(struct runs *runs, int *error);
+/* Is the reserve short? */
+bool runs_wants_refill(struct runs *runs);
 /* Wait until upkeep is wanted, or runs_stop(); false when stopped. For the one background thread. */
 bool runs_wait(struct runs *runs, unsigned timeout_ms);
 void runs_start(struct runs *runs);

@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 
 #define BLOCKS 4000u
 
@@ -185,6 +186,62 @@ static void test_reserve_is_refilled(void **state)
 	zsblk_close(dev);
 }
 
+/* What the device takes for /proc/zoneinfo is a file of ours from now on. */
+static void take_over_zones(struct zsblk *dev)
+{
+	int fd = memfd_create("zoneinfo", MFD_CLOEXEC);
+
+	must(fd >= 0 && dup2(fd, dev->spare.fd) >= 0);
+	close(fd);
+}
+
+/* One zone, of whose pages so many are free. */
+static void set_free_pages(struct zsblk *dev, unsigned pages)
+{
+	char text[128];
+	int len = snprintf(text, sizeof text, "Node 0, zone Normal\n  pages free %8u\n min 100\n low 200\n", pages);
+
+	must(pwrite(dev->spare.fd, text, (size_t)len, 0) == len);
+}
+
+/* While the system has no memory to spare, none is populated ahead; writes take what they need themselves. */
+static void test_reserve_waits_for_memory(void **state)
+{
+	const uint64_t reserve = 2 << 20;
+	struct zsblk_params params = device_params(BLOCKS);
+	struct zsblk_why why = {""};
+	unsigned patience = 10000;
+	uint64_t misses;
+	struct zsblk *dev;
+
+	params.reserve = reserve;
+	assert_int_equal(zsblk_open(&params, &dev, &why), 0);
+	take_over_zones(dev);
+	set_free_pages(dev, 0);
+	assert_int_equal(zsblk_start(dev, &why), -ENOMEM);
+	assert_non_null(strstr(why.text, "reserve=2097152"));
+	assert_true(device_stats(dev).reserved_bytes < reserve);
+	set_free_pages(dev, 1000);
+	assert_int_equal(zsblk_start(dev, &why), 0);
+	assert_true(device_stats(dev).reserved_bytes >= reserve);
+
+	set_free_pages(dev, 0);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		device_put(dev, i, BLOCK_NOISE, i);
+	misses = device_stats(dev).reserve_misses;
+	assert_true(misses > 0);
+	assert_true(device_stats(dev).reserved_bytes < reserve / 2);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		assert_true(device_has(dev, i, BLOCK_NOISE, i));
+
+	set_free_pages(dev, 1000);
+	while (device_stats(dev).reserved_bytes < reserve && patience--)
+		usleep(1000);
+	assert_true(device_stats(dev).reserved_bytes >= reserve);
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 /* More requests at once than there are contexts: they take turns. */
 static void *one_after_another(void *opaque)
 {
@@ -282,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_beside_requests),
 		cmocka_unit_test(test_memory_is_given_back),
 		cmocka_unit_test(test_reserve_is_refilled),
+		cmocka_unit_test(test_reserve_waits_for_memory),
 		cmocka_unit_test(test_few_contexts),
 		cmocka_unit_test(test_limit_under_pressure),
 	};

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Memory to spare. See spare.h.
+ *
+ * An ordinary allocation is served at once as long as some zone has more free pages than its min watermark and what it
+ * protects for others together; when less than the low watermark is free, kswapd is woken and frees memory up to the high
+ * one. Half-way between min and low is therefore where to stop: kswapd is at work by then, and more will come.
+ *
+ *     free pages of a zone  0 ......... min ....... here ....... low ............. high
+ *                                        |           |            +- kswapd is woken
+ *                                        |           +- nothing to spare below this
+ *                                        +- an allocation waits for reclaim below this
+ *
+ * Source: the admin-guide of the kernel on vm.min_free_kbytes, vm.watermark_scale_factor and vm.lowmem_reserve_ratio;
+ * proc(5) on /proc/zoneinfo.
+ */
+#include "segment/spare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT_FIRST (16u * 1024)
+#define TEXT_MOST  (4u * 1024 * 1024) /* thousands of CPUs and nodes */
+
+struct zone {
+	uint64_t free, min, low, protection;
+	bool has_free;
+};
+
+static bool zone_has_spare(const struct zone *zone)
+{
+	return zone->has_free &&
+		zone->free > zone->min + (zone->low - zone->min) / 2 + zone->protection;
+}
+
+/* The largest of "(0, 188, 188)": the share of this zone that is held back from those who could use a better one. */
+static uint64_t largest(const char *list)
+{
+	uint64_t most = 0;
+
+	while (*list == '(' || *list == ',') {
+		char *end;
+		uint64_t n = strtoull(list + 1, &end, 10);
+
+		if (n > most)
+			most = n;
+		list = end;
+	}
+	return most;
+}
+
+static const char *skip_blanks(const char *at)
+{
+	return at + strspn(at, " \t");
+}
+
+static bool begins(const char *at, const char *word, const char **rest)
+{
+	size_t len = strlen(word);
+
+	if (strncmp(at, word, len) != 0)
+		return false;
+	*rest = skip_blanks(at + len);
+	return true;
+}
+
+bool spare_in_zones(const char *text)
+{
+	struct zone zone = {0};
+	bool any = false;
+
+	for (const char *line = text; line; line = strchr(line, '\n'), line += line != NULL) {
+		const char *rest, *at = skip_blanks(line);
+
+		if (begins(at, "Node ", &rest)) {
+			if (zone_has_spare(&zone))
+				return true;
+			any = true;
+			memset(&zone, 0, sizeof zone);
+		} else if (begins(at, "pages free ", &rest)) {
+			zone.free = strtoull(rest, NULL, 10);
+			zone.has_free = true;
+		} else if (begins(at, "min ", &rest)) {
+			zone.min = strtoull(rest, NULL, 10);
+		} else if (begins(at, "low ", &rest)) {
+			zone.low = strtoull(rest, NULL, 10);
+		} else if (begins(at, "protection: ", &rest)) {
+			zone.protection = largest(rest);
+		}
+	}
+	return !any || zone_has_spare(&zone);
+}
+
+/* The whole text, or what of it has room. */
+static size_t read_text(struct spare *spare)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	do {
+		n = pread(spare->fd, spare->text + len, spare->size - 1 - len, (off_t)len);
+		if (n > 0)
+			len += (size_t)n;
+	} while ((n > 0 && len < spare->size - 1) || (n < 0 && errno == EINTR));
+	spare->text[len] = '\0';
+	return len;
+}
+
+void spare_open(struct spare *spare)
+{
+	spare->text = NULL;
+	spare->size = TEXT_FIRST;
+	spare->fd = open("/proc/zoneinfo", O_RDONLY | O_CLOEXEC);
+	while (spare->fd >= 0) {
+		char *text = realloc(spare->text, spare->size);
+
+		if (text)
+			spare->text = text;
+		/* Room for figures that grow by a few digits. */
+		if (text && read_text(spare) < spare->size - spare->size / 8)
+			return;
+		spare->size *= 2;
+		if (!text || spare->size > TEXT_MOST) {
+			close(spare->fd);
+			spare->fd = -1;
+		}
+	}
+	free(spare->text);
+	spare->text = NULL;
+}
+
+void spare_close(struct spare *spare)
+{
+	if (!spare->text)
+		return;
+	close(spare->fd);
+	free(spare->text);
+	spare->text = NULL;
+}
+
+bool spare_memory(struct spare *spare)
+{
+	return !spare->text || !read_text(spare) || spare_in_zones(spare->text);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Has the system memory to spare? Asked before memory is populated ahead of demand.
+ *
+ * Populating while there is none means to wait in the kernel for as long as there is none, holding the lock on
+ * the process's address space: whoever then needs that lock (a thread that maps memory, or grows the heap) waits
+ * as well, and if it is a thread that serves swap, everybody does.
+ */
+#ifndef SPARE_H
+#define SPARE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct spare {
+	char *text; /* NULL: the system does not say */
+	int fd;     /* /proc/zoneinfo, kept open: reading it again allocates nothing */
+	size_t size;
+};
+
+/* Never fails: where the system does not say, there is memory to spare. Allocates. */
+void spare_open(struct spare *spare);
+/* Also right for what was zeroed and never opened. */
+void spare_close(struct spare *spare);
+
+/*
+ * Could a few hundred KiB be had at once, without reclaim? Allocates nothing; for one thread at a time.
+ */
+bool spare_memory(struct spare *spare);
+
+/* The same, of a text as /proc/zoneinfo has it. For spare_memory() and tests. */
+bool spare_in_zones(const char *text);
+
+#endif

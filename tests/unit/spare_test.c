@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Memory to spare: what /proc/zoneinfo says, and what it might say. */
+#include "lib/test.h"
+
+#include "segment/spare.h"
+
+#include <string.h>
+
+/* A zone as the kernel prints it, with lines around those that matter. */
+#define ZONE(name, free, min, low, protection)                                                                         \
+	"Node 0, zone " name "\n  per-node stats\n      nr_free_pages 999999\n  pages free     " #free                 \
+	"\n        boost    0\n        min      " #min "\n        low      " #low "\n        high     9999999\n"        \
+	"        spanned  99999\n        protection: " protection "\n      nr_free_pages 999999\n  pagesets\n"         \
+	"    cpu: 0\n              count:    99\n              high_min: 29\n"
+
+static void test_watermarks(void **state)
+{
+	assert_true(spare_in_zones(ZONE("Normal", 1000, 100, 200, "(0, 0)")));
+	assert_true(spare_in_zones(ZONE("Normal", 151, 100, 200, "(0, 0)")));
+	/* Half-way between min and low is the end. */
+	assert_false(spare_in_zones(ZONE("Normal", 150, 100, 200, "(0, 0)")));
+	assert_false(spare_in_zones(ZONE("Normal", 0, 100, 200, "(0, 0)")));
+}
+
+static void test_protection(void **state)
+{
+	/* What a lower zone holds back for others cannot be had, whichever entry of the list says so. */
+	assert_false(spare_in_zones(ZONE("DMA", 3840, 47, 58, "(0, 3019, 5323, 5323)")));
+	assert_true(spare_in_zones(ZONE("DMA", 5400, 47, 58, "(0, 3019, 5323, 5323)")));
+	assert_false(spare_in_zones(ZONE("DMA", 5300, 47, 58, "(5323)")));
+}
+
+static void test_any_zone_will_do(void **state)
+{
+	assert_true(spare_in_zones(ZONE("DMA", 10, 47, 58, "(0)") ZONE("DMA32", 900, 47, 58, "(0)")
+				   ZONE("Normal", 10, 47, 58, "(0)")));
+	assert_true(spare_in_zones(ZONE("DMA", 10, 47, 58, "(0)") ZONE("Normal", 900, 47, 58, "(0)")));
+	assert_false(spare_in_zones(ZONE("DMA", 50, 47, 58, "(0)") ZONE("DMA32", 50, 47, 58, "(0)")));
+}
+
+static void test_unknown_text(void **state)
+{
+	/* Where the system does not say, nothing is withheld. */
+	assert_true(spare_in_zones(""));
+	assert_true(spare_in_zones("something else\nentirely"));
+	/* Zones without pages show no watermarks. */
+	assert_false(spare_in_zones("Node 0, zone Movable\n" ZONE("DMA", 10, 47, 58, "(0)")));
+	/* Cut short anywhere, it is read to where it ends. */
+	for (size_t len = strlen(ZONE("DMA", 10, 47, 58, "(0, 1)")); len-- > 0;) {
+		char text[1024] = ZONE("DMA", 10, 47, 58, "(0, 1)");
+
+		text[len] = '\0';
+		(void)spare_in_zones(text);
+	}
+}
+
+static void test_this_machine(void **state)
+{
+	struct spare spare = {0};
+
+	spare_close(&spare);
+	spare_open(&spare);
+	/* Whatever it says, it says it again and again. */
+	for (unsigned i = 0; i < 100; i++)
+		(void)spare_memory(&spare);
+	/* With no text, there is memory. */
+	spare_close(&spare);
+	assert_true(spare_memory(&spare));
+	spare_close(&spare);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_watermarks),	 cmocka_unit_test(test_protection),
+		cmocka_unit_test(test_any_zone_will_do), cmocka_unit_test(test_unknown_text),
+		cmocka_unit_test(test_this_machine),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
