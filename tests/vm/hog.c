@@ -5,7 +5,7 @@
  *     hog [-p PROCESSES] [-m MIB] [-r ROUNDS] [-w PERCENT] [-s SEED] [-t SECONDS] [-H]
  *
  * Each of PROCESSES fills its share of MIB, then goes over it ROUNDS times in random order, comparing
- * each page with what it must be, and rewriting PERCENT of them with something new. With -H it waits for
+ * each page with what it must be, and rewriting PERCENT of them with something new; none begins before all are filled. With -H it waits for
  * the end of its standard input between filling and the first round, having said "hog: filled". With -t
  * those that are not done after SECONDS are killed.
  *
@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,6 +52,7 @@ struct result {
 	uint64_t fill_ns;
 	uint64_t check_ns;
 	uint64_t longest_ns; /* the longest that one page took to come */
+	_Atomic bool filled; /* or never will be: the process is gone */
 };
 
 static void die(const char *what)
@@ -273,8 +275,17 @@ static void check_round(const struct options *o, unsigned process, unsigned roun
 	}
 }
 
-static int run_process(const struct options *o, unsigned process, struct result *result)
+/* All have their memory before any looks at it again: so all of it is needed at the same time. */
+static void wait_for_others(const struct options *o, const struct result *results)
 {
+	for (unsigned i = 0; i < o->processes; i++)
+		while (!results[i].filled)
+			usleep(10000);
+}
+
+static int run_process(const struct options *o, unsigned process, struct result *results)
+{
+	struct result *result = &results[process];
 	uint64_t pages = (uint64_t)o->mib * (1048576 / PAGE_BYTES) / o->processes;
 	uint64_t *memory = map(pages * PAGE_BYTES, MAP_PRIVATE);
 	uint8_t *generations = map(pages, MAP_PRIVATE);
@@ -286,6 +297,8 @@ static int run_process(const struct options *o, unsigned process, struct result 
 		make_page(memory + page * PAGE_WORDS, o->seed, process, page, 0);
 	result->pages = pages;
 	result->fill_ns = now_ns() - start;
+	result->filled = true;
+	wait_for_others(o, results);
 
 	if (o->hold) {
 		printf("hog: filled\n");
@@ -380,15 +393,15 @@ int main(int argc, char **argv)
 	struct result sum = { 0 };
 	unsigned killed = 0, failed = 0;
 	uint64_t start = now_ns();
+	pid_t pid;
 	int status;
 
 	for (unsigned i = 0; i < o.processes; i++) {
-		pid_t pid = fork();
-
+		pid = fork();
 		if (pid < 0)
 			die("fork");
 		if (pid == 0)
-			_exit(run_process(&o, i, &results[i]));
+			_exit(run_process(&o, i, results));
 		pids[i] = pid;
 	}
 	/* When nothing else moves, this process still has to. */
@@ -396,7 +409,10 @@ int main(int argc, char **argv)
 		perror("hog: mlockall");
 	signal(SIGALRM, kill_all);
 	alarm(o.seconds);
-	while (wait(&status) > 0) {
+	while ((pid = wait(&status)) > 0) {
+		for (unsigned i = 0; i < o.processes; i++)
+			if (pids[i] == pid)
+				results[i].filled = true;
 		if (WIFSIGNALED(status))
 			killed++;
 		else if (WEXITSTATUS(status) > 1)
