@@ -61,17 +61,19 @@ swap_on()
 		# The plugin must outlive the build folder's next build.
 		install -m 644 "$plugin" "$swap_state/nbdkit-zsblk-plugin.so"
 		printf '%s\n' "$device" >"$swap_state/device"
-		# Not to be chosen when memory is short; one heap, so that little is touched while serving; and
-		# for the buffers of its replies it may take of what the kernel holds back from others.
+		# Not to be chosen when memory is short; for the buffers of its replies it may take of what the kernel
+		# holds back from others; and each connection, of which there is one for every CPU, is served by one
+		# thread, since handing requests from one to the next costs more than it gains.
 		chrt --rr 1 true 2>/dev/null && realtime=(chrt --rr 1)
-		env MALLOC_ARENA_MAX=1 choom --adjust -1000 -- ${realtime[@]+"${realtime[@]}"} \
-			nbdkit --unix "$swap_state/socket" --pidfile "$swap_state/pid" --threads 2 \
+		choom --adjust -1000 -- ${realtime[@]+"${realtime[@]}"} \
+			nbdkit --unix "$swap_state/socket" --pidfile "$swap_state/pid" --threads 1 \
 			"$swap_state/nbdkit-zsblk-plugin.so" size="$size" algorithm="$algorithm" \
 			lock=auto reserve=32M stats="$swap_state/stats" ||
 			{ rm -rf "$swap_state"; die "nbdkit did not start"; }
 		nbd-client -unix "$swap_state/socket" "$device" -block-size 4096 -connections "$(nproc)" \
 			>"$swap_state/log" 2>&1 ||
 			{ cat "$swap_state/log" >&2; swap_off; die "nbd-client could not attach $device"; }
+		echo 128 >"/sys/block/${device##*/}/queue/max_sectors_kb"
 		mkswap --label zsblk "$device" >/dev/null
 		swapon --discard --priority 100 "$device"
 	fi

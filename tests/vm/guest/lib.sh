@@ -105,7 +105,7 @@ zsblk_server() {
 	usual_min_free_kbytes=$(sysctl -n vm.min_free_kbytes)
 	[ -z "$MIN_FREE_KBYTES" ] || sysctl -q vm.min_free_kbytes="$MIN_FREE_KBYTES"
 	# shellcheck disable=SC2086 # SCHEDULER and NBDKIT_OPTIONS are split on purpose
-	server $SCHEDULER nbdkit --foreground --exit-with-parent --unix "$socket" --threads "${THREADS:-2}" \
+	server $SCHEDULER nbdkit --foreground --exit-with-parent --unix "$socket" --threads "${THREADS:-1}" \
 		${NBDKIT_OPTIONS:-} zsblk size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" \
 		lock="$LOCK" reserve="$RESERVE" stats=/run/zsblk.stats "$@"
 }
@@ -115,7 +115,7 @@ server() {
 	local tries=0
 	rm -f "$socket"
 	note "$*"
-	MALLOC_ARENA_MAX=1 "$@" </dev/null >/run/server.log 2>&1 &
+	"$@" </dev/null >/run/server.log 2>&1 &
 	server_pid=$!
 	until [ -S "$socket" ]; do
 		if ! kill -0 "$server_pid" || [ $((tries += 1)) -gt 300 ]; then
@@ -181,7 +181,7 @@ server_mib() {
 nbd=/dev/nbd0
 
 # The queue's defaults are for disks: an I/O scheduler, and throttling of writes (wbt), which makes
-# reclaim wait where it need not.
+# reclaim wait where it need not. Requests are kept to what the server has buffers for: they grow with the largest.
 attach() {
 	local queue=/sys/block/${nbd#/dev/}/queue
 	modprobe nbd nbds_max=1 max_part=0 &&
@@ -190,8 +190,9 @@ attach() {
 	if [ "${QUEUE:-tuned}" = tuned ]; then
 		echo none >"$queue/scheduler"
 		echo 0 >"$queue/wbt_lat_usec"
+		echo 128 >"$queue/max_sectors_kb"
 	fi
-	grep . "$queue"/{scheduler,wbt_lat_usec,rotational,nr_requests}
+	grep . "$queue"/{scheduler,wbt_lat_usec,rotational,nr_requests,max_sectors_kb,max_hw_sectors_kb}
 }
 
 detach() {
