@@ -217,6 +217,21 @@ static void wake_worker(struct runs *runs)
 		pthread_cond_signal(&runs->work);
 }
 
+/* Populate a run. When that fails half-way, what was populated goes back: cold pages hold no memory. */
+static int populate_run(struct runs *runs, uint32_t page, unsigned pages)
+{
+	uint64_t offset = runs->offset + (uint64_t)page * SEGMENT_PAGE;
+	uint64_t len = (uint64_t)pages * SEGMENT_PAGE;
+	int r;
+
+	do
+		r = segment_populate(runs->seg, offset, len);
+	while (r == -EAGAIN);
+	if (r)
+		(void)segment_release(runs->seg, offset, len);
+	return r;
+}
+
 static int refill_piece(struct runs *runs)
 {
 	uint64_t missing = runs->reserve - runs->hot_free;
@@ -230,12 +245,11 @@ static int refill_piece(struct runs *runs)
 		return -ENOSPC;
 	runs->in_hand += run.pages;
 	pthread_mutex_unlock(&runs->lock);
-	r = segment_populate(runs->seg, runs->offset + (uint64_t)run.page * SEGMENT_PAGE,
-			     (uint64_t)run.pages * SEGMENT_PAGE);
+	r = populate_run(runs, run.page, run.pages);
 	pthread_mutex_lock(&runs->lock);
 	runs->in_hand -= run.pages;
 	put_back(runs, run.page, run.pages, r ? 0 : bits_below(run.pages));
-	return r == -EAGAIN ? 0 : r;
+	return r;
 }
 
 static int trim_piece(struct runs *runs)
@@ -325,12 +339,8 @@ bool runs_wait(struct runs *runs, unsigned timeout_ms)
 /* Populate a run that was taken cold. The caller needs it now: this is the wait the reserve is there to avoid. */
 static int heat(struct runs *runs, struct run *run)
 {
-	int r;
+	int r = populate_run(runs, run->page, run->pages);
 
-	do
-		r = segment_populate(runs->seg, runs->offset + (uint64_t)run->page * SEGMENT_PAGE,
-				     (uint64_t)run->pages * SEGMENT_PAGE);
-	while (r == -EAGAIN);
 	if (r)
 		runs_give(runs, run);
 	else

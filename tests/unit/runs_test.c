@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 #define PAGES (20 * RUNS_CHUNK + 13) /* the last chunk is short */
 
@@ -205,15 +206,20 @@ static void test_charges_from_threads(void **state)
 	assert_true(runs.used_max <= 6);
 }
 
-static unsigned resident_pages(void)
+static unsigned resident_of_first(unsigned pages)
 {
 	unsigned char resident[PAGES];
 	unsigned n = 0;
 
-	assert_int_equal(segment_resident(&seg, SEGMENT_PAGE, (uint64_t)PAGES * SEGMENT_PAGE, resident), 0);
-	for (unsigned i = 0; i < PAGES; i++)
+	assert_int_equal(segment_resident(&seg, SEGMENT_PAGE, (uint64_t)pages * SEGMENT_PAGE, resident), 0);
+	for (unsigned i = 0; i < pages; i++)
 		n += resident[i] & 1;
 	return n;
+}
+
+static unsigned resident_pages(void)
+{
+	return resident_of_first(PAGES);
 }
 
 /* What was given back hot returns to the system, all but some slack. */
@@ -290,6 +296,30 @@ static void test_populate_fails(void **state)
 	runs_ok(&model);
 }
 
+/* A run of which only the first part can be populated: none of it stays, by the refill or by a request. */
+static void test_populate_fails_half_way(void **state)
+{
+	struct model model = {0};
+	uint8_t *second_half;
+	struct run run;
+	int error;
+
+	second_half = (uint8_t *)runs_address(&runs, 0) + RUNS_CHUNK / 2 * SEGMENT_PAGE;
+	runs.reserve = RUNS_CHUNK;
+	must(munmap(second_half, RUNS_CHUNK / 2 * SEGMENT_PAGE) == 0);
+	assert_false(runs_upkeep(&runs, &error));
+	assert_int_equal(error, -ENOMEM);
+	assert_int_equal(resident_of_first(RUNS_CHUNK / 2), 0);
+	assert_int_equal(runs_take(&runs, RUNS_CHUNK, RUNS_CHUNK, &run), -ENOMEM);
+	assert_int_equal(resident_of_first(RUNS_CHUNK / 2), 0);
+	runs_ok(&model);
+	must(mmap(second_half, RUNS_CHUNK / 2 * SEGMENT_PAGE, PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == second_half);
+	assert_false(runs_upkeep(&runs, &error));
+	assert_int_equal(error, 0);
+	assert_int_equal(resident_pages(), RUNS_CHUNK);
+}
+
 /* Any order of taking and giving, with and without a reserve. */
 static void exercise(uint64_t random, unsigned steps)
 {
@@ -360,6 +390,7 @@ int main(void)
 		WITH_RUNS(test_charges_from_threads),	 WITH_RUNS(test_gives_memory_back),
 		WITH_RUNS(test_reserve_is_filled),	 WITH_RUNS(test_reserve_larger_than_the_pool),
 		WITH_RUNS(test_populate_fails),		 WITH_RUNS(test_any_order),
+		WITH_RUNS(test_populate_fails_half_way),
 		WITH_RUNS(test_worker_is_woken),
 	};
 
