@@ -31,7 +31,10 @@ extern "C" {
 #define ZSBLK_BLOCK_SIZE 4096u
 /* The largest device: 2^32 blocks, what a 32-bit back-reference can name. */
 #define ZSBLK_MAX_SIZE (UINT64_C(1) << 44)
-/* The largest pool: 4 TiB of compressed data, what a table word can address. */
+/*
+ * The largest pool: 4 TiB of compressed data, what a table word can address. A device of more than 4 TiB can take
+ * what compresses to that; a write beyond it fails with -ENOSPC.
+ */
 #define ZSBLK_MAX_POOL (UINT64_C(1) << 42)
 
 struct zsblk;
@@ -110,8 +113,13 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **dev, struct zsb
 
 /*
  * Claim the device for the calling process and start the background thread that keeps
- * the reserve filled and gives free memory back. Waits until the reserve is filled once.
- * Call once, after the last fork() and before the first request.
+ * the reserve filled and gives free memory back. Waits until the reserve is filled once; where the segment
+ * existed before, only as far as the system has memory to spare.
+ * Call once, after the last fork() and before the first request; if it failed, it may be called again. A process that locks
+ * its memory with mlockall() does so before this: memory that is shared and locked by a mapping cannot be given back.
+ *
+ * Errors: -EBUSY (another live process has claimed the segment), -ENOMEM (the reserve cannot be filled, or there is
+ * no memory for the table), and others of madvise and pthread_create.
  */
 int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
 
@@ -179,7 +187,7 @@ uint64_t zsblk_compact_step(struct zsblk *dev, bool *more);
 /* Statistics in zram's terms. Bytes unless noted; each figure is exact once no request is in
  * flight, and otherwise a sum of per-thread counts taken one after another. */
 struct zsblk_stats {
-	uint64_t orig_data_size;   /* uncompressed bytes stored, same-filled blocks included, zero blocks not */
+	uint64_t orig_data_size;   /* uncompressed bytes: same-filled blocks included, zero ones not */
 	uint64_t compr_data_size;  /* bytes of the objects in the pool, without rounding */
 	uint64_t mem_used_total;   /* memory the pool takes from the system for objects and their headers */
 	uint64_t mem_limit;        /* 0: none */
@@ -197,7 +205,7 @@ struct zsblk_stats {
 
 	uint64_t reads, writes, discards, zeroes;               /* requests */
 	uint64_t read_bytes, write_bytes;                       /* bytes asked for and done */
-	uint64_t failed_reads, failed_writes, failed_discards;  /* requests that failed */
+	uint64_t failed_reads, failed_writes, failed_discards;  /* failed; the last: zeroes, too */
 };
 void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats);
 /* Set mem_used_max back to the present use. */

@@ -154,10 +154,11 @@ __attribute__((no_sanitize("address"))) static int touch_object(struct dl_phdr_i
 }
 
 /*
- * The server's threads grow their buffers with realloc() when a request is larger than any before. Left to itself, malloc
- * then maps memory, which takes the address space's lock for writing; a thread that populates memory holds it for
- * reading, for as long as the system has none: all requests would wait for it, and it for them. So: one heap with
- * what requests need populated ahead, no mappings beside it, and not given back.
+ * The server's threads grow their buffers with realloc() when a request is larger than any before.
+ * Left to itself, malloc then maps memory, which takes the address space's lock for writing; a
+ * thread that populates memory holds it for reading, for as long as the system has none: all
+ * requests would wait for it, and it for them. So: one heap with what requests need populated
+ * ahead, no mappings beside it, and not given back.
  */
 static void keep_heap(void)
 {

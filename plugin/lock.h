@@ -38,9 +38,9 @@ unsigned lock_prepare(void);
 unsigned lock_apply(void);
 
 /*
- * The calling thread is none that requests wait for: when it needs memory, the kernel may swap for it. With
- * the flag it could only try again and again until somebody else has made room. Without the right to, it stays as
- * it is.
+ * The calling thread is none that requests wait for: when it needs memory, the kernel may swap for
+ * it. With the flag it could only try again and again until somebody else has made room. Without
+ * the right to, it stays as it is.
  */
 void lock_end_flusher(void);
 

@@ -3,8 +3,13 @@
  * nbdkit-zsblk-plugin: serves a zsblk device over NBD. It is the one file that speaks NBD; what a
  * request does is the engine's (zsblk.h).
  *
- *   load -> config... -> config_complete -> get_ready -> (fork) -> after_fork -> requests ->
- * cleanup -> unload params.c     params.c           lock, open             lock, start stats close
+ *   load, config, config_complete   parameters (params.c)
+ *   get_ready                       rights (lock.c); the device is opened
+ *     fork, change of user
+ *   after_fork                      locks (lock.c); the device is started, statistics (statsfile.c)
+ *     requests
+ *   cleanup                         the last statistics
+ *   unload                          the device is closed
  *
  * Whatever can go wrong goes wrong in get_ready or before, where nbdkit still has its exit status.
  * The engine is closed in unload, since nbdkit may come to cleanup with requests in flight, and not

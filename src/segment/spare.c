@@ -2,17 +2,18 @@
 /*
  * Memory to spare. See spare.h.
  *
- * An ordinary allocation is served at once as long as some zone has more free pages than its min watermark and what it
- * protects for others together; when less than the low watermark is free, kswapd is woken and frees memory up to the high
- * one. Half-way between min and low is therefore where to stop: kswapd is at work by then, and more will come.
+ * An ordinary allocation is served at once as long as some zone has more free pages than its min
+ * watermark and what it protects for others together; when less than the low watermark is free,
+ * kswapd is woken and frees memory up to the high one. Half-way between min and low is therefore
+ * where to stop: kswapd is at work by then, and more will come.
  *
  *     free pages of a zone  0 ......... min ....... here ....... low ............. high
  *                                        |           |            +- kswapd is woken
  *                                        |           +- nothing to spare below this
  *                                        +- an allocation waits for reclaim below this
  *
- * Source: the admin-guide of the kernel on vm.min_free_kbytes, vm.watermark_scale_factor and vm.lowmem_reserve_ratio;
- * proc(5) on /proc/zoneinfo.
+ * Source: the admin-guide of the kernel on vm.min_free_kbytes, vm.watermark_scale_factor and
+ * vm.lowmem_reserve_ratio; proc(5) on /proc/zoneinfo.
  */
 #include "segment/spare.h"
 
@@ -37,7 +38,7 @@ static bool zone_has_spare(const struct zone *zone)
 		zone->free > zone->min + (zone->low - zone->min) / 2 + zone->protection;
 }
 
-/* The largest of "(0, 188, 188)": the share of this zone that is held back from those who could use a better one. */
+/* The largest of "(0, 188, 188)": what is held back from those who could use a better zone. */
 static uint64_t largest(const char *list)
 {
 	uint64_t most = 0;

@@ -2,9 +2,9 @@
 /*
  * Has the system memory to spare? Asked before memory is populated ahead of demand.
  *
- * Populating while there is none means to wait in the kernel for as long as there is none, holding the lock on
- * the process's address space: whoever then needs that lock (a thread that maps memory, or grows the heap) waits
- * as well, and if it is a thread that serves swap, everybody does.
+ * Populating while there is none means to wait in the kernel for as long as there is none, holding
+ * the lock on the process's address space: whoever then needs that lock (a thread that maps memory,
+ * or grows the heap) waits as well, and if it is a thread that serves swap, everybody does.
  */
 #ifndef SPARE_H
 #define SPARE_H
