@@ -6,6 +6,7 @@
 
 #include "segment/super.h"
 
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 #define BLOCKS 600u
@@ -393,6 +394,73 @@ static void test_twice_in_one_process(void **state)
 	is_intact(&params);
 }
 
+#define RACERS 6u
+
+struct race {
+	struct zsblk_params params;
+	atomic_uint ready, done;
+	_Atomic int result[RACERS];
+};
+
+static void run_race(struct race *race, unsigned racer)
+{
+	struct zsblk *dev;
+	int r;
+
+	atomic_fetch_add(&race->ready, 1);
+	while (atomic_load(&race->ready) < RACERS)
+		;
+	r = zsblk_open(&race->params, &dev, NULL);
+	race->result[racer] = r ? r : zsblk_start(dev, NULL);
+	if (r == 0)
+		device_put(dev, racer, BLOCK_TEXT, racer);
+	atomic_fetch_add(&race->done, 1);
+	/* Whoever has it holds it until everybody has tried. */
+	while (atomic_load(&race->done) < RACERS)
+		usleep(1000);
+	if (r == 0)
+		zsblk_close(dev);
+}
+
+/* Many open the same segment at once, and nobody made it before: one has it, the others are refused. */
+static void test_race_to_create(void **state)
+{
+	struct race *race = mmap(NULL, sizeof *race, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(race, MAP_FAILED);
+	for (unsigned round = 0; round < test_amount(20); round++) {
+		unsigned winners = 0;
+		pid_t pids[RACERS];
+		struct zsblk *dev;
+		int status;
+
+		race->params = device_params(BLOCKS);
+		race->params.memory = test_shm_new()->memory;
+		race->ready = race->done = 0;
+		for (unsigned i = 0; i < RACERS; i++) {
+			pids[i] = fork();
+			if (pids[i] == 0) {
+				run_race(race, i);
+				_exit(0);
+			}
+		}
+		for (unsigned i = 0; i < RACERS; i++) {
+			assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+			assert_int_equal(status, 0);
+			winners += race->result[i] == 0;
+			if (race->result[i])
+				assert_int_equal(race->result[i], -EBUSY);
+		}
+		assert_int_equal(winners, 1);
+		dev = device_open(&race->params);
+		for (unsigned i = 0; i < RACERS; i++)
+			assert_true(device_has(dev, i, race->result[i] ? BLOCK_ZERO : BLOCK_TEXT, i));
+		device_ok(dev);
+		zsblk_close(dev);
+	}
+	munmap(race, sizeof *race);
+}
+
 static void start_in_child(void *opaque)
 {
 	struct zsblk *dev = opaque;
@@ -436,6 +504,7 @@ int main(void)
 		cmocka_unit_test(test_segments_that_do_not_fit),
 		cmocka_unit_test(test_in_use),
 		cmocka_unit_test(test_twice_in_one_process),
+		cmocka_unit_test(test_race_to_create),
 		cmocka_unit_test(test_fork_between_open_and_start),
 	};
 
