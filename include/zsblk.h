@@ -32,8 +32,8 @@ extern "C" {
 /* The largest device: 2^32 blocks, what a 32-bit back-reference can name. */
 #define ZSBLK_MAX_SIZE (UINT64_C(1) << 44)
 /*
- * The largest pool: 4 TiB of compressed data, what a table word can address. A device of more than 4 TiB can take
- * what compresses to that; a write beyond it fails with -ENOSPC.
+ * The largest pool: 4 TiB of compressed data, what a table word can address. A device of more than
+ * 4 TiB can take what compresses to that; a write beyond it fails with -ENOSPC.
  */
 #define ZSBLK_MAX_POOL (UINT64_C(1) << 42)
 
@@ -80,8 +80,10 @@ struct zsblk_params {
 	 * "shm:id=N": an existing segment, by its identifier. Default "anon".
 	 */
 	const char *memory;
-	/* Lock a shared segment in memory (SHM_LOCK), so that it is never swapped out, whoever is alive. Needs
-	 * CAP_IPC_LOCK or a sufficient RLIMIT_MEMLOCK. Default true. */
+	/*
+	 * Lock a shared segment in memory (SHM_LOCK), so that it is never swapped out, whoever is
+	 * alive. Needs CAP_IPC_LOCK or a sufficient RLIMIT_MEMLOCK. Default true.
+	 */
 	bool lock_shared;
 	/* How many requests may be compressing or decompressing at the same time; each
 	 * costs one set of codec contexts. Further ones wait their turn. 0: a default. */
@@ -112,14 +114,15 @@ int zsblk_params_check(const struct zsblk_params *params, struct zsblk_why *why)
 int zsblk_open(const struct zsblk_params *params, struct zsblk **dev, struct zsblk_why *why);
 
 /*
- * Claim the device for the calling process and start the background thread that keeps
- * the reserve filled and gives free memory back. Waits until the reserve is filled once; where the segment
- * existed before, only as far as the system has memory to spare.
- * Call once, after the last fork() and before the first request; if it failed, it may be called again. A process that locks
- * its memory with mlockall() does so before this: memory that is shared and locked by a mapping cannot be given back.
+ * Claim the device for the calling process and start the background thread that keeps the reserve
+ * filled and gives free memory back. Waits until the reserve is filled once; where the segment
+ * existed before, only as far as the system has memory to spare. Call once, after the last fork()
+ * and before the first request; if it failed, it may be called again. A process that locks its
+ * memory with mlockall() does so before this: memory that is shared and locked by a mapping cannot
+ * be given back.
  *
- * Errors: -EBUSY (another live process has claimed the segment), -ENOMEM (the reserve cannot be filled, or there is
- * no memory for the table), and others of madvise and pthread_create.
+ * Errors: -EBUSY (another live process has claimed the segment), -ENOMEM (the reserve cannot be
+ * filled, or there is no memory for the table), and others of madvise and pthread_create.
  */
 int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
 
@@ -175,10 +178,10 @@ int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent
 /* ------------------------------------------------------------------ upkeep */
 
 /*
- * Move objects together and give whole pages back. The background thread does so by itself once more than a
- * quarter of the pool, and 4 MiB, could be freed; this is for those who want it now. Safe beside requests, which are never
- * held up for longer than the move of one object.
- * Returns the pages freed (0 and more).
+ * Move objects together and give whole pages back. The background thread does so by itself once
+ * more than a quarter of the pool, and 4 MiB, could be freed; this is for those who want it now.
+ * Safe beside requests, which are never held up for longer than the move of one object. Returns the
+ * pages freed (0 and more).
  */
 uint64_t zsblk_compact(struct zsblk *dev);
 /* One bounded step of the same: at most one zspage. `*more` says whether another step can help. */

@@ -69,9 +69,9 @@ struct zs_leak {
 typedef void zs_leak_fn(void *opaque, const struct zs_leak *leak);
 
 /*
- * Give a pool's memory back and return the number of objects it still held, calling `leak` (may be NULL)
- * for each class and fullness group that has some. A pool in shared memory is only let go of: its
- * objects stay for the next zs_create_pool, and are reported all the same. NULL is allowed.
+ * Give a pool's memory back and return the number of objects it still held, calling `leak` (may be
+ * NULL) for each class and fullness group that has some. A pool in shared memory is only let go of:
+ * its objects stay for the next zs_create_pool, and are reported all the same. NULL is allowed.
  */
 uint64_t zs_destroy_pool(struct zs_pool *pool, zs_leak_fn *leak, void *opaque);
 
@@ -80,9 +80,9 @@ const char *zs_pool_name(const struct zs_pool *pool);
 /* ------------------------------------------------------------------ objects */
 
 /*
- * Store room for `size` bytes. 0 with errno: EINVAL (size 0), EMSGSIZE (more than ZS_MAX_OBJECT), ENOSPC
- * (page_limit or max_pages reached), ENOMEM (the system has no more memory, or
- * max_objects reached). The bytes of a new object are undefined.
+ * Store room for `size` bytes. 0 with errno: EINVAL (size 0), EMSGSIZE (more than ZS_MAX_OBJECT),
+ * ENOSPC (page_limit or max_pages reached), ENOMEM (the system has no more memory, or max_objects
+ * reached). The bytes of a new object are undefined.
  */
 zs_handle zs_malloc(struct zs_pool *pool, size_t size);
 
@@ -99,19 +99,20 @@ enum zs_mapmode {
  * The address of an object, until zs_unmap_object. A mapped object is not moved.
  *
  * Any thread may map, any object, any number of objects at a time, and unmap in any order; an
- * object mapped in one thread may be unmapped in another. One object may be mapped read-only up to 30
- * times at once; a WO or RW mapping excludes every other mapping of that object: keeping to that is
- * the caller's task. Debug builds abort when it is broken, when a mapped object is freed, and when more is
- * unmapped than was mapped. Blocks only while compaction moves this very object (one memcpy).
+ * object mapped in one thread may be unmapped in another. One object may be mapped read-only up to
+ * 30 times at once; a WO or RW mapping excludes every other mapping of that object: keeping to that
+ * is the caller's task. Debug builds abort when it is broken, when a mapped object is freed, and
+ * when more is unmapped than was mapped. Blocks only while compaction moves this very object (one
+ * memcpy).
  */
 void *zs_map_object(struct zs_pool *pool, zs_handle handle, enum zs_mapmode mode);
 void zs_unmap_object(struct zs_pool *pool, zs_handle handle);
 
 /*
- * The same by intent. Read: a pointer to the first `len` bytes of the object, either in the pool or, where
- * they do not lie in one piece, copied to `copy` (at least `len` bytes, lent by the caller; may
- * be NULL here, since in this implementation an object always lies in one piece, and portable callers lend
- * it all the same). zs_obj_read_end takes that pointer back.
+ * The same by intent. Read: a pointer to the first `len` bytes of the object, either in the pool
+ * or, where they do not lie in one piece, copied to `copy` (at least `len` bytes, lent by the
+ * caller; may be NULL here, since in this implementation an object always lies in one piece, and
+ * portable callers lend it all the same). zs_obj_read_end takes that pointer back.
  */
 const void *zs_obj_read_begin(struct zs_pool *pool, zs_handle handle, size_t len, void *copy);
 void zs_obj_read_end(struct zs_pool *pool, zs_handle handle, const void *mem);
@@ -127,8 +128,8 @@ void zs_obj_write(struct zs_pool *pool, zs_handle handle, const void *mem, size_
 uint64_t zs_compact(struct zs_pool *pool);
 
 /*
- * One bounded step of the same: one zspage at most. `*cursor` starts at 0 and is kept between steps; `*more` tells
- * whether another step can help.
+ * One bounded step of the same: one zspage at most. `*cursor` starts at 0 and is kept between
+ * steps; `*more` tells whether another step can help.
  */
 uint64_t zs_compact_step(struct zs_pool *pool, unsigned *cursor, bool *more);
 

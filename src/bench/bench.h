@@ -107,8 +107,10 @@ void options_parse(struct options *options, int argc, char **argv);
 
 /* ------------------------------------------------------------------ sources of pages */
 
-/* A whole number of pages from a file, or from a pipe to its end; at most `limit` pages, evenly picked where
- * the length is known beforehand. */
+/*
+ * A whole number of pages from a file, or from a pipe to its end; at most `limit` pages, evenly
+ * picked where the length is known beforehand.
+ */
 int pages_from_file(struct pages *pages, const char *path, uint64_t limit, struct zsblk_why *why);
 /* Resident private anonymous pages of a process that goes on running meanwhile. */
 int pages_from_process(struct pages *pages, int pid, uint64_t limit, struct zsblk_why *why);
@@ -127,8 +129,10 @@ bool pages_pick_run(uint64_t run, uint64_t runs, uint64_t wanted);
 
 struct codec_loop;
 
-/* The codec with a context for each of `threads` threads, and every page compressed once. `cap` is the largest
- * object that is worth storing compressed. */
+/*
+ * The codec with a context for each of `threads` threads, and every page compressed once. `cap` is
+ * the largest object that is worth storing compressed.
+ */
 int codec_loop_create(struct codec_loop **loop, const struct choice *choice,
 		      const struct pages *pages, unsigned threads, size_t cap, struct zsblk_why *why);
 void codec_loop_destroy(struct codec_loop *loop);

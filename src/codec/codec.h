@@ -2,8 +2,9 @@
 /*
  * Codecs: one file each, each with one const table of operations.
  *
- * A level's parameters are worked out once; contexts are made per thread before they are needed, in memory
- * the caller lends, so that no request ever allocates. All codecs here can decode objects of any level.
+ * A level's parameters are worked out once; contexts are made per thread before they are needed, in
+ * memory the caller lends, so that no request ever allocates. All codecs here can decode objects of
+ * any level.
  */
 #ifndef CODEC_H
 #define CODEC_H
@@ -39,8 +40,8 @@ struct codec {
 	 */
 	size_t (*compress)(void *cctx, int level, const void *src, size_t len, void *dst, size_t cap);
 	/*
-	 * Decompress an object of `len` bytes into exactly `out` bytes. 0, or -EIO if the object is damaged;
-	 * never reads or writes out of bounds, whatever the object's bytes are.
+	 * Decompress an object of `len` bytes into exactly `out` bytes. 0, or -EIO if the object is
+	 * damaged; never reads or writes out of bounds, whatever the object's bytes are.
 	 */
 	int (*decompress)(void *dctx, const void *src, size_t len, void *dst, size_t out);
 };

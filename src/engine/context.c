@@ -2,8 +2,8 @@
 /*
  * Codec contexts: made before they are needed, one held by each request while it runs.
  *
- * A thread prefers the context it had last, whose state is in its core's caches; in use by nobody else, that
- * costs one uncontended exchange on a cache line of its own.
+ * A thread prefers the context it had last, whose state is in its core's caches; in use by nobody
+ * else, that costs one uncontended exchange on a cache line of its own.
  */
 #include "engine/engine.h"
 

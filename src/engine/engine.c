@@ -119,7 +119,9 @@ static int open_segment(struct zsblk *dev, const struct zsblk_params *params,
 		return explain_open(r, step, params, super_segment_bytes(&wanted), why);
 	if (super_is_blank(&dev->seg)) {
 		if (dev->seg.bytes < super_segment_bytes(&wanted))
-			return fail(why, -EINVAL, "%s is empty, but its %zu bytes are too few: size=%" PRIu64 " needs %" PRIu64,
+			return fail(why, -EINVAL,
+				    "%s is empty, but its %zu bytes are too few: size=%" PRIu64
+				    " needs %" PRIu64,
 				    params->memory, dev->seg.bytes, params->size,
 				    super_segment_bytes(&wanted));
 		r = claim(dev, false, why);
@@ -239,9 +241,9 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 }
 
 /*
- * With a reserve, requests are not to wait for memory: they touch the table and the descriptors of the pool
- * as well. Have those in memory, as far as the reserve is large: what a larger device has beyond
- * is touched when it is written for the first time.
+ * With a reserve, requests are not to wait for memory: they touch the table and the descriptors of
+ * the pool as well. Have those in memory, as far as the reserve is large: what a larger device has
+ * beyond is touched when it is written for the first time.
  */
 static int populate_metadata(struct zsblk *dev)
 {

@@ -6,10 +6,11 @@
  *   read:                                    | table word -> decompress from the pool |
  *                                            '---- under the block's stripe ----------'
  *
- * A stripe holds its blocks still: nobody replaces, moves or frees their objects meanwhile. Whole blocks are
- * compressed and copied before it is taken. A block that is written in part is read, changed and written under it, so that
- * no whole-block write lands in between. Objects are complete in the pool before their word is
- * stored (I2), and whatever fails, fails before that: the old data stays.
+ * A stripe holds its blocks still: nobody replaces, moves or frees their objects meanwhile. Whole
+ * blocks are compressed and copied before it is taken. A block that is written in part is read,
+ * changed and written under it, so that no whole-block write lands in between. Objects are complete
+ * in the pool before their word is stored (I2), and whatever fails, fails before that: the old data
+ * stays.
  */
 #include "engine/engine.h"
 
@@ -200,8 +201,9 @@ static int read_block(struct zsblk *dev, struct context *ctx, uint64_t block, un
 
 /*
  * Bring a block's object closer while something else is done. Only a hint: the word may change at
- * any time, and any address in the pool may be prefetched. Objects lie anywhere in the pool, and without
- * this the decompressor would wait for them line by line (a fifth of the time of an lz4 read).
+ * any time, and any address in the pool may be prefetched. Objects lie anywhere in the pool, and
+ * without this the decompressor would wait for them line by line (a fifth of the time of an lz4
+ * read).
  */
 static void prefetch_block(struct zsblk *dev, uint64_t block)
 {

@@ -9,9 +9,9 @@
 #define STACK_BYTES (64u * 1024)
 
 /*
- * Ordinary scheduling, whatever the process has: a server of swap may run in a real-time class, so that its
- * requests get through; a real-time thread that looks for free memory gets no memory but all of the CPU, and
- * starves those who could free some.
+ * Ordinary scheduling, whatever the process has: a server of swap may run in a real-time class, so
+ * that its requests get through; a real-time thread that looks for free memory gets no memory but
+ * all of the CPU, and starves those who could free some.
  */
 static int start_ordinary(pthread_t *thread, size_t stack, void *(*run)(void *), void *opaque)
 {

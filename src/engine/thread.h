@@ -6,8 +6,8 @@
 #include <pthread.h>
 
 /*
- * A thread with a small stack, no signals, and ordinary scheduling. `name` is for ps and top, 15 characters at most.
- * 0 or a negative errno.
+ * A thread with a small stack, no signals, and ordinary scheduling. `name` is for ps and top, 15
+ * characters at most. 0 or a negative errno.
  */
 int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque);
 

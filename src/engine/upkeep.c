@@ -76,9 +76,10 @@ static void pause_ms(long ms)
 }
 
 /*
- * Compaction by itself. Discards leave zspages partly empty; on a swap device soon most of them. When more than a
- * quarter of the pool could be freed, and at least a few megabytes, move objects until less than an eighth could.
- * zram waits for memory pressure to do this, which user space cannot see in time.
+ * Compaction by itself. Discards leave zspages partly empty; on a swap device soon most of them.
+ * When more than a quarter of the pool could be freed, and at least a few megabytes, move objects
+ * until less than an eighth could. zram waits for memory pressure to do this, which user space
+ * cannot see in time.
  */
 #define COMPACT_LEAST_PAGES 1024u /* 4 MiB */
 

@@ -2,8 +2,9 @@
 /*
  * The segment. See segment.h.
  *
- * Why System V shared memory: SHM_LOCK makes its pages unevictable whoever is alive. mlock ends with
- * the process, and the pages of a dead server could then be swapped out, to the very device that is down.
+ * Why System V shared memory: SHM_LOCK makes its pages unevictable whoever is alive. mlock ends
+ * with the process, and the pages of a dead server could then be swapped out, to the very device
+ * that is down.
  */
 #include "segment/segment.h"
 
@@ -56,9 +57,9 @@ int segment_parse(const char *memory, struct segment_spec *spec)
 }
 
 /*
- * Has this process asked for new mappings to be locked and populated (mlockall(MCL_FUTURE),
- * nbdkit --swap)? Then a sparse segment would be filled to its end. Ask for lock on fault instead: the memory that
- * is used stays as locked as was wanted.
+ * Has this process asked for new mappings to be locked and populated (mlockall(MCL_FUTURE), nbdkit
+ * --swap)? Then a sparse segment would be filled to its end. Ask for lock on fault instead: the
+ * memory that is used stays as locked as was wanted.
  */
 static void prefer_lock_on_fault(void)
 {

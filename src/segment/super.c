@@ -191,8 +191,8 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *why
 }
 
 /*
- * Start time of a process in clock ticks since boot; 0 if there is none, or only its remains: a zombie whose threads
- * have all ended writes no more, however long its parent leaves it there.
+ * Start time of a process in clock ticks since boot; 0 if there is none, or only its remains: a
+ * zombie whose threads have all ended writes no more, however long its parent leaves it there.
  */
 static uint32_t process_start(int pid)
 {
@@ -209,8 +209,10 @@ static uint32_t process_start(int pid)
 	got = fread(text, 1, sizeof text - 1, f);
 	fclose(f);
 	text[got] = 0;
-	/* proc(5): the second field, the command's name, may hold anything; after its end come the state (3),
-	 * and further on the number of threads (20) and the start time (22). */
+	/*
+	 * proc(5): the second field, the command's name, may hold anything; after its end come the
+	 * state (3), and further on the number of threads (20) and the start time (22).
+	 */
 	at = strrchr(text, ')');
 	if (!at || sscanf(at + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
 				  "%ld %*s %llu", &state, &threads, &start) != 3)
@@ -276,8 +278,9 @@ static void forget(struct segment *seg)
 }
 
 /*
- * The holder has ended, but another process has the segment mapped: it may be the holder's child, which goes
- * on in the background and has not come to claim it yet. Give it time. True if the claim changed meanwhile.
+ * The holder has ended, but another process has the segment mapped: it may be the holder's child,
+ * which goes on in the background and has not come to claim it yet. Give it time. True if the claim
+ * changed meanwhile.
  */
 static bool heir_claims(const struct segment *seg, uint64_t old)
 {

@@ -49,16 +49,17 @@ bool super_is_blank(const struct segment *seg);
 bool super_is_ours(const struct segment *seg);
 
 /*
- * Read and verify the superblock against the segment's size and this version. 0, or -EINVAL with the reason
- * in `why`.
+ * Read and verify the superblock against the segment's size and this version. 0, or -EINVAL with
+ * the reason in `why`.
  */
 int super_read(const struct segment *seg, struct super_layout *layout, char *why, size_t why_size);
 
 /*
- * Claim the segment for the calling process, through this mapping of it: one at a time uses it. A claim ends
- * with its process, however that ends; claiming again through the same mapping is harmless. `from_parent`: the
- * claim may be the parent's, which forked us to go on. -EBUSY, with the holder's process number
- * in *holder, if another live process, or another mapping in this one, has it.
+ * Claim the segment for the calling process, through this mapping of it: one at a time uses it. A
+ * claim ends with its process, however that ends; claiming again through the same mapping is
+ * harmless. `from_parent`: the claim may be the parent's, which forked us to go on. -EBUSY, with
+ * the holder's process number in *holder, if another live process, or another mapping in this one,
+ * has it.
  */
 int super_claim(struct segment *seg, bool from_parent, int *holder);
 void super_unclaim(struct segment *seg);

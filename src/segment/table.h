@@ -2,10 +2,10 @@
 /*
  * A table of 64-bit words in a segment: the only truth about what is stored (I1).
  *
- * One word for each block of a device, or for each handle of a pool. Beside the words lies a map with a bit
- * for each page of them that was ever written. The others are empty, and looking at them would only
- * bring them into memory. The bit is set before the first word of its page is stored, so it can be relied upon
- * after a crash.
+ * One word for each block of a device, or for each handle of a pool. Beside the words lies a map
+ * with a bit for each page of them that was ever written. The others are empty, and looking at them
+ * would only bring them into memory. The bit is set before the first word of its page is stored, so
+ * it can be relied upon after a crash.
  */
 #ifndef TABLE_H
 #define TABLE_H
@@ -32,8 +32,8 @@ bool table_change(struct table *table, uint64_t index, uint64_t *old, uint64_t w
 /* The first word from `index` on, but before `end`, that lies in a written page; `end` if none. */
 uint64_t table_next_written(const struct table *table, uint64_t index, uint64_t end);
 /*
- * Does a page of the words that the map calls unwritten hold something after all? Then the map is damaged. Looks
- * at pages that are in memory only. The first word of such a page, or n.
+ * Does a page of the words that the map calls unwritten hold something after all? Then the map is
+ * damaged. Looks at pages that are in memory only. The first word of such a page, or n.
  */
 uint64_t table_unmapped_words(const struct table *table, const struct segment *seg);
 /* Bytes of memory the table takes: written pages, and the map. */

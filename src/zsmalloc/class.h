@@ -2,8 +2,8 @@
 /*
  * Size classes: pure arithmetic, no state.
  *
- * A rule set says how objects are laid into zspages; from it follow, for every class, the
- * length of its zspages and how many objects they hold. zsmalloc's own rules are class_rules_default(); the
+ * A rule set says how objects are laid into zspages; from it follow, for every class, the length of
+ * its zspages and how many objects they hold. zsmalloc's own rules are class_rules_default(); the
  * kernel's are another set of numbers for the same functions, which the tests use to check them
  * against the figures the kernel publishes (Documentation/mm/zsmalloc.rst).
  */
@@ -49,10 +49,10 @@ unsigned class_objects(const struct class_rules *rules, unsigned size, unsigned 
 struct class_geometry class_geometry(const struct class_rules *rules, unsigned size);
 
 /*
- * All classes in ascending size, merged where pages and objects per zspage are equal (the largest size of
- * a merged group stands). `classes` has room for `room` entries. `map` (may be NULL) has one entry for each
- * multiple of step from 0 to max_size, and gets the class that serves objects up to that size.
- * Returns their number; the last one is huge. -ERANGE if there is not enough room.
+ * All classes in ascending size, merged where pages and objects per zspage are equal (the largest
+ * size of a merged group stands). `classes` has room for `room` entries. `map` (may be NULL) has
+ * one entry for each multiple of step from 0 to max_size, and gets the class that serves objects up
+ * to that size. Returns their number; the last one is huge. -ERANGE if there is not enough room.
  */
 int class_table(const struct class_rules *rules, struct class_geometry *classes, unsigned room,
 		uint16_t *map);

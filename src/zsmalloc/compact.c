@@ -48,8 +48,9 @@ static unsigned highest_live(const struct zspage *z)
 }
 
 /*
- * Shorten an isolated zspage to its last object: the pages behind go back as a run of their own, populated as
- * they are, so that what is ready stays ready and the reserve decides what the system gets. Returns pages freed.
+ * Shorten an isolated zspage to its last object: the pages behind go back as a run of their own,
+ * populated as they are, so that what is ready stays ready and the reserve decides what the system
+ * gets. Returns pages freed.
  */
 static unsigned cut_tail(struct zs_core *core, struct zs_class *class, uint32_t page)
 {

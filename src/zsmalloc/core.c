@@ -8,8 +8,8 @@
  *   Z3 a zspage is on the list that its counts say, or isolated by compaction;
  *   Z4 the sums in struct zs_class and runs.used are those of the zspages.
  *
- * Locks: compaction, then (the owner's own locks,) then one class, then runs. Never two classes. Under a
- * class lock there is no system call but the page fault of a first touch, and no waiting.
+ * Locks: compaction, then (the owner's own locks,) then one class, then runs. Never two classes.
+ * Under a class lock there is no system call but the page fault of a first touch, and no waiting.
  */
 #include "zsmalloc/zspage.h"
 

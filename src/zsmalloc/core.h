@@ -35,8 +35,9 @@ struct zs_loc {
 struct zs_core;
 
 /*
- * A core over `pages` pages of the segment from `offset` on, all of them taken as free. The segment stays the
- * caller's. `error` gets -EINVAL for a chain or a number of pages out of range, or -ENOMEM.
+ * A core over `pages` pages of the segment from `offset` on, all of them taken as free. The segment
+ * stays the caller's. `error` gets -EINVAL for a chain or a number of pages out of range, or
+ * -ENOMEM.
  */
 int zs_core_create(struct zs_core **core, struct segment *seg, uint64_t offset, uint64_t pages,
 		   unsigned chain);
@@ -44,8 +45,8 @@ int zs_core_create(struct zs_core **core, struct segment *seg, uint64_t offset, 
 void zs_core_destroy(struct zs_core *core);
 
 /*
- * Room for an object of 1 to 4096 bytes that belongs to table entry `owner`. -ENOSPC, -ENOMEM: nothing was
- * taken. Its class is the natural one of its size, or one of ZS_BORROW above it.
+ * Room for an object of 1 to 4096 bytes that belongs to table entry `owner`. -ENOSPC, -ENOMEM:
+ * nothing was taken. Its class is the natural one of its size, or one of ZS_BORROW above it.
  */
 int zs_core_alloc(struct zs_core *core, unsigned size, uint32_t owner, struct zs_loc *loc);
 void zs_core_free(struct zs_core *core, struct zs_loc loc);
@@ -62,10 +63,10 @@ unsigned zs_core_huge_watermark(const struct zs_core *core);
 /* ------------------------------------------------------------------ compaction */
 
 /*
- * Asked for each object that compaction wants elsewhere. The owner makes sure that `from` is still where
- * its entry's object lies and keeps it still; then zs_core_move_to() for the new place,
- * copy, publish, and zs_core_free(from), which must happen after the object was let go. False: not
- * moved, because it is gone or held, or because there was no place.
+ * Asked for each object that compaction wants elsewhere. The owner makes sure that `from` is still
+ * where its entry's object lies and keeps it still; then zs_core_move_to() for the new place, copy,
+ * publish, and zs_core_free(from), which must happen after the object was let go. False: not moved,
+ * because it is gone or held, or because there was no place.
  */
 typedef bool zs_move_fn(void *opaque, uint32_t owner, struct zs_loc from);
 int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, struct zs_loc *to);

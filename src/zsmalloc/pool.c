@@ -6,8 +6,9 @@
  *   | 0  7 | class 9 | slot 10 | page 30 | mapped 5 | writer 1 | moving 1 | live 1 |
  *
  * The cell is the truth about its object (I1): 0, or live and saying where it lies. mapped, writer
- * and moving hold the object still, and mean nothing after the process has ended. Free cells are kept in
- * process memory, in shards, each of which hands out the cells whose index is congruent to its own.
+ * and moving hold the object still, and mean nothing after the process has ended. Free cells are
+ * kept in process memory, in shards, each of which hands out the cells whose index is congruent to
+ * its own.
  *
  * Locks: a shard, or the core's. Never both.
  */

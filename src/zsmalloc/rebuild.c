@@ -2,11 +2,11 @@
 /*
  * Rebuilding: everything the allocator knows, from the owner's table (I1).
  *
- * Two scans. The first notes where zspages start, and of which class they are. A zspage reaches as far as its
- * class's ideal length, or to the next zspage, or to the end of its chunk: a shorter one that was made when
- * memory was short may come back longer, over pages that are free anyway. The second scan
- * sets the slots. The table is not trusted: a location out of range, two objects in one place, or
- * zspages that overlap end it with a reason.
+ * Two scans. The first notes where zspages start, and of which class they are. A zspage reaches as
+ * far as its class's ideal length, or to the next zspage, or to the end of its chunk: a shorter one
+ * that was made when memory was short may come back longer, over pages that are free anyway. The
+ * second scan sets the slots. The table is not trusted: a location out of range, two objects in one
+ * place, or zspages that overlap end it with a reason.
  */
 #include "zsmalloc/zspage.h"
 

@@ -6,8 +6,9 @@
  *            in use          cold    in use      cold              hot
  *
  * Each chunk is on up to two lists: by its longest run of hot pages, and by its longest run of cold
- * ones, so that a run is found by looking at one bit map of lists and one bit map of pages. Pages that are being
- * populated or released are in neither: the system call happens outside the lock, one call a run.
+ * ones, so that a run is found by looking at one bit map of lists and one bit map of pages. Pages
+ * that are being populated or released are in neither: the system call happens outside the lock,
+ * one call a run.
  *
  * Invariants
  *   R1 a page is free in its chunk, or held by exactly one zspage, or in the hands of one upkeep call;
@@ -448,8 +449,10 @@ void runs_destroy(struct runs *runs)
 
 int runs_rebuild_begin(struct runs *runs, uint32_t highest_page)
 {
-	/* Pages of a former life may be populated beyond the last zspage: a reserve. Look on until 64 MiB in a
-	 * row have none. */
+	/*
+	 * Pages of a former life may be populated beyond the last zspage: a reserve. Look on until
+	 * 64 MiB in a row have none.
+	 */
 	unsigned char resident[RUNS_CHUNK];
 	uint32_t floor = highest_page == RUNS_NONE ? 0 : highest_page / RUNS_CHUNK + 1;
 	unsigned quiet = 0;

@@ -2,8 +2,8 @@
 /*
  * Runs of pages: where zspages come from and go back to.
  *
- * The pool's address space is cut into chunks of 64 pages. A run is 1 to 64 pages inside one chunk. Free
- * pages are hot (populated, ready to be written without a fault) or cold.
+ * The pool's address space is cut into chunks of 64 pages. A run is 1 to 64 pages inside one chunk.
+ * Free pages are hot (populated, ready to be written without a fault) or cold.
  */
 #ifndef ZS_RUNS_H
 #define ZS_RUNS_H
@@ -60,8 +60,8 @@ int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t 
 void runs_destroy(struct runs *runs);
 
 /*
- * Take a run of `want` pages, or a shorter one of at least `least`. With a reserve, its pages are populated; if that fails,
- * or there are no such pages, -ENOSPC or -ENOMEM.
+ * Take a run of `want` pages, or a shorter one of at least `least`. With a reserve, its pages are
+ * populated; if that fails, or there are no such pages, -ENOSPC or -ENOMEM.
  */
 int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run);
 /* Give a run back; run->hot says which pages are populated. */

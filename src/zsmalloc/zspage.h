@@ -10,10 +10,10 @@
  *   |<-------- first_object ---------->|
  *   |<-- touched: pages that an object or the header reached -->|<- not yet --->|
  *
- * Slots are filled from the lowest, so that the pages of a new zspage are touched one by one. Everything
- * before first_object is derived from the owner's table and is rebuilt on open; it lies here because
- * then it comes and goes with the memory of the objects, and no request ever allocates for it. Huge
- * objects have a page each, and no header.
+ * Slots are filled from the lowest, so that the pages of a new zspage are touched one by one.
+ * Everything before first_object is derived from the owner's table and is rebuilt on open; it lies
+ * here because then it comes and goes with the memory of the objects, and no request ever allocates
+ * for it. Huge objects have a page each, and no header.
  */
 #ifndef ZSPAGE_H
 #define ZSPAGE_H
@@ -24,8 +24,8 @@
 #include <pthread.h>
 
 /*
- * Lists of zspages of a class. Those with room in pages already touched are on the list of their fullness
- * group; allocation takes the fullest of these, and only then touches further pages.
+ * Lists of zspages of a class. Those with room in pages already touched are on the list of their
+ * fullness group; allocation takes the fullest of these, and only then touches further pages.
  */
 enum zspage_list {
 	ZSL_GROWING = ZS_FULLNESS_GROUPS, /* all touched pages are full, there are more to touch */

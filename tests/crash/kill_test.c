@@ -2,13 +2,15 @@
 /*
  * I5: an acknowledged write survives SIGKILL at any instruction.
  *
- * A child opens a device in shared memory and, from several threads, writes, writes parts, discards and
- * compacts. It is killed at a random moment, at times while it still opens the device. Then the
- * segment is opened again: every invariant must hold, and every block must be what was acknowledged, or, if a
- * request was in flight on it, that or what the request was to make of it. Thousands of times, on one segment.
+ * A child opens a device in shared memory and, from several threads, writes, writes parts, discards
+ * and compacts. It is killed at a random moment, at times while it still opens the device. Then the
+ * segment is opened again: every invariant must hold, and every block must be what was
+ * acknowledged, or, if a request was in flight on it, that or what the request was to make of it.
+ * Thousands of times, on one segment.
  *
- * What was promised is kept in memory that both processes share: two copies of each block, and one byte
- * that says which is acknowledged and whether the other is on its way. The child changes that byte in one store.
+ * What was promised is kept in memory that both processes share: two copies of each block, and one
+ * byte that says which is acknowledged and whether the other is on its way. The child changes that
+ * byte in one store.
  *
  * kill_test [--kills N] [--seed N] [--algorithm A]; the seed is printed.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Opening a device or a pool when the system's own calls fail: every n-th mmap, one after the other. Whatever fails, there
- * is an error and nothing is left behind; as soon as it works again, so does opening.
+ * Opening a device or a pool when the system's own calls fail: every n-th mmap, one after the
+ * other. Whatever fails, there is an error and nothing is left behind; as soon as it works again,
+ * so does opening.
  */
 #include "lib/device.h"
 #include "lib/shm.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Objects that no codec made: decompressing them is an error or gives a block, and touches nothing beyond either.
- * And blocks of any content: they come back.
+ * Objects that no codec made: decompressing them is an error or gives a block, and touches nothing
+ * beyond either. And blocks of any content: they come back.
  *
  * Input: a byte for the codec and the level, then the object.
  */

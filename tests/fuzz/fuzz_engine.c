@@ -2,8 +2,8 @@
 /*
  * A sequence of requests against a plain array.
  *
- * Input: a byte of set-up (algorithm, chain, limit), then for each request a byte of kind and what it needs.
- * Contents follow from a seed in the input, or are the input itself.
+ * Input: a byte of set-up (algorithm, chain, limit), then for each request a byte of kind and what
+ * it needs. Contents follow from a seed in the input, or are the input itself.
  */
 #include "fuzz/input.h"
 #include "lib/device.h"

@@ -2,9 +2,9 @@
 /*
  * A damaged segment: opening it refuses with a reason, or works; then everything is done to the device.
  *
- * Input: a byte of set-up, then changes: a byte says what to change and how, two say where, and the value
- * follows. With the lowest bit of the set-up the superblock's checksum is made right again after the changes, so
- * that what it says is believed.
+ * Input: a byte of set-up, then changes: a byte says what to change and how, two say where, and the
+ * value follows. With the lowest bit of the set-up the superblock's checksum is made right again
+ * after the changes, so that what it says is believed.
  */
 #include "fuzz/input.h"
 #include "lib/image.h"

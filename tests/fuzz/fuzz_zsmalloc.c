@@ -2,8 +2,8 @@
 /*
  * A sequence of pool operations against blocks of malloc.
  *
- * Input: a byte of set-up (chain, size of the pool), then operations: a byte of kind, one for the object, and what
- * the kind needs.
+ * Input: a byte of set-up (chain, size of the pool), then operations: a byte of kind, one for the
+ * object, and what the kind needs.
  */
 #include "fuzz/input.h"
 #include "lib/base.h"

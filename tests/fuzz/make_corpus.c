@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Makes the corpora: make_corpus FOLDER, or `meson compile corpus`. The same every time. Inputs are what the head
- * comments of the targets say.
+ * Makes the corpora: make_corpus FOLDER, or `meson compile corpus`. The same every time. Inputs are
+ * what the head comments of the targets say.
  */
 #include "lib/device.h"
 

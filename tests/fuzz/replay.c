@@ -4,9 +4,10 @@
  *
  *   fuzz_NAME [--changes N] [--seed S] FILE-OR-FOLDER...
  *
- * Runs every file, then N changed copies of each. What is done follows from the seed, 1 unless given, so
- * every run is the same. With ZSBLK_FUZZ_SECONDS=N it goes on for that long instead, with seeds that follow. An input
- * that ends the program is left in the file "crash-input", to be run alone.
+ * Runs every file, then N changed copies of each. What is done follows from the seed, 1 unless
+ * given, so every run is the same. With ZSBLK_FUZZ_SECONDS=N it goes on for that long instead, with
+ * seeds that follow. An input that ends the program is left in the file "crash-input", to be run
+ * alone.
  */
 #include "fuzz/input.h"
 #include "lib/base.h"

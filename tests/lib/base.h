@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What every test needs, of whatever kind: a seed, how much to do, children that are expected to end badly.
+ * What every test needs, of whatever kind: a seed, how much to do, children that are expected to
+ * end badly.
  *
- * Environment: ZSBLK_SEED=N repeats a run, ZSBLK_SHORT=1 divides the work (for sanitizers and valgrind),
- * ZSBLK_LONG=1 multiplies it.
+ * Environment: ZSBLK_SEED=N repeats a run, ZSBLK_SHORT=1 divides the work (for sanitizers and
+ * valgrind), ZSBLK_LONG=1 multiplies it.
  */
 #ifndef TEST_BASE_H
 #define TEST_BASE_H

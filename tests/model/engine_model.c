@@ -2,14 +2,14 @@
 /*
  * The engine against a plain array that always tells the truth.
  *
- * Each thread owns a region of the device and of the array; regions begin and end in the middle of blocks, so that
- * neighbours share one. It does random requests of every kind in its region and compares. Beside them
- * one thread compacts and changes the limit. With --fault, allocations fail; a failed write
- * leaves each block old or new. At the end every invariant is checked, and for a shared segment everything
- * once more after closing and opening it.
+ * Each thread owns a region of the device and of the array; regions begin and end in the middle of
+ * blocks, so that neighbours share one. It does random requests of every kind in its region and
+ * compares. Beside them one thread compacts and changes the limit. With --fault, allocations fail;
+ * a failed write leaves each block old or new. At the end every invariant is checked, and for a
+ * shared segment everything once more after closing and opening it.
  *
- * A run is repeated with the seed it prints: engine_model --seed N and the same options. --memory shm is a segment
- * with a key of its own.
+ * A run is repeated with the seed it prints: engine_model --seed N and the same options. --memory
+ * shm is a segment with a key of its own.
  */
 #include "engine/engine.h"
 #include "lib/random.h"

@@ -2,13 +2,13 @@
 /*
  * The allocator against the C library's: the same operations on both, objects compared byte by byte.
  *
- * Each thread has objects of its own, each of them twice: in the pool, and as a block of malloc, which is the
- * truth. Beside the threads, two more compact and look at the statistics. With --fault, allocations
- * fail; with --limit, the pool is too small. At the end the pool is checked; one in shared memory is
- * let go of and attached again, and every object compared once more.
+ * Each thread has objects of its own, each of them twice: in the pool, and as a block of malloc,
+ * which is the truth. Beside the threads, two more compact and look at the statistics. With
+ * --fault, allocations fail; with --limit, the pool is too small. At the end the pool is checked;
+ * one in shared memory is let go of and attached again, and every object compared once more.
  *
- * A run is repeated with the seed it prints: zsmalloc_model --seed N and the same options. --memory shm is
- * a segment with a key of its own.
+ * A run is repeated with the seed it prints: zsmalloc_model --seed N and the same options. --memory
+ * shm is a segment with a key of its own.
  */
 #include "lib/base.h"
 #include "lib/random.h"

@@ -80,8 +80,8 @@ static void test_handles_survive(void **state)
 }
 
 /*
- * What the statistics call freeable is freed when nothing holds an object: all but a page here and there, since a
- * zspage that is still growing is not filled by compaction.
+ * What the statistics call freeable is freed when nothing holds an object: all but a page here and
+ * there, since a zspage that is still growing is not filled by compaction.
  */
 static void test_frees_what_is_freeable(void **state)
 {

@@ -9,7 +9,7 @@
 /* A zone as the kernel prints it, with lines around those that matter. */
 #define ZONE(name, free, min, low, protection)                                                                         \
 	"Node 0, zone " name "\n  per-node stats\n      nr_free_pages 999999\n  pages free     " #free                 \
-	"\n        boost    0\n        min      " #min "\n        low      " #low "\n        high     9999999\n"        \
+	"\n        boost    0\n        min      " #min "\n        low      " #low "\n        high     9999999\n"       \
 	"        spanned  99999\n        protection: " protection "\n      nr_free_pages 999999\n  pagesets\n"         \
 	"    cpu: 0\n              count:    99\n              high_min: 29\n"
 

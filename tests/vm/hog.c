@@ -4,10 +4,11 @@
  *
  *     hog [-p PROCESSES] [-m MIB] [-r ROUNDS] [-w PERCENT] [-s SEED] [-t SECONDS] [-H]
  *
- * Each of PROCESSES fills its share of MIB, then goes over it ROUNDS times in random order, comparing
- * each page with what it must be, and rewriting PERCENT of them with something new; none begins before all are filled. With -H it waits for
- * the end of its standard input between filling and the first round, having said "hog: filled". With -t
- * those that are not done after SECONDS are killed.
+ * Each of PROCESSES fills its share of MIB, then goes over it ROUNDS times in random order,
+ * comparing each page with what it must be, and rewriting PERCENT of them with something new; none
+ * begins before all are filled. With -H it waits for the end of its standard input between filling
+ * and the first round, having said "hog: filled". With -t those that are not done after SECONDS are
+ * killed.
  *
  * What a page holds is a function of seed, process, page and generation alone, so nothing but one byte
  * per page, its generation, has to be remembered. The kinds of pages and their shares are chosen after
@@ -243,7 +244,8 @@ static void report_wrong(unsigned process, uint64_t page, const uint64_t *found,
 
 	while (found[i] == expected[i])
 		i++;
-	fprintf(stderr, "hog: process %u page %" PRIu64 " wrong at byte %zu: %016" PRIx64 " instead of %016" PRIx64 "\n",
+	fprintf(stderr,
+		"hog: process %u page %" PRIu64 " wrong at byte %zu: %016" PRIx64 " instead of %016" PRIx64 "\n",
 		process, page, i * sizeof(uint64_t), found[i], expected[i]);
 }
 
@@ -370,7 +372,8 @@ static struct options parse(int argc, char **argv)
 			o.hold = true;
 			break;
 		default:
-			fprintf(stderr, "usage: hog [-p PROCESSES] [-m MIB] [-r ROUNDS] [-w PERCENT] [-s SEED] [-t SECONDS] [-H]\n");
+			fprintf(stderr, "usage: hog [-p PROCESSES] [-m MIB] [-r ROUNDS] [-w PERCENT] [-s SEED]"
+					" [-t SECONDS] [-H]\n");
 			exit(2);
 		}
 	}
