@@ -133,14 +133,13 @@ class Bench:
     def machines(self):
         if self.args.vm:
             say("virtual machines")
-            self.raw["vm"] = vm.run(self.args.build)
+            self.raw["vm"] = vm.run(self.plugin)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="contrib/bench")
     parser.add_argument("--plugin", required=True)
     parser.add_argument("--zsblk-bench", required=True)
-    parser.add_argument("--build", required=True)
     parser.add_argument("--version", required=True)
     parser.add_argument("--output", type=pathlib.Path, required=True)
     parser.add_argument("--pages")

@@ -78,7 +78,8 @@ def swap_rows(raw):
     for run in raw.get("vm") or []:
         yield Row(f"swap load in a VM, Linux {run['kernel']}, time / kernel zram", 2.0,
                   run["zsblk_ms"] / run["zram_ms"], True,
-                  note=f"{run['zsblk_ms'] / 1e3:.1f} s against {run['zram_ms'] / 1e3:.1f} s")
+                  note=f"{run['zsblk_ms'] / 1e3:.1f} s against {run['zram_ms'] / 1e3:.1f} s; "
+                       f"{run['zsblk_pages'][1]} pages in against {run['zram_pages'][1]}")
     if not raw.get("vm"):
         yield Row("swap load in a VM, time / kernel zram", 2.0, None, True, note="run with --vm")
 
