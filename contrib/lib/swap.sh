@@ -68,7 +68,7 @@ swap_on()
 		choom --adjust -1000 -- ${realtime[@]+"${realtime[@]}"} \
 			nbdkit --unix "$swap_state/socket" --pidfile "$swap_state/pid" --threads 1 \
 			"$swap_state/nbdkit-zsblk-plugin.so" size="$size" algorithm="$algorithm" \
-			lock=auto reserve=32M stats="$swap_state/stats" ||
+			lock=yes reserve=32M stats="$swap_state/stats" ||
 			{ rm -rf "$swap_state"; die "nbdkit did not start"; }
 		nbd-client -unix "$swap_state/socket" "$device" -block-size 4096 -connections "$(nproc)" \
 			>"$swap_state/log" 2>&1 ||
@@ -80,7 +80,7 @@ swap_on()
 	swapon --show
 	say ""
 	say "This machine now swaps to compressed memory. The server's figures: $swap_state/stats"
-	say "Less readahead suits it: sysctl vm.page-cluster=0"
+	say "Less readahead suits it: sysctl vm.page-cluster=0; more for bad times: sysctl vm.min_free_kbytes=16384"
 	say "To undo it: contrib/run --undo"
 	say "If the server should die, what was swapped out is lost with it; do not rely on this for a machine that matters."
 }
