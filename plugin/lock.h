@@ -22,8 +22,8 @@
 #define LOCK_NEEDED (LOCK_MEMORY | LOCK_FLUSHER)
 
 /*
- * Heap kept populated for the buffers of requests, once memory is locked: 8 threads with requests of
- * 512 KiB.
+ * Heap kept populated for the buffers of requests, once memory is locked: 8 threads with requests
+ * of 256 KiB, that came to them by way of smaller ones.
  */
 #define LOCK_HEAP_BYTES (4 * 1024 * 1024)
 
