@@ -120,12 +120,15 @@ static int find_or_create_shm(struct segment *seg, const struct segment_spec *sp
 		seg->shmid = spec->key;
 		return 0;
 	}
-	seg->shmid = shmget(spec->key, 0, 0);
-	if (seg->shmid < 0 && errno == ENOENT) {
+	/* Another process may make it, or remove it, between the two calls: look again. */
+	do {
+		seg->shmid = shmget(spec->key, 0, 0);
+		if (seg->shmid >= 0 || errno != ENOENT)
+			break;
 		seg->shmid = shmget(spec->key, (size_t)bytes,
 				    IPC_CREAT | IPC_EXCL | SHM_NORESERVE | 0600);
 		seg->fresh = seg->shmid >= 0;
-	}
+	} while (seg->shmid < 0 && errno == EEXIST);
 	return seg->shmid < 0 ? -errno : 0;
 }
 
