@@ -114,12 +114,12 @@ int zsblk_params_check(const struct zsblk_params *params, struct zsblk_why *why)
 int zsblk_open(const struct zsblk_params *params, struct zsblk **dev, struct zsblk_why *why);
 
 /*
- * Claim the device for the calling process and start the background thread that keeps the reserve
- * filled and gives free memory back. Waits until the reserve is filled once; where the segment
- * existed before, only as far as the system has memory to spare. Call once, after the last fork()
- * and before the first request; if it failed, it may be called again. A process that locks its
- * memory with mlockall() does so before this: memory that is shared and locked by a mapping cannot
- * be given back.
+ * Claim the device for the calling process, fill the reserve, and start the background threads: one
+ * keeps the reserve filled, in the scheduling class of the caller; the other compacts and gives free
+ * memory back, in the ordinary one. Where the segment existed before, the reserve is filled only as
+ * far as the system has memory to spare. Call once, after the last fork() and before the first
+ * request; if it failed, it may be called again. A process that locks its memory with mlockall()
+ * does so before this: memory that is shared and locked by a mapping cannot be given back.
  *
  * Errors: -EBUSY (another live process has claimed the segment), -ENOMEM (the reserve cannot be
  * filled, or there is no memory for the table), and others of madvise and pthread_create.
@@ -127,7 +127,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **dev, struct zsb
 int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
 
 /*
- * Stop the background thread and let go of the segment; data in shared memory stays.
+ * Stop the background threads and let go of the segment; data in shared memory stays.
  * No other call may be in flight. NULL is allowed.
  */
 void zsblk_close(struct zsblk *dev);

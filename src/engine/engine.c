@@ -274,9 +274,9 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	if (r && dev->seg.fresh)
 		return fail(why, r, "reserve=%" PRIu64 " cannot be filled: %s; make it smaller, or free some memory",
 			    dev->reserve, strerror(-r));
-	r = worker_start(dev);
+	r = workers_start(dev);
 	if (r)
-		return fail(why, r, "the background thread cannot be started: %s", strerror(-r));
+		return fail(why, r, "the background threads cannot be started: %s", strerror(-r));
 	return 0;
 }
 
@@ -284,7 +284,7 @@ void zsblk_close(struct zsblk *dev)
 {
 	if (!dev)
 		return;
-	worker_stop(dev);
+	workers_stop(dev);
 	contexts_destroy(&dev->contexts);
 	for (unsigned i = 0; dev->stripes && i < STRIPES; i++)
 		pthread_mutex_destroy(&dev->stripes[i].lock);

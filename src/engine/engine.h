@@ -80,9 +80,9 @@ struct zsblk {
 	struct stripe *stripes;
 	struct counters found; /* what the segment held when it was opened */
 	bool claimed;
-	bool has_worker;
-	pthread_t worker;
-	struct spare spare; /* the worker's; before there is one, zsblk_start()'s */
+	bool has_worker, has_refill;
+	pthread_t worker, refill;
+	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
 	unsigned compact_cursor;
 	pthread_mutex_t compact_lock; /* guards compact_cursor */
 };
@@ -118,8 +118,8 @@ void count_word(struct counters *counters, uint64_t word, int sign);
 /* upkeep.c */
 /* Fill the reserve before requests come. -ENOMEM: there is not that much memory. */
 int reserve_fill(struct zsblk *dev);
-int worker_start(struct zsblk *dev);
-void worker_stop(struct zsblk *dev);
+int workers_start(struct zsblk *dev);
+void workers_stop(struct zsblk *dev);
 
 /* stats.c */
 int scan_table(void *dev, zs_each_fn *each, void *opaque);

@@ -8,12 +8,7 @@
 
 #define STACK_BYTES (64u * 1024)
 
-/*
- * Ordinary scheduling, whatever the process has: a server of swap may run in a real-time class, so
- * that its requests get through; a real-time thread that looks for free memory gets no memory but
- * all of the CPU, and starves those who could free some.
- */
-static int start_ordinary(pthread_t *thread, size_t stack, void *(*run)(void *), void *opaque)
+static int start(pthread_t *thread, size_t stack, enum thread_class class, void *(*run)(void *), void *opaque)
 {
 	struct sched_param param = {0};
 	pthread_attr_t attr;
@@ -22,15 +17,18 @@ static int start_ordinary(pthread_t *thread, size_t stack, void *(*run)(void *),
 	pthread_attr_init(&attr);
 	if (stack)
 		pthread_attr_setstacksize(&attr, stack);
-	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
-	pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
-	pthread_attr_setschedparam(&attr, &param);
+	if (class == THREAD_ORDINARY) {
+		pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+		pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
+		pthread_attr_setschedparam(&attr, &param);
+	}
 	r = pthread_create(thread, &attr, run, opaque);
 	pthread_attr_destroy(&attr);
 	return r;
 }
 
-int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque)
+int thread_start_background(pthread_t *thread, const char *name, enum thread_class class,
+			    void *(*run)(void *), void *opaque)
 {
 	sigset_t all, before;
 	int r;
@@ -38,10 +36,10 @@ int thread_start_background(pthread_t *thread, const char *name, void *(*run)(vo
 	/* Signals are the front end's, and its threads'. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = start_ordinary(thread, STACK_BYTES, run, opaque);
+	r = start(thread, STACK_BYTES, class, run, opaque);
 	/* The program's thread-local variables live on the stack as well, and may need more. */
 	if (r == EINVAL)
-		r = start_ordinary(thread, 0, run, opaque);
+		r = start(thread, 0, class, run, opaque);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r == 0)
 		(void)pthread_setname_np(*thread, name);

@@ -66,6 +66,7 @@ uint64_t zsblk_compact(struct zsblk *dev)
 /* ------------------------------------------------------------------ the background thread */
 
 #define SHORT_MS 10	     /* between two looks whether there is memory again */
+#define LONG_MS 1000	     /* between two looks whether to compact */
 #define RESERVE_WAIT_MS 3000 /* for the first fill, without any progress */
 
 static void pause_ms(long ms)
@@ -94,25 +95,15 @@ static bool worth_compacting(struct zsblk *dev, bool begun)
 	return freeable > pool.pages_used / (begun ? 8 : 4);
 }
 
-/* A piece of keeping the reserve; true: call again. *error: the system has no memory now. */
-static bool keep_piece(struct zsblk *dev, int *error)
+/* A piece of refilling; true: call again. *error: the system has no memory now. */
+static bool refill_piece(struct zsblk *dev, int *error)
 {
 	/* Not to wait for it in the kernel: see spare.h. */
-	if (zs_core_wants_refill(dev->core) && !spare_memory(&dev->spare)) {
+	if (zs_core_wants(dev->core, RUNS_REFILL) && !spare_memory(&dev->spare)) {
 		*error = -EAGAIN;
 		return false;
 	}
-	return zs_core_upkeep(dev->core, error);
-}
-
-/* Keep the reserve; false when the thread is to end. */
-static bool keep_reserve(struct zsblk *dev, unsigned timeout_ms, int *error)
-{
-	if (!zs_core_worker_wait(dev->core, timeout_ms))
-		return false;
-	while (keep_piece(dev, error))
-		;
-	return true;
+	return zs_core_upkeep(dev->core, RUNS_REFILL, error);
 }
 
 int reserve_fill(struct zsblk *dev)
@@ -121,7 +112,7 @@ int reserve_fill(struct zsblk *dev)
 	int error;
 
 	for (;;) {
-		if (keep_piece(dev, &error)) {
+		if (refill_piece(dev, &error)) {
 			waits = 0;
 			continue;
 		}
@@ -134,15 +125,43 @@ int reserve_fill(struct zsblk *dev)
 	}
 }
 
-/* One round over all classes, a zspage at a time; the reserve goes first. */
+static void *refill(void *opaque)
+{
+	struct zsblk *dev = opaque;
+	int error;
+
+	while (zs_core_worker_wait(dev->core, RUNS_REFILL, LONG_MS)) {
+		while (refill_piece(dev, &error))
+			;
+		/* Ask for memory again, but leave the system alone for a moment. */
+		if (error)
+			pause_ms(SHORT_MS);
+	}
+	return NULL;
+}
+
+/* Give back what is too much; false when the thread is to end. */
+static bool trim(struct zsblk *dev, unsigned timeout_ms)
+{
+	int error;
+
+	if (!zs_core_worker_wait(dev->core, RUNS_TRIM, timeout_ms))
+		return false;
+	while (zs_core_upkeep(dev->core, RUNS_TRIM, &error))
+		;
+	if (error)
+		pause_ms(SHORT_MS);
+	return true;
+}
+
+/* One round over all classes, a zspage at a time; what becomes free goes back in between. */
 static bool compact_round(struct zsblk *dev)
 {
 	unsigned cursor = 0;
 	bool more = true;
-	int error;
 
 	while (more) {
-		if (!keep_reserve(dev, 0, &error))
+		if (!trim(dev, 0))
 			return false;
 		zs_core_compact_step(dev->core, &cursor, move_block, dev, &more);
 	}
@@ -154,14 +173,10 @@ static void *work(void *opaque)
 	struct zsblk *dev = opaque;
 	bool begun = false;
 	time_t looked = 0;
-	int error;
 
-	while (keep_reserve(dev, 1000, &error)) {
+	while (trim(dev, LONG_MS)) {
 		struct timespec now;
 
-		/* Ask for memory again, but leave the system alone for a moment. */
-		if (error)
-			pause_ms(SHORT_MS);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec == looked)
 			continue;
@@ -173,24 +188,40 @@ static void *work(void *opaque)
 	return NULL;
 }
 
-int worker_start(struct zsblk *dev)
+/* ------------------------------------------------------------------ life of the threads */
+
+/*
+ * Two threads, since requests may come to wait for one of them: where the server runs in a real-time
+ * class, the refill does, too, and has a share in the memory that the kernel keeps for such tasks. The other
+ * has long work to do, and must not hold up requests.
+ */
+int workers_start(struct zsblk *dev)
 {
 	int r;
 
 	zs_core_worker_start(dev->core);
-	r = thread_start_background(&dev->worker, "zsblk-worker", work, dev);
-	if (r)
+	r = thread_start_background(&dev->worker, "zsblk-worker", THREAD_ORDINARY, work, dev);
+	if (r) {
 		zs_core_worker_stop(dev->core);
-	else
-		dev->has_worker = true;
+		return r;
+	}
+	dev->has_worker = true;
+	if (!dev->reserve)
+		return 0;
+	r = thread_start_background(&dev->refill, "zsblk-refill", THREAD_LIKE_CALLER, refill, dev);
+	dev->has_refill = r == 0;
+	if (r)
+		workers_stop(dev);
 	return r;
 }
 
-void worker_stop(struct zsblk *dev)
+void workers_stop(struct zsblk *dev)
 {
 	if (!dev->has_worker)
 		return;
 	zs_core_worker_stop(dev->core);
+	if (dev->has_refill)
+		pthread_join(dev->refill, NULL);
 	pthread_join(dev->worker, NULL);
-	dev->has_worker = false;
+	dev->has_worker = dev->has_refill = false;
 }

@@ -7,10 +7,15 @@
  * kswapd is woken and frees memory up to the high one. Half-way between min and low is therefore
  * where to stop: kswapd is at work by then, and more will come.
  *
- *     free pages of a zone  0 ......... min ....... here ....... low ............. high
- *                                        |           |            +- kswapd is woken
- *                                        |           +- nothing to spare below this
- *                                        +- an allocation waits for reclaim below this
+ * Tasks of a real-time class may go below min, by a quarter of it at least (by half since 6.4): they stop half of that
+ * share before its end. While everybody else waits at min for swapping to make room, that is what swapping needs.
+ *
+ *     free pages  0 ....... 3/4 ....... 7/8 ...... min ....... half-way ....... low ....... high
+ *                            |           |          |              |             +- kswapd is woken
+ *                            |           |          |              +- ordinary tasks: nothing to spare
+ *                            |           |          +- they would wait for reclaim
+ *                            |           +- real-time tasks: nothing to spare
+ *                            +- they would wait for reclaim
  *
  * Source: the admin-guide of the kernel on vm.min_free_kbytes, vm.watermark_scale_factor and
  * vm.lowmem_reserve_ratio; proc(5) on /proc/zoneinfo.
@@ -19,6 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,10 +38,11 @@ struct zone {
 	bool has_free;
 };
 
-static bool zone_has_spare(const struct zone *zone)
+static bool zone_has_spare(const struct zone *zone, bool realtime)
 {
-	return zone->has_free &&
-		zone->free > zone->min + (zone->low - zone->min) / 2 + zone->protection;
+	uint64_t floor = realtime ? zone->min - zone->min / 8 : zone->min + (zone->low - zone->min) / 2;
+
+	return zone->has_free && zone->free > floor + zone->protection;
 }
 
 /* The largest of "(0, 188, 188)": what is held back from those who could use a better zone. */
@@ -69,7 +76,7 @@ static bool begins(const char *at, const char *word, const char **rest)
 	return true;
 }
 
-bool spare_in_zones(const char *text)
+bool spare_in_zones(const char *text, bool realtime)
 {
 	struct zone zone = {0};
 	bool any = false;
@@ -78,7 +85,7 @@ bool spare_in_zones(const char *text)
 		const char *rest, *at = skip_blanks(line);
 
 		if (begins(at, "Node ", &rest)) {
-			if (zone_has_spare(&zone))
+			if (zone_has_spare(&zone, realtime))
 				return true;
 			any = true;
 			memset(&zone, 0, sizeof zone);
@@ -93,7 +100,7 @@ bool spare_in_zones(const char *text)
 			zone.protection = largest(rest);
 		}
 	}
-	return !any || zone_has_spare(&zone);
+	return !any || zone_has_spare(&zone, realtime);
 }
 
 /* The whole text, or what of it has room. */
@@ -143,7 +150,14 @@ void spare_close(struct spare *spare)
 	spare->text = NULL;
 }
 
+static bool is_realtime(void)
+{
+	int policy = sched_getscheduler(0);
+
+	return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+
 bool spare_memory(struct spare *spare)
 {
-	return !spare->text || !read_text(spare) || spare_in_zones(spare->text);
+	return !spare->text || !read_text(spare) || spare_in_zones(spare->text, is_realtime());
 }

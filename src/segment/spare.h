@@ -24,11 +24,15 @@ void spare_open(struct spare *spare);
 void spare_close(struct spare *spare);
 
 /*
- * Could a few hundred KiB be had at once, without reclaim? Allocates nothing; for one thread at a time.
+ * Could the calling thread have a few hundred KiB at once, without reclaim? Allocates nothing; for
+ * one thread at a time.
  */
 bool spare_memory(struct spare *spare);
 
-/* The same, of a text as /proc/zoneinfo has it. For spare_memory() and tests. */
-bool spare_in_zones(const char *text);
+/*
+ * The same, of a text as /proc/zoneinfo has it. For spare_memory() and tests. `realtime`: for a task
+ * of a real-time class.
+ */
+bool spare_in_zones(const char *text, bool realtime);
 
 #endif

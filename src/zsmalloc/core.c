@@ -348,14 +348,14 @@ void zs_core_reset_used_max(struct zs_core *core)
 			      memory_order_relaxed);
 }
 
-bool zs_core_upkeep(struct zs_core *core, int *error)
+bool zs_core_upkeep(struct zs_core *core, enum runs_work work, int *error)
 {
-	return runs_upkeep(&core->runs, error);
+	return runs_upkeep(&core->runs, work, error);
 }
 
-bool zs_core_wants_refill(struct zs_core *core)
+bool zs_core_wants(struct zs_core *core, enum runs_work work)
 {
-	return runs_wants_refill(&core->runs);
+	return runs_wants(&core->runs, work);
 }
 
 void zs_core_worker_start(struct zs_core *core)
@@ -363,9 +363,9 @@ void zs_core_worker_start(struct zs_core *core)
 	runs_start(&core->runs);
 }
 
-bool zs_core_worker_wait(struct zs_core *core, unsigned timeout_ms)
+bool zs_core_worker_wait(struct zs_core *core, enum runs_work work, unsigned timeout_ms)
 {
-	return runs_wait(&core->runs, timeout_ms);
+	return runs_wait(&core->runs, work, timeout_ms);
 }
 
 void zs_core_worker_stop(struct zs_core *core)

@@ -16,6 +16,7 @@
 #include "segment/segment.h"
 #include "zsmalloc.h"
 #include "zsmalloc/class.h"
+#include "zsmalloc/runs.h"
 
 /* Ranges: page < 2^30, slot < 2^10, class_index < 2^9. */
 struct zs_loc {
@@ -100,12 +101,11 @@ void zs_core_set_reserve(struct zs_core *core, uint64_t pages);
 int zs_core_populate(struct zs_core *core, uint64_t most);
 void zs_core_reset_used_max(struct zs_core *core);
 
-/* For one background thread: see runs.h. */
-bool zs_core_upkeep(struct zs_core *core, int *error);
-/* Would the next piece populate memory? */
-bool zs_core_wants_refill(struct zs_core *core);
+/* For background threads, one for each work: see runs.h. */
+bool zs_core_upkeep(struct zs_core *core, enum runs_work work, int *error);
+bool zs_core_wants(struct zs_core *core, enum runs_work work);
 void zs_core_worker_start(struct zs_core *core);
-bool zs_core_worker_wait(struct zs_core *core, unsigned timeout_ms);
+bool zs_core_worker_wait(struct zs_core *core, enum runs_work work, unsigned timeout_ms);
 void zs_core_worker_stop(struct zs_core *core);
 
 struct zs_core_stats {

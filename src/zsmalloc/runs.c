@@ -211,11 +211,19 @@ static bool wants_trim(const struct runs *runs)
 	return runs->hot_free > runs->reserve + slack(runs);
 }
 
-static void wake_worker(struct runs *runs)
+static bool wants(const struct runs *runs, enum runs_work work)
 {
-	if (runs->has_worker && (wants_trim(runs) ||
-				 runs->hot_free < runs->reserve - runs->reserve / 8))
-		pthread_cond_signal(&runs->work);
+	return work == RUNS_REFILL ? wants_refill(runs) : wants_trim(runs);
+}
+
+static void wake_workers(struct runs *runs)
+{
+	if (!runs->has_worker)
+		return;
+	if (wants_trim(runs))
+		pthread_cond_signal(&runs->wake[RUNS_TRIM]);
+	else if (runs->hot_free < runs->reserve - runs->reserve / 8)
+		pthread_cond_signal(&runs->wake[RUNS_REFILL]);
 }
 
 /* Populate a run. When that fails half-way, what was populated goes back: cold pages hold no memory. */
@@ -272,29 +280,27 @@ static int trim_piece(struct runs *runs)
 	return r;
 }
 
-bool runs_upkeep(struct runs *runs, int *error)
+bool runs_upkeep(struct runs *runs, enum runs_work work, int *error)
 {
 	bool more;
 
 	*error = 0;
 	pthread_mutex_lock(&runs->lock);
-	if (wants_refill(runs))
-		*error = refill_piece(runs);
-	else if (wants_trim(runs))
-		*error = trim_piece(runs);
-	more = !*error && (wants_refill(runs) || wants_trim(runs));
+	if (wants(runs, work))
+		*error = work == RUNS_REFILL ? refill_piece(runs) : trim_piece(runs);
+	more = !*error && wants(runs, work);
 	pthread_mutex_unlock(&runs->lock);
 	return more;
 }
 
-bool runs_wants_refill(struct runs *runs)
+bool runs_wants(struct runs *runs, enum runs_work work)
 {
-	bool wants;
+	bool wanted;
 
 	pthread_mutex_lock(&runs->lock);
-	wants = wants_refill(runs);
+	wanted = wants(runs, work);
 	pthread_mutex_unlock(&runs->lock);
-	return wants;
+	return wanted;
 }
 
 void runs_start(struct runs *runs)
@@ -310,11 +316,12 @@ void runs_stop(struct runs *runs)
 	pthread_mutex_lock(&runs->lock);
 	runs->has_worker = false;
 	runs->stopping = true;
-	pthread_cond_broadcast(&runs->work);
+	for (enum runs_work work = 0; work < RUNS_WORKS; work++)
+		pthread_cond_broadcast(&runs->wake[work]);
 	pthread_mutex_unlock(&runs->lock);
 }
 
-bool runs_wait(struct runs *runs, unsigned timeout_ms)
+bool runs_wait(struct runs *runs, enum runs_work work, unsigned timeout_ms)
 {
 	struct timespec until;
 	bool stopping;
@@ -327,8 +334,8 @@ bool runs_wait(struct runs *runs, unsigned timeout_ms)
 		until.tv_nsec -= 1000000000;
 	}
 	pthread_mutex_lock(&runs->lock);
-	while (!runs->stopping && !wants_refill(runs) && !wants_trim(runs))
-		if (pthread_cond_timedwait(&runs->work, &runs->lock, &until) == ETIMEDOUT)
+	while (!runs->stopping && !wants(runs, work))
+		if (pthread_cond_timedwait(&runs->wake[work], &runs->lock, &until) == ETIMEDOUT)
 			break;
 	stopping = runs->stopping;
 	pthread_mutex_unlock(&runs->lock);
@@ -365,7 +372,7 @@ int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 			take_from_list(runs, RUNS_HOT, want, least, run) ||
 			take_from_list(runs, RUNS_COLD, want, least, run);
 	}
-	wake_worker(runs);
+	wake_workers(runs);
 	pthread_mutex_unlock(&runs->lock);
 	if (!found)
 		return -ENOSPC;
@@ -379,7 +386,7 @@ void runs_give(struct runs *runs, const struct run *run)
 	pthread_mutex_lock(&runs->lock);
 	put_back(runs, run->page, run->pages, run->hot);
 	trim = wants_trim(runs) && !runs->has_worker;
-	wake_worker(runs);
+	wake_workers(runs);
 	/* No worker: whoever frees pays, in calls of a chunk at most. */
 	while (trim && wants_trim(runs) && trim_piece(runs) == 0)
 		;
@@ -429,7 +436,8 @@ int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t 
 	pthread_mutex_init(&runs->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&runs->work, &attr);
+	for (enum runs_work work = 0; work < RUNS_WORKS; work++)
+		pthread_cond_init(&runs->wake[work], &attr);
 	pthread_condattr_destroy(&attr);
 	runs->chunks = segment_private_map(runs->chunks_total * sizeof *runs->chunks);
 	return runs->chunks ? 0 : -ENOMEM;
@@ -441,7 +449,8 @@ void runs_destroy(struct runs *runs)
 		return;
 	segment_private_unmap(runs->chunks, runs->chunks_total * sizeof *runs->chunks);
 	runs->chunks = NULL;
-	pthread_cond_destroy(&runs->work);
+	for (enum runs_work work = 0; work < RUNS_WORKS; work++)
+		pthread_cond_destroy(&runs->wake[work]);
 	pthread_mutex_destroy(&runs->lock);
 }
 

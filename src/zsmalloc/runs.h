@@ -18,6 +18,13 @@
 
 enum runs_list { RUNS_HOT, RUNS_COLD, RUNS_LISTS };
 
+/* What is done in the background. */
+enum runs_work {
+	RUNS_REFILL, /* populate: the reserve is short */
+	RUNS_TRIM,   /* give back: there is much more than the reserve */
+	RUNS_WORKS
+};
+
 struct chunk;
 
 struct runs {
@@ -28,8 +35,8 @@ struct runs {
 
 	/* Guards all down to the next comment; the innermost lock of the allocator. */
 	pthread_mutex_t lock;
-	pthread_cond_t work; /* somebody should refill or trim */
-	bool has_worker;
+	pthread_cond_t wake[RUNS_WORKS]; /* this work is to be done */
+	bool has_worker;                 /* who waits for it */
 	bool stopping;
 	struct chunk *chunks;
 	uint32_t frontier; /* chunks in use so far: those from here on are whole, cold, and on no list */
@@ -75,15 +82,17 @@ void runs_uncharge(struct runs *runs, unsigned pages);
 int runs_populate_descriptors(struct runs *runs, uint64_t most);
 
 /*
- * One bounded piece (at most a chunk) of keeping the reserve: populate when it is short, give back when
- * there is much too much. True if there is more to do; false with *error = 0 when all is well, or a
- * negative errno when the system has no memory now.
+ * One bounded piece (at most a chunk) of `work`. True if there is more to do; false with *error = 0
+ * when there is not, or a negative errno when the system does not let us now.
  */
-bool runs_upkeep(struct runs *runs, int *error);
-/* Is the reserve short? */
-bool runs_wants_refill(struct runs *runs);
-/* Wait until upkeep is wanted, or runs_stop(); false when stopped. For the one background thread. */
-bool runs_wait(struct runs *runs, unsigned timeout_ms);
+bool runs_upkeep(struct runs *runs, enum runs_work work, int *error);
+/* Is there any to do? */
+bool runs_wants(struct runs *runs, enum runs_work work);
+/*
+ * Wait until there is, for `timeout_ms` at most; false once runs_stop() was called. One background
+ * thread for each work.
+ */
+bool runs_wait(struct runs *runs, enum runs_work work, unsigned timeout_ms);
 void runs_start(struct runs *runs);
 void runs_stop(struct runs *runs);
 

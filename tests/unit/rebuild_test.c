@@ -109,7 +109,7 @@ static void test_residency_is_found(void **state)
 	int error;
 
 	zs_core_set_reserve(core, 500);
-	while (zs_core_upkeep(core, &error))
+	while (zs_core_upkeep(core, RUNS_REFILL, &error))
 		;
 	for (uint32_t owner = 0; owner < 100; owner++)
 		assert_int_equal(owner_alloc(owner, 2000), 0);

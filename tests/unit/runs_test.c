@@ -247,7 +247,7 @@ static void test_reserve_is_filled(void **state)
 	int error, steps = 0;
 
 	runs.reserve = 100;
-	while (runs_upkeep(&runs, &error))
+	while (runs_upkeep(&runs, RUNS_REFILL, &error))
 		assert_true(++steps < 100);
 	assert_int_equal(error, 0);
 	assert_int_equal(runs_hot_free(&runs), 100);
@@ -262,7 +262,7 @@ static void test_reserve_is_filled(void **state)
 	while (runs.misses == 0)
 		assert_int_equal(runs_take(&runs, 8, 1, &run), 0);
 	assert_int_equal(run.hot, bits_below(run.pages));
-	while (runs_upkeep(&runs, &error))
+	while (runs_upkeep(&runs, RUNS_REFILL, &error))
 		;
 	assert_int_equal(runs_hot_free(&runs), 100);
 }
@@ -272,7 +272,7 @@ static void test_reserve_larger_than_the_pool(void **state)
 	int error;
 
 	runs.reserve = PAGES + 1000;
-	while (runs_upkeep(&runs, &error))
+	while (runs_upkeep(&runs, RUNS_REFILL, &error))
 		;
 	assert_int_equal(error, -ENOSPC);
 	assert_int_equal(runs_hot_free(&runs), PAGES);
@@ -286,7 +286,7 @@ static void test_populate_fails(void **state)
 
 	runs.reserve = 64;
 	seg.fail_every = 1;
-	assert_false(runs_upkeep(&runs, &error));
+	assert_false(runs_upkeep(&runs, RUNS_REFILL, &error));
 	assert_int_equal(error, -ENOMEM);
 	assert_int_equal(runs_take(&runs, 8, 1, &run), -ENOMEM);
 	runs_ok(&model);
@@ -307,7 +307,7 @@ static void test_populate_fails_half_way(void **state)
 	second_half = (uint8_t *)runs_address(&runs, 0) + RUNS_CHUNK / 2 * SEGMENT_PAGE;
 	runs.reserve = RUNS_CHUNK;
 	must(munmap(second_half, RUNS_CHUNK / 2 * SEGMENT_PAGE) == 0);
-	assert_false(runs_upkeep(&runs, &error));
+	assert_false(runs_upkeep(&runs, RUNS_REFILL, &error));
 	assert_int_equal(error, -ENOMEM);
 	assert_int_equal(resident_of_first(RUNS_CHUNK / 2), 0);
 	assert_int_equal(runs_take(&runs, RUNS_CHUNK, RUNS_CHUNK, &run), -ENOMEM);
@@ -315,7 +315,7 @@ static void test_populate_fails_half_way(void **state)
 	runs_ok(&model);
 	must(mmap(second_half, RUNS_CHUNK / 2 * SEGMENT_PAGE, PROT_READ | PROT_WRITE,
 		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == second_half);
-	assert_false(runs_upkeep(&runs, &error));
+	assert_false(runs_upkeep(&runs, RUNS_REFILL, &error));
 	assert_int_equal(error, 0);
 	assert_int_equal(resident_pages(), RUNS_CHUNK);
 }
@@ -335,7 +335,7 @@ static void exercise(uint64_t random, unsigned steps)
 		if (random_below(&random, 64) == 0)
 			runs.reserve = random_below(&random, 3) * 50;
 		if (random_below(&random, 8) == 0)
-			runs_upkeep(&runs, &error);
+			runs_upkeep(&runs, random_below(&random, 2) ? RUNS_REFILL : RUNS_TRIM, &error);
 		if (random_below(&random, 2) && runs_take(&runs, want, least, &held[n]) == 0) {
 			assert_in_range(held[n].pages, least, want);
 			hold(&model, &held[n]);
@@ -371,12 +371,13 @@ static void test_worker_is_woken(void **state)
 	pthread_t thread;
 
 	runs_start(&runs);
-	assert_true(runs_wait(&runs, 1));
+	assert_true(runs_wait(&runs, RUNS_REFILL, 1));
 	runs.reserve = 10;
-	assert_true(runs_wait(&runs, 60000));
+	assert_true(runs_wait(&runs, RUNS_REFILL, 60000));
 	runs.reserve = 0;
 	pthread_create(&thread, NULL, stop_later, NULL);
-	assert_false(runs_wait(&runs, 60000));
+	assert_false(runs_wait(&runs, RUNS_REFILL, 60000));
+	assert_false(runs_wait(&runs, RUNS_TRIM, 60000));
 	pthread_join(thread, NULL);
 }
 

@@ -15,42 +15,52 @@
 
 static void test_watermarks(void **state)
 {
-	assert_true(spare_in_zones(ZONE("Normal", 1000, 100, 200, "(0, 0)")));
-	assert_true(spare_in_zones(ZONE("Normal", 151, 100, 200, "(0, 0)")));
+	assert_true(spare_in_zones(ZONE("Normal", 1000, 100, 200, "(0, 0)"), false));
+	assert_true(spare_in_zones(ZONE("Normal", 151, 100, 200, "(0, 0)"), false));
 	/* Half-way between min and low is the end. */
-	assert_false(spare_in_zones(ZONE("Normal", 150, 100, 200, "(0, 0)")));
-	assert_false(spare_in_zones(ZONE("Normal", 0, 100, 200, "(0, 0)")));
+	assert_false(spare_in_zones(ZONE("Normal", 150, 100, 200, "(0, 0)"), false));
+	assert_false(spare_in_zones(ZONE("Normal", 0, 100, 200, "(0, 0)"), false));
+}
+
+static void test_realtime(void **state)
+{
+	/* A share of what is below min, and not all of it. */
+	assert_true(spare_in_zones(ZONE("Normal", 1000, 800, 1000, "(0, 0)"), true));
+	assert_true(spare_in_zones(ZONE("Normal", 701, 800, 1000, "(0, 0)"), true));
+	assert_false(spare_in_zones(ZONE("Normal", 700, 800, 1000, "(0, 0)"), true));
+	assert_false(spare_in_zones(ZONE("Normal", 800, 800, 1000, "(0, 101)"), true));
+	assert_false(spare_in_zones(ZONE("Normal", 701, 800, 1000, "(0, 0)"), false));
 }
 
 static void test_protection(void **state)
 {
 	/* What a lower zone holds back for others cannot be had, whichever entry of the list says so. */
-	assert_false(spare_in_zones(ZONE("DMA", 3840, 47, 58, "(0, 3019, 5323, 5323)")));
-	assert_true(spare_in_zones(ZONE("DMA", 5400, 47, 58, "(0, 3019, 5323, 5323)")));
-	assert_false(spare_in_zones(ZONE("DMA", 5300, 47, 58, "(5323)")));
+	assert_false(spare_in_zones(ZONE("DMA", 3840, 47, 58, "(0, 3019, 5323, 5323)"), false));
+	assert_true(spare_in_zones(ZONE("DMA", 5400, 47, 58, "(0, 3019, 5323, 5323)"), false));
+	assert_false(spare_in_zones(ZONE("DMA", 5300, 47, 58, "(5323)"), false));
 }
 
 static void test_any_zone_will_do(void **state)
 {
 	assert_true(spare_in_zones(ZONE("DMA", 10, 47, 58, "(0)") ZONE("DMA32", 900, 47, 58, "(0)")
-				   ZONE("Normal", 10, 47, 58, "(0)")));
-	assert_true(spare_in_zones(ZONE("DMA", 10, 47, 58, "(0)") ZONE("Normal", 900, 47, 58, "(0)")));
-	assert_false(spare_in_zones(ZONE("DMA", 50, 47, 58, "(0)") ZONE("DMA32", 50, 47, 58, "(0)")));
+				   ZONE("Normal", 10, 47, 58, "(0)"), false));
+	assert_true(spare_in_zones(ZONE("DMA", 10, 47, 58, "(0)") ZONE("Normal", 900, 47, 58, "(0)"), false));
+	assert_false(spare_in_zones(ZONE("DMA", 50, 47, 58, "(0)") ZONE("DMA32", 50, 47, 58, "(0)"), false));
 }
 
 static void test_unknown_text(void **state)
 {
 	/* Where the system does not say, nothing is withheld. */
-	assert_true(spare_in_zones(""));
-	assert_true(spare_in_zones("something else\nentirely"));
+	assert_true(spare_in_zones("", false));
+	assert_true(spare_in_zones("something else\nentirely", false));
 	/* Zones without pages show no watermarks. */
-	assert_false(spare_in_zones("Node 0, zone Movable\n" ZONE("DMA", 10, 47, 58, "(0)")));
+	assert_false(spare_in_zones("Node 0, zone Movable\n" ZONE("DMA", 10, 47, 58, "(0)"), false));
 	/* Cut short anywhere, it is read to where it ends. */
 	for (size_t len = strlen(ZONE("DMA", 10, 47, 58, "(0, 1)")); len-- > 0;) {
 		char text[1024] = ZONE("DMA", 10, 47, 58, "(0, 1)");
 
 		text[len] = '\0';
-		(void)spare_in_zones(text);
+		(void)spare_in_zones(text, false);
 	}
 }
 
@@ -74,7 +84,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_watermarks),	 cmocka_unit_test(test_protection),
 		cmocka_unit_test(test_any_zone_will_do), cmocka_unit_test(test_unknown_text),
-		cmocka_unit_test(test_this_machine),
+		cmocka_unit_test(test_this_machine),	 cmocka_unit_test(test_realtime),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
