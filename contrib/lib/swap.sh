@@ -50,11 +50,12 @@ server_alive()
 swap_on()
 {
 	local plugin=$1 size=$2 algorithm=$3 device
-	local -a realtime=()
 	if swap_active; then
 		server_alive || die "the server of $(<"$swap_state/device") has died; contrib/run --undo clears up what it can"
 		say "already active on $(<"$swap_state/device")"
 	else
+		chrt --rr 1 true 2>/dev/null ||
+			die "real-time scheduling cannot be had (chrt --rr 1); without it a server of swap hangs the machine when memory runs out"
 		[[ -e $swap_state ]] && swap_off
 		device=$(first_free_nbd) || die "every /dev/nbdN is in use; modprobe nbd with a higher nbds_max"
 		install -d -m 700 "$swap_state"
@@ -64,10 +65,8 @@ swap_on()
 		# Not to be chosen when memory is short; for the buffers of its replies it may take of what the kernel
 		# holds back from others; and each connection, of which there is one for every CPU, is served by one
 		# thread, since handing requests from one to the next costs more than it gains.
-		chrt --rr 1 true 2>/dev/null && realtime=(chrt --rr 1)
-		choom --adjust -1000 -- ${realtime[@]+"${realtime[@]}"} \
-			nbdkit --unix "$swap_state/socket" --pidfile "$swap_state/pid" --threads 1 \
-			"$swap_state/nbdkit-zsblk-plugin.so" size="$size" algorithm="$algorithm" \
+		choom --adjust -1000 -- chrt --rr 1 nbdkit --unix "$swap_state/socket" \
+			--pidfile "$swap_state/pid" --threads 1 "$swap_state/nbdkit-zsblk-plugin.so" size="$size" algorithm="$algorithm" \
 			lock=yes reserve=32M stats="$swap_state/stats" ||
 			{ rm -rf "$swap_state"; die "nbdkit did not start"; }
 		nbd-client -unix "$swap_state/socket" "$device" -block-size 4096 -connections "$(nproc)" \
