@@ -37,13 +37,6 @@ unsigned lock_prepare(void);
 /* After the last fork, before any other thread is started. Returns what the process has now. */
 unsigned lock_apply(void);
 
-/*
- * The calling thread is none that requests wait for: when it needs memory, the kernel may swap for
- * it. With the flag it could only try again and again until somebody else has made room. Without
- * the right to, it stays as it is.
- */
-void lock_end_flusher(void);
-
 /* Say which of `wanted` is not in `had`, and what right each of them takes. */
 void lock_describe_missing(unsigned wanted, unsigned had, char *text, size_t size);
 

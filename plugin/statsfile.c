@@ -3,7 +3,7 @@
 #include "statsfile.h"
 
 #include "engine/thread.h"
-#include "lock.h"
+#include "process/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,7 +125,9 @@ static void *keep_up_to_date(void *opaque)
 	struct stats_file *file = opaque;
 	struct timespec next;
 
-	lock_end_flusher();
+	/* No request waits for this thread: when it needs memory, the kernel may swap for it. With the flag it
+	 * could only try again and again until somebody else has made room. */
+	process_end_io_flusher();
 	pthread_mutex_lock(&file->lock);
 	while (!file->stop) {
 		clock_gettime(CLOCK_MONOTONIC, &next);

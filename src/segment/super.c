@@ -12,6 +12,8 @@
  */
 #include "segment/super.h"
 
+#include "process/process.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -190,41 +192,9 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *why
 	return 0;
 }
 
-/*
- * Start time of a process in clock ticks since boot; 0 if there is none, or only its remains: a
- * zombie whose threads have all ended writes no more, however long its parent leaves it there.
- */
-static uint32_t process_start(int pid)
-{
-	char path[40], text[512], state, *at;
-	unsigned long long start;
-	long threads;
-	size_t got;
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	got = fread(text, 1, sizeof text - 1, f);
-	fclose(f);
-	text[got] = 0;
-	/*
-	 * proc(5): the second field, the command's name, may hold anything; after its end come the
-	 * state (3), and further on the number of threads (20) and the start time (22).
-	 */
-	at = strrchr(text, ')');
-	if (!at || sscanf(at + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-				  "%ld %*s %llu", &state, &threads, &start) != 3)
-		return 0;
-	if ((state == 'Z' || state == 'X') && threads <= 1)
-		return 0;
-	return (uint32_t)start;
-}
-
 static uint64_t claim_of(int pid)
 {
-	return (uint64_t)(uint32_t)pid << 32 | process_start(pid);
+	return (uint64_t)(uint32_t)pid << 32 | (uint32_t)process_start_time(pid);
 }
 
 static bool claim_is_live(uint64_t claim)

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the kernel knows of a process. See process.h; the formats are those of proc(5). */
+#include "process/process.h"
+
+#include <fcntl.h>
+#include <link.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57 /* Linux 5.6 */
+#endif
+
+/* Both of what PR_SET_IO_FLUSHER sets, as /proc shows it. Asking with prctl takes the right to set it. */
+#define PF_IO_FLUSHER 0x00180000ul
+
+/* The fields of a stat file after the command's name, which may hold anything; NULL if it cannot be read. */
+static const char *read_stat(const char *path, char *text, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	size_t got;
+	char *at;
+
+	if (!f)
+		return NULL;
+	got = fread(text, 1, size - 1, f);
+	fclose(f);
+	text[got] = 0;
+	at = strrchr(text, ')');
+	return at ? at + 1 : NULL;
+}
+
+uint64_t process_start_time(pid_t pid)
+{
+	char path[40], text[1024], state;
+	unsigned long long start;
+	const char *fields;
+	long threads;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fields = read_stat(path, text, sizeof text);
+	/* State (3), and further on the number of threads (20) and the start time (22). */
+	if (!fields || sscanf(fields, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+				      "%ld %*s %llu", &state, &threads, &start) != 3)
+		return 0;
+	if ((state == 'Z' || state == 'X') && threads <= 1)
+		return 0;
+	return start;
+}
+
+bool process_has_capability(unsigned capability)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return false;
+	return data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
+}
+
+/* Did whoever started us set the flag already, as it must when we may not? */
+static bool is_io_flusher(void)
+{
+	char text[1024];
+	unsigned long flags = 0;
+	const char *fields = read_stat("/proc/thread-self/stat", text, sizeof text);
+
+	/* The flags (9) come seventh after the name. */
+	if (fields)
+		sscanf(fields, " %*c %*d %*d %*d %*d %*d %lu", &flags);
+	return (flags & PF_IO_FLUSHER) == PF_IO_FLUSHER;
+}
+
+bool process_become_io_flusher(void)
+{
+	return prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0 || is_io_flusher();
+}
+
+void process_end_io_flusher(void)
+{
+	(void)prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
+}
+
+int process_oom_score_adj(void)
+{
+	FILE *f = fopen("/proc/self/oom_score_adj", "re");
+	int score = 0;
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%d", &score) != 1)
+		score = 0;
+	fclose(f);
+	return score;
+}
+
+bool process_avoid_oom_killer(void)
+{
+	static const char score[] = "-1000\n";
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	ssize_t written = fd < 0 ? -1 : write(fd, score, sizeof score - 1);
+
+	if (fd >= 0)
+		close(fd);
+	return written > 0 || process_oom_score_adj() == -1000;
+}
+
+/* The sanitizer would take the gaps between variables for what they are, and be wrong to complain. */
+__attribute__((no_sanitize("address"))) static int touch_object(struct dl_phdr_info *info, size_t size,
+								void *opaque)
+{
+	bool (*const *wanted)(const char *name) = opaque;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	if (*wanted && !(*wanted)(info->dlpi_name))
+		return 0;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_R))
+			continue;
+		for (uintptr_t at = start; at < start + segment->p_filesz; at += page)
+			(void)*(const volatile char *)at;
+	}
+	return 0;
+}
+
+void process_touch_objects(bool (*wanted)(const char *name))
+{
+	dl_iterate_phdr(touch_object, &wanted);
+}
+
+void process_keep_heap(size_t bytes)
+{
+	volatile char *heap;
+
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TOP_PAD, (int)bytes);
+	mallopt(M_TRIM_THRESHOLD, (int)(16 * bytes));
+	heap = malloc(bytes);
+	if (!heap)
+		return;
+	for (size_t at = 0; at < bytes; at += 4096)
+		heap[at] = 0;
+	free((void *)heap);
+}

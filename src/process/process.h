@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the kernel knows of a process, and what a process on whose work others' memory depends asks of
+ * it. Linux only. Functions may be called from any thread; flags are per thread and inherited.
+ */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * When a process started, in clock ticks since boot; 0 if there is none of that number, or only its
+ * remains: a zombie whose threads have all ended does nothing any more, however long its parent
+ * leaves it there. Number and start time together name a process for good.
+ */
+uint64_t process_start_time(pid_t pid);
+
+/* Is this CAP_... among the calling thread's effective ones? */
+bool process_has_capability(unsigned capability);
+
+/*
+ * Mark the calling thread, and all that it starts from now on, as I/O flusher (PR_SET_IO_FLUSHER, Linux
+ * 5.6): their need for memory never turns into I/O on a device that they serve. Takes
+ * CAP_SYS_RESOURCE. True if the flag is set now, by whomever.
+ */
+bool process_become_io_flusher(void);
+/* Take it off again. */
+void process_end_io_flusher(void);
+
+int process_oom_score_adj(void);
+/* Tell the OOM killer to look elsewhere (-1000). Takes CAP_SYS_RESOURCE. True if it is so now. */
+bool process_avoid_oom_killer(void);
+
+/*
+ * Read one byte of every page that the loaded objects have, so that memory locked on fault holds them.
+ * `wanted` chooses by file name (empty for the program itself); NULL: all.
+ */
+void process_touch_objects(bool (*wanted)(const char *name));
+
+/*
+ * Have malloc() keep one heap, of which `bytes` are in memory, map nothing beside it and give nothing
+ * back: what asks for no more than that never waits for the system to find memory.
+ */
+void process_keep_heap(size_t bytes);
+
+#endif
