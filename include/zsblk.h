@@ -132,6 +132,20 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
  */
 void zsblk_close(struct zsblk *dev);
 
+/* What is in a shared segment. */
+struct zsblk_segment {
+	uint64_t size; /* of the device in it; 0: none yet */
+	int id;        /* as ipcs -m prints it */
+	int holder;    /* process that has claimed it and is alive; 0: none */
+};
+
+/*
+ * Look at the shared segment that `memory` ("shm:...") names, without using it: a process that uses it
+ * is not disturbed. -ENOENT if there is none, -EINVAL if it holds something else than a device, is
+ * damaged, or is of another version.
+ */
+int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_why *why);
+
 /*
  * Remove the shared segment that `memory` ("shm:...") names, with its contents. Refused with -EBUSY
  * while a live process uses it, and with -EINVAL if zsblk did not make it.

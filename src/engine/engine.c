@@ -298,41 +298,6 @@ void zsblk_close(struct zsblk *dev)
 	free(dev);
 }
 
-int zsblk_remove(const char *memory, struct zsblk_why *why)
-{
-	struct segment_spec spec;
-	struct segment seg;
-	struct super_layout layout;
-	struct zsblk_why ignored;
-	const char *step;
-	int r, holder = 0;
-
-	why = why ? why : &ignored;
-
-	if (segment_parse(memory, &spec) || spec.kind != SEGMENT_SHM)
-		return fail(why, -EINVAL, "memory=%s is no shared segment", memory ? memory : "anon");
-	if (!segment_exists(&spec))
-		return fail(why, -ENOENT, "%s does not exist", memory);
-	r = segment_open(&seg, &spec, SEGMENT_PAGE, &step);
-	if (r)
-		return fail(why, r, "%s: %s: %s", memory, step, strerror(-r));
-	/* A damaged or newer one of ours may be removed; what others made may not. */
-	r = super_is_blank(&seg) || super_is_ours(&seg) ? 0 : -EINVAL;
-	if (r)
-		super_read(&seg, &layout, why->text, sizeof why->text);
-	else if ((r = super_claim(&seg, false, &holder)))
-		fail(why, r, "%s is in use by process %d; stop that one first", memory, holder);
-	if (!r) {
-		/* While we hold the claim: nobody is to open what is about to go. */
-		r = segment_remove_open(&seg);
-		if (r)
-			fail(why, r, "%s cannot be removed: %s", memory, strerror(-r));
-		super_unclaim(&seg);
-	}
-	segment_close(&seg);
-	return r;
-}
-
 uint64_t zsblk_size(const struct zsblk *dev)
 {
 	return dev->size;

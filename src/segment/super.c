@@ -328,3 +328,10 @@ void super_unclaim(struct segment *seg)
 				    __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&own_claims_lock);
 }
+
+int super_holder(const struct segment *seg)
+{
+	uint64_t claim = __atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE);
+
+	return claim_is_live(claim) ? (int)(claim >> 32) : 0;
+}

@@ -63,5 +63,7 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *why
  */
 int super_claim(struct segment *seg, bool from_parent, int *holder);
 void super_unclaim(struct segment *seg);
+/* The live process that has the claim; 0: none. */
+int super_holder(const struct segment *seg);
 
 #endif

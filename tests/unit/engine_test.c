@@ -205,6 +205,30 @@ static void test_remove(void **state)
 	assert_int_equal(zsblk_remove("shm:id=2147483647", NULL), -ENOENT);
 }
 
+static void test_inspect(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm);
+	struct zsblk_segment found;
+	struct zsblk_why why = {""};
+	struct zsblk *dev;
+
+	assert_int_equal(zsblk_inspect(shm->memory, &found, &why), 0);
+	assert_int_equal(found.size, params.size);
+	assert_int_equal(found.id, test_shm_id(shm));
+	assert_int_equal(found.holder, 0);
+	dev = device_open(&params);
+	assert_int_equal(zsblk_inspect(shm->memory, &found, NULL), 0);
+	assert_int_equal(found.holder, getpid());
+	device_ok(dev);
+	zsblk_close(dev);
+	is_intact(&params);
+	assert_int_equal(zsblk_remove(shm->memory, NULL), 0);
+	assert_int_equal(zsblk_inspect(shm->memory, &found, &why), -ENOENT);
+	assert_non_null(strstr(why.text, "does not exist"));
+	assert_int_equal(zsblk_inspect("anon", &found, &why), -EINVAL);
+}
+
 /* ------------------------------------------------------------------ refusals */
 
 static void test_another_size(void **state)
@@ -496,6 +520,7 @@ int main(void)
 		cmocka_unit_test(test_mixed_algorithms),
 		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_remove),
+		cmocka_unit_test(test_inspect),
 		cmocka_unit_test(test_another_size),
 		cmocka_unit_test(test_damaged_superblock),
 		cmocka_unit_test(test_other_layouts),
