@@ -73,7 +73,8 @@ STAGES = [
     Stage("valgrind", "gcc -O0 under valgrind", ["unit"], build="gcc-debug", setup="valgrind", short=True,
           possible=no_command("valgrind")),
     Stage("32bit", "gcc -m32, the libraries", ["unit", "model", "fault"],
-          ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false"], possible=no_i386),
+          ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"],
+          possible=no_i386),
 ]
 
 

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What zsblkd was asked for, by its command line (options.c) or by a file (config.c). Checked as far as
+ * it can be without looking at the machine; everything is filled in when the daemon starts and does
+ * not change afterwards.
+ */
+#ifndef SETTINGS_H
+#define SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What is wrong with a value, for people: where it was given, the value, and what would be right. */
+struct wrong {
+	char text[400];
+};
+
+/* Say what is wrong; `wrong` may be NULL. Returns -EINVAL, so that it can be returned at once. */
+__attribute__((format(printf, 2, 3))) int wrong_say(struct wrong *wrong, const char *format, ...);
+
+#define SETTINGS_MAX_WORDS 32
+
+enum device_use {
+	USE_NOTHING, /* a bare device: somebody else swaps on it, or mounts it */
+	USE_SWAP,
+	USE_MOUNT,
+};
+
+struct settings {
+	char *name;   /* of the instance: letters, digits, '.', '_' and '-', at most 32 */
+	char *device; /* "/dev/nbdN"; NULL: the kernel chooses */
+
+	enum device_use use;
+	int swap_priority;   /* 0 to 32767; -1: the kernel chooses */
+	char *mount_point;   /* absolute */
+	char *fs_type;       /* what mkfs.TYPE makes */
+	char *mount_options; /* as mount -o takes them; NULL: none */
+
+	unsigned connections;     /* sockets handed to the kernel, 1 to 64 */
+	unsigned threads;         /* of the server for each connection, 1 to 64; 0: a default */
+	unsigned request_timeout; /* seconds, 1 to 86400; with more than one connection only, see zsblkd(8) */
+	unsigned dead_timeout;    /* seconds that requests wait for a server, 1 to 86400 */
+	unsigned probe_timeout;   /* milliseconds without an answer after which a server hangs, 100 to 600000 */
+
+	char *nbdkit; /* what to run: a path, or a name looked up in PATH */
+	char *plugin; /* what it loads: a name or a path */
+
+	/* The plugin's parameters, "key=value" each, as the server gets them; sizes are in bytes. */
+	char *words[SETTINGS_MAX_WORDS + 1];
+	size_t n_words;
+
+	uint64_t ram_bytes; /* what "ram" stands for in sizes; 0: not known, and refused */
+	uint32_t given;     /* a bit for each key that settings_set() has had; ask settings_given() */
+};
+
+/* Fill in the defaults; memory that cannot be had for them is settings_check()'s to tell. */
+void settings_init(struct settings *settings);
+/* Harmless on a zeroed struct, and twice. */
+void settings_free(struct settings *settings);
+
+/* Replace a string: *at is freed first. 0 or -ENOMEM. */
+int settings_string(char **at, const char *value);
+
+/* Set the instance's name. 0, -EINVAL with the reason, or -ENOMEM. */
+int settings_name(struct settings *settings, const char *name, struct wrong *wrong);
+
+/*
+ * Add a parameter of the plugin. 0; -EEXIST if the key is there already, -E2BIG if there are too many,
+ * -ENOMEM.
+ */
+int settings_word(struct settings *settings, const char *key, const char *value);
+/* The value of a parameter, or NULL. */
+const char *settings_word_value(const struct settings *settings, const char *key);
+
+/*
+ * Set one by its name in configuration files ("swap-priority"), from text, once. 0, or -EINVAL with the
+ * reason, which names the value and what would be right but not where it was given. Sizes are
+ * expressions (expression.h): set `ram_bytes` before.
+ */
+int settings_set(struct settings *settings, const char *key, const char *value, struct wrong *wrong);
+
+/* Has settings_set() had this key, or an alias of it? False for keys that do not exist. */
+bool settings_given(const struct settings *settings, const char *key);
+
+/* Check the whole, once all are set. 0, or -EINVAL with the reason. */
+int settings_check(const struct settings *settings, struct wrong *wrong);
+
+#endif

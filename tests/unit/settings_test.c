@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Settings: every key, its default and its range, and that every refusal names value and remedy. */
+#include "lib/test.h"
+
+#include "daemon/settings.h"
+
+#include <errno.h>
+
+static struct settings settings;
+
+static int set_up(void **state)
+{
+	settings_init(&settings);
+	settings.ram_bytes = UINT64_C(4) << 30;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	settings_free(&settings);
+	return 0;
+}
+
+static void again(void)
+{
+	tear_down(NULL);
+	set_up(NULL);
+}
+
+static void set(const char *key, const char *value)
+{
+	struct wrong wrong = {""};
+
+	if (settings_set(&settings, key, value, &wrong) != 0)
+		fail_msg("%s = %s: %s", key, value, wrong.text);
+}
+
+static void expect_words(const struct wrong *wrong, const char *one, const char *other)
+{
+	if (!strstr(wrong->text, one) || !strstr(wrong->text, other))
+		fail_msg("\"%s\" has no \"%s\" or no \"%s\"", wrong->text, one, other);
+}
+
+static void refuse_with(const char *key, const char *value, const char *one, const char *other)
+{
+	struct wrong wrong = {""};
+
+	assert_int_equal(settings_set(&settings, key, value, &wrong), -EINVAL);
+	expect_words(&wrong, one, other);
+	assert_int_equal(settings_set(&settings, key, value, NULL), -EINVAL);
+}
+
+/* Refused with "KEY = VALUE" and the remedy among the reason. */
+static void refuse(const char *key, const char *value, const char *remedy)
+{
+	char both[200];
+
+	snprintf(both, sizeof both, "%s = %s", key, value);
+	refuse_with(key, value, both, remedy);
+}
+
+static void expect_word(const char *key, const char *value)
+{
+	const char *found = settings_word_value(&settings, key);
+
+	if (!found || strcmp(found, value) != 0)
+		fail_msg("%s is %s, not %s", key, found ? found : "missing", value);
+}
+
+static void check_fails(const char *one, const char *other)
+{
+	struct wrong wrong = {""};
+
+	assert_int_equal(settings_check(&settings, &wrong), -EINVAL);
+	expect_words(&wrong, one, other);
+	assert_int_equal(settings_check(&settings, NULL), -EINVAL);
+}
+
+static void check_passes(void)
+{
+	struct wrong wrong = {""};
+
+	if (settings_check(&settings, &wrong) != 0)
+		fail_msg("%s", wrong.text);
+}
+
+/* Settings that pass. */
+static void good(void)
+{
+	again();
+	assert_int_equal(settings_name(&settings, "swap0", NULL), 0);
+	set("size", "1G");
+	check_passes();
+}
+
+static void test_defaults(void **state)
+{
+	assert_null(settings.name);
+	assert_null(settings.device);
+	assert_int_equal(settings.use, USE_NOTHING);
+	assert_int_equal(settings.swap_priority, 100);
+	assert_null(settings.mount_point);
+	assert_string_equal(settings.fs_type, "ext4");
+	assert_null(settings.mount_options);
+	assert_int_equal(settings.connections, 1);
+	assert_int_equal(settings.threads, 0);
+	assert_int_equal(settings.request_timeout, 30);
+	assert_int_equal(settings.dead_timeout, 3600);
+	assert_int_equal(settings.probe_timeout, 3000);
+	assert_string_equal(settings.nbdkit, "nbdkit");
+	assert_string_equal(settings.plugin, "zsblk");
+	assert_int_equal(settings.n_words, 0);
+	assert_null(settings.words[0]);
+	assert_int_equal(settings.given, 0);
+	/* Freeing twice, and what was never filled in. */
+	settings_free(&settings);
+	settings_free(&settings);
+	assert_null(settings.fs_type);
+}
+
+static void test_names(void **state)
+{
+	static const char *const fine[] = {"a", "swap0", "A.b_c-9", "...",
+					   "12345678901234567890123456789012"};
+	static const char *const bad[] = {"",    ".", "..",  "a b",
+					  "a/b", "ä", "a\n", "123456789012345678901234567890123"};
+
+	for (size_t i = 0; i < COUNT_OF(fine); i++) {
+		assert_int_equal(settings_name(&settings, fine[i], NULL), 0);
+		assert_string_equal(settings.name, fine[i]);
+	}
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		struct wrong wrong = {""};
+
+		assert_int_equal(settings_name(&settings, bad[i], &wrong), -EINVAL);
+		expect_words(&wrong, bad[i], "at most 32 letters, digits");
+		assert_string_equal(settings.name, fine[COUNT_OF(fine) - 1]);
+	}
+	/* It is no key: the file's name says it. */
+	refuse_with("name", "x", "'name'", "zsblk.conf(5)");
+}
+
+static void test_words(void **state)
+{
+	char key[8];
+
+	assert_int_equal(settings_word(&settings, "lock", "yes"), 0);
+	assert_int_equal(settings_word(&settings, "lock", "no"), -EEXIST);
+	assert_int_equal(settings_word(&settings, "loc", "x=y"), 0);
+	expect_word("lock", "yes");
+	expect_word("loc", "x=y");
+	assert_null(settings_word_value(&settings, "lo"));
+	assert_null(settings_word_value(&settings, "locks"));
+	assert_string_equal(settings.words[0], "lock=yes");
+	for (int i = 2; i < SETTINGS_MAX_WORDS; i++) {
+		snprintf(key, sizeof key, "k%d", i);
+		assert_int_equal(settings_word(&settings, key, ""), 0);
+	}
+	assert_int_equal(settings_word(&settings, "more", "1"), -E2BIG);
+	assert_int_equal(settings.n_words, SETTINGS_MAX_WORDS);
+	assert_null(settings.words[SETTINGS_MAX_WORDS]);
+	refuse_with("reserve", "1M", "reserve = 1048576", "more than 32 parameters");
+}
+
+static void test_string(void **state)
+{
+	char *text = NULL;
+
+	assert_int_equal(settings_string(&text, "one"), 0);
+	assert_int_equal(settings_string(&text, "two"), 0);
+	assert_string_equal(text, "two");
+	free(text);
+}
+
+static void test_size(void **state)
+{
+	refuse_with("size", "0", "size = 0 is 0 bytes", "4096 bytes");
+	refuse_with("size", "4095B", "size = 4095B is 4095 bytes", "4096");
+	refuse_with("size", "-1", "size = '-1'", "negative");
+	refuse_with("size", "17T", "size = '17T'", "16T");
+	refuse_with("size", "1/0", "size = '1/0'", "zero");
+	refuse_with("size", "ram ^ 2", "size = 'ram ^ 2': '^', character 5", "512M");
+	refuse_with("zram-size", "foo", "zram-size = 'foo'", "there are ram");
+	set("size", "4097B");
+	expect_word("size", "4096");
+	again();
+	set("zram-size", "min(ram / 2, 4096)");
+	expect_word("size", "2147483648");
+	again();
+	set("size", "16T");
+	expect_word("size", "17592186044416");
+	again();
+	set("size", "ram/3");
+	expect_word("size", "1431654400");
+	assert_int_equal(1431654400 % 4096, 0);
+}
+
+static void test_limits(void **state)
+{
+	set("mem-limit", "0");
+	set("reserve", "0");
+	expect_word("mem-limit", "0");
+	expect_word("reserve", "0");
+	again();
+	set("zram-resident-limit", "ram / 4");
+	set("reserve", "16M");
+	expect_word("mem-limit", "1073741824");
+	expect_word("reserve", "16777216");
+	again();
+	refuse_with("mem-limit", "-1", "mem-limit = '-1'", "negative");
+	refuse_with("reserve", "20T", "reserve = '20T'", "16T");
+	settings.ram_bytes = 0;
+	refuse_with("reserve", "ram", "reserve = 'ram'", "give a number");
+}
+
+static void test_algorithm(void **state)
+{
+	static const char *const with_level[] = {"zstd(level=3)", "zstd (level=3)",
+						 "zstd( level = 3 )", "zstd(level=3) "};
+	static const char *const bad[] = {"(level=3)",    "zstd(level=)",
+					  "zstd(level=3", "zstd()",
+					  "zstd(dict=x)", "lzo-rle zstd(level=3) (type=idle)",
+					  "lz4 zstd",     "zstd(level=3)(x)",
+					  "zs*d",         "zstd(level=fast)"};
+
+	set("algorithm", "lz4hc");
+	expect_word("algorithm", "lz4hc");
+	assert_null(settings_word_value(&settings, "level"));
+	for (size_t i = 0; i < COUNT_OF(with_level); i++) {
+		again();
+		set("compression-algorithm", with_level[i]);
+		expect_word("algorithm", "zstd");
+		expect_word("level", "3");
+	}
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		again();
+		refuse("algorithm", bad[i], "such as zstd or zstd(level=3)");
+	}
+	again();
+	refuse("algorithm", "an-algorithm-whose-name-never-ends", "one algorithm");
+	/* What there is, the plugin knows. */
+	set("algorithm", "lzo-rle");
+	expect_word("algorithm", "lzo-rle");
+}
+
+static void test_level(void **state)
+{
+	refuse("level", "fast", "whole number");
+	refuse("level", "3.5", "whole number");
+	refuse("level", "--3", "whole number");
+	refuse("level", "99999999999999999999", "whole number");
+	set("level", "-5");
+	expect_word("level", "-5");
+	refuse_with("algorithm", "zstd(level=3)", "level = 3", "given already, as -5");
+	again();
+	set("algorithm", "zstd(level=3)");
+	refuse_with("level", "4", "level = 4", "given already, as 3; give it once");
+	again();
+	refuse_with("algorithm", "zstd(level=3-4)", "level = 3-4", "whole number");
+}
+
+static void test_memory(void **state)
+{
+	static const char *const bad[] = {"disk",    "shm:",    "shm:0",          "shm:key",
+					  "shm:id=", "shm:1,2", "shm:0x1ffffffff"};
+
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		refuse("memory", bad[i], "shm:KEY");
+	refuse("memory", "anon", "lost with the server; shm:KEY");
+	set("memory", "shm:0x7a73");
+	expect_word("memory", "shm:0x7a73");
+	again();
+	set("memory", "shm:id=7");
+	expect_word("memory", "shm:id=7");
+}
+
+static void test_device(void **state)
+{
+	static const char *const bad[] = {
+		"/dev/nbd", "nbd0",       "/dev/nbd0p1",     "/dev/nbd01",
+		"/dev/sda", "/dev/nbd-1", "/dev/nbd1234567", "/dev/../dev/nbd0",
+		"/dev/nb"};
+
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		refuse("device", bad[i], "such as /dev/nbd0");
+	assert_null(settings.device);
+	set("device", "/dev/nbd15");
+	assert_string_equal(settings.device, "/dev/nbd15");
+	again();
+	set("device", "/dev/nbd0");
+}
+
+static void test_use(void **state)
+{
+	set("use", "swap");
+	assert_int_equal(settings.use, USE_SWAP);
+	again();
+	set("use", "mount");
+	assert_int_equal(settings.use, USE_MOUNT);
+	again();
+	settings.use = USE_SWAP;
+	set("use", "nothing");
+	assert_int_equal(settings.use, USE_NOTHING);
+	again();
+	refuse("use", "Swap", "nothing, swap or mount");
+}
+
+static void test_swap_priority(void **state)
+{
+	refuse("swap-priority", "32768", "-1 to 32767");
+	refuse("swap-priority", "-2", "-1 to 32767");
+	refuse("swap-priority", "high", "-1 to 32767");
+	assert_int_equal(settings.use, USE_NOTHING);
+	set("swap-priority", "-1");
+	assert_int_equal(settings.swap_priority, -1);
+	assert_int_equal(settings.use, USE_SWAP);
+	again();
+	set("swap-priority", "32767");
+	assert_int_equal(settings.swap_priority, 32767);
+}
+
+static void test_mount(void **state)
+{
+	refuse("mount-point", "srv/fast", "absolute path");
+	refuse("mount-point", "\"/srv\"", "absolute path");
+	refuse("mount-point", "//", "other than /");
+	assert_int_equal(settings.use, USE_NOTHING);
+	set("mount-point", "/srv/my files");
+	assert_string_equal(settings.mount_point, "/srv/my files");
+	assert_int_equal(settings.use, USE_MOUNT);
+	refuse("fs-type", "../evil", "such as ext4");
+	refuse("fs-type", "ext4 xfs", "such as ext4");
+	set("fs-type", "btrfs");
+	assert_string_equal(settings.fs_type, "btrfs");
+	refuse("options", "noatime, discard", "noatime,discard");
+	set("options", "noatime,discard");
+	assert_string_equal(settings.mount_options, "noatime,discard");
+}
+
+static void test_numbers(void **state)
+{
+	static const struct {
+		const char *key;
+		unsigned *at;
+		unsigned min, max;
+	} numbers[] = {
+		{"connections", &settings.connections, 1, 64},
+		{"threads", &settings.threads, 0, 64},
+		{"request-timeout", &settings.request_timeout, 1, 86400},
+		{"dead-connection-timeout", &settings.dead_timeout, 1, 86400},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+		static const char *const bad[] = {
+			"-1", "99999999999999999999", "two", "1.5", "1s", "+1", "0x1"};
+		char text[20], range[40];
+
+		snprintf(range, sizeof range, "from %u to %u", numbers[i].min, numbers[i].max);
+		for (size_t j = 0; j < COUNT_OF(bad); j++)
+			refuse(numbers[i].key, bad[j], range);
+		snprintf(text, sizeof text, "%u", numbers[i].max + 1);
+		refuse(numbers[i].key, text, range);
+		snprintf(text, sizeof text, "%d", (int)numbers[i].min - 1);
+		refuse(numbers[i].key, text, range);
+		snprintf(text, sizeof text, "%u", numbers[i].max);
+		set(numbers[i].key, text);
+		assert_int_equal(*numbers[i].at, numbers[i].max);
+		again();
+		snprintf(text, sizeof text, "%u", numbers[i].min);
+		set(numbers[i].key, text);
+		assert_int_equal(*numbers[i].at, numbers[i].min);
+	}
+}
+
+static void test_probe_timeout(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned ms;
+	} fine[] = {{"2.5", 2500},   {"0.1", 100},   {"600", 600000},  {"3", 3000},
+		    {"1.234", 1234}, {"0.100", 100}, {"600.0", 600000}};
+	static const char *const bad[] = {"0",      "0.099",      "600.001", "601", "-1",
+					  "2.",     ".5",         "1.2345",  "2,5", "2.5s",
+					  "2500ms", "9999999999", "1.2.3"};
+
+	for (size_t i = 0; i < COUNT_OF(fine); i++) {
+		again();
+		set("probe-timeout", fine[i].text);
+		assert_int_equal(settings.probe_timeout, fine[i].ms);
+	}
+	again();
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		refuse("probe-timeout", bad[i], "0.1 to 600");
+	assert_int_equal(settings.probe_timeout, 3000);
+}
+
+static void test_programs(void **state)
+{
+	set("nbdkit", "/opt/nbdkit/bin/nbdkit");
+	set("plugin", "./zsblk.so");
+	assert_string_equal(settings.nbdkit, "/opt/nbdkit/bin/nbdkit");
+	assert_string_equal(settings.plugin, "./zsblk.so");
+}
+
+static void test_unknown_keys(void **state)
+{
+	static const struct {
+		const char *key, *hint;
+	} keys[] = {
+		{"sise", "size?"},
+		{"Size", "size?"},
+		{"mem_limit", "mem-limit?"},
+		{"mountpoint", "mount-point?"},
+		{"thread", "threads?"},
+		{"zram_size", "zram-size?"},
+		{"dead-conn-timeout", "dead-connection-timeout?"},
+		{"host-memory-limit", "zsblk.conf(5)"},
+		{"x", "zsblk.conf(5)"},
+		{"", "zsblk.conf(5)"},
+	};
+	char longer[300];
+
+	for (size_t i = 0; i < COUNT_OF(keys); i++)
+		refuse_with(keys[i].key, "1", keys[i].key, keys[i].hint);
+	memset(longer, 's', sizeof longer - 1);
+	longer[sizeof longer - 1] = '\0';
+	refuse_with(longer, "1", "'sssss", "zsblk.conf(5)");
+	assert_false(settings_given(&settings, "sise"));
+}
+
+static void test_once(void **state)
+{
+	static const struct {
+		const char *key, *value;
+	} all[] = {
+		{"size", "1G"},           {"algorithm", "lz4"},
+		{"level", "1"},           {"mem-limit", "1G"},
+		{"reserve", "1M"},        {"memory", "shm:1"},
+		{"device", "/dev/nbd0"},  {"use", "mount"},
+		{"swap-priority", "1"},   {"mount-point", "/a"},
+		{"fs-type", "ext4"},      {"options", "ro"},
+		{"connections", "1"},     {"threads", "1"},
+		{"request-timeout", "1"}, {"dead-connection-timeout", "1"},
+		{"probe-timeout", "1"},   {"nbdkit", "nbdkit"},
+		{"plugin", "zsblk"},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(all); i++) {
+		assert_false(settings_given(&settings, all[i].key));
+		refuse_with(all[i].key, "", all[i].key, "no value");
+		refuse_with(all[i].key, "  ", all[i].key, "leave the key out");
+		assert_false(settings_given(&settings, all[i].key));
+		set(all[i].key, all[i].value);
+		assert_true(settings_given(&settings, all[i].key));
+		refuse(all[i].key, all[i].value, "given already; give it once");
+	}
+	/* Under its other name as well. */
+	refuse("zram-size", "2G", "size is given already");
+	refuse("compression-algorithm", "lz4", "algorithm is given already");
+	refuse("zram-resident-limit", "1", "mem-limit is given already");
+	assert_true(settings_given(&settings, "zram-size"));
+	expect_word("size", "1073741824");
+}
+
+static void test_check(void **state)
+{
+	check_fails("no name", "swap0");
+	assert_int_equal(settings_name(&settings, "a", NULL), 0);
+	check_fails("no size", "size = ram / 2");
+	good();
+	settings.name[0] = '/';
+	check_fails("'/wap0'", "letters");
+	good();
+	settings.connections = 65;
+	check_fails("connections = 65", "1 to 64");
+	settings.connections = 1;
+	settings.threads = 65;
+	check_fails("threads = 65", "0 to 64");
+	settings.threads = 64;
+	settings.request_timeout = 0;
+	check_fails("request-timeout = 0", "1 to 86400");
+	settings.request_timeout = 1;
+	settings.dead_timeout = 86401;
+	check_fails("dead-connection-timeout = 86401", "1 to 86400");
+	settings.dead_timeout = 1;
+	settings.probe_timeout = 99;
+	check_fails("probe-timeout, in milliseconds = 99", "100 to 600000");
+	settings.probe_timeout = 100;
+	settings.swap_priority = -2;
+	check_fails("swap-priority = -2", "-1 to 32767");
+	settings.swap_priority = -1;
+	check_passes();
+	free(settings.plugin);
+	settings.plugin = NULL;
+	check_fails("no memory", "");
+}
+
+static void test_contradictions(void **state)
+{
+	good();
+	set("use", "mount");
+	check_fails("use = mount", "mount-point = /srv/fast");
+	set("mount-point", "/a");
+	set("fs-type", "xfs");
+	set("options", "ro");
+	check_passes();
+	settings.mount_point[0] = 'a';
+	check_fails("mount-point = aa", "absolute");
+	good();
+	/* In either order. */
+	set("use", "swap");
+	set("mount-point", "/a");
+	check_fails("mount-point = /a", "for swap");
+	good();
+	set("mount-point", "/a");
+	set("use", "nothing");
+	check_fails("mount-point = /a", "for nothing");
+	good();
+	set("mount-point", "/a");
+	set("swap-priority", "5");
+	check_fails("mount-point = /a", "for swap");
+	good();
+	set("swap-priority", "5");
+	set("mount-point", "/a");
+	check_fails("swap-priority = 5", "mounted");
+	good();
+	set("use", "nothing");
+	set("swap-priority", "5");
+	check_fails("swap-priority = 5", "for nothing");
+	good();
+	set("fs-type", "xfs");
+	check_fails("fs-type = xfs", "add a mount-point");
+	good();
+	set("options", "ro");
+	check_fails("options = ro", "add a mount-point");
+	good();
+	set("mem-limit", "1M");
+	set("reserve", "2M");
+	check_fails("reserve is 2097152", "1048576");
+	good();
+	set("mem-limit", "0");
+	set("reserve", "2M");
+	check_passes();
+}
+
+/* Values too long to be shown in full still leave room for the remedy. */
+static void test_long_values(void **state)
+{
+	static const char *const names[] = {"size",
+					    "algorithm",
+					    "level",
+					    "mem-limit",
+					    "reserve",
+					    "memory",
+					    "device",
+					    "use",
+					    "swap-priority",
+					    "mount-point",
+					    "fs-type",
+					    "connections",
+					    "threads",
+					    "request-timeout",
+					    "dead-connection-timeout",
+					    "probe-timeout"};
+	char value[5000];
+
+	memset(value, '_', sizeof value - 1);
+	value[100] = '/';
+	value[sizeof value - 1] = '\0';
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		struct wrong wrong = {""};
+
+		assert_int_equal(settings_set(&settings, names[i], value, &wrong), -EINVAL);
+		expect_words(&wrong, names[i], "____");
+		assert_true(strlen(wrong.text) < 300);
+	}
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(defaults),     TEST(names),   TEST(words),         TEST(string),
+		TEST(size),         TEST(limits),  TEST(algorithm),     TEST(level),
+		TEST(memory),       TEST(device),  TEST(use),           TEST(swap_priority),
+		TEST(mount),        TEST(numbers), TEST(probe_timeout), TEST(programs),
+		TEST(unknown_keys), TEST(once),    TEST(check),         TEST(contradictions),
+		TEST(long_values),
+	};
+
+	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
+}
