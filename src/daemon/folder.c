@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The folder of an instance. See folder.h. */
+#include "daemon/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define FOLDER_TOP "/run/zsblk"
+
+static int refuse(struct wrong *wrong, int error, const char *path, const char *what)
+{
+	snprintf(wrong->text, sizeof wrong->text, "%s %s", path, what);
+	return error;
+}
+
+/* Ours, and nobody else can put anything into it. */
+static int check(int fd, const char *path, struct wrong *wrong)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return refuse(wrong, -errno, path, strerror(errno));
+	if (st.st_uid != geteuid()) {
+		snprintf(wrong->text, sizeof wrong->text,
+			 "%s belongs to user %u, and zsblkd runs as user %u; remove it, or see who made it", path,
+			 (unsigned)st.st_uid, (unsigned)geteuid());
+		return -EPERM;
+	}
+	if (st.st_mode & 022) {
+		snprintf(wrong->text, sizeof wrong->text,
+			 "%s has mode %04o, so that others can write to it; it must be 0700 (chmod 700 %s)", path,
+			 (unsigned)st.st_mode & 07777, path);
+		return -EPERM;
+	}
+	return 0;
+}
+
+static int open_folder(int at, const char *name, const char *path, bool make, mode_t mode, struct wrong *wrong)
+{
+	int fd, r;
+
+	if (make && mkdirat(at, name, mode) < 0 && errno != EEXIST)
+		return refuse(wrong, -errno, path, strerror(errno));
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		r = -errno;
+		return refuse(wrong, r, path,
+			      r == -ENOTDIR || r == -ELOOP ? "is not a folder; remove it" : strerror(-r));
+	}
+	r = check(fd, path, wrong);
+	if (!r)
+		return fd;
+	close(fd);
+	return r;
+}
+
+int folder_open(struct folder *folder, const char *name, bool make, struct wrong *wrong)
+{
+	int top;
+
+	*folder = (struct folder){.fd = -1, .lock = -1};
+	snprintf(folder->path, sizeof folder->path, FOLDER_TOP "/%s", name);
+	top = open_folder(AT_FDCWD, FOLDER_TOP, FOLDER_TOP, make, 0755, wrong);
+	if (top < 0)
+		return top;
+	folder->fd = open_folder(top, name, folder->path, make, 0700, wrong);
+	close(top);
+	return folder->fd < 0 ? folder->fd : 0;
+}
+
+int folder_lock(struct folder *folder, struct wrong *wrong)
+{
+	char pid[16] = "";
+	int length;
+
+	folder->lock = openat(folder->fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (folder->lock < 0)
+		return refuse(wrong, -errno, folder->path, strerror(errno));
+	if (flock(folder->lock, LOCK_EX | LOCK_NB) < 0) {
+		int error = errno;
+
+		(void)!pread(folder->lock, pid, sizeof pid - 1, 0);
+		pid[strcspn(pid, "\n")] = '\0';
+		snprintf(wrong->text, sizeof wrong->text,
+			 error == EWOULDBLOCK ? "%s is in use by zsblkd, process %s; stop that one first"
+					      : "%s/lock cannot be locked%.0s",
+			 folder->path, pid);
+		close(folder->lock);
+		folder->lock = -1;
+		return error == EWOULDBLOCK ? -EBUSY : -error;
+	}
+	length = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+	if (ftruncate(folder->lock, 0) < 0 || pwrite(folder->lock, pid, (size_t)length, 0) < 0)
+		return refuse(wrong, -errno, folder->path, strerror(errno));
+	return 0;
+}
+
+void folder_close(struct folder *folder)
+{
+	if (folder->lock >= 0)
+		close(folder->lock);
+	if (folder->fd >= 0)
+		close(folder->fd);
+	folder->lock = folder->fd = -1;
+}
+
+void folder_remove(struct folder *folder)
+{
+	DIR *dir = folder->fd < 0 ? NULL : fdopendir(dup(folder->fd));
+	struct dirent *entry;
+
+	if (!dir)
+		return;
+	rewinddir(dir);
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			unlinkat(folder->fd, entry->d_name, 0);
+	closedir(dir);
+	rmdir(folder->path);
+}
+
+void folder_file(const struct folder *folder, const char *name, char path[FOLDER_PATH_MAX + 60])
+{
+	snprintf(path, FOLDER_PATH_MAX + 60, "%s/%s", folder->path, name);
+}
+
+void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start,
+			  char path[FOLDER_PATH_MAX + 60])
+{
+	snprintf(path, FOLDER_PATH_MAX + 60, "%s/%d-%" PRIu64 ".sock", folder->path, (int)pid, start);
+}
+
+static int address_of(const char *path, struct sockaddr_un *address)
+{
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof address->sun_path)
+		return -ENAMETOOLONG;
+	strcpy(address->sun_path, path);
+	return 0;
+}
+
+int folder_listen(const struct folder *folder, const char *name, int type)
+{
+	char path[FOLDER_PATH_MAX + 60];
+	struct sockaddr_un address;
+	mode_t mask;
+	int fd, r;
+
+	folder_file(folder, name, path);
+	r = address_of(path, &address);
+	if (r)
+		return r;
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	mask = umask(0177);
+	r = bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, SOMAXCONN) < 0 ? -errno : fd;
+	umask(mask);
+	if (r < 0)
+		close(fd);
+	return r;
+}
+
+int folder_connect(const char *path, int type)
+{
+	struct sockaddr_un address;
+	int fd, r = address_of(path, &address);
+
+	if (r)
+		return r;
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
+}
+
+int folder_each_server(struct folder *folder, int (*each)(void *opaque, pid_t pid, uint64_t start), void *opaque)
+{
+	DIR *dir = fdopendir(dup(folder->fd));
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir)
+		return -errno;
+	rewinddir(dir);
+	while (!r && (entry = readdir(dir))) {
+		uint64_t start;
+		int pid, end = 0;
+
+		if (sscanf(entry->d_name, "%d-%" SCNu64 ".sock%n", &pid, &start, &end) == 2 && end &&
+		    entry->d_name[end] == '\0')
+			r = each(opaque, pid, start);
+	}
+	closedir(dir);
+	return r;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * /run/zsblk/NAME: where an instance of zsblkd keeps its sockets and its lock. Nobody else may write
+ * there. What a restarted daemon has to find again is not written down anywhere: the segment knows
+ * its server, the kernel knows the device's backend, and a server's socket bears its name.
+ *
+ *   lock             held by the daemon while it lives; its number is in it
+ *   control          the daemon's socket, see control.h
+ *   PID-START.sock   a server's socket: its process number and start time
+ *   stats            the server's statistics
+ */
+#ifndef FOLDER_H
+#define FOLDER_H
+
+#include "daemon/settings.h"
+
+#include <sys/types.h>
+
+#define FOLDER_PATH_MAX 100 /* what fits a socket's address */
+
+struct folder {
+	char path[FOLDER_PATH_MAX];
+	int fd;
+	int lock; /* -1: not held */
+};
+
+/*
+ * Open the folder of `name`, making it if it does not exist and `make`; 0700, and refused with -EPERM when it
+ * belongs to another user or others may write to it. -ENOENT if it does not exist.
+ */
+int folder_open(struct folder *folder, const char *name, bool make, struct wrong *wrong);
+/* Become its daemon. -EBUSY, with the number of the live one in the reason. */
+int folder_lock(struct folder *folder, struct wrong *wrong);
+void folder_close(struct folder *folder);
+/* Remove all that is in it, and the folder. */
+void folder_remove(struct folder *folder);
+
+/* "FOLDER/NAME" into `path`. */
+void folder_file(const struct folder *folder, const char *name, char path[FOLDER_PATH_MAX + 60]);
+void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start,
+			  char path[FOLDER_PATH_MAX + 60]);
+
+/*
+ * A listening socket there, mode 0600, in place of what had that name. SOCK_STREAM or SOCK_SEQPACKET. The
+ * descriptor or a negative errno.
+ */
+int folder_listen(const struct folder *folder, const char *name, int type);
+/* A connection to such a socket. -ECONNREFUSED or -ENOENT: nobody listens. */
+int folder_connect(const char *path, int type);
+
+/* Call `each` for every server socket found, until it returns non-zero. */
+int folder_each_server(struct folder *folder, int (*each)(void *opaque, pid_t pid, uint64_t start),
+		       void *opaque);
+
+#endif

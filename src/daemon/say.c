@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Messages to people. See say.h. */
+#include "daemon/say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define END_WAIT_MS 1000
+
+static char instance[40];
+static int debug;
+static int for_journal;
+static unsigned dropped;
+static pid_t relay;
+
+void say_init(const char *name, int verbose)
+{
+	snprintf(instance, sizeof instance, "%s", name);
+	debug = verbose;
+	/* sd-daemon(3): lines of a service whose stderr is the journal may begin with <level>. */
+	for_journal = getenv("JOURNAL_STREAM") != NULL;
+}
+
+static void write_line(const char *line, size_t length)
+{
+	if (write(STDERR_FILENO, line, length) < 0)
+		dropped++;
+}
+
+/* Copies what comes through the pipe, until all who may write to it have ended. It may wait as long as it takes. */
+__attribute__((noreturn)) static void copy(int from)
+{
+	char buffer[4096];
+	ssize_t got;
+
+	prctl(PR_SET_NAME, "zsblkd-messages");
+	dup2(from, STDIN_FILENO);
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
+	/* What ends the daemon is not to end its last words. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	while ((got = read(STDIN_FILENO, buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR))
+		for (ssize_t at = 0, put; at < got; at += put)
+			if ((put = write(STDERR_FILENO, buffer + at, (size_t)(got - at))) < 0)
+				break;
+	_exit(0);
+}
+
+int say_through_pipe(void)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	relay = fork();
+	if (relay < 0)
+		return -errno;
+	if (relay == 0)
+		copy(ends[0]);
+	close(ends[0]);
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	dup2(ends[1], STDERR_FILENO);
+	close(ends[1]);
+	return 0;
+}
+
+void say_end(void)
+{
+	const struct timespec moment = {.tv_nsec = 5000000};
+
+	if (relay <= 0)
+		return;
+	close(STDERR_FILENO);
+	for (int waited = 0; waited < END_WAIT_MS && waitpid(relay, NULL, WNOHANG) == 0; waited += 5)
+		nanosleep(&moment, NULL);
+}
+
+/* Without allocating, and in one write, so that lines of several processes do not mix. */
+static size_t format_line(char *line, size_t size, enum say_level level, const char *format, va_list args)
+{
+	int at;
+
+	if (for_journal)
+		at = snprintf(line, size, "<%d>", level);
+	else
+		at = snprintf(line, size, instance[0] ? "zsblkd %s: " : "zsblkd%s: ", instance);
+	at += vsnprintf(line + at, size - (size_t)at, format, args);
+	if ((size_t)at > size - 2)
+		at = (int)size - 2;
+	line[at++] = '\n';
+	return (size_t)at;
+}
+
+void say(enum say_level level, const char *format, ...)
+{
+	char line[1024];
+	va_list args;
+
+	if (level == SAY_DEBUG && !debug)
+		return;
+	if (dropped) {
+		unsigned missing = dropped;
+
+		dropped = 0;
+		write_line(line, (size_t)snprintf(line, sizeof line, "zsblkd: %u messages were dropped\n", missing));
+	}
+	va_start(args, format);
+	write_line(line, format_line(line, sizeof line, level, format, args));
+	va_end(args);
+}
