@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The block device. See device.h. */
+#include "daemon/device.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SYSFS "/sys/block/nbd%d/%s"
+
+/* The server's buffers grow with the largest request; those that are kept ready are for this. */
+#define LARGEST_REQUEST_KIB 128
+
+void device_init(struct device *device, int index)
+{
+	*device = (struct device){.index = index, .stat = -1, .inflight = -1};
+	if (index != DEVICE_NONE)
+		snprintf(device->path, sizeof device->path, "/dev/nbd%d", index);
+}
+
+void device_close(struct device *device)
+{
+	if (device->stat >= 0)
+		close(device->stat);
+	if (device->inflight >= 0)
+		close(device->inflight);
+	device_init(device, DEVICE_NONE);
+}
+
+int device_index(const char *path)
+{
+	int index, end = 0;
+
+	if (sscanf(path, "/dev/nbd%4d%n", &index, &end) != 1 || path[end] || index < 0)
+		return DEVICE_NONE;
+	return index;
+}
+
+static int open_attribute(int index, const char *name, int flags)
+{
+	char path[80];
+
+	snprintf(path, sizeof path, SYSFS, index, name);
+	return open(path, flags | O_CLOEXEC);
+}
+
+/* An attribute's text without its newline; -errno. */
+static int read_attribute(int index, const char *name, char *text, size_t size)
+{
+	int fd = open_attribute(index, name, O_RDONLY);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+	int r = got < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	text[got < 0 ? 0 : got] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return r;
+}
+
+static int write_attribute(int index, const char *name, const char *text)
+{
+	int fd = open_attribute(index, name, O_WRONLY);
+	int r = fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+bool device_is_attached(int index)
+{
+	char text[32];
+
+	/* The driver makes this file when a device is attached. */
+	return read_attribute(index, "pid", text, sizeof text) == 0;
+}
+
+bool device_is_backed_by(int index, const char *backend)
+{
+	char text[80];
+
+	return read_attribute(index, "backend", text, sizeof text) == 0 && strcmp(text, backend) == 0;
+}
+
+int device_find(const char *backend)
+{
+	DIR *dir = opendir("/sys/block");
+	int index = DEVICE_NONE, candidate;
+	struct dirent *entry;
+
+	while (dir && index == DEVICE_NONE && (entry = readdir(dir)))
+		if (sscanf(entry->d_name, "nbd%4d", &candidate) == 1 && device_is_backed_by(candidate, backend))
+			index = candidate;
+	if (dir)
+		closedir(dir);
+	return index;
+}
+
+int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong)
+{
+	char timer[16], largest[16];
+	const struct {
+		const char *name, *value;
+		bool needed;
+	} attributes[] = {
+		{"queue/io_timeout", timer, true},
+		{"queue/max_sectors_kb", largest, true},
+		/* For disks: an I/O scheduler, and throttling of writes, which makes reclaim wait on swap. */
+		{"queue/scheduler", "none", false},
+		{"queue/wbt_lat_usec", "0", false},
+		{"queue/rotational", "0", false},
+		{"queue/add_random", "0", false},
+	};
+
+	snprintf(timer, sizeof timer, "%u", timer_ms);
+	snprintf(largest, sizeof largest, "%d", LARGEST_REQUEST_KIB);
+	for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++) {
+		int r = write_attribute(device->index, attributes[i].name, attributes[i].value);
+
+		if (r && attributes[i].needed) {
+			snprintf(wrong->text, sizeof wrong->text, "%s: %s cannot be set to %s: %s", device->path,
+				 attributes[i].name, attributes[i].value, strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* The numbers in a file of the device, from the start; how many there were. */
+static int read_numbers(int index, const char *name, int *fd, uint64_t *numbers, int most)
+{
+	char text[320], *at = text, *end;
+	ssize_t got;
+	int n = 0;
+
+	if (*fd < 0)
+		*fd = open_attribute(index, name, O_RDONLY);
+	got = *fd < 0 ? -1 : pread(*fd, text, sizeof text - 1, 0);
+	if (got < 0)
+		return -errno;
+	text[got] = '\0';
+	for (; n < most; n++, at = end) {
+		numbers[n] = strtoull(at, &end, 10);
+		if (end == at)
+			break;
+	}
+	return n;
+}
+
+int device_progress(struct device *device, uint64_t *in_flight, uint64_t *completed)
+{
+	/* inflight: reads, writes. stat: the first field of each group of four counts completed requests. */
+	uint64_t now[2] = {0}, stat[17] = {0};
+	int r = read_numbers(device->index, "inflight", &device->inflight, now, 2);
+
+	if (r >= 0)
+		r = read_numbers(device->index, "stat", &device->stat, stat, 17);
+	*in_flight = now[0] + now[1];
+	*completed = stat[0] + stat[4] + stat[11];
+	return r < 0 ? r : 0;
+}
+
+/* The size and use of the swap area on it, in KiB, from /proc/swaps; false if there is none. */
+static bool find_swap(const struct device *device, uint64_t *used)
+{
+	char line[256], path[128];
+	FILE *f = fopen("/proc/swaps", "re");
+	bool found = false;
+	uint64_t size;
+
+	while (f && !found && fgets(line, sizeof line, f))
+		found = sscanf(line, "%127s %*s %" SCNu64 " %" SCNu64, path, &size, used) == 3 &&
+			strcmp(path, device->path) == 0;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+enum device_user device_user(const struct device *device)
+{
+	uint64_t used;
+	int fd;
+
+	if (find_swap(device, &used))
+		return USER_SWAP;
+	/* Whoever depends on a block device has it exclusively. */
+	fd = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return errno == EBUSY ? USER_OTHER : USER_NOBODY;
+	close(fd);
+	return USER_NOBODY;
+}
+
+bool device_is_swap(const struct device *device)
+{
+	uint64_t used;
+
+	return find_swap(device, &used);
+}
+
+uint64_t device_swapped_kib(const struct device *device)
+{
+	uint64_t used = 0;
+
+	return find_swap(device, &used) ? used : 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* /dev/nbdN as sysfs and /proc show it: whose it is, who uses it, how it is doing. */
+#ifndef DEVICE_H
+#define DEVICE_H
+
+#include "daemon/settings.h"
+
+#define DEVICE_NONE (-1)
+
+struct device {
+	int index;
+	char path[24]; /* "/dev/nbd0" */
+	int stat;      /* descriptors of sysfs files, so that looking allocates nothing; -1: none yet */
+	int inflight;
+};
+
+void device_init(struct device *device, int index);
+void device_close(struct device *device);
+
+/* The number in "/dev/nbdN", or DEVICE_NONE. */
+int device_index(const char *path);
+
+/* Is it attached to a server, dead or alive? */
+bool device_is_attached(int index);
+/* Whose it is: does it bear this backend identifier? */
+bool device_is_backed_by(int index, const char *backend);
+/* The attached device with that identifier, or DEVICE_NONE. */
+int device_find(const char *backend);
+
+/*
+ * Set the queue up for memory instead of a disk. `timer_ms`: how often the kernel looks whether a request's
+ * connection was replaced, and sends it again if so.
+ */
+int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong);
+
+/* Requests in flight now, and completed so far. 0 or a negative errno. */
+int device_progress(struct device *device, uint64_t *in_flight, uint64_t *completed);
+
+enum device_user { USER_NOBODY, USER_SWAP, USER_OTHER };
+/*
+ * Who has it open for himself: swap, or others (a mount, a volume on it). Processes that read it as a file
+ * do not count.
+ */
+enum device_user device_user(const struct device *device);
+
+/* Is it a swap area in use? As /proc tells: without opening it. */
+bool device_is_swap(const struct device *device);
+/* KiB swapped out to it; 0 if it is no swap area. */
+uint64_t device_swapped_kib(const struct device *device);
+
+#endif
