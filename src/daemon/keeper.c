@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The keeper. See keeper.h.
+ *
+ *            spawn                 handshakes done, sockets
+ *            or adopt              handed to the kernel
+ *   DOWN ------------> CONNECTING --------------------------> SERVING
+ *    ^  ^                |     |                               |    |
+ *    |  |   server died  |     | too long, or refused          |    | hangs, or is to be replaced
+ *    |  +----------------+     v                               |    |
+ *    |                      FENCING <--------------------------+----+
+ *    |      has ended         |                                |
+ *    +------------------------+            server died         |
+ *    +---------------------------------------------------------+
+ *
+ * K1 There is at most one server, and none is started before the one before it has ended (FENCING): what the old
+ *    one still had to do cannot land after what the new one did.
+ * K2 The kernel gets sockets of a server only once that server has claimed the segment and answered a handshake.
+ * K3 With one connection the kernel sends a request again only if its connection was replaced, which K1 and K2
+ *    make safe. (With more, it does so after a timeout by itself, also to the server that still has it.)
+ * K4 Nothing here waits: every step is an event. What is allocated on the way comes from the heap that
+ *    rights_take() has in memory.
+ */
+#include "daemon/keeper.h"
+
+#include "daemon/dial.h"
+#include "daemon/netlink.h"
+#include "daemon/probe.h"
+#include "daemon/say.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include <systemd/sd-event.h>
+
+#define BLOCK 4096u
+#define MAX_CONNECTIONS 64u
+
+/*
+ * With one connection: how often the kernel looks whether the connection of a request that was sent was replaced.
+ * It rounds to about a second anyway, and less would find a server that is just being replaced not there yet.
+ */
+#define KERNEL_TIMER_MS 500u
+/* A server that starts has to read the whole table of its segment. */
+#define START_LIMIT_US (120u * 1000000u)
+/* Between two that did not come up. */
+#define RETRY_FIRST_US 50000u
+#define RETRY_LONGEST_US 5000000u
+/* To say again that one does not end. */
+#define FENCING_NOTICE_US 5000000u
+
+enum keeper_state { DOWN, FENCING, CONNECTING, SERVING };
+
+struct keeper {
+	const struct keeper_spec *spec;
+	enum keeper_state state;
+	struct netlink netlink;
+	sd_event_source *link_events;
+	struct device device;
+	uint64_t size;
+	struct server server;
+	sd_event_source *death;
+	sd_event_source *timer; /* DOWN: the next try; CONNECTING: the limit; FENCING: a notice */
+	struct dial *dial;
+	struct probe *probe;
+	bool served;      /* there was one that did */
+	bool dies_by_itself; /* FENCING, and not because we wanted it */
+	unsigned tries;   /* since one did */
+	uint64_t down_at; /* when service ended */
+	struct keeper_figures figures;
+	void (*ended)(void *opaque);
+	void *ended_opaque;
+};
+
+static void begin(struct keeper *keeper);
+static int timer_event(sd_event_source *source, uint64_t when, void *opaque);
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void set_timer(struct keeper *keeper, uint64_t in_us)
+{
+	sd_event_source_set_time(keeper->timer, now_us() + in_us);
+	sd_event_source_set_enabled(keeper->timer, SD_EVENT_ONESHOT);
+}
+
+static void enter(struct keeper *keeper, enum keeper_state state)
+{
+	keeper->state = state;
+	sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
+}
+
+/* The server that there is or was is of no more use: drop what we had to do with it. */
+static void hang_up(struct keeper *keeper)
+{
+	dial_end(keeper->dial);
+	keeper->dial = NULL;
+	if (probe_longest_us(keeper->probe) > keeper->figures.longest_probe_us)
+		keeper->figures.longest_probe_us = probe_longest_us(keeper->probe);
+	probe_stop(keeper->probe);
+	keeper->probe = NULL;
+	if (keeper->state == SERVING)
+		keeper->down_at = now_us();
+}
+
+/* ------------------------------------------------------------------ the end of a server */
+
+static void fence(struct keeper *keeper, const char *why)
+{
+	if (why)
+		say(SAY_WARNING, "server (process %d) %s; it is replaced", (int)keeper->server.pid, why);
+	hang_up(keeper);
+	keeper->dies_by_itself = false;
+	enter(keeper, FENCING);
+	server_kill(&keeper->server);
+	set_timer(keeper, FENCING_NOTICE_US);
+}
+
+static void retry_later(struct keeper *keeper)
+{
+	uint64_t wait = RETRY_FIRST_US;
+
+	enter(keeper, DOWN);
+	for (unsigned i = 1; i < keeper->tries && wait < RETRY_LONGEST_US; i++)
+		wait *= 2;
+	set_timer(keeper, wait < RETRY_LONGEST_US ? wait : RETRY_LONGEST_US);
+}
+
+static int server_ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
+{
+	struct keeper *keeper = opaque;
+	enum keeper_state state = keeper->state;
+	pid_t pid = keeper->server.pid;
+	char how[80];
+
+	hang_up(keeper);
+	keeper->death = sd_event_source_disable_unref(keeper->death);
+	server_reap(&keeper->server, how, sizeof how);
+	enter(keeper, DOWN);
+	if (keeper->ended) {
+		keeper->ended(keeper->ended_opaque);
+		return 0;
+	}
+	if (state != FENCING || keeper->dies_by_itself)
+		say(SAY_WARNING, "server (process %d) %s", (int)pid, how);
+	if (!keeper->served)
+		keeper->spec->failed(keeper->spec->opaque, "the server did not start; its message is above");
+	else if (state == CONNECTING)
+		retry_later(keeper);
+	else
+		begin(keeper);
+	return 0;
+}
+
+static void probe_says_hung(void *opaque, const char *why)
+{
+	struct keeper *keeper = opaque;
+
+	if (why)
+		keeper->figures.hung++;
+	/* A process that ends closes its connections first: how it ended comes next. */
+	fence(keeper, why);
+	keeper->dies_by_itself = !why;
+}
+
+/* ------------------------------------------------------------------ the way into service */
+
+static int hand_over(struct keeper *keeper, struct wrong *wrong)
+{
+	const struct keeper_spec *spec = keeper->spec;
+	int sockets[MAX_CONNECTIONS], index = keeper->device.index, r;
+	bool attached = index != DEVICE_NONE && device_is_attached(index);
+	struct dial_server server;
+	struct netlink_setup setup;
+
+	dial_server(keeper->dial, &server);
+	for (unsigned i = 0; i < spec->connections; i++)
+		sockets[i] = dial_fd(keeper->dial, i);
+	setup = (struct netlink_setup){
+		.index = index,
+		.size = server.size,
+		.block_size = BLOCK,
+		/* 0: the kernel only looks whether the connection was replaced (K3). */
+		.timeout = spec->connections > 1 ? spec->request_timeout : 0,
+		.dead_timeout = spec->dead_timeout,
+		.flags = server.flags,
+		.backend = spec->backend,
+		.sockets = sockets,
+		.n_sockets = spec->connections,
+	};
+	r = attached ? netlink_reconfigure(&keeper->netlink, &setup)
+		     : netlink_connect(&keeper->netlink, &setup, &index);
+	if (r) {
+		snprintf(wrong->text, sizeof wrong->text, "/dev/nbd%d cannot be %s: %s%s", index < 0 ? 0 : index,
+			 attached ? "given its new connections" : "attached", strerror(-r),
+			 r == -EBUSY ? " (is another server attached to it?)" : "");
+		return r;
+	}
+	if (!attached) {
+		device_close(&keeper->device);
+		device_init(&keeper->device, index);
+		/* With several connections the timer is the one of the request timeout. */
+		if (device_tune(&keeper->device, spec->connections > 1 ? spec->request_timeout * 1000 : KERNEL_TIMER_MS,
+				wrong))
+			say(SAY_WARNING, "%s", wrong->text);
+	}
+	return 0;
+}
+
+static void serve(struct keeper *keeper)
+{
+	uint64_t outage = keeper->down_at ? now_us() - keeper->down_at : 0;
+	int r = probe_start(&keeper->probe, keeper->spec->loop, dial_take(keeper->dial, keeper->spec->connections),
+			    keeper->spec->probe_timeout, &keeper->device, probe_says_hung, keeper);
+
+	if (r < 0)
+		say(SAY_ERROR, "the server cannot be probed: %s", strerror(-r));
+	dial_end(keeper->dial);
+	keeper->dial = NULL;
+	enter(keeper, SERVING);
+	keeper->served = true;
+	keeper->tries = 0;
+	if (keeper->down_at) {
+		keeper->figures.replaced++;
+		keeper->figures.last_outage_us = outage;
+		if (outage > keeper->figures.longest_outage_us)
+			keeper->figures.longest_outage_us = outage;
+		say(SAY_NOTICE, "process %d serves %s again, after %.0f ms", (int)keeper->server.pid,
+		    keeper->device.path, (double)outage / 1000);
+	}
+	keeper->down_at = 0;
+	keeper->spec->serving(keeper->spec->opaque);
+}
+
+static void dialled(void *opaque, int r, const char *why)
+{
+	struct keeper *keeper = opaque;
+	struct wrong wrong = {""};
+
+	if (!r)
+		r = hand_over(keeper, &wrong);
+	if (!r)
+		serve(keeper);
+	else if (keeper->served)
+		fence(keeper, why ? why : wrong.text);
+	/* A server that ends says why, and its end is told by server_ended(). */
+	else if (!why)
+		keeper->spec->failed(keeper->spec->opaque, wrong.text);
+	else
+		fence(keeper, NULL);
+}
+
+/* Watch a server, and connect to it. */
+static int connect_to_server(struct keeper *keeper, uint64_t limit_us)
+{
+	int r = sd_event_add_io(keeper->spec->loop, &keeper->death, keeper->server.pidfd, EPOLLIN, server_ended,
+				keeper);
+
+	/* Its end is heard of before what it caused. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(keeper->death, SD_EVENT_PRIORITY_NORMAL - 1);
+	if (r >= 0)
+		r = dial_start(&keeper->dial, keeper->spec->loop, keeper->server.socket,
+			       keeper->spec->connections + 1, dialled, keeper);
+	if (r < 0)
+		return r;
+	enter(keeper, CONNECTING);
+	set_timer(keeper, limit_us);
+	return 0;
+}
+
+static void begin(struct keeper *keeper)
+{
+	int r;
+
+	keeper->tries++;
+	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder);
+	if (!r) {
+		r = connect_to_server(keeper, START_LIMIT_US);
+		if (r) {
+			server_kill(&keeper->server);
+			enter(keeper, FENCING);
+		}
+	}
+	if (!r)
+		return;
+	say(SAY_ERROR, "no server could be started: %s", strerror(-r));
+	if (!keeper->served)
+		keeper->spec->failed(keeper->spec->opaque, "no server could be started");
+	else if (keeper->state != FENCING)
+		retry_later(keeper);
+}
+
+static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
+{
+	struct keeper *keeper = opaque;
+
+	switch (keeper->state) {
+	case DOWN:
+		begin(keeper);
+		break;
+	case CONNECTING:
+		fence(keeper, "did not come into service in time");
+		break;
+	case FENCING:
+		say(SAY_WARNING, "server (process %d) was killed and has not ended yet", (int)keeper->server.pid);
+		set_timer(keeper, FENCING_NOTICE_US);
+		break;
+	case SERVING:
+		break;
+	}
+	return 0;
+}
+
+/* A connection died under the kernel. If the server died with it, that is known; if not, the probe finds out. */
+static int link_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
+{
+	struct keeper *keeper = opaque;
+
+	if (netlink_link_died(&keeper->netlink, keeper->device.index) && keeper->state == SERVING)
+		probe_suspect(keeper->probe);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ for the daemon */
+
+int keeper_create(struct keeper **result, const struct keeper_spec *spec, struct wrong *wrong)
+{
+	struct keeper *keeper = calloc(1, sizeof *keeper);
+	int r;
+
+	if (!keeper)
+		return -ENOMEM;
+	keeper->spec = spec;
+	keeper->server.pidfd = -1;
+	device_init(&keeper->device, spec->device);
+	r = netlink_open(&keeper->netlink, wrong);
+	if (!r)
+		r = sd_event_add_io(spec->loop, &keeper->link_events, netlink_events_fd(&keeper->netlink), EPOLLIN,
+				    link_event, keeper);
+	if (r >= 0)
+		r = sd_event_add_time(spec->loop, &keeper->timer, CLOCK_MONOTONIC, 0, 1000, timer_event, keeper);
+	if (r < 0) {
+		if (!wrong->text[0])
+			snprintf(wrong->text, sizeof wrong->text, "%s", strerror(-r));
+		keeper_free(keeper);
+		return r;
+	}
+	enter(keeper, DOWN);
+	*result = keeper;
+	return 0;
+}
+
+int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
+{
+	int r;
+
+	/* A device that is attached has waited for us: what fails is tried again. */
+	if (keeper->device.index != DEVICE_NONE && device_is_attached(keeper->device.index)) {
+		keeper->served = true;
+		if (!adopted)
+			keeper->down_at = now_us();
+	}
+	if (!adopted) {
+		begin(keeper);
+		return 0;
+	}
+	r = server_adopt(&keeper->server, keeper->spec->folder, adopted);
+	if (!r)
+		r = connect_to_server(keeper, keeper->spec->probe_timeout * 2000ull);
+	if (!r)
+		return 0;
+	if (keeper->server.pidfd < 0) {
+		begin(keeper);
+		return 0;
+	}
+	fence(keeper, "cannot be reached");
+	return 0;
+}
+
+int keeper_replace(struct keeper *keeper, const char *why)
+{
+	if (keeper->state != SERVING)
+		return -EAGAIN;
+	say(SAY_NOTICE, "%s: server (process %d) is replaced", why, (int)keeper->server.pid);
+	fence(keeper, NULL);
+	return 0;
+}
+
+void keeper_end(struct keeper *keeper, void (*ended)(void *opaque), void *opaque)
+{
+	keeper->ended = ended;
+	keeper->ended_opaque = opaque;
+	if (keeper->server.pid)
+		fence(keeper, NULL);
+	else
+		ended(opaque);
+}
+
+void keeper_free(struct keeper *keeper)
+{
+	if (!keeper)
+		return;
+	dial_end(keeper->dial);
+	probe_stop(keeper->probe);
+	sd_event_source_disable_unref(keeper->death);
+	sd_event_source_disable_unref(keeper->timer);
+	sd_event_source_disable_unref(keeper->link_events);
+	netlink_close(&keeper->netlink);
+	device_close(&keeper->device);
+	server_forget(&keeper->server);
+	free(keeper);
+}
+
+struct device *keeper_device(struct keeper *keeper)
+{
+	return &keeper->device;
+}
+
+pid_t keeper_server(const struct keeper *keeper)
+{
+	return keeper->server.pid;
+}
+
+bool keeper_is_serving(const struct keeper *keeper)
+{
+	return keeper->state == SERVING;
+}
+
+void keeper_get_figures(const struct keeper *keeper, struct keeper_figures *figures)
+{
+	*figures = keeper->figures;
+	if (probe_longest_us(keeper->probe) > figures->longest_probe_us)
+		figures->longest_probe_us = probe_longest_us(keeper->probe);
+}

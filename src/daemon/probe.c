@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The health probe. See probe.h. */
+#include "daemon/probe.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <libnbd.h>
+#include <systemd/sd-event.h>
+
+#define BLOCK 4096u
+/* Looks for each timeout, so that what hangs is noticed at most a sixth later. */
+#define LOOKS 6u
+#define PROGRESS_FACTOR 3u
+
+struct probe {
+	struct nbd_handle *nbd;
+	struct device *device;
+	sd_event_source *timer;
+	sd_event_source *io;
+	probe_hung_fn *hung;
+	void *opaque;
+	uint64_t timeout;   /* microseconds, as all times here */
+	uint64_t looked;    /* when we last did */
+	uint64_t asked;     /* when the request that is out was sent */
+	uint64_t longest;
+	bool is_out;
+	bool suspect; /* until a request of the device is completed */
+	uint64_t blocks;
+	uint64_t block;     /* the next one to be read */
+	uint64_t completed; /* requests of the device, and since when no more */
+	uint64_t stuck_since;
+	char buffer[BLOCK];
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void report(struct probe *probe, const char *why)
+{
+	probe_hung_fn *hung = probe->hung;
+
+	sd_event_source_set_enabled(probe->timer, SD_EVENT_OFF);
+	sd_event_source_set_enabled(probe->io, SD_EVENT_OFF);
+	probe->hung = NULL;
+	if (hung)
+		hung(probe->opaque, why);
+}
+
+static int answered(void *opaque, int *error)
+{
+	struct probe *probe = opaque;
+	uint64_t took = now_us() - probe->asked;
+
+	probe->is_out = false;
+	if (took > probe->longest)
+		probe->longest = took;
+	return 1; /* retire the request */
+}
+
+static void watch(struct probe *probe)
+{
+	unsigned direction = nbd_aio_get_direction(probe->nbd);
+
+	sd_event_source_set_io_events(probe->io, (direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0u) |
+							 (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0u));
+}
+
+static void ask(struct probe *probe)
+{
+	nbd_completion_callback done = {.callback = answered, .user_data = probe};
+
+	/* Spread over the device, so that a lock that is held for ever is found somewhere. */
+	probe->block = (probe->block + probe->blocks / 3 * 2 + 1) % probe->blocks;
+	probe->asked = now_us();
+	probe->is_out = true;
+	if (nbd_aio_pread(probe->nbd, probe->buffer, BLOCK, probe->block * BLOCK, done, 0) < 0)
+		report(probe, NULL);
+	else
+		watch(probe);
+}
+
+static int io_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
+{
+	struct probe *probe = opaque;
+	unsigned direction = nbd_aio_get_direction(probe->nbd);
+	int r = 0;
+
+	if ((events & (POLLIN | POLLHUP | POLLERR)) && (direction & LIBNBD_AIO_DIRECTION_READ))
+		r = nbd_aio_notify_read(probe->nbd);
+	else if ((events & (POLLOUT | POLLHUP | POLLERR)) && (direction & LIBNBD_AIO_DIRECTION_WRITE))
+		r = nbd_aio_notify_write(probe->nbd);
+	if (r < 0 || nbd_aio_is_dead(probe->nbd) || nbd_aio_is_closed(probe->nbd))
+		report(probe, NULL);
+	else
+		watch(probe);
+	return 0;
+}
+
+/* An answer that is there and was not read yet: it was us who were late. */
+static bool answer_is_there(struct probe *probe)
+{
+	struct pollfd fd = {.fd = nbd_aio_get_fd(probe->nbd), .events = POLLIN};
+
+	return poll(&fd, 1, 0) == 1;
+}
+
+/* Requests of the device that nobody completes. */
+static bool is_stuck(struct probe *probe, uint64_t now)
+{
+	uint64_t in_flight, completed;
+
+	if (device_progress(probe->device, &in_flight, &completed) < 0)
+		return false;
+	if (!in_flight || completed != probe->completed) {
+		probe->completed = completed;
+		probe->stuck_since = now;
+		probe->suspect = false;
+	}
+	return now > probe->stuck_since + probe->timeout * (probe->suspect ? 1 : PROGRESS_FACTOR);
+}
+
+static int look(sd_event_source *source, uint64_t when, void *opaque)
+{
+	struct probe *probe = opaque;
+	uint64_t now = now_us(), interval = probe->timeout / LOOKS, late = now - probe->looked;
+	char why[80];
+
+	probe->looked = now;
+	/* The machine stood still, or we did: that time does not count. */
+	if (late > 2 * interval) {
+		probe->asked += late - interval;
+		probe->stuck_since += late - interval;
+	}
+	sd_event_source_set_time(source, now + interval);
+	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	if (probe->is_out && now > probe->asked + probe->timeout && !answer_is_there(probe)) {
+		snprintf(why, sizeof why, "did not answer for %.1f seconds",
+			 (double)(now - probe->asked) / 1e6);
+		report(probe, why);
+	} else if (is_stuck(probe, now)) {
+		snprintf(why, sizeof why, "completed none of the device's requests for %.1f seconds",
+			 (double)(now - probe->stuck_since) / 1e6);
+		report(probe, why);
+	} else if (!probe->is_out) {
+		ask(probe);
+	}
+	return 0;
+}
+
+int probe_start(struct probe **result, struct sd_event *loop, struct nbd_handle *nbd, unsigned timeout_ms,
+		struct device *device, probe_hung_fn *hung, void *opaque)
+{
+	struct probe *probe = calloc(1, sizeof *probe);
+	int r;
+
+	if (!probe) {
+		nbd_close(nbd);
+		return -ENOMEM;
+	}
+	*probe = (struct probe){
+		.nbd = nbd,
+		.device = device,
+		.hung = hung,
+		.opaque = opaque,
+		.timeout = (uint64_t)timeout_ms * 1000,
+		.looked = now_us(),
+		.stuck_since = now_us(),
+		.blocks = (uint64_t)nbd_get_size(nbd) / BLOCK,
+	};
+	r = sd_event_add_io(loop, &probe->io, nbd_aio_get_fd(nbd), 0, io_event, probe);
+	if (r >= 0)
+		r = sd_event_add_time(loop, &probe->timer, CLOCK_MONOTONIC, now_us() + probe->timeout / LOOKS, 1000,
+				      look, probe);
+	/* What has come is read before anybody looks whether it has come. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(probe->timer, SD_EVENT_PRIORITY_NORMAL + 1);
+	if (r < 0) {
+		probe_stop(probe);
+		return r;
+	}
+	*result = probe;
+	return 0;
+}
+
+void probe_stop(struct probe *probe)
+{
+	if (!probe)
+		return;
+	sd_event_source_disable_unref(probe->timer);
+	sd_event_source_disable_unref(probe->io);
+	nbd_close(probe->nbd);
+	free(probe);
+}
+
+void probe_suspect(struct probe *probe)
+{
+	if (probe)
+		probe->suspect = true;
+}
+
+uint64_t probe_longest_us(const struct probe *probe)
+{
+	return probe ? probe->longest : 0;
+}

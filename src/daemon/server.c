@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Servers. See server.h. */
+#include "daemon/server.h"
+
+#include "daemon/rights.h"
+#include "process/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* sd_listen_fds(3): the first descriptor passed. */
+#define LISTEN_FD 3
+#define MAX_ARGUMENTS (SETTINGS_MAX_WORDS + 16)
+
+struct server_command {
+	char *arguments[MAX_ARGUMENTS];
+	unsigned n;
+	char *program;
+	char **environment;
+	char listen_pid[40];
+};
+
+/* ------------------------------------------------------------------ the command line */
+
+static int add(struct server_command *command, const char *format, const char *value)
+{
+	char *text;
+
+	if (command->n + 1 >= MAX_ARGUMENTS)
+		return -E2BIG;
+	if (asprintf(&text, format, value) < 0)
+		return -ENOMEM;
+	command->arguments[command->n++] = text;
+	return 0;
+}
+
+/* A parameter of the plugin that was not given gets the value that swap needs. */
+static int add_unless_given(struct server_command *command, const struct settings *settings, const char *key,
+			    const char *value)
+{
+	char word[FOLDER_PATH_MAX + 80];
+
+	if (settings_word_value(settings, key))
+		return 0;
+	snprintf(word, sizeof word, "%s=%s", key, value);
+	return add(command, "%s", word);
+}
+
+static int make_arguments(struct server_command *command, const struct settings *settings, const char *memory,
+			  const char *stats)
+{
+	char threads[16];
+	int r = 0;
+
+	snprintf(threads, sizeof threads, "%u", settings->threads);
+	/*
+	 * The first character of its name keeps systemd from ending it when everything else ends, since what is
+	 * swapped out to it must come back before (systemd's "root storage daemons").
+	 */
+	r = r ? r : add(command, "@%s", "nbdkit");
+	r = r ? r : add(command, "%s", "--foreground");
+	r = r ? r : add(command, "--threads=%s", threads);
+	r = r ? r : add(command, "%s", settings->plugin);
+	for (size_t i = 0; i < settings->n_words; i++)
+		r = r ? r : add(command, "%s", settings->words[i]);
+	r = r ? r : add_unless_given(command, settings, "memory", memory);
+	r = r ? r : add_unless_given(command, settings, "lock", "yes");
+	r = r ? r : add_unless_given(command, settings, "stats", stats);
+	return r;
+}
+
+/* Ours without what was meant for us alone, and with what tells the server of its socket. */
+static int make_environment(struct server_command *command)
+{
+	static const char *const ours[] = {"LISTEN_", "NOTIFY_SOCKET=", "WATCHDOG_", "MALLOC_ARENA_MAX="};
+	static char listen_fds[] = "LISTEN_FDS=1", arenas[] = "MALLOC_ARENA_MAX=1";
+	size_t n = 0, kept = 0;
+
+	while (environ[n])
+		n++;
+	command->environment = calloc(n + 4, sizeof *command->environment);
+	if (!command->environment)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		bool keep = true;
+
+		for (size_t j = 0; j < sizeof ours / sizeof ours[0]; j++)
+			keep &= strncmp(environ[i], ours[j], strlen(ours[j])) != 0;
+		if (keep)
+			command->environment[kept++] = environ[i];
+	}
+	command->environment[kept++] = command->listen_pid;
+	command->environment[kept++] = listen_fds;
+	command->environment[kept] = arenas;
+	return 0;
+}
+
+/* Look a program up as execvp(3) does, which allocates. */
+static int find_program(const char *name, char **program)
+{
+	const char *path = getenv("PATH");
+	char candidate[4096];
+
+	if (strchr(name, '/')) {
+		*program = strdup(name);
+		return !*program ? -ENOMEM : access(name, X_OK) < 0 ? -errno : 0;
+	}
+	path = path ? path : "/usr/sbin:/usr/bin:/sbin:/bin";
+	while (*path) {
+		size_t length = strcspn(path, ":");
+
+		snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, path, name);
+		if (length && access(candidate, X_OK) == 0) {
+			*program = strdup(candidate);
+			return *program ? 0 : -ENOMEM;
+		}
+		path += length + (path[length] == ':');
+	}
+	return -ENOENT;
+}
+
+int server_command_make(struct server_command **result, const struct settings *settings, const char *memory,
+			const char *stats)
+{
+	struct server_command *command = calloc(1, sizeof *command);
+	int r = command ? find_program(settings->nbdkit, &command->program) : -ENOMEM;
+
+	if (!r)
+		r = make_arguments(command, settings, memory, stats);
+	if (!r)
+		r = make_environment(command);
+	if (r) {
+		server_command_free(command);
+		return r;
+	}
+	*result = command;
+	return 0;
+}
+
+void server_command_free(struct server_command *command)
+{
+	if (!command)
+		return;
+	for (unsigned i = 0; i < command->n; i++)
+		free(command->arguments[i]);
+	free(command->program);
+	free(command->environment);
+	free(command);
+}
+
+/* ------------------------------------------------------------------ start and end */
+
+/*
+ * In the child. What is inherited and wanted: the I/O flusher flag, the OOM score, the limit on locked memory,
+ * standard error. What is not: everything else that is open, whoever left it open.
+ */
+__attribute__((noreturn)) static void become_server(const struct server_command *command, int socket)
+{
+	sigset_t none;
+	int null = open("/dev/null", O_RDWR);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid();
+	rights_for_server();
+	/* dup2() of a descriptor onto itself would leave it to be closed on exec. */
+	if (socket == LISTEN_FD)
+		fcntl(socket, F_SETFD, 0);
+	else if (dup2(socket, LISTEN_FD) < 0)
+		_exit(126);
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+	}
+	syscall(SYS_close_range, LISTEN_FD + 1, ~0u, 0);
+	snprintf((char *)command->listen_pid, sizeof command->listen_pid, "LISTEN_PID=%d", (int)getpid());
+	execve(command->program, command->arguments, command->environment);
+	_exit(127);
+}
+
+static int pidfd_open(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0)
+		return -errno;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder)
+{
+	char new[FOLDER_PATH_MAX + 60];
+	int socket = folder_listen(folder, "new.sock", SOCK_STREAM);
+	pid_t pid;
+
+	*server = (struct server){.pidfd = -1};
+	if (socket < 0)
+		return socket;
+	pid = fork();
+	if (pid == 0)
+		become_server(command, socket);
+	close(socket);
+	if (pid < 0)
+		return -errno;
+	server->pid = pid;
+	server->start = process_start_time(pid);
+	server->pidfd = pidfd_open(pid);
+	folder_file(folder, "new.sock", new);
+	folder_server_socket(folder, pid, server->start, server->socket);
+	if (server->pidfd < 0 || rename(new, server->socket) < 0) {
+		int r = server->pidfd < 0 ? server->pidfd : -errno;
+
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		server_forget(server);
+		return r;
+	}
+	return 0;
+}
+
+int server_adopt(struct server *server, const struct folder *folder, pid_t pid)
+{
+	*server = (struct server){.pid = pid, .pidfd = pidfd_open(pid)};
+	if (server->pidfd < 0)
+		return server->pidfd;
+	server->start = process_start_time(pid);
+	folder_server_socket(folder, pid, server->start, server->socket);
+	if (server->start)
+		return 0;
+	server_forget(server);
+	return -ESRCH;
+}
+
+void server_kill(const struct server *server)
+{
+	if (server->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, server->pidfd, SIGKILL, NULL, 0);
+}
+
+void server_reap(struct server *server, char *how, size_t size)
+{
+	siginfo_t info = {0};
+
+	snprintf(how, size, "has ended");
+	/* P_PIDFD, Linux 5.4. */
+	if (server->pidfd >= 0 && waitid((idtype_t)3, (id_t)server->pidfd, &info, WEXITED) == 0) {
+		if (info.si_code == CLD_EXITED)
+			snprintf(how, size, "ended with exit status %d", info.si_status);
+		else
+			snprintf(how, size, "was ended by signal %d (%s)", info.si_status,
+				 sigdescr_np(info.si_status));
+	}
+	unlink(server->socket);
+	server_forget(server);
+}
+
+void server_forget(struct server *server)
+{
+	if (server->pidfd >= 0)
+		close(server->pidfd);
+	*server = (struct server){.pidfd = -1};
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A server: nbdkit with the zsblk plugin, started by us or by an earlier zsblkd. It gets its listening
+ * socket as systemd would give it (LISTEN_FDS), and outlives us.
+ */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include "daemon/folder.h"
+#include "daemon/settings.h"
+
+struct server {
+	pid_t pid;      /* 0: none */
+	uint64_t start; /* when it was started, which makes the number unique */
+	int pidfd;      /* readable once it has ended */
+	char socket[FOLDER_PATH_MAX + 60];
+};
+
+/*
+ * The command line of every server to come. Made once, since a recovery is not the time to allocate. `stats`:
+ * path of the statistics file.
+ */
+struct server_command;
+int server_command_make(struct server_command **command, const struct settings *settings,
+			const char *memory, const char *stats);
+void server_command_free(struct server_command *command);
+
+/* Start one. 0 or a negative errno of socket, fork, pidfd_open. */
+int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder);
+
+/* Take over one that an earlier zsblkd started. -ESRCH if it is not alive. */
+int server_adopt(struct server *server, const struct folder *folder, pid_t pid);
+
+/* SIGKILL. Its pidfd becomes readable when it does no more. */
+void server_kill(const struct server *server);
+
+/*
+ * It has ended: forget it, remove its socket, and say how it ended in `how` ("killed by signal 9", "exit
+ * status 1", or nothing is known when it was not our child).
+ */
+void server_reap(struct server *server, char *how, size_t size);
+
+/* Let go of it without touching it. */
+void server_forget(struct server *server);
+
+#endif
