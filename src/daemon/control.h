@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The daemon's control socket: FOLDER/control, SOCK_SEQPACKET, mode 0600. One request a connection, one word:
+ * "stop", "stop-unused", "upgrade" or "status". The answer comes once that is done: "ok" or "failed", a
+ * newline, and a text for people. Both are at most 1000 bytes.
+ */
+#ifndef CONTROL_H
+#define CONTROL_H
+
+#include "daemon/folder.h"
+#include "daemon/settings.h"
+
+struct sd_event;
+struct control;
+
+#define CONTROL_TEXT_MAX 1000
+
+/* A request: answer it with control_answer(), now or later. */
+typedef void control_request_fn(void *opaque, unsigned client, const char *request);
+
+int control_listen(struct control **control, struct sd_event *loop, const struct folder *folder,
+		   control_request_fn *request, void *opaque);
+void control_close(struct control *control);
+
+/* Answer a client, who may have gone. */
+void control_answer(struct control *control, unsigned client, bool ok, const char *text);
+
+/*
+ * The other side: ask the daemon of an instance and wait for the answer. 0, with its text in wrong->text too,
+ * -EREMOTEIO when it failed, -ESRCH when no daemon is there.
+ */
+int control_ask(const char *name, const char *request, struct wrong *answer);
+
+#endif

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The daemon. See daemon.h.
+ *
+ *   start:  rights, folder, lock  ->  what is there already (adopt)  ->  keeper  ->  swapon  ->  READY=1
+ *   stop:   swapoff, detach (a job, the keeper goes on meanwhile)  ->  server  ->  segment  ->  folder
+ *
+ * What an earlier daemon left is found in what cannot be wrong: the segment names the server that has claimed it,
+ * and the kernel knows which device has our backend identifier.
+ */
+#include "daemon/daemon.h"
+
+#include "daemon/control.h"
+#include "daemon/job.h"
+#include "daemon/keeper.h"
+#include "daemon/rights.h"
+#include "daemon/say.h"
+#include "process/process.h"
+#include "zsblk.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define STATUS_INTERVAL_US (10u * 1000000u)
+/* After a swapoff for which there was no memory. */
+#define STOP_RETRY_US (10u * 1000000u)
+/* An upgrade waits so long for a moment in which nothing is in flight, and looks so often. */
+#define QUIET_LIMIT_US 1000000u
+#define QUIET_LOOK_US  2000u
+/* A server that was killed is gone at once, unless it is held up in the kernel. */
+#define LEFTOVER_LIMIT_MS 10000
+
+#define NO_CLIENT (~0u)
+
+enum stopping { STOP_NOT, STOP_DETACHING, STOP_RETRYING, STOP_ENDING };
+
+struct daemon {
+	const struct settings *settings;
+	sd_event *loop;
+	struct folder folder;
+	char memory[40];
+	char backend[48];
+	char stats[FOLDER_PATH_MAX + 60];
+	bool segment_was_there;
+	struct server_command *command;
+	struct keeper_spec keeper_spec;
+	struct keeper *keeper;
+	struct job *job;        /* whatever changes the device */
+	struct job *status_job; /* reads the statistics */
+	struct control *control;
+	sd_event_source *status_timer;
+	sd_event_source *stop_timer;
+	sd_event_source *quiet_timer;
+	uint64_t quiet_limit;
+	unsigned upgrade_client;
+	unsigned stop_client;
+	unsigned status_client;
+	bool ready;
+	bool ready_is_due; /* to be told, with the first figures */
+	bool insistent; /* told to stop by a signal: try until it works */
+	enum stopping stopping;
+	int exit_status;
+	struct job_swap swap;
+	struct job_detach detach;
+	struct job_rehearsal rehearsal;
+	struct job_figures figures;
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void set_timer(sd_event_source *timer, uint64_t in_us)
+{
+	sd_event_source_set_time(timer, now_us() + in_us);
+	sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
+static void exit_loop(struct daemon *daemon, int status)
+{
+	daemon->exit_status = status;
+	sd_event_exit(daemon->loop, status);
+}
+
+/* ------------------------------------------------------------------ status */
+
+/* What the daemon itself knows, after what the statistics say. */
+static void describe(struct daemon *daemon, const char *figures, char *status, size_t size)
+{
+	struct keeper_figures kept;
+	int at;
+
+	keeper_get_figures(daemon->keeper, &kept);
+	at = snprintf(status, size, "%s: %s%sserver %d%s", keeper_device(daemon->keeper)->path, figures,
+		      figures[0] ? ", " : "", (int)keeper_server(daemon->keeper),
+		      keeper_is_serving(daemon->keeper) ? "" : " is being replaced");
+	if (kept.replaced && at > 0 && (size_t)at < size)
+		snprintf(status + at, size - (size_t)at,
+			 ", %u replaced (%u hung), out of service for %.0f ms the last time, %.0f ms at most",
+			 kept.replaced, kept.hung, (double)kept.last_outage_us / 1000,
+			 (double)kept.longest_outage_us / 1000);
+}
+
+static void figures_read(void *opaque, int r, const char *figures)
+{
+	struct daemon *daemon = opaque;
+	char status[600];
+
+	describe(daemon, r ? "" : figures, status, sizeof status);
+	if (daemon->status_client != NO_CLIENT)
+		control_answer(daemon->control, daemon->status_client, true, status);
+	daemon->status_client = NO_CLIENT;
+	if (daemon->ready_is_due) {
+		daemon->ready_is_due = false;
+		say(SAY_NOTICE, "ready: %s", status);
+		sd_notifyf(false, "READY=1\nSTATUS=%s", status);
+	} else if (daemon->stopping == STOP_NOT) {
+		sd_notifyf(false, "STATUS=%s", status);
+	}
+}
+
+/* The statistics are a file on tmpfs: a child reads them, who may have to wait for the device. */
+static void read_figures(struct daemon *daemon)
+{
+	int r = job_is_running(daemon->status_job)
+			? 0
+			: job_start(daemon->status_job, job_read_figures, &daemon->figures, figures_read, daemon);
+
+	if (r)
+		figures_read(daemon, r, "");
+}
+
+static int status_event(sd_event_source *source, uint64_t when, void *opaque)
+{
+	struct daemon *daemon = opaque;
+
+	if (keeper_is_serving(daemon->keeper) && daemon->stopping == STOP_NOT)
+		read_figures(daemon);
+	set_timer(source, STATUS_INTERVAL_US);
+	return 0;
+}
+
+static void say_ready(struct daemon *daemon)
+{
+	daemon->ready = daemon->ready_is_due = true;
+	read_figures(daemon);
+	set_timer(daemon->status_timer, STATUS_INTERVAL_US);
+}
+
+/* ------------------------------------------------------------------ stop */
+
+static void server_gone(void *opaque)
+{
+	struct daemon *daemon = opaque;
+	struct zsblk_why why = {""};
+	int r = zsblk_remove(daemon->memory, &why);
+
+	if (r && r != -ENOENT)
+		say(SAY_ERROR, "the segment stays: %s", why.text);
+	else
+		say(SAY_NOTICE, "stopped");
+	folder_remove(&daemon->folder);
+	if (daemon->stop_client != NO_CLIENT)
+		control_answer(daemon->control, daemon->stop_client, !r || r == -ENOENT,
+			       r && r != -ENOENT ? why.text : "stopped");
+	exit_loop(daemon, daemon->exit_status ? daemon->exit_status : r && r != -ENOENT);
+}
+
+static void detached(void *opaque, int r, const char *why)
+{
+	struct daemon *daemon = opaque;
+
+	if (!r) {
+		daemon->stopping = STOP_ENDING;
+		keeper_end(daemon->keeper, server_gone, daemon);
+		return;
+	}
+	say(SAY_ERROR, "not stopped: %s; it goes on serving", why);
+	daemon->stopping = STOP_NOT;
+	if (daemon->stop_client != NO_CLIENT)
+		control_answer(daemon->control, daemon->stop_client, false, why);
+	daemon->stop_client = NO_CLIENT;
+	if (!daemon->insistent)
+		return;
+	sd_notifyf(false, "STATUS=Cannot stop yet, and goes on serving: %s", why);
+	daemon->stopping = STOP_RETRYING;
+	set_timer(daemon->stop_timer, STOP_RETRY_US);
+}
+
+static int stop(struct daemon *daemon, bool may_free)
+{
+	int index = keeper_device(daemon->keeper)->index, r;
+
+	if (daemon->stopping == STOP_DETACHING || daemon->stopping == STOP_ENDING)
+		return -EALREADY;
+	if (index == DEVICE_NONE) {
+		detached(daemon, 0, "");
+		return 0;
+	}
+	daemon->detach = (struct job_detach){.index = index, .may_swapoff = may_free, .may_umount = may_free};
+	r = job_start(daemon->job, job_detach, &daemon->detach, detached, daemon);
+	if (r) {
+		say(SAY_ERROR, "not stopped: %s", strerror(-r));
+		return r;
+	}
+	daemon->stopping = STOP_DETACHING;
+	return 0;
+}
+
+static int stop_again(sd_event_source *source, uint64_t when, void *opaque)
+{
+	struct daemon *daemon = opaque;
+
+	if (daemon->stopping == STOP_RETRYING && stop(daemon, true))
+		set_timer(source, STOP_RETRY_US);
+	return 0;
+}
+
+static int stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *opaque)
+{
+	struct daemon *daemon = opaque;
+	/* systemd has nobody to ask, and means it. */
+	bool managed = getenv("NOTIFY_SOCKET") != NULL;
+
+	sd_notify(false, "STOPPING=1");
+	daemon->insistent = managed;
+	if (stop(daemon, managed) && managed && daemon->stopping == STOP_NOT) {
+		daemon->stopping = STOP_RETRYING;
+		set_timer(daemon->stop_timer, STOP_RETRY_US);
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------ upgrade */
+
+static void answer_upgrade(struct daemon *daemon, bool ok, const char *text)
+{
+	if (!ok)
+		say(SAY_ERROR, "no upgrade: %s", text);
+	if (daemon->upgrade_client != NO_CLIENT)
+		control_answer(daemon->control, daemon->upgrade_client, ok, text);
+	daemon->upgrade_client = NO_CLIENT;
+}
+
+/* Replace the server in a moment in which it has nothing to do, if there is one. */
+static int replace_when_quiet(sd_event_source *source, uint64_t when, void *opaque)
+{
+	struct daemon *daemon = opaque;
+	uint64_t in_flight = 1, completed;
+	int r;
+
+	if (now_us() < daemon->quiet_limit &&
+	    device_progress(keeper_device(daemon->keeper), &in_flight, &completed) == 0 && in_flight) {
+		set_timer(source, QUIET_LOOK_US);
+		return 0;
+	}
+	daemon->quiet_limit = 0;
+	r = keeper_replace(daemon->keeper, "upgrade");
+	if (r)
+		answer_upgrade(daemon, false, "the server is being replaced already");
+	return 0;
+}
+
+static void rehearsed(void *opaque, int r, const char *why)
+{
+	struct daemon *daemon = opaque;
+
+	if (r) {
+		answer_upgrade(daemon, false, why);
+		return;
+	}
+	daemon->quiet_limit = now_us() + QUIET_LIMIT_US;
+	set_timer(daemon->quiet_timer, 0);
+}
+
+static void upgrade(struct daemon *daemon, unsigned client)
+{
+	int r = daemon->quiet_limit || daemon->stopping != STOP_NOT || !daemon->ready ? -EBUSY : 0;
+
+	if (!r)
+		r = job_start(daemon->job, job_rehearse, &daemon->rehearsal, rehearsed, daemon);
+	if (!r)
+		daemon->upgrade_client = client;
+	else if (client != NO_CLIENT)
+		control_answer(daemon->control, client, false,
+			       r == -EBUSY ? "it is starting, stopping or being upgraded already" : strerror(-r));
+}
+
+static int upgrade_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *opaque)
+{
+	upgrade(opaque, NO_CLIENT);
+	return 0;
+}
+
+static void requested(void *opaque, unsigned client, const char *request)
+{
+	struct daemon *daemon = opaque;
+
+	if (strcmp(request, "status") == 0) {
+		if (daemon->status_client != NO_CLIENT)
+			control_answer(daemon->control, daemon->status_client, false, "another one asked");
+		daemon->status_client = client;
+		read_figures(daemon);
+	} else if (strcmp(request, "upgrade") == 0) {
+		upgrade(daemon, client);
+	} else if (strcmp(request, "stop") == 0 || strcmp(request, "stop-unused") == 0) {
+		int r = stop(daemon, strcmp(request, "stop") == 0);
+
+		if (r)
+			control_answer(daemon->control, client, false,
+				       r == -EALREADY ? "it is stopping already" : strerror(-r));
+		else
+			daemon->stop_client = client;
+	} else {
+		control_answer(daemon->control, client, false, "that request is not known");
+	}
+}
+
+/* ------------------------------------------------------------------ start */
+
+static void swapped_on(void *opaque, int r, const char *why)
+{
+	struct daemon *daemon = opaque;
+
+	if (!r) {
+		say_ready(daemon);
+		return;
+	}
+	say(SAY_ERROR, "%s", why);
+	daemon->exit_status = EXIT_FAILURE;
+	stop(daemon, false);
+}
+
+static void serving(void *opaque)
+{
+	struct daemon *daemon = opaque;
+	const struct settings *settings = daemon->settings;
+	struct device *device = keeper_device(daemon->keeper);
+	int r;
+
+	if (daemon->upgrade_client != NO_CLIENT)
+		answer_upgrade(daemon, true, "upgraded");
+	if (daemon->ready || job_is_running(daemon->job))
+		return;
+	if (settings->use != USE_SWAP || device_is_swap(device)) {
+		say_ready(daemon);
+		return;
+	}
+	daemon->swap = (struct job_swap){
+		.device = device->path, .label = settings->name, .priority = settings->swap_priority};
+	r = job_start(daemon->job, job_swap_on, &daemon->swap, swapped_on, daemon);
+	if (r)
+		swapped_on(daemon, r, strerror(-r));
+}
+
+static void failed(void *opaque, const char *why)
+{
+	struct daemon *daemon = opaque;
+
+	say(SAY_ERROR, "%s", why);
+	daemon->exit_status = EXIT_FAILURE;
+	exit_loop(daemon, EXIT_FAILURE);
+}
+
+static int refuse(const struct wrong *wrong)
+{
+	say(SAY_ERROR, "%s", wrong->text);
+	return EXIT_FAILURE;
+}
+
+/* A server that is not the one that serves: it may have been started and not come to it. */
+static int end_leftover(void *opaque, pid_t pid, uint64_t start)
+{
+	struct daemon *daemon = opaque;
+	struct server server;
+	char how[80];
+
+	if (pid == keeper_server(daemon->keeper) || process_start_time(pid) != start ||
+	    server_adopt(&server, &daemon->folder, pid))
+		return 0;
+	say(SAY_NOTICE, "process %d, a server that does not serve, is ended", (int)pid);
+	server_kill(&server);
+	poll(&(struct pollfd){.fd = server.pidfd, .events = POLLIN}, 1, LEFTOVER_LIMIT_MS);
+	server_reap(&server, how, sizeof how);
+	return 0;
+}
+
+/* Which device is it to be? One that has our identifier is ours; one that is attached and has not is not. */
+static int choose_device(struct daemon *daemon, struct wrong *wrong)
+{
+	int ours = device_find(daemon->backend), wanted = DEVICE_NONE;
+
+	if (daemon->settings->device)
+		wanted = device_index(daemon->settings->device);
+	if (ours != DEVICE_NONE && wanted != DEVICE_NONE && ours != wanted) {
+		snprintf(wrong->text, sizeof wrong->text,
+			 "'%s' is attached as /dev/nbd%d already, and %s was asked for; use that one, or stop it first",
+			 daemon->settings->name, ours, daemon->settings->device);
+		return -EBUSY;
+	}
+	if (ours == DEVICE_NONE && wanted != DEVICE_NONE && device_is_attached(wanted)) {
+		snprintf(wrong->text, sizeof wrong->text,
+			 "%s is busy: it is attached to another server; use another device, or none to have a free one chosen",
+			 daemon->settings->device);
+		return -EBUSY;
+	}
+	daemon->keeper_spec.device = ours != DEVICE_NONE ? ours : wanted;
+	return 0;
+}
+
+/* What is in the segment, and who serves it? */
+static int look_at_segment(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
+{
+	struct zsblk_segment segment;
+	struct zsblk_why why = {""};
+	int r = zsblk_inspect(daemon->memory, &segment, &why);
+
+	daemon->segment_was_there = r != -ENOENT;
+	*holder = r ? 0 : segment.holder;
+	if (r == -ENOENT && device_find(daemon->backend) == DEVICE_NONE)
+		return 0;
+	if (r == -ENOENT)
+		snprintf(wrong->text, sizeof wrong->text,
+			 "/dev/nbd%d is attached, but its segment %s is gone, and what was stored with it; detach it (nbd-client -d)",
+			 device_find(daemon->backend), daemon->memory);
+	else if (r)
+		snprintf(wrong->text, sizeof wrong->text, "%s", why.text);
+	return r;
+}
+
+static int prepare(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
+{
+	const struct settings *settings = daemon->settings;
+	const char *memory = settings_word_value(settings, "memory");
+	int r;
+
+	/* The key follows from the name, so that the segment is found again whatever else was lost. */
+	if (memory)
+		snprintf(daemon->memory, sizeof daemon->memory, "%s", memory);
+	else
+		snprintf(daemon->memory, sizeof daemon->memory, "shm:0x%08x",
+			 (unsigned)XXH32(settings->name, strlen(settings->name), 0x7a73) | 1u);
+	snprintf(daemon->backend, sizeof daemon->backend, "zsblk:%s", settings->name);
+	folder_file(&daemon->folder, "stats", daemon->stats);
+	r = choose_device(daemon, wrong);
+	if (!r)
+		r = look_at_segment(daemon, holder, wrong);
+	if (r)
+		return r;
+	r = server_command_make(&daemon->command, settings, daemon->memory, daemon->stats);
+	if (r)
+		snprintf(wrong->text, sizeof wrong->text, "nbdkit=%s cannot be run: %s", settings->nbdkit,
+			 strerror(-r));
+	return r;
+}
+
+static int make_loop(struct daemon *daemon)
+{
+	sigset_t signals;
+	int r = sd_event_new(&daemon->loop);
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	if (r >= 0)
+		r = sd_event_add_signal(daemon->loop, NULL, SIGTERM, stop_signal, daemon);
+	if (r >= 0)
+		r = sd_event_add_signal(daemon->loop, NULL, SIGINT, stop_signal, daemon);
+	if (r >= 0)
+		r = sd_event_add_signal(daemon->loop, NULL, SIGHUP, upgrade_signal, daemon);
+	if (r >= 0)
+		r = sd_event_add_time(daemon->loop, &daemon->status_timer, CLOCK_MONOTONIC, 0, 0, status_event, daemon);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(daemon->status_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(daemon->loop, &daemon->stop_timer, CLOCK_MONOTONIC, 0, 0, stop_again, daemon);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(daemon->stop_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time(daemon->loop, &daemon->quiet_timer, CLOCK_MONOTONIC, 0, 100, replace_when_quiet,
+				      daemon);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(daemon->quiet_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_set_watchdog(daemon->loop, true);
+	return r < 0 ? r : 0;
+}
+
+static int make_parts(struct daemon *daemon, struct wrong *wrong)
+{
+	const struct settings *settings = daemon->settings;
+	int r = make_loop(daemon);
+
+	if (!r)
+		r = job_create(&daemon->job, daemon->loop);
+	if (!r)
+		r = job_create(&daemon->status_job, daemon->loop);
+	if (!r)
+		r = control_listen(&daemon->control, daemon->loop, &daemon->folder, requested, daemon);
+	if (r) {
+		snprintf(wrong->text, sizeof wrong->text, "%s: %s", daemon->folder.path, strerror(-r));
+		return r;
+	}
+	daemon->figures = (struct job_figures){daemon->stats};
+	daemon->rehearsal = (struct job_rehearsal){settings->nbdkit, settings->plugin};
+	daemon->keeper_spec = (struct keeper_spec){
+		.loop = daemon->loop,
+		.folder = &daemon->folder,
+		.command = daemon->command,
+		.backend = daemon->backend,
+		.device = daemon->keeper_spec.device,
+		.connections = settings->connections,
+		.request_timeout = settings->request_timeout,
+		.dead_timeout = settings->dead_timeout,
+		.probe_timeout = settings->probe_timeout,
+		.serving = serving,
+		.failed = failed,
+		.opaque = daemon,
+	};
+	return keeper_create(&daemon->keeper, &daemon->keeper_spec, wrong);
+}
+
+/* It did not come up: leave nothing behind that was not there before. */
+static void undo_start(struct daemon *daemon)
+{
+	struct server server;
+	char how[80];
+
+	if (daemon->keeper && keeper_server(daemon->keeper) &&
+	    server_adopt(&server, &daemon->folder, keeper_server(daemon->keeper)) == 0) {
+		server_kill(&server);
+		poll(&(struct pollfd){.fd = server.pidfd, .events = POLLIN}, 1, LEFTOVER_LIMIT_MS);
+		server_reap(&server, how, sizeof how);
+	}
+	if (!daemon->segment_was_there)
+		zsblk_remove(daemon->memory, NULL);
+	folder_remove(&daemon->folder);
+}
+
+static void clean_up(struct daemon *daemon)
+{
+	keeper_free(daemon->keeper);
+	control_close(daemon->control);
+	job_free(daemon->job);
+	job_free(daemon->status_job);
+	sd_event_source_disable_unref(daemon->status_timer);
+	sd_event_source_disable_unref(daemon->stop_timer);
+	sd_event_source_disable_unref(daemon->quiet_timer);
+	sd_event_unref(daemon->loop);
+	server_command_free(daemon->command);
+	folder_close(&daemon->folder);
+}
+
+int daemon_run(const struct settings *settings)
+{
+	struct daemon daemon = {.settings = settings, .upgrade_client = NO_CLIENT, .stop_client = NO_CLIENT,
+				.status_client = NO_CLIENT};
+	struct wrong wrong = {""};
+	pid_t holder = 0;
+	int r;
+
+	r = rights_check(&wrong);
+	if (!r)
+		r = folder_open(&daemon.folder, settings->name, true, &wrong);
+	if (r)
+		return refuse(&wrong);
+	r = folder_lock(&daemon.folder, &wrong);
+	if (!r)
+		r = prepare(&daemon, &holder, &wrong);
+	if (!r)
+		r = say_through_pipe();
+	if (!r)
+		r = make_parts(&daemon, &wrong);
+	/* Before the first server, who inherits it. */
+	if (!r)
+		r = rights_take(&wrong);
+	if (!r)
+		r = keeper_start(daemon.keeper, holder, &wrong);
+	if (r) {
+		refuse(&wrong);
+		clean_up(&daemon);
+		return EXIT_FAILURE;
+	}
+	folder_each_server(&daemon.folder, end_leftover, &daemon);
+	r = sd_event_loop(daemon.loop);
+	if (r < 0)
+		say(SAY_ERROR, "the event loop ended: %s", strerror(-r));
+	if (daemon.exit_status && !daemon.ready && daemon.stopping != STOP_ENDING)
+		undo_start(&daemon);
+	clean_up(&daemon);
+	return r < 0 ? EXIT_FAILURE : daemon.exit_status;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The daemon of one instance, from its start to its end. */
+#ifndef DAEMON_H
+#define DAEMON_H
+
+#include "daemon/settings.h"
+
+/* Until it is told to stop. Returns the exit status; what went wrong has been said. */
+int daemon_run(const struct settings *settings);
+
+#endif

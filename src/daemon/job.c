@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Work in a child process. See job.h. */
+#include "daemon/job.h"
+
+#include "daemon/device.h"
+#include "daemon/netlink.h"
+#include "daemon/rights.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <systemd/sd-event.h>
+
+/* How it went; in memory that parent and child share. */
+struct report {
+	int r;
+	struct wrong wrong;
+};
+
+struct job {
+	sd_event *loop;
+	struct report *report;
+	sd_event_source *source;
+	int pidfd;
+	job_done_fn *done;
+	void *opaque;
+};
+
+/* ------------------------------------------------------------------ children */
+
+int job_create(struct job **result, struct sd_event *loop)
+{
+	struct job *job = calloc(1, sizeof *job);
+
+	if (!job)
+		return -ENOMEM;
+	job->loop = loop;
+	job->pidfd = -1;
+	job->report = mmap(NULL, sizeof *job->report, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (job->report == MAP_FAILED) {
+		free(job);
+		return -ENOMEM;
+	}
+	*result = job;
+	return 0;
+}
+
+void job_free(struct job *job)
+{
+	if (!job)
+		return;
+	sd_event_source_disable_unref(job->source);
+	if (job->pidfd >= 0)
+		close(job->pidfd);
+	munmap(job->report, sizeof *job->report);
+	free(job);
+}
+
+bool job_is_running(const struct job *job)
+{
+	return job->pidfd >= 0;
+}
+
+static int ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
+{
+	struct job *job = opaque;
+	siginfo_t info = {0};
+	int r = job->report->r;
+
+	waitid((idtype_t)3 /* P_PIDFD */, (id_t)fd, &info, WEXITED);
+	job->source = sd_event_source_disable_unref(job->source);
+	close(job->pidfd);
+	job->pidfd = -1;
+	/* swapoff makes itself the OOM killer's first choice. */
+	if (info.si_code != CLD_EXITED) {
+		r = -EINTR;
+		snprintf(job->report->wrong.text, sizeof job->report->wrong.text,
+			 "was ended by signal %d (%s)%s", info.si_status, sigdescr_np(info.si_status),
+			 info.si_status == SIGKILL ? ": as the kernel does when memory runs out" : "");
+	}
+	job->done(job->opaque, r, job->report->wrong.text);
+	return 0;
+}
+
+int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, void *opaque)
+{
+	pid_t pid;
+	int r;
+
+	if (job_is_running(job))
+		return -EBUSY;
+	*job->report = (struct report){.r = -EIO, .wrong = {"ended without a report"}};
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		sigset_t none;
+
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		rights_drop();
+		job->report->wrong.text[0] = '\0';
+		job->report->r = fn(what, &job->report->wrong);
+		_exit(0);
+	}
+	job->done = done;
+	job->opaque = opaque;
+	job->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	r = job->pidfd < 0 ? -errno
+			   : sd_event_add_io(job->loop, &job->source, job->pidfd, EPOLLIN, ended, job);
+	return r < 0 ? r : 0;
+}
+
+/* ------------------------------------------------------------------ programs */
+
+/* Run a program: 0, or what it said on its standard error. */
+static int run(char *const arguments[], struct wrong *wrong)
+{
+	int output[2], status = 0;
+	size_t length = 0;
+	ssize_t got;
+	pid_t pid;
+
+	if (pipe2(output, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
+		dup2(STDIN_FILENO, STDOUT_FILENO);
+		dup2(output[1], STDERR_FILENO);
+		execvp(arguments[0], arguments);
+		dprintf(STDERR_FILENO, "%s: %s\n", arguments[0], strerror(errno));
+		_exit(127);
+	}
+	close(output[1]);
+	while (pid > 0 && length < sizeof wrong->text - 1 &&
+	       (got = read(output[0], wrong->text + length, sizeof wrong->text - 1 - length)) > 0)
+		length += (size_t)got;
+	wrong->text[length] = '\0';
+	wrong->text[strcspn(wrong->text, "\n")] = '\0';
+	close(output[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -errno;
+	if (status == 0)
+		return 0;
+	if (!length)
+		snprintf(wrong->text, sizeof wrong->text, "%s ended with status %d", arguments[0],
+			 WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+	return -EIO;
+}
+
+int job_rehearse(const void *what, struct wrong *wrong)
+{
+	const struct job_rehearsal *rehearsal = what;
+	char *const arguments[] = {(char *)rehearsal->nbdkit, (char *)"--dump-plugin", (char *)rehearsal->plugin, NULL};
+
+	return run(arguments, wrong);
+}
+
+/* ------------------------------------------------------------------ swap */
+
+int job_swap_on(const void *what, struct wrong *wrong)
+{
+	const struct job_swap *swap = what;
+	char *const arguments[] = {(char *)"mkswap", (char *)"--label", (char *)swap->label,
+				   (char *)swap->device, NULL};
+	int r = run(arguments, wrong), flags = SWAP_FLAG_DISCARD;
+
+	if (r)
+		return r;
+	if (swap->priority >= 0)
+		flags |= SWAP_FLAG_PREFER | (swap->priority & SWAP_FLAG_PRIO_MASK);
+	if (swapon(swap->device, flags) == 0)
+		return 0;
+	r = -errno;
+	snprintf(wrong->text, sizeof wrong->text, "swapon %s: %s", swap->device, strerror(-r));
+	return r;
+}
+
+static uint64_t available_kib(void)
+{
+	char line[128];
+	uint64_t kib = 0;
+	FILE *f = fopen("/proc/meminfo", "re");
+
+	while (f && fgets(line, sizeof line, f) && sscanf(line, "MemAvailable: %" SCNu64, &kib) != 1)
+		;
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* Whoever else is at it (systemd, at shutdown) hides the area from us until it is done. */
+static int wait_for_other_swapoff(const struct device *device)
+{
+	for (int i = 0; i < 600 && device_user(device) == USER_SWAP; i++) {
+		if (swapoff(device->path) == 0)
+			return 0;
+		if (errno != EINVAL)
+			return -errno;
+		usleep(100 * 1000);
+	}
+	return device_user(device) == USER_SWAP ? -EBUSY : 0;
+}
+
+static int swap_off(const struct device *device, struct wrong *wrong)
+{
+	int r = swapoff(device->path) == 0 ? 0 : -errno;
+
+	if (r == -EINVAL)
+		r = wait_for_other_swapoff(device);
+	if (!r)
+		return 0;
+	snprintf(wrong->text, sizeof wrong->text,
+		 "swapoff %s: %s; %" PRIu64 " MiB are swapped out to it, and %" PRIu64
+		 " MiB of memory are available%s",
+		 device->path, strerror(-r), device_swapped_kib(device) / 1024, available_kib() / 1024,
+		 r == -ENOMEM ? "; end some programs first" : "");
+	return r;
+}
+
+static int umount(const struct device *device, struct wrong *wrong)
+{
+	char *const arguments[] = {(char *)"umount", (char *)device->path, NULL};
+
+	return run(arguments, wrong);
+}
+
+/* From here to the end of the process nobody else can come to depend on it. */
+static int take_exclusively(const struct device *device, struct wrong *wrong)
+{
+	int fd = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+	if (fd >= 0 || errno == ENXIO || errno == ENOENT)
+		return 0;
+	snprintf(wrong->text, sizeof wrong->text,
+		 errno == EBUSY ? "%s is in use: mounted, or part of another device%.0s" : "%s: %s", device->path,
+		 strerror(errno));
+	return -errno;
+}
+
+int job_detach(const void *what, struct wrong *wrong)
+{
+	const struct job_detach *detach = what;
+	struct netlink netlink;
+	struct device device;
+	int r = 0;
+
+	device_init(&device, detach->index);
+	switch (device_user(&device)) {
+	case USER_SWAP:
+		if (!detach->may_swapoff) {
+			snprintf(wrong->text, sizeof wrong->text, "%s is in use as swap, with %" PRIu64
+				 " MiB swapped out to it; swapoff it first, or allow that (--stop)", device.path,
+				 device_swapped_kib(&device) / 1024);
+			return -EBUSY;
+		}
+		r = swap_off(&device, wrong);
+		break;
+	case USER_OTHER:
+		if (detach->may_umount)
+			r = umount(&device, wrong);
+		break;
+	case USER_NOBODY:
+		break;
+	}
+	if (!r)
+		r = take_exclusively(&device, wrong);
+	if (!r)
+		r = netlink_open(&netlink, wrong);
+	if (r)
+		return r;
+	r = netlink_disconnect(&netlink, detach->index);
+	if (r)
+		snprintf(wrong->text, sizeof wrong->text, "%s cannot be detached: %s", device.path, strerror(-r));
+	return r;
+}
+
+/* ------------------------------------------------------------------ figures */
+
+static double statistic(const char *text, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, name, length) == 0 && line[length] == '=')
+			return (double)strtoull(line + length + 1, NULL, 10);
+	}
+	return 0;
+}
+
+int job_read_figures(const void *what, struct wrong *text)
+{
+	const struct job_figures *figures = what;
+	const double mib = 1024.0 * 1024.0;
+	FILE *f = fopen(figures->stats, "re");
+	char stats[4096];
+	double data, used;
+
+	if (!f)
+		return -errno;
+	stats[fread(stats, 1, sizeof stats - 1, f)] = '\0';
+	fclose(f);
+	data = statistic(stats, "orig_data_size");
+	used = statistic(stats, "mem_used_total");
+	snprintf(text->text, sizeof text->text, "%.0f MiB, %.1f MiB of data in %.1f MiB of memory (ratio %.2f)",
+		 statistic(stats, "disksize") / mib, data / mib, used / mib, used > 0 ? data / used : 0);
+	return 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Work that may have to wait for the device, or for memory: swapon, swapoff, making a signature, detaching. It
+ * is done in a child process, so that the daemon is free to bring the server back meanwhile: it never
+ * touches its own device, nor files on tmpfs, which may be swapped out to it.
+ */
+#ifndef JOB_H
+#define JOB_H
+
+#include "daemon/settings.h"
+
+struct sd_event;
+struct job;
+
+/* In the child: do it. 0, or a negative errno with the reason. */
+typedef int job_fn(const void *what, struct wrong *wrong);
+/* It is done: its result, and the text it left. In the loop. */
+typedef void job_done_fn(void *opaque, int r, const char *text);
+
+/* Make a place where one job at a time can be done. */
+int job_create(struct job **job, struct sd_event *loop);
+void job_free(struct job *job);
+
+/* -EBUSY: another one is at work; others of fork. `what` is the caller's until it is done. */
+int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, void *opaque);
+bool job_is_running(const struct job *job);
+
+/* ------------------------------------------------------------------ jobs */
+
+struct job_swap {
+	const char *device;
+	const char *label;
+	int priority; /* -1: the kernel's choice */
+};
+
+/* mkswap, and swapon with discard. */
+job_fn job_swap_on;
+
+struct job_detach {
+	int index;
+	bool may_swapoff;
+	bool may_umount;
+};
+
+/*
+ * swapoff or umount, if allowed; then make sure that nobody uses the device, and detach it. -EBUSY: it is in
+ * use; -ENOMEM: there is no memory for what is swapped out.
+ */
+job_fn job_detach;
+
+struct job_rehearsal {
+	const char *nbdkit;
+	const char *plugin;
+};
+
+/* Would a new server come up? Loads the plugin and asks it what it is. */
+job_fn job_rehearse;
+
+struct job_figures {
+	const char *stats; /* path of the server's statistics */
+};
+
+/* Read the server's statistics: "2048 MiB, 512.0 MiB of data in 140.1 MiB of memory (ratio 3.65)". */
+job_fn job_read_figures;
+
+#endif

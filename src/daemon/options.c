@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* zsblkd's command line. See options.h. */
+#include "daemon/options.h"
+
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	OPT_SWAPON = 256,
+	OPT_STOP,
+	OPT_STOP_UNUSED,
+	OPT_UPGRADE,
+	OPT_STATUS,
+	OPT_SETTING, /* and on: those whose names are settings' */
+};
+
+/* Options that only set something, by its name in configuration files. */
+static const char *const plain_settings[] = {
+	"device", "connections", "threads", "request-timeout", "dead-connection-timeout",
+	"probe-timeout", "nbdkit", "plugin",
+};
+#define N_PLAIN (sizeof plain_settings / sizeof plain_settings[0])
+
+static const struct option long_options[] = {
+	{"name", required_argument, NULL, 'n'},
+	{"config", required_argument, NULL, 'c'},
+	{"swapon", no_argument, NULL, OPT_SWAPON},
+	{"priority", required_argument, NULL, 'p'},
+	{"stop", required_argument, NULL, OPT_STOP},
+	{"stop-unused", required_argument, NULL, OPT_STOP_UNUSED},
+	{"upgrade", required_argument, NULL, OPT_UPGRADE},
+	{"status", required_argument, NULL, OPT_STATUS},
+	{"device", required_argument, NULL, OPT_SETTING + 0},
+	{"connections", required_argument, NULL, OPT_SETTING + 1},
+	{"threads", required_argument, NULL, OPT_SETTING + 2},
+	{"request-timeout", required_argument, NULL, OPT_SETTING + 3},
+	{"dead-connection-timeout", required_argument, NULL, OPT_SETTING + 4},
+	{"probe-timeout", required_argument, NULL, OPT_SETTING + 5},
+	{"nbdkit", required_argument, NULL, OPT_SETTING + 6},
+	{"plugin", required_argument, NULL, OPT_SETTING + 7},
+	{"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{0},
+};
+
+static const char help[] =
+	"Usage: zsblkd --name NAME [OPTION]... KEY=VALUE...\n"
+	"       zsblkd --config FILE\n"
+	"       zsblkd --stop NAME | --stop-unused NAME | --upgrade NAME | --status NAME\n"
+	"Keep a compressed block device in memory attached as /dev/nbdN, whatever happens to its server.\n"
+	"\n"
+	"KEY=VALUE are parameters of the server's plugin (nbdkit zsblk --help), such as size=2G algorithm=zstd.\n"
+	"\n"
+	"What it is\n"
+	"  -n, --name NAME             of the instance\n"
+	"  -c, --config FILE           read everything from a file, see zsblk.conf(5)\n"
+	"      --device /dev/nbdN      attach it there (default: where the kernel has room)\n"
+	"      --swapon                make it swap space, with discard\n"
+	"  -p, --priority N            of the swap space, 0 to 32767, or -1: the kernel's choice (default 100)\n"
+	"\n"
+	"How it is kept\n"
+	"      --connections N         sockets given to the kernel (default 1; see zsblkd(8) before you use more)\n"
+	"      --threads N             of the server for each connection (default: one for each CPU, at most 4)\n"
+	"      --probe-timeout S       a server that does not answer for so many seconds hangs (default 3)\n"
+	"      --dead-connection-timeout S\n"
+	"                              requests wait so many seconds for a server (default 3600)\n"
+	"      --request-timeout S     with several connections: the kernel sends a request again after so many\n"
+	"                              seconds (default 30)\n"
+	"      --nbdkit FILE           the server (default nbdkit)\n"
+	"      --plugin FILE           its plugin (default zsblk)\n"
+	"\n"
+	"To the daemon of an instance\n"
+	"      --stop NAME             swapoff, detach, end the server and remove the data\n"
+	"      --stop-unused NAME      the same, but fail if the device is in use\n"
+	"      --upgrade NAME          start a new server in place of the one there is, with nothing lost\n"
+	"      --status NAME           say how it is doing\n"
+	"\n"
+	"  -v, --verbose               say more\n"
+	"  -h, --help                  this text\n"
+	"  -V, --version               the version\n";
+
+__attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("zsblkd: ", stderr);
+	vfprintf(stderr, format, args);
+	fputs("\n", stderr);
+	va_end(args);
+	exit(EXIT_FAILURE);
+}
+
+static void set(struct settings *settings, const char *option, const char *key, const char *value)
+{
+	struct wrong wrong;
+
+	if (settings_set(settings, key, value, &wrong))
+		refuse("--%s: %s", option, wrong.text);
+}
+
+/* Parameters of the plugin go to it as they are; it judges them. */
+static void add_word(struct settings *settings, char *word)
+{
+	char *equals = strchr(word, '=');
+	int r;
+
+	if (!equals || equals == word)
+		refuse("'%s' is not KEY=VALUE; see zsblkd --help", word);
+	*equals = '\0';
+	r = settings_word(settings, word, equals + 1);
+	if (r)
+		refuse("%s=%s: %s", word, equals + 1,
+		       r == -EEXIST ? "it was given already" : r == -E2BIG ? "too many parameters" : strerror(-r));
+}
+
+static void ask(struct options *options, const char *request, const char *name)
+{
+	if (options->request)
+		refuse("--%s: one request at a time", request);
+	options->request = request;
+	options->request_name = name;
+}
+
+static uint64_t memory_bytes(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void read_config(struct settings *settings, const char *path)
+{
+	struct wrong wrong;
+
+	if (config_read(path, memory_bytes(), settings, &wrong))
+		refuse("%s", wrong.text);
+}
+
+/* One for each CPU: one connection is all the kernel has, and its requests are served in parallel. */
+static void default_threads(struct settings *settings)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (settings->threads)
+		return;
+	settings->threads = settings->connections > 1 || cpus < 1 ? 1 : cpus > 4 ? 4 : (unsigned)cpus;
+}
+
+void options_parse(struct options *options, int argc, char **argv)
+{
+	struct settings *settings = &options->settings;
+	const char *config = NULL, *name = NULL;
+	struct wrong wrong;
+	int c;
+
+	*options = (struct options){.request = NULL};
+	settings_init(settings);
+	while ((c = getopt_long(argc, argv, "n:c:p:vhV", long_options, NULL)) != -1) {
+		if (c >= OPT_SETTING && c < OPT_SETTING + (int)N_PLAIN) {
+			set(settings, plain_settings[c - OPT_SETTING], plain_settings[c - OPT_SETTING], optarg);
+			continue;
+		}
+		switch (c) {
+		case 'n':
+			name = optarg;
+			break;
+		case 'c':
+			config = optarg;
+			break;
+		case 'p':
+			set(settings, "priority", "swap-priority", optarg);
+			break;
+		case OPT_SWAPON:
+			set(settings, "swapon", "use", "swap");
+			break;
+		case OPT_STOP:
+			ask(options, "stop", optarg);
+			break;
+		case OPT_STOP_UNUSED:
+			ask(options, "stop-unused", optarg);
+			break;
+		case OPT_UPGRADE:
+			ask(options, "upgrade", optarg);
+			break;
+		case OPT_STATUS:
+			ask(options, "status", optarg);
+			break;
+		case 'v':
+			options->verbose = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			exit(EXIT_SUCCESS);
+		case 'V':
+			puts("zsblkd " ZSBLKD_VERSION);
+			exit(EXIT_SUCCESS);
+		default:
+			fputs("Try 'zsblkd --help'.\n", stderr);
+			exit(EXIT_FAILURE);
+		}
+	}
+	if (options->request)
+		return;
+	if (name && settings_name(settings, name, &wrong))
+		refuse("--name: %s", wrong.text);
+	if (config)
+		read_config(settings, config);
+	if (config && optind < argc)
+		refuse("'%s': with --config all parameters are in the file", argv[optind]);
+	for (; optind < argc; optind++)
+		add_word(settings, argv[optind]);
+	if (settings_check(settings, &wrong))
+		refuse("%s", wrong.text);
+	default_threads(settings);
+}
