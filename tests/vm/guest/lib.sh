@@ -195,6 +195,47 @@ server_mib() {
 	awk '$1 == "VmRSS:" { print int($2 / 1024) }' "/proc/$server_pid/status"
 }
 
+# ---------------------------------------------------------------------- the daemon
+
+instance=swap0
+
+# daemon_start [OPTION...]: zsblkd in the background, until it says that it is ready.
+daemon_start() {
+	local tries=0
+	modprobe nbd nbds_max=2 max_part=0 || return
+	zsblkd --name "$instance" --device "$nbd" --swapon --priority 100 "$@" \
+		size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" reserve="$RESERVE" </dev/null >>/run/zsblkd.log 2>&1 &
+	daemon_pid=$!
+	until grep -q 'ready:' /run/zsblkd.log; do
+		if ! kill -0 "$daemon_pid" || [ $((tries += 1)) -gt 300 ]; then
+			cat /run/zsblkd.log
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# Of the size and priority asked for; the header takes a page.
+is_swap() {
+	cat /proc/swaps
+	grep -Eq "^$nbd +partition[[:space:]]+$(($(numfmt --from=iec "${SIZE:-1G}") / 1024 - 4))[[:space:]]+[0-9]+[[:space:]]+100$" \
+		/proc/swaps
+}
+
+# kill_server [SIGNAL]
+kill_server() {
+	pkill "-${1:-KILL}" -x nbdkit
+}
+
+nothing_left() {
+	swapon --show
+	ls /run/zsblk
+	pgrep -l nbdkit
+	ipcs -m
+	[ "$(awk 'END { print NR }' /proc/swaps)" = 1 ] && [ ! -e "/run/zsblk/$instance" ] && ! pgrep -x nbdkit &&
+		[ ! -e "/sys/block/${nbd#/dev/}/pid" ] && ! ipcs -m | grep -q '^0x'
+}
+
 # ---------------------------------------------------------------------- devices
 
 nbd=/dev/nbd0

@@ -17,11 +17,12 @@ root_release() {
 }
 
 root_packages() {
-	local packages="busybox-static e2fsprogs kmod libnbd-bin liblz4-1 libxxhash0 libzstd1 nbd-client nbdkit procps
+	local packages="busybox-static e2fsprogs kmod libinih1 libmnl0 libmuparser2v5 libnbd-bin libnbd0 liblz4-1 libsystemd0 libxxhash0
+		libzstd1 nbd-client nbdkit procps
 		util-linux"
 	case $1 in
 	light) ;;
-	systemd) packages="$packages dbus libsystemd0 systemd systemd-sysv udev" ;;
+	systemd) packages="$packages dbus systemd systemd-sysv udev" ;;
 	*) die "no such root: $1 (light or systemd)" ;;
 	esac
 	# shellcheck disable=SC2086 # split on purpose
