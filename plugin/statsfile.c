@@ -3,7 +3,7 @@
 #include "statsfile.h"
 
 #include "engine/thread.h"
-#include "process/process.h"
+#include "segment/spare.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,7 @@ struct stats_file {
 	char *temporary;
 	stats_file_trouble_fn *trouble;
 	int last_error;
+	struct spare spare;
 	char written[STATS_TEXT_MAX];
 
 	pthread_t thread;
@@ -120,14 +121,21 @@ static void update(struct stats_file *file)
 	file->last_error = error;
 }
 
+/*
+ * The file may be on tmpfs, and its page the one that is hard to find. A thread that waits for it keeps the whole
+ * process from ending: nobody could take over from a server that was killed, and nobody else makes room.
+ */
+static void update_if_cheap(struct stats_file *file)
+{
+	if (spare_memory_for(&file->spare, false))
+		update(file);
+}
+
 static void *keep_up_to_date(void *opaque)
 {
 	struct stats_file *file = opaque;
 	struct timespec next;
 
-	/* No request waits for this thread: when it needs memory, the kernel may swap for it. With the flag it
-	 * could only try again and again until somebody else has made room. */
-	process_end_io_flusher();
 	pthread_mutex_lock(&file->lock);
 	while (!file->stop) {
 		clock_gettime(CLOCK_MONOTONIC, &next);
@@ -136,7 +144,7 @@ static void *keep_up_to_date(void *opaque)
 		       pthread_cond_timedwait(&file->wake, &file->lock, &next) != ETIMEDOUT)
 			;
 		pthread_mutex_unlock(&file->lock);
-		update(file);
+		update_if_cheap(file);
 		pthread_mutex_lock(&file->lock);
 	}
 	pthread_mutex_unlock(&file->lock);
@@ -147,6 +155,7 @@ static void destroy(struct stats_file *file)
 {
 	pthread_cond_destroy(&file->wake);
 	pthread_mutex_destroy(&file->lock);
+	spare_close(&file->spare);
 	free(file->temporary);
 	free(file);
 }
@@ -173,7 +182,8 @@ int stats_file_start(struct stats_file **result, const char *path, struct zsblk 
 		destroy(file);
 		return -ENOMEM;
 	}
-	update(file);
+	spare_open(&file->spare);
+	update_if_cheap(file);
 	r = thread_start_background(&file->thread, "zsblk-stats", THREAD_ORDINARY, keep_up_to_date, file);
 	if (r) {
 		destroy(file);

@@ -56,6 +56,7 @@ struct daemon {
 	char stats[FOLDER_PATH_MAX + 60];
 	bool segment_was_there;
 	struct server_command *command;
+	struct ballast *ballast;
 	struct keeper_spec keeper_spec;
 	struct keeper *keeper;
 	struct job *job;        /* whatever changes the device */
@@ -527,6 +528,7 @@ static int make_parts(struct daemon *daemon, struct wrong *wrong)
 		.loop = daemon->loop,
 		.folder = &daemon->folder,
 		.command = daemon->command,
+		.ballast = daemon->ballast,
 		.backend = daemon->backend,
 		.device = daemon->keeper_spec.device,
 		.connections = settings->connections,
@@ -568,7 +570,20 @@ static void clean_up(struct daemon *daemon)
 	sd_event_source_disable_unref(daemon->quiet_timer);
 	sd_event_unref(daemon->loop);
 	server_command_free(daemon->command);
+	ballast_free(daemon->ballast);
 	folder_close(&daemon->folder);
+}
+
+static int take_ballast(struct daemon *daemon, struct wrong *wrong)
+{
+	uint64_t bytes = daemon->settings->recovery_reserve;
+	int r = ballast_create(&daemon->ballast, (size_t)bytes);
+
+	if (r)
+		snprintf(wrong->text, sizeof wrong->text, "no memory for recovery-reserve, %" PRIu64 " MiB; free some, "
+			 "or make it smaller", bytes >> 20);
+	daemon->keeper_spec.ballast = daemon->ballast;
+	return r;
 }
 
 int daemon_run(const struct settings *settings)
@@ -594,6 +609,8 @@ int daemon_run(const struct settings *settings)
 	/* Before the first server, who inherits it. */
 	if (!r)
 		r = rights_take(&wrong);
+	if (!r)
+		r = take_ballast(&daemon, &wrong);
 	if (!r)
 		r = keeper_start(daemon.keeper, holder, &wrong);
 	if (r) {

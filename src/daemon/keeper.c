@@ -50,6 +50,9 @@
 /* Between two that did not come up. */
 #define RETRY_FIRST_US 50000u
 #define RETRY_LONGEST_US 5000000u
+/* The ballast is taken back by so many pieces every so often, as far as there is memory. */
+#define REFILL_US     50000u
+#define REFILL_PIECES 16
 /* To say again that one does not end. */
 #define FENCING_NOTICE_US 5000000u
 
@@ -64,6 +67,7 @@ struct keeper {
 	uint64_t size;
 	struct server server;
 	sd_event_source *death;
+	sd_event_source *refill; /* the ballast, while SERVING */
 	sd_event_source *timer; /* DOWN: the next try; CONNECTING: the limit; FENCING: a notice */
 	struct dial *dial;
 	struct probe *probe;
@@ -110,6 +114,7 @@ static void hang_up(struct keeper *keeper)
 	keeper->probe = NULL;
 	if (keeper->state == SERVING)
 		keeper->down_at = now_us();
+	sd_event_source_set_enabled(keeper->refill, SD_EVENT_OFF);
 }
 
 /* ------------------------------------------------------------------ the end of a server */
@@ -121,6 +126,9 @@ static void fence(struct keeper *keeper, const char *why)
 	hang_up(keeper);
 	keeper->dies_by_itself = false;
 	enter(keeper, FENCING);
+	/* A thread of it may be waiting for memory, and can end only when it got some. */
+	if (keeper->served)
+		ballast_drop(keeper->spec->ballast, SIZE_MAX);
 	server_kill(&keeper->server);
 	set_timer(keeper, FENCING_NOTICE_US);
 }
@@ -133,6 +141,20 @@ static void retry_later(struct keeper *keeper)
 	for (unsigned i = 1; i < keeper->tries && wait < RETRY_LONGEST_US; i++)
 		wait *= 2;
 	set_timer(keeper, wait < RETRY_LONGEST_US ? wait : RETRY_LONGEST_US);
+}
+
+static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
+{
+	struct keeper *keeper = opaque;
+	bool more = true;
+
+	for (int i = 0; i < REFILL_PIECES && more; i++)
+		more = ballast_refill(keeper->spec->ballast);
+	if (more) {
+		sd_event_source_set_time(source, now_us() + REFILL_US);
+		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	}
+	return 0;
 }
 
 static int server_ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
@@ -238,6 +260,9 @@ static void serve(struct keeper *keeper)
 		    keeper->device.path, (double)outage / 1000);
 	}
 	keeper->down_at = 0;
+	ballast_hold_files(keeper->spec->ballast, keeper->server.pid);
+	sd_event_source_set_time(keeper->refill, now_us() + REFILL_US);
+	sd_event_source_set_enabled(keeper->refill, SD_EVENT_ONESHOT);
 	keeper->spec->serving(keeper->spec->opaque);
 }
 
@@ -283,6 +308,8 @@ static void begin(struct keeper *keeper)
 	int r;
 
 	keeper->tries++;
+	if (keeper->served)
+		ballast_drop(keeper->spec->ballast, SIZE_MAX);
 	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder);
 	if (!r) {
 		r = connect_to_server(keeper, START_LIMIT_US);
@@ -349,6 +376,10 @@ int keeper_create(struct keeper **result, const struct keeper_spec *spec, struct
 				    link_event, keeper);
 	if (r >= 0)
 		r = sd_event_add_time(spec->loop, &keeper->timer, CLOCK_MONOTONIC, 0, 1000, timer_event, keeper);
+	if (r >= 0)
+		r = sd_event_add_time(spec->loop, &keeper->refill, CLOCK_MONOTONIC, 0, 1000, refill_event, keeper);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(keeper->refill, SD_EVENT_OFF);
 	if (r < 0) {
 		if (!wrong->text[0])
 			snprintf(wrong->text, sizeof wrong->text, "%s", strerror(-r));
@@ -414,6 +445,7 @@ void keeper_free(struct keeper *keeper)
 	probe_stop(keeper->probe);
 	sd_event_source_disable_unref(keeper->death);
 	sd_event_source_disable_unref(keeper->timer);
+	sd_event_source_disable_unref(keeper->refill);
 	sd_event_source_disable_unref(keeper->link_events);
 	netlink_close(&keeper->netlink);
 	device_close(&keeper->device);

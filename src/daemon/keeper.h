@@ -7,6 +7,7 @@
 #ifndef KEEPER_H
 #define KEEPER_H
 
+#include "daemon/ballast.h"
 #include "daemon/device.h"
 #include "daemon/folder.h"
 #include "daemon/server.h"
@@ -18,6 +19,7 @@ struct keeper_spec {
 	struct sd_event *loop;
 	struct folder *folder;
 	const struct server_command *command;
+	struct ballast *ballast;
 	const char *backend; /* the device's identifier */
 	int device;          /* of /dev/nbdN, or DEVICE_NONE: the kernel's choice */
 	unsigned connections;
@@ -36,7 +38,7 @@ struct keeper_figures {
 	unsigned hung;             /* of these, those that the probe found to hang */
 	uint64_t last_outage_us;   /* from the death of a server until the next one served */
 	uint64_t longest_outage_us;
-	uint64_t longest_probe_us; /* the longest that a probe of this server took */
+	uint64_t longest_probe_us; /* the longest that a probe of a server took */
 };
 
 /* -ENOENT and others of netlink_open(). *spec stays the caller's, and must stay. */

@@ -24,7 +24,7 @@ enum {
 /* Options that only set something, by its name in configuration files. */
 static const char *const plain_settings[] = {
 	"device", "connections", "threads", "request-timeout", "dead-connection-timeout",
-	"probe-timeout", "nbdkit", "plugin",
+	"probe-timeout", "nbdkit", "plugin", "recovery-reserve",
 };
 #define N_PLAIN (sizeof plain_settings / sizeof plain_settings[0])
 
@@ -45,6 +45,7 @@ static const struct option long_options[] = {
 	{"probe-timeout", required_argument, NULL, OPT_SETTING + 5},
 	{"nbdkit", required_argument, NULL, OPT_SETTING + 6},
 	{"plugin", required_argument, NULL, OPT_SETTING + 7},
+	{"recovery-reserve", required_argument, NULL, OPT_SETTING + 8},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -74,6 +75,7 @@ static const char help[] =
 	"                              requests wait so many seconds for a server (default 3600)\n"
 	"      --request-timeout S     with several connections: the kernel sends a request again after so many\n"
 	"                              seconds (default 30)\n"
+	"      --recovery-reserve SIZE memory held for the start of a server when there is none (default 32M)\n"
 	"      --nbdkit FILE           the server (default nbdkit)\n"
 	"      --plugin FILE           its plugin (default zsblk)\n"
 	"\n"
@@ -97,6 +99,11 @@ __attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *f
 	fputs("\n", stderr);
 	va_end(args);
 	exit(EXIT_FAILURE);
+}
+
+static uint64_t memory_bytes(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static void set(struct settings *settings, const char *option, const char *key, const char *value)
@@ -130,11 +137,6 @@ static void ask(struct options *options, const char *request, const char *name)
 	options->request_name = name;
 }
 
-static uint64_t memory_bytes(void)
-{
-	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void read_config(struct settings *settings, const char *path)
 {
 	struct wrong wrong;
@@ -162,6 +164,7 @@ void options_parse(struct options *options, int argc, char **argv)
 
 	*options = (struct options){.request = NULL};
 	settings_init(settings);
+	settings->ram_bytes = memory_bytes();
 	while ((c = getopt_long(argc, argv, "n:c:p:vhV", long_options, NULL)) != -1) {
 		if (c >= OPT_SETTING && c < OPT_SETTING + (int)N_PLAIN) {
 			set(settings, plain_settings[c - OPT_SETTING], plain_settings[c - OPT_SETTING], optarg);

@@ -29,6 +29,8 @@
 #define MAX_PROBE         600000u
 #define MAX_PRIORITY      32767
 #define MAX_DEVICE_DIGITS 6
+/* What nbdkit and its libraries take to start, twice over. */
+#define RECOVERY_RESERVE (UINT64_C(32) << 20)
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS  "0123456789"
@@ -72,6 +74,7 @@ void settings_init(struct settings *settings)
 		.request_timeout = 30,
 		.dead_timeout = 3600,
 		.probe_timeout = 3000,
+		.recovery_reserve = RECOVERY_RESERVE,
 		.fs_type = strdup("ext4"),
 		.nbdkit = strdup("nbdkit"),
 		.plugin = strdup("zsblk"),
@@ -270,6 +273,11 @@ static int set_reserve(struct settings *settings, struct value value, struct wro
 	int r = parse_bytes(settings, value, &bytes, wrong);
 
 	return r < 0 ? r : set_bytes(settings, "reserve", bytes, wrong);
+}
+
+static int set_recovery_reserve(struct settings *settings, struct value value, struct wrong *wrong)
+{
+	return parse_bytes(settings, value, &settings->recovery_reserve, wrong);
 }
 
 static int set_level(struct settings *settings, struct value value, struct wrong *wrong)
@@ -474,6 +482,7 @@ static const struct key {
 	{"request-timeout", NULL, set_request_timeout},
 	{"dead-connection-timeout", NULL, set_dead_timeout},
 	{"probe-timeout", NULL, set_probe_timeout},
+	{"recovery-reserve", NULL, set_recovery_reserve},
 	{"nbdkit", NULL, set_nbdkit},
 	{"plugin", NULL, set_plugin},
 };

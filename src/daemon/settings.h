@@ -43,6 +43,8 @@ struct settings {
 	unsigned dead_timeout;    /* seconds that requests wait for a server, 1 to 86400 */
 	unsigned probe_timeout;   /* milliseconds without an answer after which a server hangs, 100 to 600000 */
 
+	uint64_t recovery_reserve; /* bytes that are held for the start of a server when memory is short */
+
 	char *nbdkit; /* what to run: a path, or a name looked up in PATH */
 	char *plugin; /* what it loads: a name or a path */
 

@@ -157,7 +157,12 @@ static bool is_realtime(void)
 	return policy == SCHED_FIFO || policy == SCHED_RR;
 }
 
+bool spare_memory_for(struct spare *spare, bool realtime)
+{
+	return !spare->text || !read_text(spare) || spare_in_zones(spare->text, realtime);
+}
+
 bool spare_memory(struct spare *spare)
 {
-	return !spare->text || !read_text(spare) || spare_in_zones(spare->text, is_realtime());
+	return spare_memory_for(spare, is_realtime());
 }

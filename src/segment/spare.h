@@ -29,6 +29,9 @@ void spare_close(struct spare *spare);
  */
 bool spare_memory(struct spare *spare);
 
+/* The same, for a task of a real-time class or an ordinary one, whatever the caller is. */
+bool spare_memory_for(struct spare *spare, bool realtime);
+
 /*
  * The same, of a text as /proc/zoneinfo has it. For spare_memory() and tests. `realtime`: for a task
  * of a real-time class.

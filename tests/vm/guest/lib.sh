@@ -136,19 +136,14 @@ server_stop() {
 	return "$status"
 }
 
-# Memory is locked, the OOM killer looks elsewhere, and every thread is an I/O flusher (0x180000 of its flags), but for
-# the one that writes the statistics.
+# Memory is locked, the OOM killer looks elsewhere, and every thread is an I/O flusher (0x180000 of its flags).
 server_is_protected() {
 	local task flags name wrong=0
 	for task in /proc/"$server_pid"/task/*; do
 		name=$(<"$task/comm")
 		flags=$(sed 's/.*) //' "$task/stat" | cut -d' ' -f7)
 		echo "$name: flags $flags"
-		if [ "$name" = zsblk-stats ]; then
-			[ $((flags & 0x180000)) = 0 ] || wrong=1
-		else
-			[ $((flags & 0x180000)) = $((0x180000)) ] || wrong=1
-		fi
+		[ $((flags & 0x180000)) = $((0x180000)) ] || wrong=1
 	done
 	grep VmLck "/proc/$server_pid/status"
 	[ "$wrong" = 0 ] && ! grep -q 'VmLck:[[:space:]]*0 kB' "/proc/$server_pid/status" &&

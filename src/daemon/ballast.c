@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Memory for bad times. See ballast.h. */
+#include "daemon/ballast.h"
+
+#include "segment/spare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+#define PAGE      4096u
+#define PIECE     (256u << 10)
+#define MAX_FILES 64u
+/* Larger ones are tables of which next to nothing is used. */
+#define MAX_FILE_BYTES (8u << 20)
+
+struct file {
+	dev_t device;
+	ino_t inode;
+	void *start;
+	size_t bytes;
+	bool seen;
+};
+
+struct ballast {
+	char *start;
+	size_t bytes;
+	size_t held; /* from the start on */
+	struct spare spare;
+	struct file files[MAX_FILES];
+};
+
+static int populate(void *start, size_t bytes)
+{
+	if (madvise(start, bytes, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return -ENOMEM;
+	for (size_t at = 0; at < bytes; at += PAGE)
+		((volatile char *)start)[at] = 0;
+	return 0;
+}
+
+int ballast_create(struct ballast **result, size_t bytes)
+{
+	struct ballast *ballast = calloc(1, sizeof *ballast);
+
+	if (!ballast)
+		return -ENOMEM;
+	ballast->bytes = (bytes + PIECE - 1) / PIECE * PIECE;
+	spare_open(&ballast->spare);
+	if (ballast->bytes) {
+		ballast->start = mmap(NULL, ballast->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (ballast->start == MAP_FAILED || populate(ballast->start, ballast->bytes)) {
+			ballast_free(ballast);
+			return -ENOMEM;
+		}
+		madvise(ballast->start, ballast->bytes, MADV_NOHUGEPAGE);
+		/* A forked child is not to keep what we give back. */
+		madvise(ballast->start, ballast->bytes, MADV_DONTFORK);
+	}
+	ballast->held = ballast->bytes;
+	*result = ballast;
+	return 0;
+}
+
+static void let_go(struct file *file)
+{
+	if (file->start)
+		munmap(file->start, file->bytes);
+	*file = (struct file){0};
+}
+
+void ballast_free(struct ballast *ballast)
+{
+	if (!ballast)
+		return;
+	for (unsigned i = 0; i < MAX_FILES; i++)
+		let_go(&ballast->files[i]);
+	if (ballast->start && ballast->start != MAP_FAILED)
+		munmap(ballast->start, ballast->bytes);
+	spare_close(&ballast->spare);
+	free(ballast);
+}
+
+void ballast_drop(struct ballast *ballast, size_t bytes)
+{
+	size_t drop = bytes < ballast->held ? (bytes + PIECE - 1) / PIECE * PIECE : ballast->held;
+
+	if (drop > ballast->held)
+		drop = ballast->held;
+	if (!drop)
+		return;
+	ballast->held -= drop;
+	/* Locked pages are given back from Linux 5.18 on only. */
+	munlock(ballast->start + ballast->held, drop);
+	madvise(ballast->start + ballast->held, drop, MADV_DONTNEED);
+}
+
+bool ballast_refill(struct ballast *ballast)
+{
+	if (ballast->held == ballast->bytes)
+		return false;
+	/* As an ordinary process would: what real-time tasks may take beyond is the server's. */
+	if (!spare_memory_for(&ballast->spare, false))
+		return true;
+	mlock2(ballast->start + ballast->held, PIECE, MLOCK_ONFAULT);
+	if (populate(ballast->start + ballast->held, PIECE) == 0)
+		ballast->held += PIECE;
+	return ballast->held < ballast->bytes;
+}
+
+size_t ballast_held(const struct ballast *ballast)
+{
+	return ballast->held;
+}
+
+/* ------------------------------------------------------------------ files */
+
+static struct file *find_file(struct ballast *ballast, const struct stat *st)
+{
+	for (unsigned i = 0; i < MAX_FILES; i++)
+		if (ballast->files[i].start && ballast->files[i].device == st->st_dev &&
+		    ballast->files[i].inode == st->st_ino)
+			return &ballast->files[i];
+	return NULL;
+}
+
+/* Map a file; our mappings are locked as they are touched, and what is in memory is touched. */
+static void hold_file(struct ballast *ballast, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct file *file = NULL;
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > MAX_FILE_BYTES) {
+		close(fd);
+		return;
+	}
+	file = find_file(ballast, &st);
+	for (unsigned i = 0; i < MAX_FILES && !file; i++)
+		if (!ballast->files[i].start)
+			file = &ballast->files[i];
+	if (file && !file->start) {
+		void *start = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+
+		if (start != MAP_FAILED)
+			*file = (struct file){st.st_dev, st.st_ino, start, (size_t)st.st_size, false};
+		for (size_t at = 0; start != MAP_FAILED && at < (size_t)st.st_size; at += PAGE)
+			(void)((volatile char *)start)[at];
+	}
+	if (file)
+		file->seen = true;
+	close(fd);
+}
+
+void ballast_hold_files(struct ballast *ballast, pid_t pid)
+{
+	char path[40], line[1024];
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	for (unsigned i = 0; i < MAX_FILES; i++)
+		ballast->files[i].seen = false;
+	while (fgets(line, sizeof line, f)) {
+		char *file = strchr(line, '/'), *text = strstr(line, " r-xp ");
+
+		/* Each program and library has one executable mapping. */
+		if (!file || !text || text > file)
+			continue;
+		file[strcspn(file, "\n")] = '\0';
+		hold_file(ballast, file);
+	}
+	fclose(f);
+	for (unsigned i = 0; i < MAX_FILES; i++)
+		if (!ballast->files[i].seen)
+			let_go(&ballast->files[i]);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Memory held for the moment in which a server has to be started while the system has none: it is given back just
+ * before, and is what the new process is made of. Starting takes kernel stacks, page tables and the private pages
+ * of a dozen libraries, and nobody frees memory while swap is out of service.
+ *
+ * The files that a server is made of are held, too: their pages would have to be read again.
+ */
+#ifndef BALLAST_H
+#define BALLAST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct ballast;
+
+/* In memory and locked when this returns, by the caller's mlockall(). 0 or -ENOMEM. */
+int ballast_create(struct ballast **ballast, size_t bytes);
+void ballast_free(struct ballast *ballast);
+
+/* Give some of what is held back to the system. */
+void ballast_drop(struct ballast *ballast, size_t bytes);
+/*
+ * Take back a small piece, if the system has memory to spare for it (it never waits). True if there is more to
+ * be taken back, now or later.
+ */
+bool ballast_refill(struct ballast *ballast);
+size_t ballast_held(const struct ballast *ballast);
+
+/* Hold the files that this process is running: program and libraries, in place of those held before. */
+void ballast_hold_files(struct ballast *ballast, pid_t pid);
+
+#endif
