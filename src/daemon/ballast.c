@@ -32,10 +32,15 @@ struct file {
 	bool seen;
 };
 
-struct ballast {
-	char *start;
+/* The first page of the mapping: true for all who share it. */
+struct shared {
 	size_t bytes;
 	size_t held; /* from the start on */
+};
+
+struct ballast {
+	struct shared *shared;
+	char *start; /* the next page */
 	struct spare spare;
 	struct file files[MAX_FILES];
 };
@@ -54,22 +59,24 @@ static int populate(void *start, size_t bytes)
 int ballast_create(struct ballast **result, size_t bytes)
 {
 	struct ballast *ballast = calloc(1, sizeof *ballast);
+	void *map;
 
 	if (!ballast)
 		return -ENOMEM;
-	ballast->bytes = (bytes + PIECE - 1) / PIECE * PIECE;
+	bytes = (bytes + PIECE - 1) / PIECE * PIECE;
 	spare_open(&ballast->spare);
-	if (ballast->bytes) {
-		ballast->start = mmap(NULL, ballast->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (ballast->start == MAP_FAILED || populate(ballast->start, ballast->bytes)) {
-			ballast_free(ballast);
-			return -ENOMEM;
-		}
-		madvise(ballast->start, ballast->bytes, MADV_NOHUGEPAGE);
-		/* A forked child is not to keep what we give back. */
-		madvise(ballast->start, ballast->bytes, MADV_DONTFORK);
+	map = mmap(NULL, PAGE + bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (map != MAP_FAILED) {
+		madvise(map, PAGE + bytes, MADV_NOHUGEPAGE);
+		ballast->shared = map;
+		ballast->start = (char *)map + PAGE;
+		ballast->shared->bytes = bytes;
 	}
-	ballast->held = ballast->bytes;
+	if (map == MAP_FAILED || populate(map, PAGE + bytes)) {
+		ballast_free(ballast);
+		return -ENOMEM;
+	}
+	ballast->shared->held = bytes;
 	*result = ballast;
 	return 0;
 }
@@ -87,42 +94,43 @@ void ballast_free(struct ballast *ballast)
 		return;
 	for (unsigned i = 0; i < MAX_FILES; i++)
 		let_go(&ballast->files[i]);
-	if (ballast->start && ballast->start != MAP_FAILED)
-		munmap(ballast->start, ballast->bytes);
+	if (ballast->shared)
+		munmap(ballast->shared, PAGE + ballast->shared->bytes);
 	spare_close(&ballast->spare);
 	free(ballast);
 }
 
 void ballast_drop(struct ballast *ballast, size_t bytes)
 {
-	size_t drop = bytes < ballast->held ? (bytes + PIECE - 1) / PIECE * PIECE : ballast->held;
+	struct shared *shared = ballast->shared;
+	size_t drop = bytes < shared->held ? (bytes + PIECE - 1) / PIECE * PIECE : shared->held;
 
-	if (drop > ballast->held)
-		drop = ballast->held;
 	if (!drop)
 		return;
-	ballast->held -= drop;
-	/* Locked pages are given back from Linux 5.18 on only. */
-	munlock(ballast->start + ballast->held, drop);
-	madvise(ballast->start + ballast->held, drop, MADV_DONTNEED);
+	shared->held -= drop;
+	/* Ranges of a locked mapping of shared memory are not given back. */
+	munlock(ballast->start + shared->held, drop);
+	madvise(ballast->start + shared->held, drop, MADV_REMOVE);
 }
 
 bool ballast_refill(struct ballast *ballast)
 {
-	if (ballast->held == ballast->bytes)
+	struct shared *shared = ballast->shared;
+
+	if (shared->held == shared->bytes)
 		return false;
 	/* As an ordinary process would: what real-time tasks may take beyond is the server's. */
 	if (!spare_memory_for(&ballast->spare, false))
 		return true;
-	mlock2(ballast->start + ballast->held, PIECE, MLOCK_ONFAULT);
-	if (populate(ballast->start + ballast->held, PIECE) == 0)
-		ballast->held += PIECE;
-	return ballast->held < ballast->bytes;
+	mlock2(ballast->start + shared->held, PIECE, MLOCK_ONFAULT);
+	if (populate(ballast->start + shared->held, PIECE) == 0)
+		shared->held += PIECE;
+	return shared->held < shared->bytes;
 }
 
 size_t ballast_held(const struct ballast *ballast)
 {
-	return ballast->held;
+	return ballast->shared->held;
 }
 
 /* ------------------------------------------------------------------ files */

@@ -15,8 +15,12 @@
 
 struct ballast;
 
-/* In memory and locked when this returns, by the caller's mlockall(). 0 or -ENOMEM. */
+/*
+ * In memory and locked when this returns, by the caller's mlockall(). Shared with children: it stays while one of
+ * them is alive, whoever made it. 0 or -ENOMEM.
+ */
 int ballast_create(struct ballast **ballast, size_t bytes);
+/* Let go of it, for this process. */
 void ballast_free(struct ballast *ballast);
 
 /* Give some of what is held back to the system. */

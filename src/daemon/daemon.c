@@ -15,6 +15,7 @@
 #include "daemon/keeper.h"
 #include "daemon/rights.h"
 #include "daemon/say.h"
+#include "daemon/supervise.h"
 #include "process/process.h"
 #include "zsblk.h"
 
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,6 +44,9 @@
 #define QUIET_LOOK_US  2000u
 /* A server that was killed is gone at once, unless it is held up in the kernel. */
 #define LEFTOVER_LIMIT_MS 10000
+
+/* For another daemon to be gone after it has agreed. */
+#define MAKE_WAY_MS 5000
 
 #define NO_CLIENT (~0u)
 
@@ -71,6 +76,7 @@ struct daemon {
 	unsigned status_client;
 	bool ready;
 	bool ready_is_due; /* to be told, with the first figures */
+	bool orphaned;  /* the supervisor has died */
 	bool insistent; /* told to stop by a signal: try until it works */
 	enum stopping stopping;
 	int exit_status;
@@ -329,6 +335,12 @@ static void requested(void *opaque, unsigned client, const char *request)
 				       r == -EALREADY ? "it is stopping already" : strerror(-r));
 		else
 			daemon->stop_client = client;
+	} else if (strcmp(request, "make-way") == 0) {
+		control_answer(daemon->control, client, daemon->orphaned, "");
+		if (daemon->orphaned && daemon->stopping == STOP_NOT) {
+			say(SAY_NOTICE, "making way for another daemon");
+			exit_loop(daemon, EXIT_SUCCESS);
+		}
 	} else {
 		control_answer(daemon->control, client, false, "that request is not known");
 	}
@@ -472,6 +484,17 @@ static int prepare(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
 	return r;
 }
 
+/* The supervisor is gone. Whoever started it may start another; until then, all goes on. */
+static int orphaned(sd_event_source *source, int fd, uint32_t events, void *opaque)
+{
+	struct daemon *daemon = opaque;
+
+	say(SAY_WARNING, "the supervisor has died; this daemon goes on without");
+	daemon->orphaned = true;
+	sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	return 0;
+}
+
 static int make_loop(struct daemon *daemon)
 {
 	sigset_t signals;
@@ -502,6 +525,9 @@ static int make_loop(struct daemon *daemon)
 				      daemon);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(daemon->quiet_timer, SD_EVENT_OFF);
+	daemon->orphaned = supervise_parent() < 0;
+	if (r >= 0 && !daemon->orphaned)
+		r = sd_event_add_io(daemon->loop, NULL, supervise_parent(), EPOLLIN, orphaned, daemon);
 	if (r >= 0)
 		r = sd_event_set_watchdog(daemon->loop, true);
 	return r < 0 ? r : 0;
@@ -570,47 +596,46 @@ static void clean_up(struct daemon *daemon)
 	sd_event_source_disable_unref(daemon->quiet_timer);
 	sd_event_unref(daemon->loop);
 	server_command_free(daemon->command);
-	ballast_free(daemon->ballast);
 	folder_close(&daemon->folder);
 }
 
-static int take_ballast(struct daemon *daemon, struct wrong *wrong)
+/*
+ * The lock, from whoever has it. A daemon whose supervisor has died has it still, and makes way: somebody wants this
+ * instance to be looked after again.
+ */
+static int take_lock(struct daemon *daemon, struct wrong *wrong)
 {
-	uint64_t bytes = daemon->settings->recovery_reserve;
-	int r = ballast_create(&daemon->ballast, (size_t)bytes);
+	struct wrong answer;
+	int r = folder_lock(&daemon->folder, wrong);
 
-	if (r)
-		snprintf(wrong->text, sizeof wrong->text, "no memory for recovery-reserve, %" PRIu64 " MiB; free some, "
-			 "or make it smaller", bytes >> 20);
-	daemon->keeper_spec.ballast = daemon->ballast;
+	if (r != -EBUSY || control_ask(daemon->settings->name, "make-way", &answer))
+		return r;
+	for (int waited = 0; r == -EBUSY && waited < MAKE_WAY_MS; waited += 10) {
+		poll(NULL, 0, 10);
+		r = folder_lock(&daemon->folder, wrong);
+	}
 	return r;
 }
 
-int daemon_run(const struct settings *settings)
+int daemon_run(const struct settings *settings, struct ballast *ballast)
 {
-	struct daemon daemon = {.settings = settings, .upgrade_client = NO_CLIENT, .stop_client = NO_CLIENT,
-				.status_client = NO_CLIENT};
+	struct daemon daemon = {.settings = settings, .ballast = ballast, .upgrade_client = NO_CLIENT,
+				.stop_client = NO_CLIENT, .status_client = NO_CLIENT};
 	struct wrong wrong = {""};
 	pid_t holder = 0;
 	int r;
 
-	r = rights_check(&wrong);
+	/* Before the first server, who inherits it. Memory locks are each process's own. */
+	r = rights_take(&wrong);
 	if (!r)
 		r = folder_open(&daemon.folder, settings->name, true, &wrong);
 	if (r)
 		return refuse(&wrong);
-	r = folder_lock(&daemon.folder, &wrong);
+	r = take_lock(&daemon, &wrong);
 	if (!r)
 		r = prepare(&daemon, &holder, &wrong);
 	if (!r)
-		r = say_through_pipe();
-	if (!r)
 		r = make_parts(&daemon, &wrong);
-	/* Before the first server, who inherits it. */
-	if (!r)
-		r = rights_take(&wrong);
-	if (!r)
-		r = take_ballast(&daemon, &wrong);
 	if (!r)
 		r = keeper_start(daemon.keeper, holder, &wrong);
 	if (r) {

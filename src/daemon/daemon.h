@@ -3,9 +3,13 @@
 #ifndef DAEMON_H
 #define DAEMON_H
 
+#include "daemon/ballast.h"
 #include "daemon/settings.h"
 
-/* Until it is told to stop. Returns the exit status; what went wrong has been said. */
-int daemon_run(const struct settings *settings);
+/*
+ * Until it is told to stop. Returns the exit status; what went wrong has been said. In a child of the supervisor
+ * (supervise.h).
+ */
+int daemon_run(const struct settings *settings, struct ballast *ballast);
 
 #endif

@@ -41,7 +41,7 @@ void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start
 			  char path[FOLDER_PATH_MAX + 60]);
 
 /*
- * A listening socket there, mode 0600, in place of what had that name. SOCK_STREAM or SOCK_SEQPACKET. The
+ * A listening socket there, mode 0600, in place of what had that name: SOCK_STREAM or SOCK_SEQPACKET. The
  * descriptor or a negative errno.
  */
 int folder_listen(const struct folder *folder, const char *name, int type);

@@ -111,6 +111,8 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		rights_drop();
+		/* The lock on the folder, above all: it is the daemon's life that it stands for. */
+		syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
 		job->report->wrong.text[0] = '\0';
 		job->report->r = fn(what, &job->report->wrong);
 		_exit(0);

@@ -45,6 +45,8 @@
  * It rounds to about a second anyway, and less would find a server that is just being replaced not there yet.
  */
 #define KERNEL_TIMER_MS 500u
+/* How often to look whether a new server has made its socket. */
+#define SOCKET_LOOK_US 2000u
 /* A server that starts has to read the whole table of its segment. */
 #define START_LIMIT_US (120u * 1000000u)
 /* Between two that did not come up. */
@@ -74,6 +76,7 @@ struct keeper {
 	bool served;      /* there was one that did */
 	bool dies_by_itself; /* FENCING, and not because we wanted it */
 	unsigned tries;   /* since one did */
+	uint64_t limit;   /* CONNECTING: until when */
 	uint64_t down_at; /* when service ended */
 	struct keeper_figures figures;
 	void (*ended)(void *opaque);
@@ -284,6 +287,20 @@ static void dialled(void *opaque, int r, const char *why)
 		fence(keeper, NULL);
 }
 
+/* Connect to the server, once it has made its socket. */
+static void try_to_dial(struct keeper *keeper)
+{
+	int r = dial_start(&keeper->dial, keeper->spec->loop, keeper->server.socket, keeper->spec->connections + 1,
+			   dialled, keeper);
+
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		set_timer(keeper, SOCKET_LOOK_US);
+	else if (!r)
+		set_timer(keeper, keeper->limit - now_us());
+	else
+		fence(keeper, "cannot be connected to");
+}
+
 /* Watch a server, and connect to it. */
 static int connect_to_server(struct keeper *keeper, uint64_t limit_us)
 {
@@ -293,13 +310,11 @@ static int connect_to_server(struct keeper *keeper, uint64_t limit_us)
 	/* Its end is heard of before what it caused. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(keeper->death, SD_EVENT_PRIORITY_NORMAL - 1);
-	if (r >= 0)
-		r = dial_start(&keeper->dial, keeper->spec->loop, keeper->server.socket,
-			       keeper->spec->connections + 1, dialled, keeper);
 	if (r < 0)
 		return r;
 	enter(keeper, CONNECTING);
-	set_timer(keeper, limit_us);
+	keeper->limit = now_us() + limit_us;
+	try_to_dial(keeper);
 	return 0;
 }
 
@@ -336,7 +351,10 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 		begin(keeper);
 		break;
 	case CONNECTING:
-		fence(keeper, "did not come into service in time");
+		if (now_us() >= keeper->limit)
+			fence(keeper, "did not come into service in time");
+		else
+			try_to_dial(keeper);
 		break;
 	case FENCING:
 		say(SAY_WARNING, "server (process %d) was killed and has not ended yet", (int)keeper->server.pid);

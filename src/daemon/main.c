@@ -3,10 +3,15 @@
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
+#include "daemon/rights.h"
 #include "daemon/say.h"
+#include "daemon/supervise.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int ask_daemon(const struct options *options)
 {
@@ -20,16 +25,46 @@ static int ask_daemon(const struct options *options)
 	return r ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int daemon_main(void *opaque, struct ballast *ballast)
+{
+	return daemon_run(opaque, ballast);
+}
+
+/* Everything that is to be there in bad times, while times are good. */
+static int prepare(const struct settings *settings, struct ballast **ballast)
+{
+	struct wrong wrong = {""};
+	int r = rights_check(&wrong);
+
+	if (!r) {
+		r = say_through_pipe();
+		snprintf(wrong.text, sizeof wrong.text, "no pipe for messages: %s", strerror(-r));
+	}
+	if (!r)
+		r = rights_take(&wrong);
+	if (!r && ballast_create(ballast, (size_t)settings->recovery_reserve)) {
+		r = -ENOMEM;
+		snprintf(wrong.text, sizeof wrong.text, "no memory for recovery-reserve, %" PRIu64 " MiB; free some, or make it smaller",
+			 settings->recovery_reserve >> 20);
+	}
+	if (r)
+		say(SAY_ERROR, "%s", wrong.text);
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
-	int status;
+	struct ballast *ballast = NULL;
+	int status = EXIT_FAILURE;
 
 	options_parse(&options, argc, argv);
 	if (options.request)
 		return ask_daemon(&options);
 	say_init(options.settings.name, options.verbose);
-	status = daemon_run(&options.settings);
+	if (prepare(&options.settings, &ballast) == 0)
+		status = supervise(daemon_main, &options.settings, ballast);
+	ballast_free(ballast);
 	settings_free(&options.settings);
 	say_end();
 	return status;

@@ -115,17 +115,18 @@ static void set(struct settings *settings, const char *option, const char *key, 
 }
 
 /* Parameters of the plugin go to it as they are; it judges them. */
-static void add_word(struct settings *settings, char *word)
+static void add_word(struct settings *settings, const char *word)
 {
-	char *equals = strchr(word, '=');
+	const char *equals = strchr(word, '=');
+	char key[40];
 	int r;
 
-	if (!equals || equals == word)
+	if (!equals || equals == word || (size_t)(equals - word) >= sizeof key)
 		refuse("'%s' is not KEY=VALUE; see zsblkd --help", word);
-	*equals = '\0';
-	r = settings_word(settings, word, equals + 1);
+	snprintf(key, sizeof key, "%.*s", (int)(equals - word), word);
+	r = settings_word(settings, key, equals + 1);
 	if (r)
-		refuse("%s=%s: %s", word, equals + 1,
+		refuse("%s: %s", word,
 		       r == -EEXIST ? "it was given already" : r == -E2BIG ? "too many parameters" : strerror(-r));
 }
 

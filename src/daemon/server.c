@@ -11,13 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* sd_listen_fds(3): the first descriptor passed. */
-#define LISTEN_FD 3
 #define MAX_ARGUMENTS (SETTINGS_MAX_WORDS + 16)
 
 struct server_command {
@@ -25,7 +23,7 @@ struct server_command {
 	unsigned n;
 	char *program;
 	char **environment;
-	char listen_pid[40];
+	char unix_socket[FOLDER_PATH_MAX + 70]; /* an argument that each server makes for itself */
 };
 
 /* ------------------------------------------------------------------ the command line */
@@ -68,6 +66,8 @@ static int make_arguments(struct server_command *command, const struct settings 
 	r = r ? r : add(command, "@%s", "nbdkit");
 	r = r ? r : add(command, "%s", "--foreground");
 	r = r ? r : add(command, "--threads=%s", threads);
+	if (!r)
+		command->arguments[command->n++] = command->unix_socket;
 	r = r ? r : add(command, "%s", settings->plugin);
 	for (size_t i = 0; i < settings->n_words; i++)
 		r = r ? r : add(command, "%s", settings->words[i]);
@@ -77,16 +77,16 @@ static int make_arguments(struct server_command *command, const struct settings 
 	return r;
 }
 
-/* Ours without what was meant for us alone, and with what tells the server of its socket. */
+/* Ours without what was meant for us alone. */
 static int make_environment(struct server_command *command)
 {
 	static const char *const ours[] = {"LISTEN_", "NOTIFY_SOCKET=", "WATCHDOG_", "MALLOC_ARENA_MAX="};
-	static char listen_fds[] = "LISTEN_FDS=1", arenas[] = "MALLOC_ARENA_MAX=1";
+	static char arenas[] = "MALLOC_ARENA_MAX=1";
 	size_t n = 0, kept = 0;
 
 	while (environ[n])
 		n++;
-	command->environment = calloc(n + 4, sizeof *command->environment);
+	command->environment = calloc(n + 2, sizeof *command->environment);
 	if (!command->environment)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
@@ -97,8 +97,6 @@ static int make_environment(struct server_command *command)
 		if (keep)
 			command->environment[kept++] = environ[i];
 	}
-	command->environment[kept++] = command->listen_pid;
-	command->environment[kept++] = listen_fds;
 	command->environment[kept] = arenas;
 	return 0;
 }
@@ -150,7 +148,8 @@ void server_command_free(struct server_command *command)
 	if (!command)
 		return;
 	for (unsigned i = 0; i < command->n; i++)
-		free(command->arguments[i]);
+		if (command->arguments[i] != command->unix_socket)
+			free(command->arguments[i]);
 	free(command->program);
 	free(command->environment);
 	free(command);
@@ -162,26 +161,30 @@ void server_command_free(struct server_command *command)
  * In the child. What is inherited and wanted: the I/O flusher flag, the OOM score, the limit on locked memory,
  * standard error. What is not: everything else that is open, whoever left it open.
  */
-__attribute__((noreturn)) static void become_server(const struct server_command *command, int socket)
+__attribute__((noreturn)) static void become_server(const struct server_command *command, const struct folder *folder)
 {
-	sigset_t none;
+	char *socket = (char *)command->unix_socket;
 	int null = open("/dev/null", O_RDWR);
+	sigset_t signals;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* All that tells nbdkit to end. It also asks for SIGTERM at the end of its parent (1.32). */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGQUIT);
+	sigprocmask(SIG_SETMASK, &signals, NULL);
 	setsid();
+	/* The socket is for us alone. */
+	umask(0177);
 	rights_for_server();
-	/* dup2() of a descriptor onto itself would leave it to be closed on exec. */
-	if (socket == LISTEN_FD)
-		fcntl(socket, F_SETFD, 0);
-	else if (dup2(socket, LISTEN_FD) < 0)
-		_exit(126);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
 	}
-	syscall(SYS_close_range, LISTEN_FD + 1, ~0u, 0);
-	snprintf((char *)command->listen_pid, sizeof command->listen_pid, "LISTEN_PID=%d", (int)getpid());
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
+	strcpy(socket, "--unix=");
+	folder_server_socket(folder, getpid(), process_start_time(getpid()), socket + strlen(socket));
 	execve(command->program, command->arguments, command->environment);
 	_exit(127);
 }
@@ -198,26 +201,19 @@ static int pidfd_open(pid_t pid)
 
 int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder)
 {
-	char new[FOLDER_PATH_MAX + 60];
-	int socket = folder_listen(folder, "new.sock", SOCK_STREAM);
-	pid_t pid;
+	pid_t pid = fork();
 
 	*server = (struct server){.pidfd = -1};
-	if (socket < 0)
-		return socket;
-	pid = fork();
 	if (pid == 0)
-		become_server(command, socket);
-	close(socket);
+		become_server(command, folder);
 	if (pid < 0)
 		return -errno;
 	server->pid = pid;
 	server->start = process_start_time(pid);
 	server->pidfd = pidfd_open(pid);
-	folder_file(folder, "new.sock", new);
 	folder_server_socket(folder, pid, server->start, server->socket);
-	if (server->pidfd < 0 || rename(new, server->socket) < 0) {
-		int r = server->pidfd < 0 ? server->pidfd : -errno;
+	if (server->pidfd < 0) {
+		int r = server->pidfd;
 
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);

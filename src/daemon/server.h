@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A server: nbdkit with the zsblk plugin, started by us or by an earlier zsblkd. It gets its listening
- * socket as systemd would give it (LISTEN_FDS), and outlives us.
+ * A server: nbdkit with the zsblk plugin, started by us or by an earlier zsblkd. It outlives us, and only SIGKILL ends
+ * it: told to end in any other way, nbdkit first answers the requests that it has with errors, and swap takes those
+ * for the loss of its pages.
  */
 #ifndef SERVER_H
 #define SERVER_H
@@ -13,7 +14,7 @@ struct server {
 	pid_t pid;      /* 0: none */
 	uint64_t start; /* when it was started, which makes the number unique */
 	int pidfd;      /* readable once it has ended */
-	char socket[FOLDER_PATH_MAX + 60];
+	char socket[FOLDER_PATH_MAX + 60]; /* it is there once the server has read its parameters */
 };
 
 /*
@@ -25,7 +26,7 @@ int server_command_make(struct server_command **command, const struct settings *
 			const char *memory, const char *stats);
 void server_command_free(struct server_command *command);
 
-/* Start one. 0 or a negative errno of socket, fork, pidfd_open. */
+/* Start one. 0 or a negative errno of fork, pidfd_open. */
 int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder);
 
 /* Take over one that an earlier zsblkd started. -ESRCH if it is not alive. */

@@ -200,9 +200,9 @@ daemon_start() {
 	modprobe nbd nbds_max=2 max_part=0 || return
 	zsblkd --name "$instance" --device "$nbd" --swapon --priority 100 "$@" \
 		size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" reserve="$RESERVE" </dev/null >>/run/zsblkd.log 2>&1 &
-	daemon_pid=$!
+	supervisor_pid=$!
 	until grep -q 'ready:' /run/zsblkd.log; do
-		if ! kill -0 "$daemon_pid" || [ $((tries += 1)) -gt 300 ]; then
+		if ! kill -0 "$supervisor_pid" || [ $((tries += 1)) -gt 300 ]; then
 			cat /run/zsblkd.log
 			return 1
 		fi
@@ -217,9 +217,35 @@ is_swap() {
 		/proc/swaps
 }
 
-# kill_server [SIGNAL]
-kill_server() {
-	pkill "-${1:-KILL}" -x nbdkit
+# The process that does the work; its parent, the supervisor, does nothing but wait for it.
+daemon_pid() {
+	pgrep -x -P "$supervisor_pid" zsblkd
+}
+
+# Harm that is done to swap while it is used. Each succeeds when there was somebody to do it to.
+harm_server() {
+	pkill -KILL -x nbdkit
+}
+
+# What ends an ordinary nbdkit, with errors for the requests it has.
+harm_term() {
+	pkill -TERM -x nbdkit
+}
+
+harm_hang() {
+	pkill -STOP -x nbdkit
+}
+
+harm_daemon() {
+	kill -KILL "$(daemon_pid)"
+}
+
+harm_both() {
+	kill -KILL "$(daemon_pid)" $(pgrep -x nbdkit)
+}
+
+harm_upgrade() {
+	zsblkd --upgrade "$instance" >/run/upgrade.log
 }
 
 nothing_left() {

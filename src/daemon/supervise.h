@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Two processes that keep each other's work going: the supervisor, which the world knows as zsblkd and which does
+ * next to nothing, and its child, the daemon. The daemon may die: the supervisor has all that it takes in memory,
+ * and forks another one. The supervisor may die: the daemon goes on, until another supervisor's asks it to make
+ * way. Only when both are killed at once does it take somebody else, whose memory may be swapped out.
+ */
+#ifndef SUPERVISE_H
+#define SUPERVISE_H
+
+#include "daemon/ballast.h"
+
+/* The child's work; its exit status ends the supervisor, a death by signal has it started again. */
+typedef int supervise_fn(void *opaque, struct ballast *ballast);
+
+/*
+ * Be the supervisor. SIGTERM, SIGINT and SIGHUP are passed on. Returns the child's exit status. Call with
+ * memory locked.
+ */
+int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast);
+
+/* In the child: the supervisor's process, as a pidfd. Readable once it has ended. -1: it has already. */
+int supervise_parent(void);
+
+#endif
