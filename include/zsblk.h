@@ -115,8 +115,8 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **dev, struct zsb
 
 /*
  * Claim the device for the calling process, fill the reserve, and start the background threads: one
- * keeps the reserve filled, in the scheduling class of the caller; the other compacts and gives free
- * memory back, in the ordinary one. Where the segment existed before, the reserve is filled only as
+ * keeps the reserve filled; the other compacts and gives free memory back. Both have the scheduling
+ * class of the caller. Where the segment existed before, the reserve is filled only as
  * far as the system has memory to spare. Call once, after the last fork() and before the first
  * request; if it failed, it may be called again. A process that locks its memory with mlockall()
  * does so before this: memory that is shared and locked by a mapping cannot be given back.

@@ -184,7 +184,7 @@ int stats_file_start(struct stats_file **result, const char *path, struct zsblk 
 	}
 	spare_open(&file->spare);
 	update_if_cheap(file);
-	r = thread_start_background(&file->thread, "zsblk-stats", THREAD_ORDINARY, keep_up_to_date, file);
+	r = thread_start_background(&file->thread, "zsblk-stats", keep_up_to_date, file);
 	if (r) {
 		destroy(file);
 		return r;

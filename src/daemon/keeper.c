@@ -29,11 +29,14 @@
 #include "daemon/say.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <systemd/sd-event.h>
 
@@ -366,13 +369,43 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 	return 0;
 }
 
-/* A connection died under the kernel. If the server died with it, that is known; if not, the probe finds out. */
+/*
+ * Has the kernel a dead connection? It takes a new one in its place, and only then: so offer it one that leads nowhere,
+ * and see whether it lets go of it at once. If not, what it sends there meanwhile is sent again.
+ */
+static bool link_is_dead(struct keeper *keeper)
+{
+	int pair[2];
+	struct netlink_setup setup = {
+		.index = keeper->device.index,
+		.backend = keeper->spec->backend,
+		.sockets = &pair[0],
+		.n_sockets = 1,
+	};
+	struct pollfd other;
+	bool taken;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return false;
+	taken = netlink_reconfigure(&keeper->netlink, &setup) == 0;
+	close(pair[0]);
+	other = (struct pollfd){.fd = pair[1], .events = POLLIN};
+	taken = taken && (poll(&other, 1, 0) == 0 || !(other.revents & POLLHUP));
+	close(pair[1]);
+	return taken;
+}
+
+/*
+ * A connection died under the kernel: a while ago, with a server that was replaced since, or now, under a server that is
+ * alive. Then it is replaced all the same, lest what came over that connection lands after what comes over the next.
+ */
 static int link_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
 {
 	struct keeper *keeper = opaque;
 
-	if (netlink_link_died(&keeper->netlink, keeper->device.index) && keeper->state == SERVING)
-		probe_suspect(keeper->probe);
+	if (netlink_link_died(&keeper->netlink, keeper->device.index) && keeper->state == SERVING &&
+	    link_is_dead(keeper))
+		fence(keeper, "lost its connection to the kernel");
 	return 0;
 }
 

@@ -28,7 +28,6 @@ struct probe {
 	uint64_t asked;     /* when the request that is out was sent */
 	uint64_t longest;
 	bool is_out;
-	bool suspect; /* until a request of the device is completed */
 	uint64_t blocks;
 	uint64_t block;     /* the next one to be read */
 	uint64_t completed; /* requests of the device, and since when no more */
@@ -123,9 +122,8 @@ static bool is_stuck(struct probe *probe, uint64_t now)
 	if (!in_flight || completed != probe->completed) {
 		probe->completed = completed;
 		probe->stuck_since = now;
-		probe->suspect = false;
 	}
-	return now > probe->stuck_since + probe->timeout * (probe->suspect ? 1 : PROGRESS_FACTOR);
+	return now > probe->stuck_since + probe->timeout * PROGRESS_FACTOR;
 }
 
 static int look(sd_event_source *source, uint64_t when, void *opaque)
@@ -199,12 +197,6 @@ void probe_stop(struct probe *probe)
 	sd_event_source_disable_unref(probe->io);
 	nbd_close(probe->nbd);
 	free(probe);
-}
-
-void probe_suspect(struct probe *probe)
-{
-	if (probe)
-		probe->suspect = true;
 }
 
 uint64_t probe_longest_us(const struct probe *probe)

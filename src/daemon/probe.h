@@ -25,9 +25,6 @@ int probe_start(struct probe **probe, struct sd_event *loop, struct nbd_handle *
 /* NULL is allowed. */
 void probe_stop(struct probe *probe);
 
-/* A connection of the device is said to have died: be content with less before it is held to hang. */
-void probe_suspect(struct probe *probe);
-
 /* The longest that an answer took so far, in microseconds. */
 uint64_t probe_longest_us(const struct probe *probe);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -40,10 +41,12 @@ static void write_line(const char *line, size_t length)
 /* Copies what comes through the pipe, until all who may write to it have ended. It may wait as long as it takes. */
 __attribute__((noreturn)) static void copy(int from)
 {
-	char buffer[4096];
+	char buffer[4096] = "";
 	ssize_t got;
 
 	prctl(PR_SET_NAME, "zsblkd-messages");
+	/* A reader that faults holds the pipe's lock while the page comes, and with it everybody who writes. */
+	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	dup2(from, STDIN_FILENO);
 	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
 	/* What ends the daemon is not to end its last words. */

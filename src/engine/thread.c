@@ -3,32 +3,24 @@
 #include "engine/thread.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 
 #define STACK_BYTES (64u * 1024)
 
-static int start(pthread_t *thread, size_t stack, enum thread_class class, void *(*run)(void *), void *opaque)
+static int start(pthread_t *thread, size_t stack, void *(*run)(void *), void *opaque)
 {
-	struct sched_param param = {0};
 	pthread_attr_t attr;
 	int r;
 
 	pthread_attr_init(&attr);
 	if (stack)
 		pthread_attr_setstacksize(&attr, stack);
-	if (class == THREAD_ORDINARY) {
-		pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
-		pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
-		pthread_attr_setschedparam(&attr, &param);
-	}
 	r = pthread_create(thread, &attr, run, opaque);
 	pthread_attr_destroy(&attr);
 	return r;
 }
 
-int thread_start_background(pthread_t *thread, const char *name, enum thread_class class,
-			    void *(*run)(void *), void *opaque)
+int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque)
 {
 	sigset_t all, before;
 	int r;
@@ -36,10 +28,10 @@ int thread_start_background(pthread_t *thread, const char *name, enum thread_cla
 	/* Signals are the front end's, and its threads'. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = start(thread, STACK_BYTES, class, run, opaque);
+	r = start(thread, STACK_BYTES, run, opaque);
 	/* The program's thread-local variables live on the stack as well, and may need more. */
 	if (r == EINVAL)
-		r = start(thread, 0, class, run, opaque);
+		r = start(thread, 0, run, opaque);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r == 0)
 		(void)pthread_setname_np(*thread, name);

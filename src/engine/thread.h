@@ -5,21 +5,12 @@
 
 #include <pthread.h>
 
-enum thread_class {
-	/*
-	 * Ordinary scheduling, whatever the process has: a server of swap may run in a real-time
-	 * class, so that its requests get through; long work in that class would hold them up.
-	 */
-	THREAD_ORDINARY,
-	/* The scheduling of the caller: what requests may come to wait for. */
-	THREAD_LIKE_CALLER,
-};
-
 /*
- * A thread with a small stack and no signals. `name` is for ps and top, 15 characters at most. 0 or
- * a negative errno.
+ * A thread with a small stack, no signals, and the scheduling of the caller. Where that is a real-time class, all of
+ * the process's threads have to be in it: one that waits for memory, as an ordinary one has to while the others do
+ * not, holds the lock on the address space for as long, and sooner or later everybody needs that. Long work
+ * yields now and then. `name` is for ps and top, 15 characters at most. 0 or a negative errno.
  */
-int thread_start_background(pthread_t *thread, const char *name, enum thread_class class,
-			    void *(*run)(void *), void *opaque);
+int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque);
 
 #endif

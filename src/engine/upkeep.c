@@ -5,6 +5,7 @@
 #include "engine/thread.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 
@@ -164,6 +165,8 @@ static bool compact_round(struct zsblk *dev)
 		if (!trim(dev, 0))
 			return false;
 		zs_core_compact_step(dev->core, &cursor, move_block, dev, &more);
+		/* In a real-time class nobody else would come to it. */
+		sched_yield();
 	}
 	return true;
 }
@@ -190,17 +193,13 @@ static void *work(void *opaque)
 
 /* ------------------------------------------------------------------ life of the threads */
 
-/*
- * Two threads, since requests may come to wait for one of them: where the server runs in a real-time
- * class, the refill does, too, and has a share in the memory that the kernel keeps for such tasks. The other
- * has long work to do, and must not hold up requests.
- */
+/* Two threads, since requests may come to wait for one of them, and the other has long work to do. */
 int workers_start(struct zsblk *dev)
 {
 	int r;
 
 	zs_core_worker_start(dev->core);
-	r = thread_start_background(&dev->worker, "zsblk-worker", THREAD_ORDINARY, work, dev);
+	r = thread_start_background(&dev->worker, "zsblk-worker", work, dev);
 	if (r) {
 		zs_core_worker_stop(dev->core);
 		return r;
@@ -208,7 +207,7 @@ int workers_start(struct zsblk *dev)
 	dev->has_worker = true;
 	if (!dev->reserve)
 		return 0;
-	r = thread_start_background(&dev->refill, "zsblk-refill", THREAD_LIKE_CALLER, refill, dev);
+	r = thread_start_background(&dev->refill, "zsblk-refill", refill, dev);
 	dev->has_refill = r == 0;
 	if (r)
 		workers_stop(dev);

@@ -198,12 +198,14 @@ instance=swap0
 daemon_start() {
 	local tries=0
 	modprobe nbd nbds_max=2 max_part=0 || return
+	# Into the kernel's log, so that the two are read together, also when the machine has to be stopped.
+	sysctl -q kernel.printk_devkmsg=on
 	zsblkd --name "$instance" --device "$nbd" --swapon --priority 100 "$@" \
-		size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" reserve="$RESERVE" </dev/null >>/run/zsblkd.log 2>&1 &
+		size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" reserve="$RESERVE" </dev/null >/dev/kmsg 2>&1 &
 	supervisor_pid=$!
-	until grep -q 'ready:' /run/zsblkd.log; do
+	until daemon_log | grep -q 'ready:'; do
 		if ! kill -0 "$supervisor_pid" || [ $((tries += 1)) -gt 300 ]; then
-			cat /run/zsblkd.log
+			daemon_log
 			return 1
 		fi
 		sleep 0.1
@@ -215,6 +217,10 @@ is_swap() {
 	cat /proc/swaps
 	grep -Eq "^$nbd +partition[[:space:]]+$(($(numfmt --from=iec "${SIZE:-1G}") / 1024 - 4))[[:space:]]+[0-9]+[[:space:]]+100$" \
 		/proc/swaps
+}
+
+daemon_log() {
+	dmesg | grep zsblkd
 }
 
 # The process that does the work; its parent, the supervisor, does nothing but wait for it.
