@@ -81,6 +81,7 @@ struct daemon {
 	enum stopping stopping;
 	int exit_status;
 	struct job_swap swap;
+	struct job_mount mount;
 	struct job_detach detach;
 	struct job_rehearsal rehearsal;
 	struct job_figures figures;
@@ -348,7 +349,7 @@ static void requested(void *opaque, unsigned client, const char *request)
 
 /* ------------------------------------------------------------------ start */
 
-static void swapped_on(void *opaque, int r, const char *why)
+static void put_to_use(void *opaque, int r, const char *why)
 {
 	struct daemon *daemon = opaque;
 
@@ -361,26 +362,46 @@ static void swapped_on(void *opaque, int r, const char *why)
 	stop(daemon, false);
 }
 
+/* The first time: swap on it, or mount it, unless that was done by a daemon before us. */
+static int start_use(struct daemon *daemon)
+{
+	const struct settings *settings = daemon->settings;
+	struct device *device = keeper_device(daemon->keeper);
+
+	switch (settings->use) {
+	case USE_SWAP:
+		if (device_is_swap(device))
+			break;
+		daemon->swap = (struct job_swap){
+			.device = device->path, .label = settings->name, .priority = settings->swap_priority};
+		return job_start(daemon->job, job_swap_on, &daemon->swap, put_to_use, daemon);
+	case USE_MOUNT:
+		if (device_is_mounted(device))
+			break;
+		daemon->mount = (struct job_mount){.device = device->path,
+						   .path = settings->mount_point,
+						   .fs_type = settings->fs_type,
+						   .options = settings->mount_options};
+		return job_start(daemon->job, job_mount, &daemon->mount, put_to_use, daemon);
+	case USE_NOTHING:
+		break;
+	}
+	say_ready(daemon);
+	return 0;
+}
+
 static void serving(void *opaque)
 {
 	struct daemon *daemon = opaque;
-	const struct settings *settings = daemon->settings;
-	struct device *device = keeper_device(daemon->keeper);
 	int r;
 
 	if (daemon->upgrade_client != NO_CLIENT)
 		answer_upgrade(daemon, true, "upgraded");
 	if (daemon->ready || job_is_running(daemon->job))
 		return;
-	if (settings->use != USE_SWAP || device_is_swap(device)) {
-		say_ready(daemon);
-		return;
-	}
-	daemon->swap = (struct job_swap){
-		.device = device->path, .label = settings->name, .priority = settings->swap_priority};
-	r = job_start(daemon->job, job_swap_on, &daemon->swap, swapped_on, daemon);
+	r = start_use(daemon);
 	if (r)
-		swapped_on(daemon, r, strerror(-r));
+		put_to_use(daemon, r, strerror(-r));
 }
 
 static void failed(void *opaque, const char *why)

@@ -204,6 +204,20 @@ bool device_is_swap(const struct device *device)
 	return find_swap(device, &used);
 }
 
+bool device_is_mounted(const struct device *device)
+{
+	char line[4096];
+	size_t length = strlen(device->path);
+	FILE *f = fopen("/proc/self/mounts", "re");
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof line, f))
+		found = strncmp(line, device->path, length) == 0 && line[length] == ' ';
+	if (f)
+		fclose(f);
+	return found;
+}
+
 uint64_t device_swapped_kib(const struct device *device)
 {
 	uint64_t used = 0;

@@ -45,6 +45,8 @@ enum device_user device_user(const struct device *device);
 
 /* Is it a swap area in use? As /proc tells: without opening it. */
 bool device_is_swap(const struct device *device);
+/* Is it mounted, here? */
+bool device_is_mounted(const struct device *device);
 /* KiB swapped out to it; 0 if it is no swap area. */
 uint64_t device_swapped_kib(const struct device *device);
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -169,6 +170,37 @@ int job_rehearse(const void *what, struct wrong *wrong)
 	char *const arguments[] = {(char *)rehearsal->nbdkit, (char *)"--dump-plugin", (char *)rehearsal->plugin, NULL};
 
 	return run(arguments, wrong);
+}
+
+/* ------------------------------------------------------------------ file systems */
+
+/* mkdir -p: what is there already is no error here; mount tells if it is no folder. */
+static void make_folders(const char *path)
+{
+	char part[4096];
+
+	for (const char *end = strchr(path + 1, '/');; end = strchr(end + 1, '/')) {
+		snprintf(part, sizeof part, "%.*s", end ? (int)(end - path) : (int)strlen(path), path);
+		mkdir(part, 0755);
+		if (!end)
+			return;
+	}
+}
+
+int job_mount(const void *what, struct wrong *wrong)
+{
+	const struct job_mount *mount = what;
+	char *const look[] = {(char *)"blkid", (char *)"--probe", (char *)mount->device, NULL};
+	char *const mkfs[] = {(char *)"mkfs", (char *)"-t", (char *)mount->fs_type, (char *)mount->device, NULL};
+	char *const attach[] = {(char *)"mount", (char *)"-t", (char *)mount->fs_type, (char *)"-o",
+				(char *)(mount->options ? mount->options : "defaults"), (char *)mount->device,
+				(char *)mount->path, NULL};
+	int r = run(look, wrong) == 0 ? 0 : run(mkfs, wrong);
+
+	if (r)
+		return r;
+	make_folders(mount->path);
+	return run(attach, wrong);
 }
 
 /* ------------------------------------------------------------------ swap */

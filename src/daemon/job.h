@@ -36,6 +36,16 @@ struct job_swap {
 /* mkswap, and swapon with discard. */
 job_fn job_swap_on;
 
+struct job_mount {
+	const char *device;
+	const char *path;    /* made if it does not exist */
+	const char *fs_type; /* what mkfs makes, if there is no file system yet */
+	const char *options; /* NULL: none */
+};
+
+/* Make a file system, unless there is one, and mount it. */
+job_fn job_mount;
+
 struct job_detach {
 	int index;
 	bool may_swapoff;
