@@ -121,12 +121,12 @@ void control_answer(struct control *control, unsigned number, bool ok, const cha
 	end_client(client);
 }
 
-int control_ask(const char *name, const char *request, struct wrong *answer)
+int control_ask(const char *top, const char *name, const char *request, struct wrong *answer)
 {
 	char path[FOLDER_PATH_MAX + 60], text[CONTROL_TEXT_MAX + 1];
 	struct folder folder;
 	ssize_t got;
-	int fd, r = folder_open(&folder, name, false, answer);
+	int fd, r = folder_open(&folder, top, name, false, answer);
 
 	if (r && r != -ENOENT)
 		return r;

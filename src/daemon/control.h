@@ -29,6 +29,6 @@ void control_answer(struct control *control, unsigned client, bool ok, const cha
  * The other side: ask the daemon of an instance and wait for the answer. 0, with its text in wrong->text too,
  * -EREMOTEIO when it failed, -ESRCH when no daemon is there.
  */
-int control_ask(const char *name, const char *request, struct wrong *answer);
+int control_ask(const char *top, const char *name, const char *request, struct wrong *answer);
 
 #endif

@@ -629,7 +629,7 @@ static int take_lock(struct daemon *daemon, struct wrong *wrong)
 	struct wrong answer;
 	int r = folder_lock(&daemon->folder, wrong);
 
-	if (r != -EBUSY || control_ask(daemon->settings->name, "make-way", &answer))
+	if (r != -EBUSY || control_ask(FOLDER_TOP, daemon->settings->name, "make-way", &answer))
 		return r;
 	for (int waited = 0; r == -EBUSY && waited < MAKE_WAY_MS; waited += 10) {
 		poll(NULL, 0, 10);
@@ -649,7 +649,7 @@ int daemon_run(const struct settings *settings, struct ballast *ballast)
 	/* Before the first server, who inherits it. Memory locks are each process's own. */
 	r = rights_take(&wrong);
 	if (!r)
-		r = folder_open(&daemon.folder, settings->name, true, &wrong);
+		r = folder_open(&daemon.folder, FOLDER_TOP, settings->name, true, &wrong);
 	if (r)
 		return refuse(&wrong);
 	r = take_lock(&daemon, &wrong);

@@ -15,8 +15,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define FOLDER_TOP "/run/zsblk"
-
 static int refuse(struct wrong *wrong, int error, const char *path, const char *what)
 {
 	snprintf(wrong->text, sizeof wrong->text, "%s %s", path, what);
@@ -64,17 +62,17 @@ static int open_folder(int at, const char *name, const char *path, bool make, mo
 	return r;
 }
 
-int folder_open(struct folder *folder, const char *name, bool make, struct wrong *wrong)
+int folder_open(struct folder *folder, const char *top, const char *name, bool make, struct wrong *wrong)
 {
-	int top;
+	int above;
 
 	*folder = (struct folder){.fd = -1, .lock = -1};
-	snprintf(folder->path, sizeof folder->path, FOLDER_TOP "/%s", name);
-	top = open_folder(AT_FDCWD, FOLDER_TOP, FOLDER_TOP, make, 0755, wrong);
-	if (top < 0)
-		return top;
-	folder->fd = open_folder(top, name, folder->path, make, 0700, wrong);
-	close(top);
+	snprintf(folder->path, sizeof folder->path, "%s/%s", top, name);
+	above = open_folder(AT_FDCWD, top, top, make, 0755, wrong);
+	if (above < 0)
+		return above;
+	folder->fd = open_folder(above, name, folder->path, make, 0700, wrong);
+	close(above);
 	return folder->fd < 0 ? folder->fd : 0;
 }
 

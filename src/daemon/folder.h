@@ -24,11 +24,13 @@ struct folder {
 	int lock; /* -1: not held */
 };
 
+#define FOLDER_TOP "/run/zsblk"
+
 /*
- * Open the folder of `name`, making it if it does not exist and `make`; 0700, and refused with -EPERM when it
+ * Open the folder of `name` in `top`, making it if it does not exist and `make`; 0700, and refused with -EPERM when it
  * belongs to another user or others may write to it. -ENOENT if it does not exist.
  */
-int folder_open(struct folder *folder, const char *name, bool make, struct wrong *wrong);
+int folder_open(struct folder *folder, const char *top, const char *name, bool make, struct wrong *wrong);
 /* Become its daemon. -EBUSY, with the number of the live one in the reason. */
 int folder_lock(struct folder *folder, struct wrong *wrong);
 void folder_close(struct folder *folder);

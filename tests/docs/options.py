@@ -53,6 +53,25 @@ def check_bench(build):
              [f"{o}: not in --help" for o in sorted(shown - told)], what)
 
 
+def check_daemon(build):
+    what = "man/zsblkd.8 has the options of zsblkd --help"
+    program = find(build, "src/daemon/zsblkd")
+    if not program:
+        tap.skip(what, "zsblkd is not built")
+        return
+    status, text = run(program, "--help")
+    shown, told = page_options("man/zsblkd.8"), options(text)
+    tap.result(status == 0 and told, "zsblkd --help says something", text)
+    tap.none([f"{o}: not in the man page" for o in sorted(told - shown - {"--help", "--version"})] +
+             [f"{o}: not in --help" for o in sorted(shown - told)], what)
+    # Keys of configuration files, as the source has them.
+    source = tap.read("src/daemon/settings.c")
+    keys = re.findall(r'^\t\{"([a-z-]+)", (?:NULL|"([a-z-]+)"), set_', source, flags=re.M)
+    page = tap.read("man/zsblk.conf.5").replace("\\-", "-")
+    tap.none([key for pair in keys for key in pair if key and key not in page] or ([] if keys else ["no keys found"]),
+             "man/zsblk.conf.5 has every key of configuration files")
+
+
 def check_plugin(build):
     what = "man/nbdkit-zsblk-plugin.1 has the parameters of nbdkit zsblk --help"
     plugin = find(build, "zsblk.so", "plugin/zsblk.so", "plugin/nbdkit-zsblk-plugin.so")
@@ -86,6 +105,7 @@ def check_script(script, documents):
 def main():
     build = sys.argv[1]
     check_bench(build)
+    check_daemon(build)
     check_plugin(build)
     names = ["README.md", "CONTRIBUTING.md"] + glob.glob("docs/**/*.md", root_dir=tap.TOP, recursive=True)
     documents = options("".join(tap.read(name) for name in names))

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""zsblkd's command line: what is wrong is told with its value and what would be right, and nothing is left behind.
+
+Environment: ZSBLKD, the program.
+"""
+import os
+import pathlib
+import subprocess
+import tempfile
+
+ZSBLKD = os.environ["ZSBLKD"]
+count = 0
+
+
+def point(good, what, said=""):
+    global count
+    count += 1
+    print(f"{'ok' if good else 'not ok'} {count} - {what}")
+    if not good:
+        for line in said.splitlines():
+            print(f"#   {line}")
+
+
+def run(*arguments, rights=True):
+    """Its exit status and what it said; without `rights`, as a user that has none."""
+    command = [ZSBLKD, *arguments]
+    if not rights and os.geteuid() == 0:
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", *command]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False,
+                          stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout + done.stderr
+
+
+def refused(what, arguments, *words, rights=True):
+    status, said = run(*arguments, rights=rights)
+    point(status == 1 and all(word in said for word in words), what, f"status {status}, wanted {words}: {said}")
+
+
+def main():
+    status, said = run("--help")
+    point(status == 0 and said.startswith("Usage: zsblkd"), "--help", said)
+    status, said = run("--version")
+    point(status == 0 and said.startswith("zsblkd "), "--version", said)
+
+    one = ["--name", "cli-test"]
+    refused("no name", ["size=1G"], "name")
+    refused("no size", one, "size")
+    refused("a name that cannot be", ["--name", "a/b", "size=1G"], "--name", "a/b", "letters")
+    refused("a word that is no parameter", [*one, "1G"], "'1G' is not KEY=VALUE")
+    refused("a parameter twice", [*one, "size=1G", "size=2G"], "size=2G", "already")
+    refused("a device that is none", [*one, "--device", "/dev/sda", "size=1G"], "/dev/sda", "/dev/nbd")
+    refused("no connections", [*one, "--connections", "0", "size=1G"], "--connections", "0", "1")
+    refused("a priority that is too high", [*one, "--priority", "99999", "size=1G"], "99999", "32767")
+    refused("a time that is none", [*one, "--probe-timeout", "soon", "size=1G"], "soon")
+    refused("an option that is not known", [*one, "--sise"], "sise", "--help")
+    refused("two requests at once", ["--stop", "a", "--upgrade", "b"], "one request")
+    refused("a request to nobody", ["--status", "cli-test"], "there is no zsblkd for 'cli-test'")
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "swap9.conf")
+        file.write_text("size = ram / 2\nalgorithm = zstd\nsise = 3\n", encoding="utf-8")
+        refused("a configuration file with an unknown key", ["--config", str(file)], f"{file}:3", "sise", "size")
+        refused("a file and parameters", ["--config", str(file), "size=1G"], str(file))
+        file.write_text("size = ram / 2\n", encoding="utf-8")
+        refused("parameters beside a good file", ["--config", str(file), "size=1G"], "size=1G", "in the file")
+        refused("a file that is not there", ["--config", f"{folder}/none.conf"], "none.conf", "No such file")
+
+    refused("no rights", [*one, "size=1G"], "missing rights", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_IPC_LOCK",
+            "CAP_SYS_NICE", rights=False)
+    point(not os.path.exists("/run/zsblk/cli-test"), "nothing was left in /run")
+    print(f"1..{count}")
+
+
+main()

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Real servers: started, adopted, not to be ended by anything but SIGKILL; connections to them, and the probe, which
+ * finds one that is stopped and one that dies. What takes rights and a kernel with nbd is in tests/vm.
+ */
+#include "lib/test.h"
+
+#include "daemon/dial.h"
+#include "daemon/probe.h"
+#include "daemon/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <systemd/sd-event.h>
+
+#define SIZE_BYTES (UINT64_C(64) << 20)
+
+static char top[64];
+static struct settings settings;
+static struct folder folder;
+static struct server_command *command;
+static sd_event *loop;
+
+static int set_up(void **state)
+{
+	struct wrong wrong = {""};
+	char stats[FOLDER_PATH_MAX + 60];
+
+	strcpy(top, "/tmp/zsblk-server.XXXXXX");
+	if (!mkdtemp(top))
+		return -1;
+	settings_init(&settings);
+	settings.threads = 2;
+	if (settings_string(&settings.plugin, getenv("ZSBLK_PLUGIN")) || settings_word(&settings, "size", "64M") ||
+	    settings_word(&settings, "memory", "anon") || settings_word(&settings, "lock", "no") ||
+	    folder_open(&folder, top, "one", true, &wrong))
+		return -1;
+	folder_file(&folder, "stats", stats);
+	return server_command_make(&command, &settings, "shm:1", stats) || sd_event_new(&loop) < 0 ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+	char remove[100];
+
+	sd_event_unref(loop);
+	server_command_free(command);
+	folder_close(&folder);
+	settings_free(&settings);
+	snprintf(remove, sizeof remove, "rm -rf %s", top);
+	return system(remove);
+}
+
+static void is_called_once(void *opaque, int r, const char *why)
+{
+	if (r)
+		fail_msg("%s", why ? why : "failed");
+	sd_event_exit(loop, 0);
+}
+
+/* Connections to a server that may not have made its socket yet. */
+static struct dial *dial(const struct server *server, unsigned n)
+{
+	struct dial *result = NULL;
+	int r;
+
+	while ((r = dial_start(&result, loop, server->socket, n, is_called_once, NULL)) == -ENOENT ||
+	       r == -ECONNREFUSED)
+		poll(NULL, 0, 5);
+	assert_int_equal(r, 0);
+	sd_event_loop(loop);
+	sd_event_unref(loop);
+	assert_true(sd_event_new(&loop) >= 0);
+	return result;
+}
+
+static void ends_by_signal_9(struct server *server)
+{
+	char how[80];
+
+	assert_int_equal(poll(&(struct pollfd){.fd = server->pidfd, .events = POLLIN}, 1, 10000), 1);
+	server_reap(server, how, sizeof how);
+	assert_non_null(strstr(how, "signal 9"));
+	assert_int_equal(server->pid, 0);
+}
+
+static void test_life(void **state)
+{
+	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+	struct server server, again;
+	struct dial_server facts;
+	struct dial *d;
+
+	assert_int_equal(server_spawn(&server, command, &folder), 0);
+	d = dial(&server, 3);
+	dial_server(d, &facts);
+	assert_int_equal(facts.size, SIZE_BYTES);
+	/* Flags, flush, FUA, trim, several connections. */
+	assert_int_equal(facts.flags, 1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 8);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(dial_fd(d, i) >= 0);
+	dial_end(d);
+
+	assert_int_equal(server_adopt(&again, &folder, server.pid), 0);
+	assert_string_equal(again.socket, server.socket);
+	assert_int_equal(again.start, server.start);
+	server_forget(&again);
+
+	for (size_t i = 0; i < COUNT_OF(ignored); i++)
+		assert_int_equal(kill(server.pid, ignored[i]), 0);
+	assert_int_equal(poll(&(struct pollfd){.fd = server.pidfd, .events = POLLIN}, 1, 300), 0);
+	server_kill(&server);
+	ends_by_signal_9(&server);
+	assert_int_equal(server_adopt(&again, &folder, 0x7ffffff0), -ESRCH);
+}
+
+static void end_parent(void *opaque)
+{
+	struct server server;
+	int r = server_spawn(&server, command, &folder);
+
+	/* A loop is its maker's. */
+	sd_event_new(&loop);
+	*(pid_t *)opaque = server.pid;
+	dial_end(dial(&server, 1));
+	_exit(r ? 1 : 42);
+}
+
+/* nbdkit asks to be told to end with its parent; ours does not. */
+static void test_outlives_its_parent(void **state)
+{
+	pid_t *pid = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct server server;
+
+	assert_int_equal(WEXITSTATUS(test_in_child(end_parent, pid)), 42);
+	assert_int_equal(server_adopt(&server, &folder, *pid), 0);
+	assert_int_equal(poll(&(struct pollfd){.fd = server.pidfd, .events = POLLIN}, 1, 300), 0);
+	dial_end(dial(&server, 2));
+	server_kill(&server);
+	assert_int_equal(poll(&(struct pollfd){.fd = server.pidfd, .events = POLLIN}, 1, 10000), 1);
+	server_forget(&server);
+	munmap(pid, 4096);
+}
+
+static const char *hung_why;
+static unsigned hung_times;
+
+static void hung(void *opaque, const char *why)
+{
+	static char copy[100];
+
+	hung_times++;
+	hung_why = why ? strcpy(copy, why) : NULL;
+	sd_event_exit(loop, 0);
+}
+
+static void run_for(unsigned ms)
+{
+	uint64_t end;
+
+	sd_event_now(loop, CLOCK_MONOTONIC, &end);
+	end += ms * 1000u;
+	for (uint64_t now = 0; now < end && sd_event_get_state(loop) != SD_EVENT_FINISHED;) {
+		sd_event_run(loop, 10000);
+		if (sd_event_get_state(loop) != SD_EVENT_FINISHED)
+			sd_event_now(loop, CLOCK_MONOTONIC, &now);
+	}
+}
+
+/* How a probe takes it when `signal` is sent to a server that was well. */
+static void probe_while(int signal, struct server *server)
+{
+	struct device none;
+	struct probe *probe;
+	struct dial *d;
+
+	device_init(&none, 9999);
+	hung_times = 0;
+	assert_int_equal(server_spawn(server, command, &folder), 0);
+	d = dial(server, 1);
+	/* Long enough for a machine that does a dozen other things. */
+	assert_int_equal(probe_start(&probe, loop, dial_take(d, 0), 2000, &none, hung, NULL), 0);
+	dial_end(d);
+	run_for(1500);
+	assert_int_equal(hung_times, 0);
+	assert_true(probe_longest_us(probe) > 0);
+	kill(server->pid, signal);
+	run_for(30000);
+	assert_int_equal(hung_times, 1);
+	probe_stop(probe);
+	device_close(&none);
+}
+
+static void test_probe_finds_one_that_is_stopped(void **state)
+{
+	struct server server;
+
+	probe_while(SIGSTOP, &server);
+	assert_non_null(hung_why);
+	assert_non_null(strstr(hung_why, "did not answer"));
+	server_kill(&server);
+	ends_by_signal_9(&server);
+}
+
+static void test_probe_finds_one_that_dies(void **state)
+{
+	struct server server;
+
+	probe_while(SIGKILL, &server);
+	assert_null(hung_why);
+	ends_by_signal_9(&server);
+}
+
+static void test_no_such_program(void **state)
+{
+	struct server_command *none;
+
+	assert_int_equal(settings_string(&settings.nbdkit, "there-is-no-such-program"), 0);
+	assert_int_equal(server_command_make(&none, &settings, "shm:1", "/tmp/stats"), -ENOENT);
+	assert_int_equal(settings_string(&settings.nbdkit, "/dev/null"), 0);
+	assert_int_equal(server_command_make(&none, &settings, "shm:1", "/tmp/stats"), -EACCES);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_life, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_outlives_its_parent, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_probe_finds_one_that_is_stopped, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_probe_finds_one_that_dies, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_such_program, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Requests to a daemon and their answers, between two processes. */
+#include "lib/test.h"
+
+#include "daemon/control.h"
+
+#include <errno.h>
+#include <systemd/sd-event.h>
+
+static char top[64];
+static struct control *control;
+static sd_event *loop;
+
+static int set_up(void **state)
+{
+	strcpy(top, "/tmp/zsblk-control.XXXXXX");
+	return mkdtemp(top) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	char command[100];
+
+	snprintf(command, sizeof command, "rm -rf %s", top);
+	return system(command);
+}
+
+static void requested(void *opaque, unsigned client, const char *request)
+{
+	char answer[100];
+
+	if (strcmp(request, "end") == 0)
+		sd_event_exit(loop, 0);
+	snprintf(answer, sizeof answer, "you said %s", request);
+	control_answer(control, client, strcmp(request, "bad") != 0, answer);
+}
+
+/* Asks as other processes do; 42 if all answers were right. */
+static pid_t ask_in_child(void)
+{
+	struct wrong answer = {""};
+	pid_t pid = fork();
+	bool right;
+
+	if (pid)
+		return pid;
+	right = control_ask(top, "one", "status", &answer) == 0 && strcmp(answer.text, "you said status") == 0;
+	right &= control_ask(top, "one", "bad", &answer) == -EREMOTEIO && strcmp(answer.text, "you said bad") == 0;
+	/* More than there are places for clients at once. */
+	for (int i = 0; i < 50; i++)
+		right &= control_ask(top, "one", "again", &answer) == 0;
+	right &= control_ask(top, "one", "end", &answer) == 0;
+	_exit(right ? 42 : 1);
+}
+
+static void test_answers(void **state)
+{
+	struct wrong wrong = {""};
+	struct folder folder;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(folder_open(&folder, top, "one", true, &wrong), 0);
+	assert_true(sd_event_new(&loop) >= 0);
+	assert_int_equal(control_listen(&control, loop, &folder, requested, NULL), 0);
+	pid = ask_in_child();
+	assert_true(sd_event_loop(loop) >= 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 42);
+	control_close(control);
+	sd_event_unref(loop);
+	folder_close(&folder);
+}
+
+static void test_nobody(void **state)
+{
+	struct wrong answer = {""};
+
+	assert_int_equal(control_ask(top, "one", "status", &answer), -ESRCH);
+	assert_non_null(strstr(answer.text, "there is no zsblkd for 'one'"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nobody, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

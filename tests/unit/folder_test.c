@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The folder of an instance: made, refused when it is not ours alone, locked by one, and emptied. */
+#include "lib/test.h"
+
+#include "daemon/folder.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+static char top[64];
+
+static int set_up(void **state)
+{
+	strcpy(top, "/tmp/zsblk-folder.XXXXXX");
+	return mkdtemp(top) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	char command[100];
+
+	snprintf(command, sizeof command, "rm -rf %s", top);
+	return system(command);
+}
+
+static struct folder open_it(void)
+{
+	struct wrong wrong = {""};
+	struct folder folder;
+
+	if (folder_open(&folder, top, "one", true, &wrong))
+		fail_msg("%s", wrong.text);
+	return folder;
+}
+
+static void test_made(void **state)
+{
+	struct wrong wrong = {""};
+	struct folder folder;
+	struct stat st;
+
+	assert_int_equal(folder_open(&folder, top, "one", false, &wrong), -ENOENT);
+	folder = open_it();
+	assert_int_equal(stat(folder.path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	folder_remove(&folder);
+	folder_close(&folder);
+	assert_int_equal(stat(folder.path, &st), -1);
+}
+
+static void refuse(const char *word)
+{
+	struct wrong wrong = {""};
+	struct folder folder;
+
+	assert_true(folder_open(&folder, top, "one", true, &wrong) < 0);
+	if (!strstr(wrong.text, word) || !strstr(wrong.text, top))
+		fail_msg("\"%s\" has no \"%s\"", wrong.text, word);
+	folder_close(&folder);
+}
+
+static void test_not_ours(void **state)
+{
+	struct folder folder = open_it();
+	char path[100];
+
+	snprintf(path, sizeof path, "%s", folder.path);
+	folder_close(&folder);
+	assert_int_equal(chmod(path, 0770), 0);
+	refuse("mode 0770");
+	if (geteuid() == 0) {
+		assert_int_equal(chmod(path, 0700), 0);
+		assert_int_equal(chown(path, 1, 1), 0);
+		refuse("belongs to user 1");
+	}
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(symlink("/tmp", path), 0);
+	refuse("is not a folder");
+}
+
+static void lock_in_child(void *opaque)
+{
+	struct wrong wrong = {""};
+	struct folder folder = open_it();
+	char pid[20];
+
+	snprintf(pid, sizeof pid, "process %d;", (int)getppid());
+	_exit(folder_lock(&folder, &wrong) == -EBUSY && strstr(wrong.text, pid) ? 42 : 1);
+}
+
+static void test_lock(void **state)
+{
+	struct folder folder = open_it();
+	struct wrong wrong = {""};
+
+	assert_int_equal(folder_lock(&folder, &wrong), 0);
+	assert_int_equal(WEXITSTATUS(test_in_child(lock_in_child, NULL)), 42);
+	folder_close(&folder);
+	folder = open_it();
+	assert_int_equal(folder_lock(&folder, &wrong), 0);
+	folder_close(&folder);
+}
+
+static int count(void *opaque, pid_t pid, uint64_t start)
+{
+	assert_int_equal(pid, 12);
+	assert_int_equal(start, 345);
+	++*(int *)opaque;
+	return 0;
+}
+
+static void test_sockets(void **state)
+{
+	struct folder folder = open_it();
+	char path[FOLDER_PATH_MAX + 60];
+	int found = 0, listening, connection;
+	struct stat st;
+
+	folder_file(&folder, "control", path);
+	assert_int_equal(folder_connect(path, SOCK_SEQPACKET), -ENOENT);
+	listening = folder_listen(&folder, "control", SOCK_SEQPACKET);
+	assert_true(listening >= 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	connection = folder_connect(path, SOCK_SEQPACKET);
+	assert_true(connection >= 0);
+	close(connection);
+	close(listening);
+	assert_int_equal(folder_connect(path, SOCK_SEQPACKET), -ECONNREFUSED);
+	folder_server_socket(&folder, 12, 345, path);
+	listening = open(path, O_CREAT | O_WRONLY, 0600);
+	close(listening);
+	assert_int_equal(folder_each_server(&folder, count, &found), 0);
+	assert_int_equal(found, 1);
+	folder_remove(&folder);
+	folder_close(&folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_made, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_not_ours, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
