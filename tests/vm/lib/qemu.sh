@@ -58,7 +58,8 @@ make_disk() {
 
 # run_qemu LOGS LIMIT ARG...: qemu until it ends or LIMIT seconds have passed; then the guest gets an
 # NMI, which makes it panic with backtraces of all CPUs in its log, and $grace seconds to do so.
-# Result: 0, or 124 for a timeout.
+# Result: 0, or 124 for a timeout; 125 if the kernel has not come to its first process after $boot_limit seconds,
+# where that is set: emulators hang now and then, long before there is anything of ours.
 run_qemu() {
 	local logs=$1 limit=$2 start=$SECONDS status=0
 	shift 2
@@ -76,6 +77,14 @@ run_qemu() {
 		tail --pid="$qemu_pid" -s 0.2 -n +1 -f "$logs/results.tap" | sed -u '/^# scenario ended/d' &
 	fi
 	while kill -0 "$qemu_pid" 2>/dev/null; do
+		if [ -n "${boot_limit:-}" ] && [ $((SECONDS - start)) -ge "$boot_limit" ]; then
+			if ! grep -qa 'as init process' "$logs/kernel.log"; then
+				status=125
+				kill -KILL "$qemu_pid"
+				break
+			fi
+			boot_limit=''
+		fi
 		if [ "$status" = 0 ] && [ $((SECONDS - start)) -ge "$limit" ]; then
 			status=124
 			echo nmi >&7
