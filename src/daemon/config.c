@@ -100,11 +100,19 @@ static void cut_comment(char *line)
 		}
 }
 
+/* Take the first `n` characters away; there are as many. */
+static void cut_first(char *line, size_t n)
+{
+	size_t length = strlen(line);
+
+	memmove(line, line + n, length - n + 1);
+}
+
 static void cut_blanks(char *line)
 {
-	size_t first = strspn(line, BLANKS), n;
+	size_t n;
 
-	memmove(line, line + first, strlen(line + first) + 1);
+	cut_first(line, strspn(line, BLANKS));
 	n = strlen(line);
 	while (n > 0 && strchr(BLANKS, line[n - 1]))
 		line[--n] = '\0';
@@ -134,7 +142,7 @@ static char *read_line(char *line, int size, void *opaque)
 	if (reader->error || !get_line(reader, line, (size_t)size - 1))
 		return NULL;
 	if (reader->line == 1 && strncmp(line, bom, 3) == 0)
-		memmove(line, line + 3, strlen(line + 3) + 1);
+		cut_first(line, 3);
 	cut_comment(line);
 	cut_blanks(line);
 	check_shape(reader, line);

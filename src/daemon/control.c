@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
@@ -121,7 +122,7 @@ void control_answer(struct control *control, unsigned number, bool ok, const cha
 	end_client(client);
 }
 
-int control_ask(const char *top, const char *name, const char *request, struct wrong *answer)
+int control_ask(const char *top, const char *name, const char *request, unsigned seconds, struct wrong *answer)
 {
 	char path[FOLDER_PATH_MAX + 60], text[CONTROL_TEXT_MAX + 1];
 	struct folder folder;
@@ -138,12 +139,15 @@ int control_ask(const char *top, const char *name, const char *request, struct w
 			 strerror(-fd));
 		return -ESRCH;
 	}
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = (time_t)seconds}, sizeof(struct timeval));
 	got = send(fd, request, strlen(request), MSG_NOSIGNAL);
 	if (got >= 0)
 		got = recv(fd, text, sizeof text - 1, 0);
 	close(fd);
 	if (got <= 0) {
-		snprintf(answer->text, sizeof answer->text, "zsblkd for '%s' ended before it answered", name);
+		snprintf(answer->text, sizeof answer->text,
+			 got == 0 ? "zsblkd for '%s' ended before it answered" : "zsblkd for '%s' does not answer",
+			 name);
 		return -EREMOTEIO;
 	}
 	text[got] = '\0';

@@ -26,9 +26,9 @@ void control_close(struct control *control);
 void control_answer(struct control *control, unsigned client, bool ok, const char *text);
 
 /*
- * The other side: ask the daemon of an instance and wait for the answer. 0, with its text in wrong->text too,
- * -EREMOTEIO when it failed, -ESRCH when no daemon is there.
+ * The other side: ask the daemon of an instance and wait for the answer, `seconds` at most (0: as long as it takes).
+ * 0, with its text in answer->text, -EREMOTEIO when it failed, -ESRCH when no daemon is there.
  */
-int control_ask(const char *top, const char *name, const char *request, struct wrong *answer);
+int control_ask(const char *top, const char *name, const char *request, unsigned seconds, struct wrong *answer);
 
 #endif

@@ -629,7 +629,7 @@ static int take_lock(struct daemon *daemon, struct wrong *wrong)
 	struct wrong answer;
 	int r = folder_lock(&daemon->folder, wrong);
 
-	if (r != -EBUSY || control_ask(FOLDER_TOP, daemon->settings->name, "make-way", &answer))
+	if (r != -EBUSY || control_ask(FOLDER_TOP, daemon->settings->name, "make-way", MAKE_WAY_MS / 1000, &answer))
 		return r;
 	for (int waited = 0; r == -EBUSY && waited < MAKE_WAY_MS; waited += 10) {
 		poll(NULL, 0, 10);

@@ -69,7 +69,6 @@ struct keeper {
 	struct netlink netlink;
 	sd_event_source *link_events;
 	struct device device;
-	uint64_t size;
 	struct server server;
 	sd_event_source *death;
 	sd_event_source *refill; /* the ballast, while SERVING */

@@ -16,7 +16,7 @@
 static int ask_daemon(const struct options *options)
 {
 	struct wrong answer = {""};
-	int r = control_ask(FOLDER_TOP, options->request_name, options->request, &answer);
+	int r = control_ask(FOLDER_TOP, options->request_name, options->request, 0, &answer);
 
 	if (r)
 		fprintf(stderr, "zsblkd: %s\n", answer.text);

@@ -69,6 +69,20 @@ static bool reap(pid_t *child, time_t started, int *status)
 	return false;
 }
 
+/* Whoever told us will start another one of us. Servers go on. */
+__attribute__((noreturn)) static void give_up(pid_t child)
+{
+	sigset_t abort_signal;
+
+	say(SAY_ERROR, "the daemon (process %d) hangs, says the watchdog; it is killed", (int)child);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	sigemptyset(&abort_signal);
+	sigaddset(&abort_signal, SIGABRT);
+	sigprocmask(SIG_UNBLOCK, &abort_signal, NULL);
+	abort();
+}
+
 int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 {
 	time_t started = 0;
@@ -83,6 +97,7 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGABRT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	do {
 		if (!child) {
@@ -100,6 +115,8 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 		signal = sigwaitinfo(&signals, NULL);
 		if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP)
 			kill(child, signal);
+		else if (signal == SIGABRT)
+			give_up(child);
 	} while (!reap(&child, started, &status));
 	return status;
 }

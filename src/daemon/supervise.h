@@ -14,8 +14,8 @@
 typedef int supervise_fn(void *opaque, struct ballast *ballast);
 
 /*
- * Be the supervisor. SIGTERM, SIGINT and SIGHUP are passed on. Returns the child's exit status. Call with
- * memory locked.
+ * Be the supervisor. SIGTERM, SIGINT and SIGHUP are passed on. SIGABRT, systemd's watchdog, means that the child hangs:
+ * it is killed, and we with it. Returns the child's exit status. Call with memory locked.
  */
 int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast);
 

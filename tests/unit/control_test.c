@@ -29,6 +29,8 @@ static void requested(void *opaque, unsigned client, const char *request)
 {
 	char answer[100];
 
+	if (strcmp(request, "silence") == 0)
+		return;
 	if (strcmp(request, "end") == 0)
 		sd_event_exit(loop, 0);
 	snprintf(answer, sizeof answer, "you said %s", request);
@@ -44,12 +46,13 @@ static pid_t ask_in_child(void)
 
 	if (pid)
 		return pid;
-	right = control_ask(top, "one", "status", &answer) == 0 && strcmp(answer.text, "you said status") == 0;
-	right &= control_ask(top, "one", "bad", &answer) == -EREMOTEIO && strcmp(answer.text, "you said bad") == 0;
+	right = control_ask(top, "one", "status", 0, &answer) == 0 && strcmp(answer.text, "you said status") == 0;
+	right &= control_ask(top, "one", "bad", 0, &answer) == -EREMOTEIO && strcmp(answer.text, "you said bad") == 0;
 	/* More than there are places for clients at once. */
 	for (int i = 0; i < 50; i++)
-		right &= control_ask(top, "one", "again", &answer) == 0;
-	right &= control_ask(top, "one", "end", &answer) == 0;
+		right &= control_ask(top, "one", "again", 0, &answer) == 0;
+	right &= control_ask(top, "one", "silence", 1, &answer) == -EREMOTEIO && strstr(answer.text, "does not answer");
+	right &= control_ask(top, "one", "end", 0, &answer) == 0;
 	_exit(right ? 42 : 1);
 }
 
@@ -76,7 +79,7 @@ static void test_nobody(void **state)
 {
 	struct wrong answer = {""};
 
-	assert_int_equal(control_ask(top, "one", "status", &answer), -ESRCH);
+	assert_int_equal(control_ask(top, "one", "status", 0, &answer), -ESRCH);
 	assert_non_null(strstr(answer.text, "there is no zsblkd for 'one'"));
 }
 
