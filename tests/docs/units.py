@@ -23,7 +23,7 @@ def analyze(*arguments):
 
 
 def main():
-    unit, program = sys.argv[1:3]
+    unit, program = sys.argv[1], os.path.abspath(sys.argv[2])
     if not shutil.which("systemd-analyze"):
         tap.skip("systemd-analyze is content", "there is no systemd-analyze")
         tap.done()
