@@ -37,11 +37,16 @@ struct dial {
 	struct line lines[];
 };
 
-/* What libnbd waits for, in epoll's terms. */
+/*
+ * What libnbd waits for, in epoll's terms. A handle that is ready waits for nothing: the handshake can be through in one
+ * go with the connecting. Then what is always the case brings us to see it.
+ */
 static uint32_t wanted_events(struct nbd_handle *nbd)
 {
 	unsigned direction = nbd_aio_get_direction(nbd);
 
+	if (nbd_aio_is_ready(nbd))
+		return POLLOUT;
 	return (direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0u) |
 	       (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0u);
 }
