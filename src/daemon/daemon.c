@@ -10,6 +10,7 @@
  */
 #include "daemon/daemon.h"
 
+#include "daemon/clock.h"
 #include "daemon/control.h"
 #include "daemon/job.h"
 #include "daemon/keeper.h"
@@ -27,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
@@ -86,20 +86,6 @@ struct daemon {
 	struct job_rehearsal rehearsal;
 	struct job_figures figures;
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static void set_timer(sd_event_source *timer, uint64_t in_us)
-{
-	sd_event_source_set_time(timer, now_us() + in_us);
-	sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
-}
 
 static void exit_loop(struct daemon *daemon, int status)
 {
@@ -161,7 +147,7 @@ static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 
 	if (keeper_is_serving(daemon->keeper) && daemon->stopping == STOP_NOT)
 		read_figures(daemon);
-	set_timer(source, STATUS_INTERVAL_US);
+	clock_set(source, STATUS_INTERVAL_US);
 	return 0;
 }
 
@@ -169,7 +155,7 @@ static void say_ready(struct daemon *daemon)
 {
 	daemon->ready = daemon->ready_is_due = true;
 	read_figures(daemon);
-	set_timer(daemon->status_timer, STATUS_INTERVAL_US);
+	clock_set(daemon->status_timer, STATUS_INTERVAL_US);
 }
 
 /* ------------------------------------------------------------------ stop */
@@ -209,7 +195,7 @@ static void detached(void *opaque, int r, const char *why)
 		return;
 	sd_notifyf(false, "STATUS=Cannot stop yet, and goes on serving: %s", why);
 	daemon->stopping = STOP_RETRYING;
-	set_timer(daemon->stop_timer, STOP_RETRY_US);
+	clock_set(daemon->stop_timer, STOP_RETRY_US);
 }
 
 static int stop(struct daemon *daemon, bool may_free)
@@ -237,7 +223,7 @@ static int stop_again(sd_event_source *source, uint64_t when, void *opaque)
 	struct daemon *daemon = opaque;
 
 	if (daemon->stopping == STOP_RETRYING && stop(daemon, true))
-		set_timer(source, STOP_RETRY_US);
+		clock_set(source, STOP_RETRY_US);
 	return 0;
 }
 
@@ -251,7 +237,7 @@ static int stop_signal(sd_event_source *source, const struct signalfd_siginfo *i
 	daemon->insistent = managed;
 	if (stop(daemon, managed) && managed && daemon->stopping == STOP_NOT) {
 		daemon->stopping = STOP_RETRYING;
-		set_timer(daemon->stop_timer, STOP_RETRY_US);
+		clock_set(daemon->stop_timer, STOP_RETRY_US);
 	}
 	return 0;
 }
@@ -274,9 +260,9 @@ static int replace_when_quiet(sd_event_source *source, uint64_t when, void *opaq
 	uint64_t in_flight = 1, completed;
 	int r;
 
-	if (now_us() < daemon->quiet_limit &&
+	if (clock_us() < daemon->quiet_limit &&
 	    device_progress(keeper_device(daemon->keeper), &in_flight, &completed) == 0 && in_flight) {
-		set_timer(source, QUIET_LOOK_US);
+		clock_set(source, QUIET_LOOK_US);
 		return 0;
 	}
 	daemon->quiet_limit = 0;
@@ -294,8 +280,8 @@ static void rehearsed(void *opaque, int r, const char *why)
 		answer_upgrade(daemon, false, why);
 		return;
 	}
-	daemon->quiet_limit = now_us() + QUIET_LIMIT_US;
-	set_timer(daemon->quiet_timer, 0);
+	daemon->quiet_limit = clock_us() + QUIET_LIMIT_US;
+	clock_set(daemon->quiet_timer, 0);
 }
 
 static void upgrade(struct daemon *daemon, unsigned client)

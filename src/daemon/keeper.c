@@ -23,6 +23,7 @@
  */
 #include "daemon/keeper.h"
 
+#include "daemon/clock.h"
 #include "daemon/dial.h"
 #include "daemon/netlink.h"
 #include "daemon/probe.h"
@@ -35,7 +36,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
@@ -88,20 +88,6 @@ struct keeper {
 static void begin(struct keeper *keeper);
 static int timer_event(sd_event_source *source, uint64_t when, void *opaque);
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static void set_timer(struct keeper *keeper, uint64_t in_us)
-{
-	sd_event_source_set_time(keeper->timer, now_us() + in_us);
-	sd_event_source_set_enabled(keeper->timer, SD_EVENT_ONESHOT);
-}
-
 static void enter(struct keeper *keeper, enum keeper_state state)
 {
 	keeper->state = state;
@@ -113,12 +99,13 @@ static void hang_up(struct keeper *keeper)
 {
 	dial_end(keeper->dial);
 	keeper->dial = NULL;
-	if (probe_longest_us(keeper->probe) > keeper->figures.longest_probe_us)
-		keeper->figures.longest_probe_us = probe_longest_us(keeper->probe);
+	if (keeper->probe)
+		say(SAY_DEBUG, "server (process %d) took %.1f ms for a probe at most", (int)keeper->server.pid,
+		    (double)probe_longest_us(keeper->probe) / 1000);
 	probe_stop(keeper->probe);
 	keeper->probe = NULL;
 	if (keeper->state == SERVING)
-		keeper->down_at = now_us();
+		keeper->down_at = clock_us();
 	sd_event_source_set_enabled(keeper->refill, SD_EVENT_OFF);
 }
 
@@ -135,7 +122,7 @@ static void fence(struct keeper *keeper, const char *why)
 	if (keeper->served)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
 	server_kill(&keeper->server);
-	set_timer(keeper, FENCING_NOTICE_US);
+	clock_set(keeper->timer, FENCING_NOTICE_US);
 }
 
 static void retry_later(struct keeper *keeper)
@@ -145,7 +132,7 @@ static void retry_later(struct keeper *keeper)
 	enter(keeper, DOWN);
 	for (unsigned i = 1; i < keeper->tries && wait < RETRY_LONGEST_US; i++)
 		wait *= 2;
-	set_timer(keeper, wait < RETRY_LONGEST_US ? wait : RETRY_LONGEST_US);
+	clock_set(keeper->timer, wait < RETRY_LONGEST_US ? wait : RETRY_LONGEST_US);
 }
 
 static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
@@ -156,8 +143,7 @@ static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
 	for (int i = 0; i < REFILL_PIECES && more; i++)
 		more = ballast_refill(keeper->spec->ballast);
 	if (more) {
-		sd_event_source_set_time(source, now_us() + REFILL_US);
-		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+		clock_set(source, REFILL_US);
 	}
 	return 0;
 }
@@ -245,7 +231,7 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 
 static void serve(struct keeper *keeper)
 {
-	uint64_t outage = keeper->down_at ? now_us() - keeper->down_at : 0;
+	uint64_t outage = keeper->down_at ? clock_us() - keeper->down_at : 0;
 	int r = probe_start(&keeper->probe, keeper->spec->loop, dial_take(keeper->dial, keeper->spec->connections),
 			    keeper->spec->probe_timeout, &keeper->device, probe_says_hung, keeper);
 
@@ -266,8 +252,7 @@ static void serve(struct keeper *keeper)
 	}
 	keeper->down_at = 0;
 	ballast_hold_files(keeper->spec->ballast, keeper->server.pid);
-	sd_event_source_set_time(keeper->refill, now_us() + REFILL_US);
-	sd_event_source_set_enabled(keeper->refill, SD_EVENT_ONESHOT);
+	clock_set(keeper->refill, REFILL_US);
 	keeper->spec->serving(keeper->spec->opaque);
 }
 
@@ -296,9 +281,9 @@ static void try_to_dial(struct keeper *keeper)
 			   dialled, keeper);
 
 	if (r == -ENOENT || r == -ECONNREFUSED)
-		set_timer(keeper, SOCKET_LOOK_US);
+		clock_set(keeper->timer, SOCKET_LOOK_US);
 	else if (!r)
-		set_timer(keeper, keeper->limit - now_us());
+		clock_set(keeper->timer, keeper->limit - clock_us());
 	else
 		fence(keeper, "cannot be connected to");
 }
@@ -314,8 +299,9 @@ static int connect_to_server(struct keeper *keeper, uint64_t limit_us)
 		r = sd_event_source_set_priority(keeper->death, SD_EVENT_PRIORITY_NORMAL - 1);
 	if (r < 0)
 		return r;
+	say(SAY_DEBUG, "connecting to process %d at %s", (int)keeper->server.pid, keeper->server.socket);
 	enter(keeper, CONNECTING);
-	keeper->limit = now_us() + limit_us;
+	keeper->limit = clock_us() + limit_us;
 	try_to_dial(keeper);
 	return 0;
 }
@@ -353,14 +339,14 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 		begin(keeper);
 		break;
 	case CONNECTING:
-		if (now_us() >= keeper->limit)
+		if (clock_us() >= keeper->limit)
 			fence(keeper, "did not come into service in time");
 		else
 			try_to_dial(keeper);
 		break;
 	case FENCING:
 		say(SAY_WARNING, "server (process %d) was killed and has not ended yet", (int)keeper->server.pid);
-		set_timer(keeper, FENCING_NOTICE_US);
+		clock_set(keeper->timer, FENCING_NOTICE_US);
 		break;
 	case SERVING:
 		break;
@@ -449,7 +435,7 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 	if (keeper->device.index != DEVICE_NONE && device_is_attached(keeper->device.index)) {
 		keeper->served = true;
 		if (!adopted)
-			keeper->down_at = now_us();
+			keeper->down_at = clock_us();
 	}
 	if (!adopted) {
 		begin(keeper);
@@ -521,6 +507,4 @@ bool keeper_is_serving(const struct keeper *keeper)
 void keeper_get_figures(const struct keeper *keeper, struct keeper_figures *figures)
 {
 	*figures = keeper->figures;
-	if (probe_longest_us(keeper->probe) > figures->longest_probe_us)
-		figures->longest_probe_us = probe_longest_us(keeper->probe);
 }

@@ -38,7 +38,6 @@ struct keeper_figures {
 	unsigned hung;             /* of these, those that the probe found to hang */
 	uint64_t last_outage_us;   /* from the death of a server until the next one served */
 	uint64_t longest_outage_us;
-	uint64_t longest_probe_us; /* the longest that a probe of a server took */
 };
 
 /* -ENOENT and others of netlink_open(). *spec stays the caller's, and must stay. */

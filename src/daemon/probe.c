@@ -2,11 +2,12 @@
 /* The health probe. See probe.h. */
 #include "daemon/probe.h"
 
+#include "daemon/clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <libnbd.h>
 #include <systemd/sd-event.h>
@@ -35,14 +36,6 @@ struct probe {
 	char buffer[BLOCK];
 };
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static void report(struct probe *probe, const char *why)
 {
 	probe_hung_fn *hung = probe->hung;
@@ -57,7 +50,7 @@ static void report(struct probe *probe, const char *why)
 static int answered(void *opaque, int *error)
 {
 	struct probe *probe = opaque;
-	uint64_t took = now_us() - probe->asked;
+	uint64_t took = clock_us() - probe->asked;
 
 	probe->is_out = false;
 	if (took > probe->longest)
@@ -79,7 +72,7 @@ static void ask(struct probe *probe)
 
 	/* Spread over the device, so that a lock that is held for ever is found somewhere. */
 	probe->block = (probe->block + probe->blocks / 3 * 2 + 1) % probe->blocks;
-	probe->asked = now_us();
+	probe->asked = clock_us();
 	probe->is_out = true;
 	if (nbd_aio_pread(probe->nbd, probe->buffer, BLOCK, probe->block * BLOCK, done, 0) < 0)
 		report(probe, NULL);
@@ -129,7 +122,7 @@ static bool is_stuck(struct probe *probe, uint64_t now)
 static int look(sd_event_source *source, uint64_t when, void *opaque)
 {
 	struct probe *probe = opaque;
-	uint64_t now = now_us(), interval = probe->timeout / LOOKS, late = now - probe->looked;
+	uint64_t now = clock_us(), interval = probe->timeout / LOOKS, late = now - probe->looked;
 	char why[80];
 
 	probe->looked = now;
@@ -138,8 +131,7 @@ static int look(sd_event_source *source, uint64_t when, void *opaque)
 		probe->asked += late - interval;
 		probe->stuck_since += late - interval;
 	}
-	sd_event_source_set_time(source, now + interval);
-	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	clock_set(source, interval);
 	if (probe->is_out && now > probe->asked + probe->timeout && !answer_is_there(probe)) {
 		snprintf(why, sizeof why, "did not answer for %.1f seconds",
 			 (double)(now - probe->asked) / 1e6);
@@ -170,13 +162,13 @@ int probe_start(struct probe **result, struct sd_event *loop, struct nbd_handle 
 		.hung = hung,
 		.opaque = opaque,
 		.timeout = (uint64_t)timeout_ms * 1000,
-		.looked = now_us(),
-		.stuck_since = now_us(),
+		.looked = clock_us(),
+		.stuck_since = clock_us(),
 		.blocks = (uint64_t)nbd_get_size(nbd) / BLOCK,
 	};
 	r = sd_event_add_io(loop, &probe->io, nbd_aio_get_fd(nbd), 0, io_event, probe);
 	if (r >= 0)
-		r = sd_event_add_time(loop, &probe->timer, CLOCK_MONOTONIC, now_us() + probe->timeout / LOOKS, 1000,
+		r = sd_event_add_time(loop, &probe->timer, CLOCK_MONOTONIC, clock_us() + probe->timeout / LOOKS, 1000,
 				      look, probe);
 	/* What has come is read before anybody looks whether it has come. */
 	if (r >= 0)
