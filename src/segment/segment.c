@@ -142,6 +142,7 @@ int segment_lock(struct segment *seg)
 static int open_shm(struct segment *seg, const struct segment_spec *spec, uint64_t bytes,
 		    const char **step)
 {
+	unsigned char resident;
 	struct shmid_ds ds;
 	void *base;
 	int r;
@@ -162,7 +163,9 @@ static int open_shm(struct segment *seg, const struct segment_spec *spec, uint64
 	seg->base = base;
 	madvise(seg->base, seg->bytes, MADV_NOHUGEPAGE);
 	segment_after_mlockall(seg);
-	return 0;
+	/* What the next server of this segment cannot do without: better refused now than then. */
+	*step = "mincore";
+	return segment_resident(seg, 0, SEGMENT_PAGE, &resident);
 }
 
 int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t bytes,

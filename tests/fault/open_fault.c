@@ -62,6 +62,20 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 	return fails() ? EAGAIN : __real_pthread_create(thread, attr, run, arg);
 }
 
+/* A sandbox that has no mincore. */
+static bool without_mincore;
+
+int __real_mincore(void *addr, size_t len, unsigned char *vec);
+int __wrap_mincore(void *addr, size_t len, unsigned char *vec);
+int __wrap_mincore(void *addr, size_t len, unsigned char *vec)
+{
+	if (without_mincore) {
+		errno = EPERM;
+		return -1;
+	}
+	return __real_mincore(addr, len, vec);
+}
+
 /* ------------------------------------------------------------------ tests */
 
 static unsigned mappings(void)
@@ -163,6 +177,23 @@ static void test_nothing_is_left(void **state)
 	}
 }
 
+/* What only the second server of a segment needs is asked of the first, while nothing is stored yet. */
+static void test_without_mincore(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = device_params(1000);
+	struct zsblk_why why = {""};
+	struct zsblk *dev;
+
+	params.memory = shm->memory;
+	without_mincore = true;
+	assert_int_equal(zsblk_open(&params, &dev, &why), -EPERM);
+	without_mincore = false;
+	assert_non_null(strstr(why.text, "mincore"));
+	assert_true(test_shm_id(shm) < 0);
+	zsblk_close(device_open(&params));
+}
+
 static void test_pool(void **state)
 {
 	const struct test_shm *shm = test_shm_new();
@@ -199,6 +230,7 @@ int main(void)
 		cmocka_unit_test(test_device),
 		cmocka_unit_test(test_shared_device),
 		cmocka_unit_test(test_nothing_is_left),
+		cmocka_unit_test(test_without_mincore),
 		cmocka_unit_test(test_pool),
 	};
 
