@@ -186,6 +186,13 @@ static void detached(void *opaque, int r, const char *why)
 		keeper_end(daemon->keeper, server_gone, daemon);
 		return;
 	}
+	if (r == -ESHUTDOWN) {
+		/* Its name keeps systemd from ending the server: it serves to the last moment. */
+		say(SAY_NOTICE, "%s; the machine goes down, with process %d serving until it is off", why,
+		    (int)keeper_server(daemon->keeper));
+		exit_loop(daemon, EXIT_SUCCESS);
+		return;
+	}
 	say(SAY_ERROR, "not stopped: %s; it goes on serving", why);
 	daemon->stopping = STOP_NOT;
 	if (daemon->stop_client != NO_CLIENT)
@@ -208,7 +215,8 @@ static int stop(struct daemon *daemon, bool may_free)
 		detached(daemon, 0, "");
 		return 0;
 	}
-	daemon->detach = (struct job_detach){.index = index, .may_swapoff = may_free, .may_umount = may_free};
+	daemon->detach = (struct job_detach){
+		.index = index, .may_swapoff = may_free, .may_umount = may_free, .managed = daemon->insistent};
 	r = job_start(daemon->job, job_detach, &daemon->detach, detached, daemon);
 	if (r) {
 		say(SAY_ERROR, "not stopped: %s", strerror(-r));

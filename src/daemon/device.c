@@ -166,17 +166,28 @@ int device_progress(struct device *device, uint64_t *in_flight, uint64_t *comple
 	return r < 0 ? r : 0;
 }
 
-/* The size and use of the swap area on it, in KiB, from /proc/swaps; false if there is none. */
-static bool find_swap(const struct device *device, uint64_t *used)
+/*
+ * What is used of the swap area on it, and what is free in all others, in KiB, from /proc/swaps; false if there is no swap
+ * area on it.
+ */
+static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *free_in_others)
 {
 	char line[256], path[128];
 	FILE *f = fopen("/proc/swaps", "re");
+	uint64_t size, in_use;
 	bool found = false;
-	uint64_t size;
 
-	while (f && !found && fgets(line, sizeof line, f))
-		found = sscanf(line, "%127s %*s %" SCNu64 " %" SCNu64, path, &size, used) == 3 &&
-			strcmp(path, device->path) == 0;
+	*used = *free_in_others = 0;
+	while (f && fgets(line, sizeof line, f)) {
+		if (sscanf(line, "%127s %*s %" SCNu64 " %" SCNu64, path, &size, &in_use) != 3)
+			continue;
+		if (strcmp(path, device->path) == 0) {
+			found = true;
+			*used = in_use;
+		} else {
+			*free_in_others += size - in_use;
+		}
+	}
 	if (f)
 		fclose(f);
 	return found;
@@ -184,10 +195,9 @@ static bool find_swap(const struct device *device, uint64_t *used)
 
 enum device_user device_user(const struct device *device)
 {
-	uint64_t used;
 	int fd;
 
-	if (find_swap(device, &used))
+	if (device_is_swap(device))
 		return USER_SWAP;
 	/* Whoever depends on a block device has it exclusively. */
 	fd = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
@@ -199,9 +209,9 @@ enum device_user device_user(const struct device *device)
 
 bool device_is_swap(const struct device *device)
 {
-	uint64_t used;
+	uint64_t used, others;
 
-	return find_swap(device, &used);
+	return read_swaps(device, &used, &others);
 }
 
 bool device_is_mounted(const struct device *device)
@@ -220,7 +230,16 @@ bool device_is_mounted(const struct device *device)
 
 uint64_t device_swapped_kib(const struct device *device)
 {
-	uint64_t used = 0;
+	uint64_t used, others;
 
-	return find_swap(device, &used) ? used : 0;
+	read_swaps(device, &used, &others);
+	return used;
+}
+
+uint64_t device_other_swap_kib(const struct device *device)
+{
+	uint64_t used, others;
+
+	read_swaps(device, &used, &others);
+	return others;
 }

@@ -49,5 +49,7 @@ bool device_is_swap(const struct device *device);
 bool device_is_mounted(const struct device *device);
 /* KiB swapped out to it; 0 if it is no swap area. */
 uint64_t device_swapped_kib(const struct device *device);
+/* KiB free in all other swap areas. */
+uint64_t device_other_swap_kib(const struct device *device);
 
 #endif

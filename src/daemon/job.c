@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
@@ -22,6 +23,9 @@
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
+
+/* udev takes a fraction of a second to look at a device. */
+#define LOCK_WAIT_MS 5000
 
 /* How it went; in memory that parent and child share. */
 struct report {
@@ -128,8 +132,8 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 
 /* ------------------------------------------------------------------ programs */
 
-/* Run a program: 0, or what it said on its standard error. */
-static int run(char *const arguments[], struct wrong *wrong)
+/* Run a program and keep the first line of what it says on `stream`. 0: it ended with status 0. */
+static int run_and_listen(char *const arguments[], int stream, struct wrong *said)
 {
 	int output[2], status = 0;
 	size_t length = 0;
@@ -142,26 +146,42 @@ static int run(char *const arguments[], struct wrong *wrong)
 	if (pid == 0) {
 		dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
 		dup2(STDIN_FILENO, STDOUT_FILENO);
-		dup2(output[1], STDERR_FILENO);
+		dup2(output[1], stream);
 		execvp(arguments[0], arguments);
 		dprintf(STDERR_FILENO, "%s: %s\n", arguments[0], strerror(errno));
 		_exit(127);
 	}
 	close(output[1]);
-	while (pid > 0 && length < sizeof wrong->text - 1 &&
-	       (got = read(output[0], wrong->text + length, sizeof wrong->text - 1 - length)) > 0)
+	while (pid > 0 && length < sizeof said->text - 1 &&
+	       (got = read(output[0], said->text + length, sizeof said->text - 1 - length)) > 0)
 		length += (size_t)got;
-	wrong->text[length] = '\0';
-	wrong->text[strcspn(wrong->text, "\n")] = '\0';
+	said->text[length] = '\0';
+	said->text[strcspn(said->text, "\n")] = '\0';
 	close(output[0]);
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return -errno;
 	if (status == 0)
 		return 0;
 	if (!length)
-		snprintf(wrong->text, sizeof wrong->text, "%s ended with status %d", arguments[0],
+		snprintf(said->text, sizeof said->text, "%s ended with status %d", arguments[0],
 			 WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
 	return -EIO;
+}
+
+/* Run a program: 0, or what it said on its standard error. */
+static int run(char *const arguments[], struct wrong *wrong)
+{
+	return run_and_listen(arguments, STDERR_FILENO, wrong);
+}
+
+/* Is systemd on its way to poweroff, reboot or the like? */
+static bool machine_goes_down(void)
+{
+	char *const arguments[] = {(char *)"systemctl", (char *)"is-system-running", NULL};
+	struct wrong state = {""};
+
+	run_and_listen(arguments, STDOUT_FILENO, &state);
+	return strcmp(state.text, "stopping") == 0;
 }
 
 int job_rehearse(const void *what, struct wrong *wrong)
@@ -223,27 +243,55 @@ int job_swap_on(const void *what, struct wrong *wrong)
 	return r;
 }
 
-static uint64_t available_kib(void)
+static uint64_t meminfo_kib(const char *name)
 {
-	char line[128];
+	char line[128], format[40];
 	uint64_t kib = 0;
 	FILE *f = fopen("/proc/meminfo", "re");
 
-	while (f && fgets(line, sizeof line, f) && sscanf(line, "MemAvailable: %" SCNu64, &kib) != 1)
+	snprintf(format, sizeof format, "%s: %%" SCNu64, name);
+	while (f && fgets(line, sizeof line, f) && sscanf(line, format, &kib) != 1)
 		;
 	if (f)
 		fclose(f);
 	return kib;
 }
 
+/*
+ * Is there room for what is swapped out? If not, swapoff is not just in vain: as long as it tries, nobody can swap to
+ * the area, and the kernel kills one process after the other; when there is none left that may be killed, it panics.
+ */
+static bool room_for_swapoff(const struct device *device, uint64_t *available)
+{
+	uint64_t cached = meminfo_kib("SwapCached"), swapped = device_swapped_kib(device);
+	/* For those who go on meanwhile. */
+	uint64_t margin = meminfo_kib("MemTotal") / 32;
+
+	*available = meminfo_kib("MemAvailable") + device_other_swap_kib(device);
+	return swapped <= cached || swapped - cached + margin <= *available;
+}
+
+/* In a process of its own, which is the OOM killer's first choice while it is at it. */
+static int swapoff_in_child(const char *path)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(swapoff(path) == 0 ? 0 : errno);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ENOMEM;
+}
+
 /* Whoever else is at it (systemd, at shutdown) hides the area from us until it is done. */
 static int wait_for_other_swapoff(const struct device *device)
 {
 	for (int i = 0; i < 600 && device_user(device) == USER_SWAP; i++) {
-		if (swapoff(device->path) == 0)
-			return 0;
-		if (errno != EINVAL)
-			return -errno;
+		int r = swapoff_in_child(device->path);
+
+		if (r != -EINVAL)
+			return r;
 		usleep(100 * 1000);
 	}
 	return device_user(device) == USER_SWAP ? -EBUSY : 0;
@@ -251,16 +299,16 @@ static int wait_for_other_swapoff(const struct device *device)
 
 static int swap_off(const struct device *device, struct wrong *wrong)
 {
-	int r = swapoff(device->path) == 0 ? 0 : -errno;
+	uint64_t available;
+	int r = room_for_swapoff(device, &available) ? swapoff_in_child(device->path) : -ENOMEM;
 
 	if (r == -EINVAL)
 		r = wait_for_other_swapoff(device);
 	if (!r)
 		return 0;
 	snprintf(wrong->text, sizeof wrong->text,
-		 "swapoff %s: %s; %" PRIu64 " MiB are swapped out to it, and %" PRIu64
-		 " MiB of memory are available%s",
-		 device->path, strerror(-r), device_swapped_kib(device) / 1024, available_kib() / 1024,
+		 "swapoff %s: %s; %" PRIu64 " MiB are swapped out to it, and there is room for %" PRIu64 " MiB%s",
+		 device->path, strerror(-r), device_swapped_kib(device) / 1024, available / 1024,
 		 r == -ENOMEM ? "; end some programs first" : "");
 	return r;
 }
@@ -272,17 +320,62 @@ static int umount(const struct device *device, struct wrong *wrong)
 	return run(arguments, wrong);
 }
 
-/* From here to the end of the process nobody else can come to depend on it. */
+/*
+ * From here to the end of the process nobody else can come to depend on it. udev looks at devices with a shared lock, and leaves
+ * those alone that are locked (systemd's "Locking Block Device Access"): otherwise it would read what is
+ * about to go, and errors would be logged.
+ */
 static int take_exclusively(const struct device *device, struct wrong *wrong)
 {
 	int fd = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC);
 
-	if (fd >= 0 || errno == ENXIO || errno == ENOENT)
+	if (fd < 0 && (errno == ENXIO || errno == ENOENT))
 		return 0;
-	snprintf(wrong->text, sizeof wrong->text,
-		 errno == EBUSY ? "%s is in use: mounted, or part of another device%.0s" : "%s: %s", device->path,
-		 strerror(errno));
-	return -errno;
+	if (fd < 0) {
+		snprintf(wrong->text, sizeof wrong->text,
+			 errno == EBUSY ? "%s is in use: mounted, or part of another device%.0s" : "%s: %s",
+			 device->path, strerror(errno));
+		return -errno;
+	}
+	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0 && waited < LOCK_WAIT_MS; waited += 10)
+		usleep(10 * 1000);
+	return 0;
+}
+
+/*
+ * On its way down systemd tries swapoff all the same: once by a program, and in the end itself, as process 1, which the kernel
+ * may not kill when memory runs out over it, so that it panics. swapoff takes a path. Without one there
+ * is nothing to try, and the pages can be had until the machine is off.
+ */
+static void hide_from_swapoff(const struct device *device)
+{
+	if (device_is_swap(device))
+		unlink(device->path);
+}
+
+/* Nobody uses it any more, and from here on nobody can. */
+static int end_use(const struct job_detach *detach, const struct device *device, struct wrong *wrong)
+{
+	int r = 0;
+
+	switch (device_user(device)) {
+	case USER_SWAP:
+		if (!detach->may_swapoff) {
+			snprintf(wrong->text, sizeof wrong->text, "%s is in use as swap, with %" PRIu64
+				 " MiB swapped out to it; swapoff it first, or allow that (--stop)", device->path,
+				 device_swapped_kib(device) / 1024);
+			return -EBUSY;
+		}
+		r = swap_off(device, wrong);
+		break;
+	case USER_OTHER:
+		if (detach->may_umount)
+			r = umount(device, wrong);
+		break;
+	case USER_NOBODY:
+		break;
+	}
+	return r ? r : take_exclusively(device, wrong);
 }
 
 int job_detach(const void *what, struct wrong *wrong)
@@ -290,28 +383,14 @@ int job_detach(const void *what, struct wrong *wrong)
 	const struct job_detach *detach = what;
 	struct netlink netlink;
 	struct device device;
-	int r = 0;
+	int r;
 
 	device_init(&device, detach->index);
-	switch (device_user(&device)) {
-	case USER_SWAP:
-		if (!detach->may_swapoff) {
-			snprintf(wrong->text, sizeof wrong->text, "%s is in use as swap, with %" PRIu64
-				 " MiB swapped out to it; swapoff it first, or allow that (--stop)", device.path,
-				 device_swapped_kib(&device) / 1024);
-			return -EBUSY;
-		}
-		r = swap_off(&device, wrong);
-		break;
-	case USER_OTHER:
-		if (detach->may_umount)
-			r = umount(&device, wrong);
-		break;
-	case USER_NOBODY:
-		break;
+	r = end_use(detach, &device, wrong);
+	if (r && detach->managed && machine_goes_down()) {
+		hide_from_swapoff(&device);
+		return -ESHUTDOWN;
 	}
-	if (!r)
-		r = take_exclusively(&device, wrong);
 	if (!r)
 		r = netlink_open(&netlink, wrong);
 	if (r)

@@ -50,11 +50,12 @@ struct job_detach {
 	int index;
 	bool may_swapoff;
 	bool may_umount;
+	bool managed; /* by systemd */
 };
 
 /*
  * swapoff or umount, if allowed; then make sure that nobody uses the device, and detach it. -EBUSY: it is in
- * use; -ENOMEM: there is no memory for what is swapped out.
+ * use; -ENOMEM: there is no memory for what is swapped out; -ESHUTDOWN: one of these, and the machine goes down.
  */
 job_fn job_detach;
 

@@ -38,6 +38,15 @@ static void write_line(const char *line, size_t length)
 		dropped++;
 }
 
+static pid_t writer;
+
+/* What ends the daemon is not to end its last words. When it has ended, it is the machine that goes down. */
+static void end_when_alone(int signal)
+{
+	if (getppid() != writer)
+		_exit(0);
+}
+
 /* Copies what comes through the pipe, until all who may write to it have ended. It may wait as long as it takes. */
 __attribute__((noreturn)) static void copy(int from)
 {
@@ -49,9 +58,8 @@ __attribute__((noreturn)) static void copy(int from)
 	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	dup2(from, STDIN_FILENO);
 	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
-	/* What ends the daemon is not to end its last words. */
 	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
+	signal(SIGTERM, end_when_alone);
 	signal(SIGHUP, SIG_IGN);
 	while ((got = read(STDIN_FILENO, buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR))
 		for (ssize_t at = 0, put; at < got; at += put)
@@ -66,6 +74,7 @@ int say_through_pipe(void)
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
+	writer = getpid();
 	relay = fork();
 	if (relay < 0)
 		return -errno;
