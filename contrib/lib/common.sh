@@ -71,6 +71,19 @@ bench_in()
 	return 1
 }
 
+# zsblkd in a build directory.
+daemon_in()
+{
+	local file
+	for file in "$1/zsblkd" "$1/src/daemon/zsblkd"; do
+		if [[ -x $file ]]; then
+			printf '%s\n' "$file"
+			return 0
+		fi
+	done
+	return 1
+}
+
 # The build that people use: optimised, without tests. build_user DIR
 build_user()
 {
