@@ -7,7 +7,7 @@
 
 # ---------------------------------------------------------------------- test points
 
-points=0
+points=$(cat /var/lib/scenario-points 2>/dev/null || echo 0) # of earlier boots
 
 note() {
 	printf '# %s\n' "$*"
@@ -165,9 +165,11 @@ server_statistics() {
 	paste -sd' ' /run/zsblk.stats
 }
 
+statistics_file=/run/zsblk.stats
+
 # statistic NAME: as of a second ago.
 statistic() {
-	sed -n "s/^$1=//p" /run/zsblk.stats
+	sed -n "s/^$1=//p" "$statistics_file"
 }
 
 # cpu_use: which threads used the CPUs since the start, in seconds, the hungriest first, as comments.
@@ -194,16 +196,17 @@ server_mib() {
 
 instance=swap0
 
-# daemon_start [OPTION...]: zsblkd in the background, until it says that it is ready.
+# daemon_start [OPTION...] [PARAMETER...]: zsblkd in the background, until it says that it is ready.
 daemon_start() {
-	local tries=0
+	local tries=0 before
+	before=$(daemon_log | grep -c 'ready:')
 	modprobe nbd nbds_max=2 max_part=0 || return
 	# Into the kernel's log, so that the two are read together, also when the machine has to be stopped.
 	sysctl -q kernel.printk_devkmsg=on
 	zsblkd --name "$instance" --device "$nbd" --swapon --priority 100 "$@" \
 		size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" reserve="$RESERVE" </dev/null >/dev/kmsg 2>&1 &
 	supervisor_pid=$!
-	until daemon_log | grep -q 'ready:'; do
+	until [ "$(daemon_log | grep -c 'ready:')" -gt "$before" ]; do
 		if ! kill -0 "$supervisor_pid" || [ $((tries += 1)) -gt 300 ]; then
 			daemon_log
 			return 1
@@ -251,7 +254,19 @@ harm_both() {
 }
 
 harm_upgrade() {
-	zsblkd --upgrade "$instance" >/run/upgrade.log
+	change_plugin && zsblkd --upgrade "$instance" >/run/upgrade.log && runs_installed_plugin
+}
+
+# Install the other one of two builds of the plugin, as a package manager does: under a new name, then renamed.
+change_plugin() {
+	local installed kept=/var/tmp/kept-plugin.so
+	installed=$(find /usr -name nbdkit-zsblk-plugin.so)
+	[ -e "$kept" ] || cp /payload/other-plugin.so "$kept" || return
+	cp "$kept" "$installed.new" && cp "$installed" "$kept" && mv "$installed.new" "$installed"
+}
+
+runs_installed_plugin() {
+	! grep -q 'plugin.so (deleted)' "/proc/$(pgrep -x nbdkit)/maps"
 }
 
 nothing_left() {
@@ -311,6 +326,14 @@ hog() {
 	local output=$1
 	shift
 	choom --adjust 1000 -- /payload/hog -s "${SEED:-1}" "$@" >"$output" 2>&1
+}
+
+# page_cache: files through the page cache without an end.
+page_cache() {
+	while :; do
+		find /usr -xdev -type f -exec cat {} + >/dev/null
+		dd if=/dev/zero of=/var/tmp/file bs=1M count=32 conv=fsync status=none
+	done
 }
 
 # No message of the kernel about requests that the device failed.
