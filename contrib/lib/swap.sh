@@ -41,10 +41,10 @@ swap_on()
 		install -d -m 700 "$swap_state"
 		install -m 755 "$daemon" "$swap_state/zsblkd"
 		install -m 644 "$plugin" "$swap_state/nbdkit-zsblk-plugin.so"
-		say "zsblkd --name $swap_name --swapon size=$size algorithm=$algorithm reserve=32M"
+		say "zsblkd --name $swap_name --swapon size=$size algorithm=$algorithm"
 		# A session of its own, so that it stays when the terminal goes.
 		setsid "$swap_state/zsblkd" --name "$swap_name" --swapon --plugin "$swap_state/nbdkit-zsblk-plugin.so" \
-			size="$size" algorithm="$algorithm" reserve=32M </dev/null >"$swap_state/log" 2>&1 &
+			size="$size" algorithm="$algorithm" </dev/null >"$swap_state/log" 2>&1 &
 		pid=$!
 		until grep -q ' ready: ' "$swap_state/log"; do
 			kill -0 "$pid" 2>/dev/null || { cat "$swap_state/log" >&2; die "zsblkd did not start"; }
@@ -56,7 +56,6 @@ swap_on()
 	say ""
 	say "This machine now swaps to compressed memory; zsblkd keeps it so if the server dies. Try it: pkill -KILL -x nbdkit"
 	say "How it is doing: $swap_state/zsblkd --status $swap_name; what happened: $swap_state/log"
-	say "Less readahead suits it: sysctl vm.page-cluster=0; more for bad times: sysctl vm.min_free_kbytes=16384"
 	say "To undo it: contrib/run --undo"
 	say "For good, as a service: README.md, \"Use it as swap\""
 }

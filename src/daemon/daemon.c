@@ -59,6 +59,7 @@ struct daemon {
 	char memory[40];
 	char backend[48];
 	char stats[FOLDER_PATH_MAX + 60];
+	char sysctls[FOLDER_PATH_MAX + 60];
 	bool segment_was_there;
 	struct server_command *command;
 	struct ballast *ballast;
@@ -215,8 +216,11 @@ static int stop(struct daemon *daemon, bool may_free)
 		detached(daemon, 0, "");
 		return 0;
 	}
-	daemon->detach = (struct job_detach){
-		.index = index, .may_swapoff = may_free, .may_umount = may_free, .managed = daemon->insistent};
+	daemon->detach = (struct job_detach){.index = index,
+					     .may_swapoff = may_free,
+					     .may_umount = may_free,
+					     .managed = daemon->insistent,
+					     .sysctls = daemon->sysctls};
 	r = job_start(daemon->job, job_detach, &daemon->detach, detached, daemon);
 	if (r) {
 		say(SAY_ERROR, "not stopped: %s", strerror(-r));
@@ -366,8 +370,10 @@ static int start_use(struct daemon *daemon)
 	case USE_SWAP:
 		if (device_is_swap(device))
 			break;
-		daemon->swap = (struct job_swap){
-			.device = device->path, .label = settings->name, .priority = settings->swap_priority};
+		daemon->swap = (struct job_swap){.device = device->path,
+						 .label = settings->name,
+						 .priority = settings->swap_priority,
+						 .sysctls = settings->tune ? daemon->sysctls : NULL};
 		return job_start(daemon->job, job_swap_on, &daemon->swap, put_to_use, daemon);
 	case USE_MOUNT:
 		if (device_is_mounted(device))
@@ -487,9 +493,10 @@ static int prepare(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
 			 (unsigned)XXH32(settings->name, strlen(settings->name), 0x7a73) | 1u);
 	snprintf(daemon->backend, sizeof daemon->backend, "zsblk:%s", settings->name);
 	folder_file(&daemon->folder, "stats", daemon->stats);
-	r = choose_device(daemon, wrong);
+	folder_file(&daemon->folder, "sysctls", daemon->sysctls);
+	r = look_at_segment(daemon, holder, wrong);
 	if (!r)
-		r = look_at_segment(daemon, holder, wrong);
+		r = choose_device(daemon, wrong);
 	if (r)
 		return r;
 	r = server_command_make(&daemon->command, settings, daemon->memory, daemon->stats);
@@ -638,6 +645,7 @@ int daemon_run(const struct settings *settings, struct ballast *ballast)
 				.stop_client = NO_CLIENT, .status_client = NO_CLIENT};
 	struct wrong wrong = {""};
 	pid_t holder = 0;
+	bool locked;
 	int r;
 
 	/* Before the first server, who inherits it. Memory locks are each process's own. */
@@ -647,6 +655,7 @@ int daemon_run(const struct settings *settings, struct ballast *ballast)
 	if (r)
 		return refuse(&wrong);
 	r = take_lock(&daemon, &wrong);
+	locked = !r;
 	if (!r)
 		r = prepare(&daemon, &holder, &wrong);
 	if (!r)
@@ -655,6 +664,8 @@ int daemon_run(const struct settings *settings, struct ballast *ballast)
 		r = keeper_start(daemon.keeper, holder, &wrong);
 	if (r) {
 		refuse(&wrong);
+		if (locked && !daemon.segment_was_there && device_find(daemon.backend) == DEVICE_NONE)
+			folder_remove(&daemon.folder);
 		clean_up(&daemon);
 		return EXIT_FAILURE;
 	}

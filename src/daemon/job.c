@@ -5,6 +5,7 @@
 #include "daemon/device.h"
 #include "daemon/netlink.h"
 #include "daemon/rights.h"
+#include "daemon/sysctls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -234,6 +235,8 @@ int job_swap_on(const void *what, struct wrong *wrong)
 
 	if (r)
 		return r;
+	if (swap->sysctls)
+		sysctls_make(swap->sysctls);
 	if (swap->priority >= 0)
 		flags |= SWAP_FLAG_PREFER | (swap->priority & SWAP_FLAG_PRIO_MASK);
 	if (swapon(swap->device, flags) == 0)
@@ -396,7 +399,9 @@ int job_detach(const void *what, struct wrong *wrong)
 	if (r)
 		return r;
 	r = netlink_disconnect(&netlink, detach->index);
-	if (r)
+	if (!r)
+		sysctls_undo(detach->sysctls);
+	else
 		snprintf(wrong->text, sizeof wrong->text, "%s cannot be detached: %s", device.path, strerror(-r));
 	return r;
 }

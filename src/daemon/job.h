@@ -30,10 +30,11 @@ bool job_is_running(const struct job *job);
 struct job_swap {
 	const char *device;
 	const char *label;
-	int priority; /* -1: the kernel's choice */
+	int priority;        /* -1: the kernel's choice */
+	const char *sysctls; /* where to write down what the kernel's settings were; NULL: leave them */
 };
 
-/* mkswap, and swapon with discard. */
+/* The kernel's settings, mkswap, and swapon with discard. */
 job_fn job_swap_on;
 
 struct job_mount {
@@ -50,7 +51,8 @@ struct job_detach {
 	int index;
 	bool may_swapoff;
 	bool may_umount;
-	bool managed; /* by systemd */
+	bool managed;        /* by systemd */
+	const char *sysctls; /* as in job_swap */
 };
 
 /*

@@ -23,7 +23,7 @@ enum {
 
 /* Options that only set something, by its name in configuration files. */
 static const char *const plain_settings[] = {
-	"device", "connections", "threads", "request-timeout", "dead-connection-timeout",
+	"device", "tune", "connections", "threads", "request-timeout", "dead-connection-timeout",
 	"probe-timeout", "nbdkit", "plugin", "recovery-reserve",
 };
 #define N_PLAIN (sizeof plain_settings / sizeof plain_settings[0])
@@ -38,14 +38,15 @@ static const struct option long_options[] = {
 	{"upgrade", required_argument, NULL, OPT_UPGRADE},
 	{"status", required_argument, NULL, OPT_STATUS},
 	{"device", required_argument, NULL, OPT_SETTING + 0},
-	{"connections", required_argument, NULL, OPT_SETTING + 1},
-	{"threads", required_argument, NULL, OPT_SETTING + 2},
-	{"request-timeout", required_argument, NULL, OPT_SETTING + 3},
-	{"dead-connection-timeout", required_argument, NULL, OPT_SETTING + 4},
-	{"probe-timeout", required_argument, NULL, OPT_SETTING + 5},
-	{"nbdkit", required_argument, NULL, OPT_SETTING + 6},
-	{"plugin", required_argument, NULL, OPT_SETTING + 7},
-	{"recovery-reserve", required_argument, NULL, OPT_SETTING + 8},
+	{"tune", required_argument, NULL, OPT_SETTING + 1},
+	{"connections", required_argument, NULL, OPT_SETTING + 2},
+	{"threads", required_argument, NULL, OPT_SETTING + 3},
+	{"request-timeout", required_argument, NULL, OPT_SETTING + 4},
+	{"dead-connection-timeout", required_argument, NULL, OPT_SETTING + 5},
+	{"probe-timeout", required_argument, NULL, OPT_SETTING + 6},
+	{"nbdkit", required_argument, NULL, OPT_SETTING + 7},
+	{"plugin", required_argument, NULL, OPT_SETTING + 8},
+	{"recovery-reserve", required_argument, NULL, OPT_SETTING + 9},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -66,6 +67,7 @@ static const char help[] =
 	"      --device /dev/nbdN      attach it there (default: where the kernel has room)\n"
 	"      --swapon                make it swap space, with discard\n"
 	"  -p, --priority N            of the swap space, 0 to 32767, or -1: the kernel's choice (default 100)\n"
+	"      --tune yes|no           the kernel's settings for swap in memory (default yes)\n"
 	"\n"
 	"How it is kept\n"
 	"      --connections N         sockets given to the kernel (default 1; see zsblkd(8) before you use more)\n"
@@ -223,4 +225,5 @@ void options_parse(struct options *options, int argc, char **argv)
 	if (settings_check(settings, &wrong))
 		refuse("%s", wrong.text);
 	default_threads(settings);
+	settings_default_reserve(settings);
 }

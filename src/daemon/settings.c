@@ -30,6 +30,9 @@
 #define MAX_PRIORITY      32767
 #define MAX_DEVICE_DIGITS 6
 /* What nbdkit and its libraries take to start, twice over. */
+/* Bytes. One of 16 MiB never ran dry in tests/vm, in machines of 256 to 512 MB. */
+#define LEAST_RESERVE (UINT64_C(16) << 20)
+#define MOST_RESERVE  (UINT64_C(64) << 20)
 #define RECOVERY_RESERVE (UINT64_C(32) << 20)
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -70,6 +73,7 @@ void settings_init(struct settings *settings)
 	*settings = (struct settings){
 		.use = USE_NOTHING,
 		.swap_priority = 100,
+		.tune = true,
 		.connections = 1,
 		.request_timeout = 30,
 		.dead_timeout = 3600,
@@ -373,6 +377,14 @@ static int set_swap_priority(struct settings *settings, struct value value, stru
 	return r;
 }
 
+static int set_tune(struct settings *settings, struct value value, struct wrong *wrong)
+{
+	settings->tune = strcmp(value.text, "yes") == 0;
+	if (settings->tune || strcmp(value.text, "no") == 0)
+		return 0;
+	return wrong_say(wrong, "tune = %.80s: yes or no is needed", value.text);
+}
+
 static int check_mount_point(const char *path, struct wrong *wrong)
 {
 	if (path[0] == '/' && path[strspn(path, "/")])
@@ -474,6 +486,7 @@ static const struct key {
 	{"device", NULL, set_device},
 	{"use", NULL, set_use},
 	{"swap-priority", NULL, set_swap_priority},
+	{"tune", NULL, set_tune},
 	{"mount-point", NULL, set_mount_point},
 	{"fs-type", NULL, set_fs_type},
 	{"options", NULL, set_options},
@@ -658,6 +671,36 @@ static int check_words(const struct settings *settings, struct wrong *wrong)
 				 "less",
 				 reserve, limit);
 	return 0;
+}
+
+/* A size as the plugin takes it: bytes, or with a suffix. 0: none, or one that is wrong, which the plugin will tell. */
+static uint64_t word_bytes(const struct settings *settings, const char *key)
+{
+	const char *text = settings_word_value(settings, key);
+	uint64_t bytes = 0;
+
+	if (text && !text[strspn(text, DIGITS)])
+		return strtoull(text, NULL, 10);
+	if (text && expression_bytes(text, settings->ram_bytes, &bytes, NULL) < 0)
+		return 0;
+	return bytes;
+}
+
+int settings_default_reserve(struct settings *settings)
+{
+	uint64_t limit = word_bytes(settings, "mem-limit"), size = word_bytes(settings, "size");
+	uint64_t reserve = settings->ram_bytes / 32;
+	char text[24];
+	int r;
+
+	reserve = reserve < LEAST_RESERVE ? LEAST_RESERVE : reserve > MOST_RESERVE ? MOST_RESERVE : reserve;
+	if (limit && reserve > limit / 2)
+		reserve = limit / 2;
+	if (size && reserve > size / 4)
+		reserve = size / 4;
+	snprintf(text, sizeof text, "%" PRIu64, reserve & ~(uint64_t)(BLOCK - 1));
+	r = settings_word(settings, "reserve", text);
+	return r == -EEXIST ? 0 : r;
 }
 
 int settings_check(const struct settings *settings, struct wrong *wrong)

@@ -33,6 +33,7 @@ struct settings {
 
 	enum device_use use;
 	int swap_priority;   /* 0 to 32767; -1: the kernel chooses */
+	bool tune;           /* the kernel's settings, for swap: sysctls.h */
 	char *mount_point;   /* absolute */
 	char *fs_type;       /* what mkfs.TYPE makes */
 	char *mount_options; /* as mount -o takes them; NULL: none */
@@ -84,6 +85,14 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
 
 /* Has settings_set() had this key, or an alias of it? False for keys that do not exist. */
 bool settings_given(const struct settings *settings, const char *key);
+
+/*
+ * Give the plugin a reserve, unless one was asked for: a 32nd of ram_bytes, 16 to 64 MiB, and at most half of mem-limit
+ * and a quarter of size.
+ * Memory that is ready before it is needed: what stores a page must not wait for memory, which those who wait for that
+ * page to be stored would have to free. 0, or an error of settings_word().
+ */
+int settings_default_reserve(struct settings *settings);
 
 /* Check the whole, once all are set. 0, or -EINVAL with the reason. */
 int settings_check(const struct settings *settings, struct wrong *wrong);

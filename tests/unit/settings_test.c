@@ -544,6 +544,47 @@ static void test_contradictions(void **state)
 }
 
 /* Values too long to be shown in full still leave room for the remedy. */
+static void expect_reserve(const char *size, const char *limit, uint64_t ram, const char *reserve)
+{
+	settings_free(&settings);
+	settings_init(&settings);
+	settings.ram_bytes = ram;
+	settings_word(&settings, "size", size);
+	if (limit)
+		settings_word(&settings, "mem-limit", limit);
+	assert_int_equal(settings_default_reserve(&settings), 0);
+	assert_string_equal(settings_word_value(&settings, "reserve"), reserve);
+}
+
+static void test_default_reserve(void **state)
+{
+	const uint64_t gib = UINT64_C(1) << 30;
+
+	expect_reserve("1073741824", NULL, gib, "33554432");
+	expect_reserve("1G", NULL, gib / 4, "16777216");
+	expect_reserve("64G", NULL, 64 * gib, "67108864");
+	expect_reserve("32M", NULL, gib, "8388608");
+	expect_reserve("1G", "8M", gib, "4194304");
+	expect_reserve("1G", "8388608", gib, "4194304");
+	expect_reserve("1G", "nonsense", gib, "33554432");
+	settings_free(&settings);
+	settings_init(&settings);
+	settings_word(&settings, "reserve", "5M");
+	assert_int_equal(settings_default_reserve(&settings), 0);
+	assert_string_equal(settings_word_value(&settings, "reserve"), "5M");
+}
+
+static void test_tune(void **state)
+{
+	struct wrong wrong = {""};
+
+	assert_true(settings.tune);
+	assert_int_equal(settings_set(&settings, "tune", "maybe", &wrong), -EINVAL);
+	expect_words(&wrong, "tune", "yes or no");
+	assert_int_equal(settings_set(&settings, "tune", "no", &wrong), 0);
+	assert_false(settings.tune);
+}
+
 static void test_long_values(void **state)
 {
 	static const char *const names[] = {"size",
@@ -585,7 +626,7 @@ int main(void)
 		TEST(memory),       TEST(device),  TEST(use),           TEST(swap_priority),
 		TEST(mount),        TEST(numbers), TEST(probe_timeout), TEST(programs),
 		TEST(unknown_keys), TEST(once),    TEST(check),         TEST(contradictions),
-		TEST(long_values),
+		TEST(long_values),  TEST(tune),    TEST(default_reserve),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);

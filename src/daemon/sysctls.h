@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The kernel's settings for a system that swaps to memory, behind a server that needs memory itself: made when swap is
+ * switched on, and undone when it ends. sysctl(8) shows them.
+ *
+ *   vm.page-cluster = 0            readahead of swap is for disks
+ *   vm.watermark_boost_factor = 0  the kernel raises its watermarks for a while when memory is fragmented: what was enough
+ *                                  for the server to reply suddenly is not
+ *   vm.min_free_kbytes             at least 16 MiB, or a 32nd of memory if that is less: of what is held back, the server
+ *                                  may take a part
+ */
+#ifndef SYSCTLS_H
+#define SYSCTLS_H
+
+/*
+ * Make the settings, those that are not made already, and write down in `file` what they were. Nothing if the
+ * file exists: then it was done before. What cannot be set is said, and no reason to fail.
+ */
+void sysctls_make(const char *file);
+
+/* Undo what `file` says, except where somebody has changed a setting since. Nothing if there is no such file. */
+void sysctls_undo(const char *file);
+
+/* The folder of the settings: "/proc/sys/vm". Tests have their own. */
+void sysctls_use_folder(const char *folder);
+
+#endif
