@@ -204,7 +204,7 @@ daemon_start() {
 	# Into the kernel's log, so that the two are read together, also when the machine has to be stopped.
 	sysctl -q kernel.printk_devkmsg=on
 	zsblkd --name "$instance" --device "$nbd" --swapon --priority 100 "$@" \
-		size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" reserve="$RESERVE" </dev/null >/dev/kmsg 2>&1 &
+		size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" </dev/null >/dev/kmsg 2>&1 &
 	supervisor_pid=$!
 	until [ "$(daemon_log | grep -c 'ready:')" -gt "$before" ]; do
 		if ! kill -0 "$supervisor_pid" || [ $((tries += 1)) -gt 300 ]; then
