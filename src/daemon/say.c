@@ -2,6 +2,8 @@
 /* Messages to people. See say.h. */
 #include "daemon/say.h"
 
+#include "process/process.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -11,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -24,12 +27,22 @@ static int for_journal;
 static unsigned dropped;
 static pid_t relay;
 
+/* sd-daemon(3), systemd.exec(5): lines may begin with <level> if this is the very stream that systemd opened. */
+static int is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &st) == 0 &&
+	       st.st_dev == device && st.st_ino == inode;
+}
+
 void say_init(const char *name, int verbose)
 {
 	snprintf(instance, sizeof instance, "%s", name);
 	debug = verbose;
-	/* sd-daemon(3): lines of a service whose stderr is the journal may begin with <level>. */
-	for_journal = getenv("JOURNAL_STREAM") != NULL;
+	for_journal = is_journal(STDERR_FILENO);
 }
 
 static void write_line(const char *line, size_t length)
@@ -54,6 +67,7 @@ __attribute__((noreturn)) static void copy(int from)
 	ssize_t got;
 
 	prctl(PR_SET_NAME, "zsblkd-messages");
+	process_avoid_oom_killer();
 	/* A reader that faults holds the pipe's lock while the page comes, and with it everybody who writes. */
 	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	dup2(from, STDIN_FILENO);
@@ -81,6 +95,8 @@ int say_through_pipe(void)
 	if (relay == 0)
 		copy(ends[0]);
 	close(ends[0]);
+	/* Messages are not worth dying for. */
+	signal(SIGPIPE, SIG_IGN);
 	fcntl(ends[1], F_SETFL, O_NONBLOCK);
 	dup2(ends[1], STDERR_FILENO);
 	close(ends[1]);

@@ -19,6 +19,7 @@
 /* One that dies at once again and again is not started in a busy loop. */
 #define SHORT_LIFE_S 2
 #define PAUSE_MS     500
+#define AGAIN_MS     2000
 
 static int parent = -1;
 
@@ -48,8 +49,11 @@ static void wait_ms(long ms)
 	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 }
 
-/* The child, or one of its servers that came to us when it died. True: the child ended by itself, with *status. */
-static bool reap(pid_t *child, time_t started, int *status)
+/*
+ * The child, or one of its servers that came to us when it died. True: the child ended by itself, with *status, and is not to
+ * have a successor.
+ */
+static bool reap(pid_t *child, time_t started, bool first, int *status)
 {
 	pid_t pid;
 	int how;
@@ -59,10 +63,11 @@ static bool reap(pid_t *child, time_t started, int *status)
 			continue;
 		*child = 0;
 		*status = WEXITSTATUS(how);
-		if (WIFEXITED(how))
+		if (WIFEXITED(how) && (*status != SUPERVISE_AGAIN || first))
 			return true;
-		say(SAY_ERROR, "the daemon (process %d) was ended by signal %d (%s); another one takes over", (int)pid,
-		    WTERMSIG(how), sigdescr_np(WTERMSIG(how)));
+		if (WIFSIGNALED(how))
+			say(SAY_ERROR, "the daemon (process %d) was ended by signal %d (%s); another one takes over",
+			    (int)pid, WTERMSIG(how), sigdescr_np(WTERMSIG(how)));
 		if (time(NULL) - started < SHORT_LIFE_S)
 			wait_ms(PAUSE_MS);
 	}
@@ -88,7 +93,8 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 	time_t started = 0;
 	pid_t child = 0;
 	sigset_t signals;
-	int status = 0, signal;
+	int status = 0, signal, told = 0;
+	unsigned children = 0;
 
 	/* Orphans come to us, and not to a process 1 that may be waiting for the device. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -111,12 +117,21 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 				wait_ms(PAUSE_MS);
 				continue;
 			}
+			children++;
+			/* What systemd has said once, it does not say again. */
+			if (told)
+				kill(child, told);
 		}
 		signal = sigwaitinfo(&signals, NULL);
+		if (signal == SIGTERM && getenv("NOTIFY_SOCKET"))
+			told = signal;
 		if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP)
 			kill(child, signal);
 		else if (signal == SIGABRT)
 			give_up(child);
-	} while (!reap(&child, started, &status));
+	} while (!reap(&child, started, children == 1, &status));
+	/* systemd tries at once, and what is in the way may take a moment. */
+	if (status == SUPERVISE_AGAIN)
+		wait_ms(AGAIN_MS);
 	return status;
 }

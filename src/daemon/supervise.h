@@ -10,11 +10,17 @@
 
 #include "daemon/ballast.h"
 
-/* The child's work; its exit status ends the supervisor, a death by signal has it started again. */
+/* A child that exits so wants a successor: what it could not do, and is needed, may be possible soon (EX_TEMPFAIL). */
+#define SUPERVISE_AGAIN 75
+
+/*
+ * The child's work. Any other exit status ends the supervisor; so does that of the first child, whoever started it may
+ * do so again. A death by signal has another one started.
+ */
 typedef int supervise_fn(void *opaque, struct ballast *ballast);
 
 /*
- * Be the supervisor. SIGTERM, SIGINT and SIGHUP are passed on. SIGABRT, systemd's watchdog, means that the child hangs:
+ * Be the supervisor. SIGTERM, SIGINT and SIGHUP are passed on, systemd's SIGTERM also to each later child. SIGABRT, systemd's watchdog, means that the child hangs:
  * it is killed, and we with it. Returns the child's exit status. Call with memory locked.
  */
 int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The supervisor: which ends of its child have a successor, and what a successor is told. Each in a process of its own. */
+#include "daemon/supervise.h"
+#include "lib/test.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What the children have in common. */
+static struct {
+	int children;
+	bool told;
+} *shared;
+
+static int set_up(void **state)
+{
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return shared == MAP_FAILED;
+}
+
+static int tear_down(void **state)
+{
+	return munmap(shared, sizeof *shared);
+}
+
+/* The exit status of a supervisor. */
+static int supervisor(supervise_fn *fn, bool managed)
+{
+	struct ballast *ballast = NULL;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(ballast_create(&ballast, 1 << 20), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (managed)
+			setenv("NOTIFY_SOCKET", "/nowhere", 1);
+		_exit(supervise(fn, NULL, ballast));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	ballast_free(ballast);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int killed_then_again_then_seven(void *opaque, struct ballast *ballast)
+{
+	switch (++shared->children) {
+	case 1:
+		raise(SIGKILL);
+		break;
+	case 2:
+		return SUPERVISE_AGAIN;
+	}
+	return 7;
+}
+
+static void test_successors(void **state)
+{
+	assert_int_equal(supervisor(killed_then_again_then_seven, false), 7);
+	assert_int_equal(shared->children, 3);
+}
+
+static int again(void *opaque, struct ballast *ballast)
+{
+	shared->children++;
+	return SUPERVISE_AGAIN;
+}
+
+/* Whoever started it is told. */
+static void test_first_cannot(void **state)
+{
+	assert_int_equal(supervisor(again, false), SUPERVISE_AGAIN);
+	assert_int_equal(shared->children, 1);
+}
+
+static bool got_term(int seconds)
+{
+	sigset_t term;
+
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	return sigtimedwait(&term, NULL, &(struct timespec){.tv_sec = seconds}) == SIGTERM;
+}
+
+static int killed_while_stopping(void *opaque, struct ballast *ballast)
+{
+	if (++shared->children == 1) {
+		kill(getppid(), SIGTERM);
+		if (!got_term(10))
+			return 9;
+		raise(SIGKILL);
+	}
+	shared->told = got_term(2);
+	return 0;
+}
+
+static void test_stop_is_remembered(void **state)
+{
+	assert_int_equal(supervisor(killed_while_stopping, true), 0);
+	assert_int_equal(shared->children, 2);
+	assert_true(shared->told);
+}
+
+/* By hand a stop may be refused, and is not meant for ever. */
+static void test_stop_by_hand(void **state)
+{
+	assert_int_equal(supervisor(killed_while_stopping, false), 0);
+	assert_int_equal(shared->children, 2);
+	assert_false(shared->told);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(successors),
+		TEST(first_cannot),
+		TEST(stop_is_remembered),
+		TEST(stop_by_hand),
+	};
+
+	unsetenv("NOTIFY_SOCKET");
+	return cmocka_run_group_tests_name("supervise", tests, NULL, NULL);
+}
