@@ -132,6 +132,9 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
  */
 void zsblk_close(struct zsblk *dev);
 
+/* The format of shared segments; one of another version is refused. */
+#define ZSBLK_SEGMENT_VERSION 1u
+
 /* What is in a shared segment. */
 struct zsblk_segment {
 	uint64_t size; /* of the device in it; 0: none yet */

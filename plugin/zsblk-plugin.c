@@ -198,6 +198,7 @@ static void plugin_dump_plugin(void)
 	unsigned can = lock_prepare();
 
 	printf("zsblk_version=%s\n", ZSBLK_VERSION);
+	printf("zsblk_segment_version=%u\n", ZSBLK_SEGMENT_VERSION);
 	printf("zsblk_block_size=%u\n", ZSBLK_BLOCK_SIZE);
 	printf("zsblk_max_size=%" PRIu64 "\n", ZSBLK_MAX_SIZE);
 	printf("zsblk_algorithms=");

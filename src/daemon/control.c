@@ -152,5 +152,5 @@ int control_ask(const char *top, const char *name, const char *request, unsigned
 	}
 	text[got] = '\0';
 	snprintf(answer->text, sizeof answer->text, "%s", strchr(text, '\n') ? strchr(text, '\n') + 1 : "");
-	return strncmp(text, "ok\n", 3) == 0 ? 0 : -EREMOTEIO;
+	return strncmp(text, "ok\n", 3) == 0 ? 0 : -EACCES;
 }

@@ -53,13 +53,12 @@
 enum stopping { STOP_NOT, STOP_DETACHING, STOP_RETRYING, STOP_ENDING };
 
 struct daemon {
-	const struct settings *settings;
+	struct settings *settings;
 	sd_event *loop;
 	struct folder folder;
 	char memory[40];
 	char backend[48];
 	char stats[FOLDER_PATH_MAX + 60];
-	char sysctls[FOLDER_PATH_MAX + 60];
 	bool segment_was_there;
 	struct server_command *command;
 	struct ballast *ballast;
@@ -72,6 +71,7 @@ struct daemon {
 	sd_event_source *stop_timer;
 	sd_event_source *quiet_timer;
 	uint64_t quiet_limit;
+	bool upgrading; /* the server is replaced for it */
 	unsigned upgrade_client;
 	unsigned stop_client;
 	unsigned status_client;
@@ -142,13 +142,19 @@ static void read_figures(struct daemon *daemon)
 		figures_read(daemon, r, "");
 }
 
+static void detached_by_others(struct daemon *daemon);
+
 static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 {
 	struct daemon *daemon = opaque;
 
-	if (keeper_is_serving(daemon->keeper) && daemon->stopping == STOP_NOT)
-		read_figures(daemon);
 	clock_set(source, STATUS_INTERVAL_US);
+	if (daemon->stopping != STOP_NOT || !keeper_is_serving(daemon->keeper))
+		return 0;
+	if (device_is_attached(keeper_device(daemon->keeper)->index))
+		read_figures(daemon);
+	else
+		detached_by_others(daemon);
 	return 0;
 }
 
@@ -206,6 +212,14 @@ static void detached(void *opaque, int r, const char *why)
 	clock_set(daemon->stop_timer, STOP_RETRY_US);
 }
 
+/* nbd-client -d, for instance. There is nothing left to do for us, and nobody who could get at the data. */
+static void detached_by_others(struct daemon *daemon)
+{
+	say(SAY_ERROR, "%s was detached by somebody else", keeper_device(daemon->keeper)->path);
+	daemon->exit_status = EXIT_FAILURE;
+	detached(daemon, 0, "");
+}
+
 static int stop(struct daemon *daemon, bool may_free)
 {
 	int index = keeper_device(daemon->keeper)->index, r;
@@ -219,8 +233,7 @@ static int stop(struct daemon *daemon, bool may_free)
 	daemon->detach = (struct job_detach){.index = index,
 					     .may_swapoff = may_free,
 					     .may_umount = may_free,
-					     .managed = daemon->insistent,
-					     .sysctls = daemon->sysctls};
+					     .managed = daemon->insistent};
 	r = job_start(daemon->job, job_detach, &daemon->detach, detached, daemon);
 	if (r) {
 		say(SAY_ERROR, "not stopped: %s", strerror(-r));
@@ -279,6 +292,7 @@ static int replace_when_quiet(sd_event_source *source, uint64_t when, void *opaq
 	}
 	daemon->quiet_limit = 0;
 	r = keeper_replace(daemon->keeper, "upgrade");
+	daemon->upgrading = r == 0;
 	if (r)
 		answer_upgrade(daemon, false, "the server is being replaced already");
 	return 0;
@@ -335,8 +349,10 @@ static void requested(void *opaque, unsigned client, const char *request)
 		else
 			daemon->stop_client = client;
 	} else if (strcmp(request, "make-way") == 0) {
-		control_answer(daemon->control, client, daemon->orphaned, "");
-		if (daemon->orphaned && daemon->stopping == STOP_NOT) {
+		bool may = daemon->orphaned && (daemon->stopping == STOP_NOT || daemon->stopping == STOP_RETRYING);
+
+		control_answer(daemon->control, client, may, "");
+		if (may) {
 			say(SAY_NOTICE, "making way for another daemon");
 			exit_loop(daemon, EXIT_SUCCESS);
 		}
@@ -373,13 +389,14 @@ static int start_use(struct daemon *daemon)
 		daemon->swap = (struct job_swap){.device = device->path,
 						 .label = settings->name,
 						 .priority = settings->swap_priority,
-						 .sysctls = settings->tune ? daemon->sysctls : NULL};
+						 .tune = settings->tune};
 		return job_start(daemon->job, job_swap_on, &daemon->swap, put_to_use, daemon);
 	case USE_MOUNT:
 		if (device_is_mounted(device))
 			break;
 		daemon->mount = (struct job_mount){.device = device->path,
 						   .path = settings->mount_point,
+						   .make = !daemon->segment_was_there,
 						   .fs_type = settings->fs_type,
 						   .options = settings->mount_options};
 		return job_start(daemon->job, job_mount, &daemon->mount, put_to_use, daemon);
@@ -395,8 +412,9 @@ static void serving(void *opaque)
 	struct daemon *daemon = opaque;
 	int r;
 
-	if (daemon->upgrade_client != NO_CLIENT)
+	if (daemon->upgrading)
 		answer_upgrade(daemon, true, "upgraded");
+	daemon->upgrading = false;
 	if (daemon->ready || job_is_running(daemon->job))
 		return;
 	r = start_use(daemon);
@@ -459,6 +477,30 @@ static int choose_device(struct daemon *daemon, struct wrong *wrong)
 	return 0;
 }
 
+/*
+ * The size cannot change while the device is attached: then it goes on with the one it has. Otherwise it is a mistake, or
+ * somebody else's segment.
+ */
+static int agree_on_size(struct daemon *daemon, uint64_t size, struct wrong *wrong)
+{
+	uint64_t asked = settings_word_bytes(daemon->settings, "size");
+	char text[24];
+
+	if (!size || !asked || size == asked)
+		return 0;
+	if (device_find(daemon->backend) == DEVICE_NONE) {
+		snprintf(wrong->text, sizeof wrong->text,
+			 "%s holds a device of %" PRIu64 " bytes, and size=%" PRIu64
+			 " was asked for; ask for that size, or remove the segment (ipcrm)",
+			 daemon->memory, size, asked);
+		return -EINVAL;
+	}
+	say(SAY_WARNING, "size=%" PRIu64 " was asked for; the device is attached with %" PRIu64
+	    " bytes and stays so until it is stopped", asked, size);
+	snprintf(text, sizeof text, "%" PRIu64, size);
+	return settings_replace_word(daemon->settings, "size", text);
+}
+
 /* What is in the segment, and who serves it? */
 static int look_at_segment(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
 {
@@ -468,6 +510,8 @@ static int look_at_segment(struct daemon *daemon, pid_t *holder, struct wrong *w
 
 	daemon->segment_was_there = r != -ENOENT;
 	*holder = r ? 0 : segment.holder;
+	if (!r)
+		return agree_on_size(daemon, segment.size, wrong);
 	if (r == -ENOENT && device_find(daemon->backend) == DEVICE_NONE)
 		return 0;
 	if (r == -ENOENT)
@@ -491,9 +535,8 @@ static int prepare(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
 	else
 		snprintf(daemon->memory, sizeof daemon->memory, "shm:0x%08x",
 			 (unsigned)XXH32(settings->name, strlen(settings->name), 0x7a73) | 1u);
-	snprintf(daemon->backend, sizeof daemon->backend, "zsblk:%s", settings->name);
+	snprintf(daemon->backend, sizeof daemon->backend, DEVICE_BACKEND_START "%s", settings->name);
 	folder_file(&daemon->folder, "stats", daemon->stats);
-	folder_file(&daemon->folder, "sysctls", daemon->sysctls);
 	r = look_at_segment(daemon, holder, wrong);
 	if (!r)
 		r = choose_device(daemon, wrong);
@@ -630,7 +673,9 @@ static int take_lock(struct daemon *daemon, struct wrong *wrong)
 	struct wrong answer;
 	int r = folder_lock(&daemon->folder, wrong);
 
-	if (r != -EBUSY || control_ask(FOLDER_TOP, daemon->settings->name, "make-way", MAKE_WAY_MS / 1000, &answer))
+	/* Nobody answers: it is just dying. */
+	if (r != -EBUSY ||
+	    control_ask(FOLDER_TOP, daemon->settings->name, "make-way", MAKE_WAY_MS / 1000, &answer) == -EACCES)
 		return r;
 	for (int waited = 0; r == -EBUSY && waited < MAKE_WAY_MS; waited += 10) {
 		poll(NULL, 0, 10);
@@ -639,13 +684,13 @@ static int take_lock(struct daemon *daemon, struct wrong *wrong)
 	return r;
 }
 
-int daemon_run(const struct settings *settings, struct ballast *ballast)
+int daemon_run(struct settings *settings, struct ballast *ballast)
 {
 	struct daemon daemon = {.settings = settings, .ballast = ballast, .upgrade_client = NO_CLIENT,
 				.stop_client = NO_CLIENT, .status_client = NO_CLIENT};
 	struct wrong wrong = {""};
 	pid_t holder = 0;
-	bool locked;
+	bool locked, needed;
 	int r;
 
 	/* Before the first server, who inherits it. Memory locks are each process's own. */
@@ -664,10 +709,11 @@ int daemon_run(const struct settings *settings, struct ballast *ballast)
 		r = keeper_start(daemon.keeper, holder, &wrong);
 	if (r) {
 		refuse(&wrong);
-		if (locked && !daemon.segment_was_there && device_find(daemon.backend) == DEVICE_NONE)
+		needed = device_find(daemon.backend) != DEVICE_NONE;
+		if (locked && !needed && !daemon.segment_was_there)
 			folder_remove(&daemon.folder);
 		clean_up(&daemon);
-		return EXIT_FAILURE;
+		return needed ? SUPERVISE_AGAIN : EXIT_FAILURE;
 	}
 	folder_each_server(&daemon.folder, end_leftover, &daemon);
 	r = sd_event_loop(daemon.loop);

@@ -10,6 +10,6 @@
  * Until it is told to stop. Returns the exit status; what went wrong has been said. In a child of the supervisor
  * (supervise.h).
  */
-int daemon_run(const struct settings *settings, struct ballast *ballast);
+int daemon_run(struct settings *settings, struct ballast *ballast);
 
 #endif

@@ -88,18 +88,42 @@ bool device_is_backed_by(int index, const char *backend)
 	return read_attribute(index, "backend", text, sizeof text) == 0 && strcmp(text, backend) == 0;
 }
 
-int device_find(const char *backend)
+/* The first device for which `matches` says so, or DEVICE_NONE. */
+static int look_for(bool (*matches)(int index, const void *opaque), const void *opaque)
 {
 	DIR *dir = opendir("/sys/block");
 	int index = DEVICE_NONE, candidate;
 	struct dirent *entry;
 
 	while (dir && index == DEVICE_NONE && (entry = readdir(dir)))
-		if (sscanf(entry->d_name, "nbd%4d", &candidate) == 1 && device_is_backed_by(candidate, backend))
+		if (sscanf(entry->d_name, "nbd%4d", &candidate) == 1 && matches(candidate, opaque))
 			index = candidate;
 	if (dir)
 		closedir(dir);
 	return index;
+}
+
+static bool has_backend(int index, const void *backend)
+{
+	return device_is_backed_by(index, backend);
+}
+
+int device_find(const char *backend)
+{
+	return look_for(has_backend, backend);
+}
+
+static bool is_other(int index, const void *own)
+{
+	char text[64];
+
+	return index != *(const int *)own && read_attribute(index, "backend", text, sizeof text) == 0 &&
+	       strncmp(text, DEVICE_BACKEND_START, strlen(DEVICE_BACKEND_START)) == 0;
+}
+
+bool device_has_others(int index)
+{
+	return look_for(is_other, &index) != DEVICE_NONE;
 }
 
 int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong)
@@ -176,12 +200,16 @@ static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *fr
 	FILE *f = fopen("/proc/swaps", "re");
 	uint64_t size, in_use;
 	bool found = false;
+	size_t length;
 
 	*used = *free_in_others = 0;
 	while (f && fgets(line, sizeof line, f)) {
 		if (sscanf(line, "%127s %*s %" SCNu64 " %" SCNu64, path, &size, &in_use) != 3)
 			continue;
-		if (strcmp(path, device->path) == 0) {
+		/* The node may be gone; the swap area is not. */
+		length = strcspn(path, "\\");
+		if (strncmp(path, device->path, length) == 0 && !device->path[length] &&
+		    (!path[length] || strcmp(path + length, "\\040(deleted)") == 0)) {
 			found = true;
 			*used = in_use;
 		} else {

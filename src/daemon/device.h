@@ -7,6 +7,9 @@
 
 #define DEVICE_NONE (-1)
 
+/* What the backend identifiers of all instances begin with; the name follows. */
+#define DEVICE_BACKEND_START "zsblk:"
+
 struct device {
 	int index;
 	char path[24]; /* "/dev/nbd0" */
@@ -26,6 +29,8 @@ bool device_is_attached(int index);
 bool device_is_backed_by(int index, const char *backend);
 /* The attached device with that identifier, or DEVICE_NONE. */
 int device_find(const char *backend);
+/* Is a device other than this one attached to any zsblkd? */
+bool device_has_others(int index);
 
 /*
  * Set the queue up for memory instead of a disk. `timer_ms`: how often the kernel looks whether a request's

@@ -8,7 +8,6 @@
  *   control          the daemon's socket, see control.h
  *   PID-START.sock   a server's socket: its process number and start time
  *   stats            the server's statistics
- *   sysctls          what the kernel's settings were, see sysctls.h
  */
 #ifndef FOLDER_H
 #define FOLDER_H

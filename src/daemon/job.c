@@ -6,6 +6,7 @@
 #include "daemon/netlink.h"
 #include "daemon/rights.h"
 #include "daemon/sysctls.h"
+#include "zsblk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
@@ -100,9 +102,17 @@ static int ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
 	return 0;
 }
 
+/* What is begun for a daemon is not to go on under the next one. */
+static void end_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(EXIT_FAILURE);
+}
+
 int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, void *opaque)
 {
-	pid_t pid;
+	pid_t daemon = getpid(), pid;
 	int r;
 
 	if (job_is_running(job))
@@ -114,11 +124,12 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 	if (pid == 0) {
 		sigset_t none;
 
+		/* The lock on the folder, above all: it is the daemon's life that it stands for. */
+		syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
+		end_with(daemon);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		rights_drop();
-		/* The lock on the folder, above all: it is the daemon's life that it stands for. */
-		syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
 		job->report->wrong.text[0] = '\0';
 		job->report->r = fn(what, &job->report->wrong);
 		_exit(0);
@@ -133,14 +144,16 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 
 /* ------------------------------------------------------------------ programs */
 
-/* Run a program and keep the first line of what it says on `stream`. 0: it ended with status 0. */
-static int run_and_listen(char *const arguments[], int stream, struct wrong *said)
+/* Run a program, and keep what it says on `stream`, as far as there is room. 0: it ended with status 0. */
+static int run_and_read(char *const arguments[], int stream, char *text, size_t size)
 {
 	int output[2], status = 0;
+	char beyond[256];
 	size_t length = 0;
 	ssize_t got;
 	pid_t pid;
 
+	text[0] = '\0';
 	if (pipe2(output, O_CLOEXEC) < 0)
 		return -errno;
 	pid = fork();
@@ -153,44 +166,64 @@ static int run_and_listen(char *const arguments[], int stream, struct wrong *sai
 		_exit(127);
 	}
 	close(output[1]);
-	while (pid > 0 && length < sizeof said->text - 1 &&
-	       (got = read(output[0], said->text + length, sizeof said->text - 1 - length)) > 0)
-		length += (size_t)got;
-	said->text[length] = '\0';
-	said->text[strcspn(said->text, "\n")] = '\0';
+	while (pid > 0) {
+		bool full = length == size - 1;
+
+		got = full ? read(output[0], beyond, sizeof beyond)
+			   : read(output[0], text + length, size - 1 - length);
+		if (got <= 0)
+			break;
+		length += full ? 0 : (size_t)got;
+	}
+	text[length] = '\0';
 	close(output[0]);
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return -errno;
 	if (status == 0)
 		return 0;
 	if (!length)
-		snprintf(said->text, sizeof said->text, "%s ended with status %d", arguments[0],
+		snprintf(text, size, "%s ended with status %d", arguments[0],
 			 WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
 	return -EIO;
 }
 
-/* Run a program: 0, or what it said on its standard error. */
+/* Run a program: 0, or the first line that it said on its standard error. */
 static int run(char *const arguments[], struct wrong *wrong)
 {
-	return run_and_listen(arguments, STDERR_FILENO, wrong);
+	int r = run_and_read(arguments, STDERR_FILENO, wrong->text, sizeof wrong->text);
+
+	wrong->text[strcspn(wrong->text, "\n")] = '\0';
+	return r;
 }
 
 /* Is systemd on its way to poweroff, reboot or the like? */
 static bool machine_goes_down(void)
 {
 	char *const arguments[] = {(char *)"systemctl", (char *)"is-system-running", NULL};
-	struct wrong state = {""};
+	char state[40];
 
-	run_and_listen(arguments, STDOUT_FILENO, &state);
-	return strcmp(state.text, "stopping") == 0;
+	run_and_read(arguments, STDOUT_FILENO, state, sizeof state);
+	return strcmp(state, "stopping\n") == 0;
 }
 
 int job_rehearse(const void *what, struct wrong *wrong)
 {
 	const struct job_rehearsal *rehearsal = what;
 	char *const arguments[] = {(char *)rehearsal->nbdkit, (char *)"--dump-plugin", (char *)rehearsal->plugin, NULL};
+	char facts[8192], known[48];
+	int r = run(arguments, wrong);
 
-	return run(arguments, wrong);
+	if (!r)
+		r = run_and_read(arguments, STDOUT_FILENO, facts, sizeof facts);
+	if (r)
+		return r;
+	snprintf(known, sizeof known, "\nzsblk_segment_version=%u\n", ZSBLK_SEGMENT_VERSION);
+	if (strstr(facts, known))
+		return 0;
+	snprintf(wrong->text, sizeof wrong->text,
+		 "the plugin that is installed now does not know segments of version %u, which this one is; stop, and start anew",
+		 ZSBLK_SEGMENT_VERSION);
+	return -EINVAL;
 }
 
 /* ------------------------------------------------------------------ file systems */
@@ -211,15 +244,16 @@ static void make_folders(const char *path)
 int job_mount(const void *what, struct wrong *wrong)
 {
 	const struct job_mount *mount = what;
-	char *const look[] = {(char *)"blkid", (char *)"--probe", (char *)mount->device, NULL};
 	char *const mkfs[] = {(char *)"mkfs", (char *)"-t", (char *)mount->fs_type, (char *)mount->device, NULL};
 	char *const attach[] = {(char *)"mount", (char *)"-t", (char *)mount->fs_type, (char *)"-o",
 				(char *)(mount->options ? mount->options : "defaults"), (char *)mount->device,
 				(char *)mount->path, NULL};
-	int r = run(look, wrong) == 0 ? 0 : run(mkfs, wrong);
+	int r = mount->make ? run(mkfs, wrong) : 0;
 
 	if (r)
 		return r;
+	/* For all who use the file system. */
+	umask(022);
 	make_folders(mount->path);
 	return run(attach, wrong);
 }
@@ -235,8 +269,8 @@ int job_swap_on(const void *what, struct wrong *wrong)
 
 	if (r)
 		return r;
-	if (swap->sysctls)
-		sysctls_make(swap->sysctls);
+	if (swap->tune)
+		sysctls_make(SYSCTLS_RECORD);
 	if (swap->priority >= 0)
 		flags |= SWAP_FLAG_PREFER | (swap->priority & SWAP_FLAG_PRIO_MASK);
 	if (swapon(swap->device, flags) == 0)
@@ -277,11 +311,13 @@ static bool room_for_swapoff(const struct device *device, uint64_t *available)
 /* In a process of its own, which is the OOM killer's first choice while it is at it. */
 static int swapoff_in_child(const char *path)
 {
-	pid_t pid = fork();
+	pid_t parent = getpid(), pid = fork();
 	int status;
 
-	if (pid == 0)
+	if (pid == 0) {
+		end_with(parent);
 		_exit(swapoff(path) == 0 ? 0 : errno);
+	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return -errno;
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ENOMEM;
@@ -332,7 +368,8 @@ static int take_exclusively(const struct device *device, struct wrong *wrong)
 {
 	int fd = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC);
 
-	if (fd < 0 && (errno == ENXIO || errno == ENOENT))
+	/* Not attached. A node that is missing says nothing about who uses the device. */
+	if (fd < 0 && errno == ENXIO)
 		return 0;
 	if (fd < 0) {
 		snprintf(wrong->text, sizeof wrong->text,
@@ -399,9 +436,9 @@ int job_detach(const void *what, struct wrong *wrong)
 	if (r)
 		return r;
 	r = netlink_disconnect(&netlink, detach->index);
-	if (!r)
-		sysctls_undo(detach->sysctls);
-	else
+	if (!r && !device_has_others(detach->index))
+		sysctls_undo(SYSCTLS_RECORD);
+	if (r)
 		snprintf(wrong->text, sizeof wrong->text, "%s cannot be detached: %s", device.path, strerror(-r));
 	return r;
 }

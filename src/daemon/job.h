@@ -30,8 +30,8 @@ bool job_is_running(const struct job *job);
 struct job_swap {
 	const char *device;
 	const char *label;
-	int priority;        /* -1: the kernel's choice */
-	const char *sysctls; /* where to write down what the kernel's settings were; NULL: leave them */
+	int priority; /* -1: the kernel's choice */
+	bool tune;    /* make the kernel's settings */
 };
 
 /* The kernel's settings, mkswap, and swapon with discard. */
@@ -40,19 +40,19 @@ job_fn job_swap_on;
 struct job_mount {
 	const char *device;
 	const char *path;    /* made if it does not exist */
-	const char *fs_type; /* what mkfs makes, if there is no file system yet */
+	const char *fs_type; /* what mkfs makes */
+	bool make;           /* a file system: the device is new */
 	const char *options; /* NULL: none */
 };
 
-/* Make a file system, unless there is one, and mount it. */
+/* Make a file system, if wanted, and mount it. */
 job_fn job_mount;
 
 struct job_detach {
 	int index;
 	bool may_swapoff;
 	bool may_umount;
-	bool managed;        /* by systemd */
-	const char *sysctls; /* as in job_swap */
+	bool managed; /* by systemd */
 };
 
 /*
@@ -66,7 +66,7 @@ struct job_rehearsal {
 	const char *plugin;
 };
 
-/* Would a new server come up? Loads the plugin and asks it what it is. */
+/* Would a new server come up? Loads the plugin and asks it what it is; -EINVAL: it does not know this format of segments. */
 job_fn job_rehearse;
 
 struct job_figures {

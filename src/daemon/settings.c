@@ -99,6 +99,22 @@ void settings_free(struct settings *settings)
 	*settings = (struct settings){0};
 }
 
+int settings_replace_word(struct settings *settings, const char *key, const char *value)
+{
+	size_t length = strlen(key);
+	char *word;
+
+	for (size_t i = 0; i < settings->n_words; i++)
+		if (strncmp(settings->words[i], key, length) == 0 && settings->words[i][length] == '=') {
+			if (asprintf(&word, "%s=%s", key, value) < 0)
+				return -ENOMEM;
+			free(settings->words[i]);
+			settings->words[i] = word;
+			return 0;
+		}
+	return settings_word(settings, key, value);
+}
+
 const char *settings_word_value(const struct settings *settings, const char *key)
 {
 	size_t length = strlen(key);
@@ -673,8 +689,7 @@ static int check_words(const struct settings *settings, struct wrong *wrong)
 	return 0;
 }
 
-/* A size as the plugin takes it: bytes, or with a suffix. 0: none, or one that is wrong, which the plugin will tell. */
-static uint64_t word_bytes(const struct settings *settings, const char *key)
+uint64_t settings_word_bytes(const struct settings *settings, const char *key)
 {
 	const char *text = settings_word_value(settings, key);
 	uint64_t bytes = 0;
@@ -688,7 +703,7 @@ static uint64_t word_bytes(const struct settings *settings, const char *key)
 
 int settings_default_reserve(struct settings *settings)
 {
-	uint64_t limit = word_bytes(settings, "mem-limit"), size = word_bytes(settings, "size");
+	uint64_t limit = settings_word_bytes(settings, "mem-limit"), size = settings_word_bytes(settings, "size");
 	uint64_t reserve = settings->ram_bytes / 32;
 	char text[24];
 	int r;

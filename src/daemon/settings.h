@@ -73,6 +73,10 @@ int settings_name(struct settings *settings, const char *name, struct wrong *wro
  * -ENOMEM.
  */
 int settings_word(struct settings *settings, const char *key, const char *value);
+/* The same in place of what the key had, if anything. -ENOMEM. */
+int settings_replace_word(struct settings *settings, const char *key, const char *value);
+/* A size as the plugin takes it: bytes, or with a suffix. 0: none, or one that is wrong, which the plugin will tell. */
+uint64_t settings_word_bytes(const struct settings *settings, const char *key);
 /* The value of a parameter, or NULL. */
 const char *settings_word_value(const struct settings *settings, const char *key);
 

@@ -63,10 +63,13 @@ static void make(const char *name, uint64_t wanted, bool at_least, FILE *record)
 {
 	uint64_t was;
 
-	if (!read_setting(name, &was) || was == wanted || (at_least && was > wanted) || !write_setting(name, wanted))
+	if (!read_setting(name, &was) || was == wanted || (at_least && was > wanted))
 		return;
-	say(SAY_NOTICE, "vm.%s is set to %" PRIu64 " while this is swap; it was %" PRIu64, name, wanted, was);
+	/* First, lest it is changed and nobody knows what it was. */
 	fprintf(record, "%s %" PRIu64 " %" PRIu64 "\n", name, was, wanted);
+	fflush(record);
+	if (write_setting(name, wanted))
+		say(SAY_NOTICE, "vm.%s is set to %" PRIu64 " while this is swap; it was %" PRIu64, name, wanted, was);
 }
 
 void sysctls_make(const char *file)

@@ -12,13 +12,19 @@
 #ifndef SYSCTLS_H
 #define SYSCTLS_H
 
+/* Where it is written down what they were; for all instances. No instance can have that name. */
+#define SYSCTLS_RECORD "/run/zsblk/~sysctls"
+
 /*
  * Make the settings, those that are not made already, and write down in `file` what they were. Nothing if the
  * file exists: then it was done before. What cannot be set is said, and no reason to fail.
  */
 void sysctls_make(const char *file);
 
-/* Undo what `file` says, except where somebody has changed a setting since. Nothing if there is no such file. */
+/*
+ * Undo what `file` says, except where somebody has changed a setting since. Nothing if there is no such file. For the last
+ * instance to call.
+ */
 void sysctls_undo(const char *file);
 
 /* The folder of the settings: "/proc/sys/vm". Tests have their own. */

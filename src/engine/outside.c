@@ -21,6 +21,8 @@ static int open_outside(const char *memory, struct segment *seg, struct zsblk_wh
 	return 0;
 }
 
+_Static_assert(ZSBLK_SEGMENT_VERSION == SUPER_VERSION, "the public name of the same number");
+
 int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_why *why)
 {
 	struct zsblk_why ignored;

@@ -574,6 +574,19 @@ static void test_default_reserve(void **state)
 	assert_string_equal(settings_word_value(&settings, "reserve"), "5M");
 }
 
+static void test_replaced_word(void **state)
+{
+	assert_int_equal(settings_word(&settings, "size", "1G"), 0);
+	assert_int_equal(settings_word(&settings, "sizes", "no"), 0);
+	assert_int_equal(settings_replace_word(&settings, "size", "2G"), 0);
+	assert_string_equal(settings_word_value(&settings, "size"), "2G");
+	assert_string_equal(settings_word_value(&settings, "sizes"), "no");
+	assert_int_equal(settings_replace_word(&settings, "level", "3"), 0);
+	assert_string_equal(settings_word_value(&settings, "level"), "3");
+	assert_true(settings_word_bytes(&settings, "size") == UINT64_C(2) << 30);
+	assert_true(settings_word_bytes(&settings, "sizes") == 0);
+}
+
 static void test_tune(void **state)
 {
 	struct wrong wrong = {""};
@@ -627,6 +640,7 @@ int main(void)
 		TEST(mount),        TEST(numbers), TEST(probe_timeout), TEST(programs),
 		TEST(unknown_keys), TEST(once),    TEST(check),         TEST(contradictions),
 		TEST(long_values),  TEST(tune),    TEST(default_reserve),
+		TEST(replaced_word),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
