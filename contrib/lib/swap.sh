@@ -46,7 +46,7 @@ swap_on()
 		setsid "$swap_state/zsblkd" --name "$swap_name" --swapon --plugin "$swap_state/nbdkit-zsblk-plugin.so" \
 			size="$size" algorithm="$algorithm" </dev/null >"$swap_state/log" 2>&1 &
 		pid=$!
-		until grep -q ' ready: ' "$swap_state/log"; do
+		until grep -q 'ready: ' "$swap_state/log"; do
 			kill -0 "$pid" 2>/dev/null || { cat "$swap_state/log" >&2; die "zsblkd did not start"; }
 			sleep 0.1
 		done
