@@ -269,8 +269,11 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	r = populate_metadata(dev);
 	if (r)
 		return fail(why, r, "there is no memory for the table: %s", strerror(-r));
-	r = reserve_fill(dev);
-	/* What was there before is more important than the reserve, and this may be the moment of need. */
+	/*
+	 * What was there before is more important than the reserve, and this may be the moment of need: swap is down, so nobody
+	 * makes room for it. Then it is the refill's.
+	 */
+	r = reserve_fill(dev, dev->seg.fresh);
 	if (r && dev->seg.fresh)
 		return fail(why, r, "reserve=%" PRIu64 " cannot be filled: %s; make it smaller, or free some memory",
 			    dev->reserve, strerror(-r));

@@ -116,8 +116,8 @@ struct zs_loc loc_of(const struct zsblk *dev, const struct word_object *object);
 void count_word(struct counters *counters, uint64_t word, int sign);
 
 /* upkeep.c */
-/* Fill the reserve before requests come. -ENOMEM: there is not that much memory. */
-int reserve_fill(struct zsblk *dev);
+/* Fill the reserve before requests come. -ENOMEM: there is not that much memory; `wait`: not for a while. */
+int reserve_fill(struct zsblk *dev, bool wait);
 int workers_start(struct zsblk *dev);
 void workers_stop(struct zsblk *dev);
 

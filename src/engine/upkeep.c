@@ -107,7 +107,7 @@ static bool refill_piece(struct zsblk *dev, int *error)
 	return zs_core_upkeep(dev->core, RUNS_REFILL, error);
 }
 
-int reserve_fill(struct zsblk *dev)
+int reserve_fill(struct zsblk *dev, bool wait)
 {
 	unsigned waits = 0;
 	int error;
@@ -120,7 +120,7 @@ int reserve_fill(struct zsblk *dev)
 		if (error != -EAGAIN)
 			return error == -ENOSPC ? 0 : error;
 		/* The system makes room while we wait, if it can. */
-		if (waits++ == RESERVE_WAIT_MS / SHORT_MS)
+		if (!wait || waits++ == RESERVE_WAIT_MS / SHORT_MS)
 			return -ENOMEM;
 		pause_ms(SHORT_MS);
 	}
