@@ -30,6 +30,7 @@
 #include "daemon/say.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,16 @@
 
 enum keeper_state { DOWN, FENCING, CONNECTING, SERVING };
 
+/*
+ * Copies of the sockets that the kernel has. They tell whether it has shut one down; and Linux 6.12 dereferences a null
+ * pointer when the last reference to a socket goes while its receiver is still at it, so they are kept until it has had the
+ * time of a whole server to get away.
+ */
+struct links {
+	int fds[MAX_CONNECTIONS];
+	unsigned n; /* 0: not ours, an earlier daemon's */
+};
+
 struct keeper {
 	const struct keeper_spec *spec;
 	enum keeper_state state;
@@ -74,7 +85,9 @@ struct keeper {
 	sd_event_source *refill; /* the ballast, while SERVING */
 	sd_event_source *timer; /* DOWN: the next try; CONNECTING: the limit; FENCING: a notice */
 	struct dial *dial;
+	struct links links, links_before;
 	struct probe *probe;
+	bool adopted;     /* the server, with the connection that the kernel has to it */
 	bool served;      /* there was one that did */
 	bool dies_by_itself; /* FENCING, and not because we wanted it */
 	unsigned tries;   /* since one did */
@@ -187,6 +200,37 @@ static void probe_says_hung(void *opaque, const char *why)
 
 /* ------------------------------------------------------------------ the way into service */
 
+static void links_close(struct links *links)
+{
+	for (unsigned i = 0; i < links->n; i++)
+		close(links->fds[i]);
+	links->n = 0;
+}
+
+static void links_keep(struct keeper *keeper, const int *sockets, unsigned n)
+{
+	links_close(&keeper->links_before);
+	keeper->links_before = keeper->links;
+	keeper->links.n = 0;
+	for (unsigned i = 0; i < n; i++) {
+		int fd = fcntl(sockets[i], F_DUPFD_CLOEXEC, 0);
+
+		if (fd >= 0)
+			keeper->links.fds[keeper->links.n++] = fd;
+	}
+}
+
+static bool links_are_up(const struct links *links)
+{
+	for (unsigned i = 0; i < links->n; i++) {
+		struct pollfd link = {.fd = links->fds[i]};
+
+		if (poll(&link, 1, 0) > 0 && link.revents & (POLLHUP | POLLERR))
+			return false;
+	}
+	return links->n;
+}
+
 static int hand_over(struct keeper *keeper, struct wrong *wrong)
 {
 	const struct keeper_spec *spec = keeper->spec;
@@ -218,6 +262,8 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 			 r == -EBUSY ? " (is another server attached to it?)" : "");
 		return r;
 	}
+	/* What the kernel has to a server that was adopted is alive, so it has taken nothing. */
+	links_keep(keeper, sockets, keeper->adopted ? 0 : spec->connections);
 	if (!attached) {
 		device_close(&keeper->device);
 		device_init(&keeper->device, index);
@@ -311,6 +357,7 @@ static void begin(struct keeper *keeper)
 	int r;
 
 	keeper->tries++;
+	keeper->adopted = false;
 	if (keeper->served)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
 	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder);
@@ -355,42 +402,27 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 }
 
 /*
- * Has the kernel a dead connection? It takes a new one in its place, and only then: so offer it one that leads nowhere,
- * and see whether it lets go of it at once. If not, what it sends there meanwhile is sent again.
- */
-static bool link_is_dead(struct keeper *keeper)
-{
-	int pair[2];
-	struct netlink_setup setup = {
-		.index = keeper->device.index,
-		.backend = keeper->spec->backend,
-		.sockets = &pair[0],
-		.n_sockets = 1,
-	};
-	struct pollfd other;
-	bool taken;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return false;
-	taken = netlink_reconfigure(&keeper->netlink, &setup) == 0;
-	close(pair[0]);
-	other = (struct pollfd){.fd = pair[1], .events = POLLIN};
-	taken = taken && (poll(&other, 1, 0) == 0 || !(other.revents & POLLHUP));
-	close(pair[1]);
-	return taken;
-}
-
-/*
- * A connection died under the kernel: a while ago, with a server that was replaced since, or now, under a server that is
- * alive. Then it is replaced all the same, lest what came over that connection lands after what comes over the next.
+ * The kernel has given up a connection. The one that a server before had, and only now: then it has not taken the present
+ * one yet, and does when it is offered again. Or the present one: its receiver of the connection before may come late with
+ * its verdict, and then it is the new connection that it shuts down. A server whose connection is gone is replaced, lest
+ * what came over that connection lands after what comes over the next.
  */
 static int link_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
 {
 	struct keeper *keeper = opaque;
+	struct netlink_setup setup = {
+		.index = keeper->device.index,
+		.backend = keeper->spec->backend,
+		.sockets = keeper->links.fds,
+		.n_sockets = keeper->links.n,
+	};
 
-	if (netlink_link_died(&keeper->netlink, keeper->device.index) && keeper->state == SERVING &&
-	    link_is_dead(keeper))
+	if (!netlink_link_died(&keeper->netlink, keeper->device.index) || keeper->state != SERVING)
+		return 0;
+	if (!links_are_up(&keeper->links))
 		fence(keeper, "lost its connection to the kernel");
+	else if (netlink_reconfigure(&keeper->netlink, &setup))
+		fence(keeper, "cannot be connected to the kernel again");
 	return 0;
 }
 
@@ -442,6 +474,7 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 		return 0;
 	}
 	r = server_adopt(&keeper->server, keeper->spec->folder, adopted);
+	keeper->adopted = device_is_attached(keeper->device.index);
 	if (!r)
 		r = connect_to_server(keeper, keeper->spec->probe_timeout * 2000ull);
 	if (!r)
@@ -483,6 +516,8 @@ void keeper_free(struct keeper *keeper)
 	sd_event_source_disable_unref(keeper->timer);
 	sd_event_source_disable_unref(keeper->refill);
 	sd_event_source_disable_unref(keeper->link_events);
+	links_close(&keeper->links);
+	links_close(&keeper->links_before);
 	netlink_close(&keeper->netlink);
 	device_close(&keeper->device);
 	server_forget(&keeper->server);
