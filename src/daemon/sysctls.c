@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOST_FREE_KIB (16u << 10)
-#define FREE_SHARE    32u
+#define MOST_FREE_KIB (64u << 10)
+#define FREE_SHARE    8u
 
 static const char *folder = "/proc/sys/vm";
 

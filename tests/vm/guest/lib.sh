@@ -203,7 +203,8 @@ daemon_start() {
 	modprobe nbd nbds_max=2 max_part=0 || return
 	# Into the kernel's log, so that the two are read together, also when the machine has to be stopped.
 	sysctl -q kernel.printk_devkmsg=on
-	zsblkd --name "$instance" --device "$nbd" --swapon --priority 100 "$@" \
+	# shellcheck disable=SC2086 # DAEMON_OPTIONS is split on purpose
+	zsblkd --name "$instance" --device "$nbd" --swapon --priority 100 ${DAEMON_OPTIONS:-} "$@" \
 		size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" </dev/null >/dev/kmsg 2>&1 &
 	supervisor_pid=$!
 	until [ "$(daemon_log | grep -c 'ready:')" -gt "$before" ]; do
