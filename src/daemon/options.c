@@ -77,7 +77,8 @@ static const char help[] =
 	"                              requests wait so many seconds for a server (default 3600)\n"
 	"      --request-timeout S     with several connections: the kernel sends a request again after so many\n"
 	"                              seconds (default 30)\n"
-	"      --recovery-reserve SIZE memory held for the start of a server when there is none (default 32M)\n"
+	"      --recovery-reserve SIZE memory held for the start of a server when there is none (default: a 32nd\n"
+	"                              of memory, at most 32M)\n"
 	"      --nbdkit FILE           the server (default nbdkit)\n"
 	"      --plugin FILE           its plugin (default zsblk)\n"
 	"\n"
@@ -226,4 +227,5 @@ void options_parse(struct options *options, int argc, char **argv)
 		refuse("%s", wrong.text);
 	default_threads(settings);
 	settings_default_reserve(settings);
+	settings_default_recovery(settings);
 }

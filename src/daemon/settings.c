@@ -30,10 +30,10 @@
 #define MAX_PRIORITY      32767
 #define MAX_DEVICE_DIGITS 6
 /* What nbdkit and its libraries take to start, twice over. */
-/* Bytes. One of 16 MiB never ran dry in tests/vm, in machines of 256 to 512 MB. */
-#define LEAST_RESERVE (UINT64_C(16) << 20)
+/* Bytes, between which a 32nd of memory is held ready, for pages to be stored and for the next server. */
+#define LEAST_RESERVE (UINT64_C(8) << 20)
 #define MOST_RESERVE  (UINT64_C(64) << 20)
-#define RECOVERY_RESERVE (UINT64_C(32) << 20)
+#define MOST_RECOVERY  (UINT64_C(32) << 20)
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS  "0123456789"
@@ -78,7 +78,7 @@ void settings_init(struct settings *settings)
 		.request_timeout = 30,
 		.dead_timeout = 3600,
 		.probe_timeout = 3000,
-		.recovery_reserve = RECOVERY_RESERVE,
+		.recovery_reserve = MOST_RECOVERY,
 		.fs_type = strdup("ext4"),
 		.nbdkit = strdup("nbdkit"),
 		.plugin = strdup("zsblk"),
@@ -699,6 +699,14 @@ uint64_t settings_word_bytes(const struct settings *settings, const char *key)
 	if (text && expression_bytes(text, settings->ram_bytes, &bytes, NULL) < 0)
 		return 0;
 	return bytes;
+}
+
+void settings_default_recovery(struct settings *settings)
+{
+	uint64_t share = settings->ram_bytes / 32;
+
+	if (!settings_given(settings, "recovery-reserve") && share && share < MOST_RECOVERY)
+		settings->recovery_reserve = share & ~(uint64_t)(BLOCK - 1);
 }
 
 int settings_default_reserve(struct settings *settings)

@@ -90,8 +90,10 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
 /* Has settings_set() had this key, or an alias of it? False for keys that do not exist. */
 bool settings_given(const struct settings *settings, const char *key);
 
+/* A 32nd of ram_bytes, at most 32 MiB, unless it was given. */
+void settings_default_recovery(struct settings *settings);
 /*
- * Give the plugin a reserve, unless one was asked for: a 32nd of ram_bytes, 16 to 64 MiB, and at most half of mem-limit
+ * Give the plugin a reserve, unless one was asked for: a 32nd of ram_bytes, 8 to 64 MiB, and at most half of mem-limit
  * and a quarter of size.
  * Memory that is ready before it is needed: what stores a page must not wait for memory, which those who wait for that
  * page to be stored would have to free. 0, or an error of settings_word().

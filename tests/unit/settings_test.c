@@ -561,7 +561,7 @@ static void test_default_reserve(void **state)
 	const uint64_t gib = UINT64_C(1) << 30;
 
 	expect_reserve("1073741824", NULL, gib, "33554432");
-	expect_reserve("1G", NULL, gib / 4, "16777216");
+	expect_reserve("1G", NULL, gib / 8, "8388608");
 	expect_reserve("64G", NULL, 64 * gib, "67108864");
 	expect_reserve("32M", NULL, gib, "8388608");
 	expect_reserve("1G", "8M", gib, "4194304");
@@ -572,6 +572,23 @@ static void test_default_reserve(void **state)
 	settings_word(&settings, "reserve", "5M");
 	assert_int_equal(settings_default_reserve(&settings), 0);
 	assert_string_equal(settings_word_value(&settings, "reserve"), "5M");
+}
+
+static void test_default_recovery(void **state)
+{
+	struct wrong wrong;
+
+	settings.ram_bytes = UINT64_C(256) << 20;
+	settings_default_recovery(&settings);
+	assert_true(settings.recovery_reserve == UINT64_C(8) << 20);
+	settings_free(&settings);
+	settings_init(&settings);
+	settings.ram_bytes = UINT64_C(64) << 30;
+	settings_default_recovery(&settings);
+	assert_true(settings.recovery_reserve == UINT64_C(32) << 20);
+	assert_int_equal(settings_set(&settings, "recovery-reserve", "64", &wrong), 0);
+	settings_default_recovery(&settings);
+	assert_true(settings.recovery_reserve == UINT64_C(64) << 20);
 }
 
 static void test_replaced_word(void **state)
@@ -640,7 +657,7 @@ int main(void)
 		TEST(mount),        TEST(numbers), TEST(probe_timeout), TEST(programs),
 		TEST(unknown_keys), TEST(once),    TEST(check),         TEST(contradictions),
 		TEST(long_values),  TEST(tune),    TEST(default_reserve),
-		TEST(replaced_word),
+		TEST(replaced_word), TEST(default_recovery),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
