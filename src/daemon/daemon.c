@@ -535,7 +535,6 @@ static int prepare(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
 	else
 		snprintf(daemon->memory, sizeof daemon->memory, "shm:0x%08x",
 			 (unsigned)XXH32(settings->name, strlen(settings->name), 0x7a73) | 1u);
-	snprintf(daemon->backend, sizeof daemon->backend, DEVICE_BACKEND_START "%s", settings->name);
 	folder_file(&daemon->folder, "stats", daemon->stats);
 	r = look_at_segment(daemon, holder, wrong);
 	if (!r)
@@ -693,12 +692,15 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 	bool locked, needed;
 	int r;
 
+	snprintf(daemon.backend, sizeof daemon.backend, DEVICE_BACKEND_START "%s", settings->name);
 	/* Before the first server, who inherits it. Memory locks are each process's own. */
 	r = rights_take(&wrong);
 	if (!r)
 		r = folder_open(&daemon.folder, FOLDER_TOP, settings->name, true, &wrong);
-	if (r)
-		return refuse(&wrong);
+	if (r) {
+		refuse(&wrong);
+		return device_find(daemon.backend) != DEVICE_NONE ? SUPERVISE_AGAIN : EXIT_FAILURE;
+	}
 	r = take_lock(&daemon, &wrong);
 	locked = !r;
 	if (!r)
@@ -709,7 +711,8 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 		r = keeper_start(daemon.keeper, holder, &wrong);
 	if (r) {
 		refuse(&wrong);
-		needed = device_find(daemon.backend) != DEVICE_NONE;
+		/* Without the lock there is another daemon, who looks after it. */
+		needed = locked && device_find(daemon.backend) != DEVICE_NONE;
 		if (locked && !needed && !daemon.segment_was_there)
 			folder_remove(&daemon.folder);
 		clean_up(&daemon);
