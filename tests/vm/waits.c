@@ -201,8 +201,10 @@ static unsigned kill_busy(const char *name, uint64_t *waits)
 	uint64_t when;
 
 	sleep_ms(300 + (unsigned)rand() % 400);
-	for (unsigned i = 0; i < THREADS; i++)
-		threads[i].wait = threads[i].known = 0;
+	for (unsigned i = 0; i < THREADS; i++) {
+		threads[i].wait = 0;
+		threads[i].known = false;
+	}
 	when = kill_it(name);
 	for (unsigned i = 0; i < THREADS; i++)
 		threads[i].killed = when;
