@@ -8,6 +8,7 @@
 #include "daemon/sysctls.h"
 #include "zsblk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -393,6 +394,32 @@ static void hide_from_swapoff(const struct device *device)
 		unlink(device->path);
 }
 
+/*
+ * In the end systemd stops all processes (SIGSTOP), the server as well, while it reads whom it is to end: their command lines.
+ * One that is swapped out would never come. So have them in memory; there is room again, now that services have ended.
+ */
+static void fetch_command_lines(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	char path[300], line[4096];
+
+	while (dir && (entry = readdir(dir))) {
+		int fd;
+
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+			continue;
+		snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		while (fd >= 0 && read(fd, line, sizeof line) > 0)
+			;
+		if (fd >= 0)
+			close(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 /* Nobody uses it any more, and from here on nobody can. */
 static int end_use(const struct job_detach *detach, const struct device *device, struct wrong *wrong)
 {
@@ -429,6 +456,7 @@ int job_detach(const void *what, struct wrong *wrong)
 	r = end_use(detach, &device, wrong);
 	if (r && detach->managed && machine_goes_down()) {
 		hide_from_swapoff(&device);
+		fetch_command_lines();
 		return -ESHUTDOWN;
 	}
 	if (!r)
