@@ -387,7 +387,6 @@ static int start_use(struct daemon *daemon)
 		if (device_is_swap(device))
 			break;
 		daemon->swap = (struct job_swap){.device = device->path,
-						 .label = settings->name,
 						 .priority = settings->swap_priority,
 						 .tune = settings->tune};
 		return job_start(daemon->job, job_swap_on, &daemon->swap, put_to_use, daemon);

@@ -264,8 +264,11 @@ int job_mount(const void *what, struct wrong *wrong)
 int job_swap_on(const void *what, struct wrong *wrong)
 {
 	const struct job_swap *swap = what;
-	char *const arguments[] = {(char *)"mkswap", (char *)"--label", (char *)swap->label,
-				   (char *)swap->device, NULL};
+	/*
+	 * Without a UUID and a label, by which udev would make links to it: systemd makes a unit of each, and on the way down it
+	 * is one of those that it tries swapoff by, while the daemon still sees whether there is room.
+	 */
+	char *const arguments[] = {(char *)"mkswap", (char *)"--uuid", (char *)"clear", (char *)swap->device, NULL};
 	int r = run(arguments, wrong), flags = SWAP_FLAG_DISCARD;
 
 	if (r)

@@ -29,7 +29,6 @@ bool job_is_running(const struct job *job);
 
 struct job_swap {
 	const char *device;
-	const char *label;
 	int priority; /* -1: the kernel's choice */
 	bool tune;    /* make the kernel's settings */
 };
