@@ -45,11 +45,11 @@ show_help()
 	sed -n '/^# Usage:/,/^[^#]/ { /^#/ s/^# \{0,1\}//p }' "$1"
 }
 
-# The plugin's file in a build directory.
-plugin_in()
+# first_of FILE...: the first that there is.
+first_of()
 {
 	local file
-	for file in "$1/zsblk.so" "$1/plugin/zsblk.so" "$1/plugin/nbdkit-zsblk-plugin.so"; do
+	for file; do
 		if [[ -e $file ]]; then
 			printf '%s\n' "$file"
 			return 0
@@ -58,30 +58,20 @@ plugin_in()
 	return 1
 }
 
-# zsblk-bench in a build directory.
-bench_in()
+# What there is in a build directory.
+plugin_in()
 {
-	local file
-	for file in "$1/zsblk-bench" "$1/src/bench/zsblk-bench"; do
-		if [[ -x $file ]]; then
-			printf '%s\n' "$file"
-			return 0
-		fi
-	done
-	return 1
+	first_of "$1/zsblk.so" "$1/plugin/zsblk.so" "$1/plugin/nbdkit-zsblk-plugin.so"
 }
 
-# zsblkd in a build directory.
+bench_in()
+{
+	first_of "$1/zsblk-bench" "$1/src/bench/zsblk-bench"
+}
+
 daemon_in()
 {
-	local file
-	for file in "$1/zsblkd" "$1/src/daemon/zsblkd"; do
-		if [[ -x $file ]]; then
-			printf '%s\n' "$file"
-			return 0
-		fi
-	done
-	return 1
+	first_of "$1/zsblkd" "$1/src/daemon/zsblkd"
 }
 
 # The build that people use: optimised, without tests. build_user DIR
