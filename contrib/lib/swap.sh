@@ -41,6 +41,8 @@ swap_on()
 		install -d -m 700 "$swap_state"
 		install -m 755 "$daemon" "$swap_state/zsblkd"
 		install -m 644 "$plugin" "$swap_state/nbdkit-zsblk-plugin.so"
+		# Empty before it is looked at: what an earlier run said is not this one's word.
+		: >"$swap_state/log"
 		say "zsblkd --name $swap_name --swapon size=$size algorithm=$algorithm"
 		# A session of its own, so that it stays when the terminal goes.
 		setsid "$swap_state/zsblkd" --name "$swap_name" --swapon --plugin "$swap_state/nbdkit-zsblk-plugin.so" \
