@@ -36,7 +36,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
@@ -155,9 +154,8 @@ static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
 
 	for (int i = 0; i < REFILL_PIECES && more; i++)
 		more = ballast_refill(keeper->spec->ballast);
-	if (more) {
+	if (more)
 		clock_set(source, REFILL_US);
-	}
 	return 0;
 }
 
