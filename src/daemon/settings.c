@@ -29,10 +29,10 @@
 #define MAX_PROBE         600000u
 #define MAX_PRIORITY      32767
 #define MAX_DEVICE_DIGITS 6
-/* What nbdkit and its libraries take to start, twice over. */
 /* Bytes, between which a 32nd of memory is held ready, for pages to be stored and for the next server. */
 #define LEAST_RESERVE (UINT64_C(8) << 20)
 #define MOST_RESERVE  (UINT64_C(64) << 20)
+/* What nbdkit and its libraries take to start, twice over. */
 #define MOST_RECOVERY  (UINT64_C(32) << 20)
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -679,13 +679,9 @@ static int check_words(const struct settings *settings, struct wrong *wrong)
 	if (!settings_word_value(settings, "size"))
 		return wrong_say(wrong, "there is no size; say how much is to be stored, for "
 					"example size = ram / 2");
-	if (limit && reserve && strtoull(limit, NULL, 10) &&
-	    strtoull(reserve, NULL, 10) > strtoull(limit, NULL, 10))
-		return wrong_say(wrong,
-				 "reserve is %s bytes, more than mem-limit, %s bytes, lets be "
-				 "taken; make it "
-				 "less",
-				 reserve, limit);
+	if (settings_word_bytes(settings, "mem-limit") &&
+	    settings_word_bytes(settings, "reserve") > settings_word_bytes(settings, "mem-limit"))
+		return wrong_say(wrong, "reserve=%s is more than mem-limit=%s; make it less", reserve, limit);
 	return 0;
 }
 

@@ -536,7 +536,7 @@ static void test_contradictions(void **state)
 	good();
 	set("mem-limit", "1M");
 	set("reserve", "2M");
-	check_fails("reserve is 2097152", "1048576");
+	check_fails("reserve=2097152", "1048576");
 	good();
 	set("mem-limit", "0");
 	set("reserve", "2M");
