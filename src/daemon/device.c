@@ -36,7 +36,7 @@ int device_index(const char *path)
 {
 	int index, end = 0;
 
-	if (sscanf(path, "/dev/nbd%4d%n", &index, &end) != 1 || path[end] || index < 0)
+	if (sscanf(path, "/dev/nbd%6d%n", &index, &end) != 1 || path[end] || index < 0)
 		return DEVICE_NONE;
 	return index;
 }
@@ -77,8 +77,8 @@ bool device_is_attached(int index)
 {
 	char text[32];
 
-	/* The driver makes this file when a device is attached. */
-	return read_attribute(index, "pid", text, sizeof text) == 0;
+	/* The driver makes this file when a device is attached. That it cannot be read just now (no memory) says nothing. */
+	return index != DEVICE_NONE && read_attribute(index, "pid", text, sizeof text) != -ENOENT;
 }
 
 bool device_is_backed_by(int index, const char *backend)
@@ -96,7 +96,7 @@ static int look_for(bool (*matches)(int index, const void *opaque), const void *
 	struct dirent *entry;
 
 	while (dir && index == DEVICE_NONE && (entry = readdir(dir)))
-		if (sscanf(entry->d_name, "nbd%4d", &candidate) == 1 && matches(candidate, opaque))
+		if (sscanf(entry->d_name, "nbd%6d", &candidate) == 1 && matches(candidate, opaque))
 			index = candidate;
 	if (dir)
 		closedir(dir);
@@ -191,8 +191,8 @@ int device_progress(struct device *device, uint64_t *in_flight, uint64_t *comple
 }
 
 /*
- * What is used of the swap area on it, and what is free in all others, in KiB, from /proc/swaps; false if there is no swap
- * area on it.
+ * What is used of the swap area on it, and what is free in all others that are not in memory themselves, in KiB, from
+ * /proc/swaps; false if there is no swap area on it.
  */
 static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *free_in_others)
 {
@@ -212,7 +212,7 @@ static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *fr
 		    (!path[length] || strcmp(path + length, "\\040(deleted)") == 0)) {
 			found = true;
 			*used = in_use;
-		} else {
+		} else if (strncmp(path, "/dev/zram", 9) != 0 && strncmp(path, "/dev/nbd", 8) != 0) {
 			*free_in_others += size - in_use;
 		}
 	}
