@@ -133,6 +133,11 @@ size_t ballast_held(const struct ballast *ballast)
 	return ballast->shared->held;
 }
 
+bool ballast_is_whole(struct ballast *ballast)
+{
+	return ballast->shared->held == ballast->shared->bytes && spare_memory_for(&ballast->spare, false);
+}
+
 /* ------------------------------------------------------------------ files */
 
 static struct file *find_file(struct ballast *ballast, const struct stat *st)

@@ -31,6 +31,8 @@ void ballast_drop(struct ballast *ballast, size_t bytes);
  */
 bool ballast_refill(struct ballast *ballast);
 size_t ballast_held(const struct ballast *ballast);
+/* All of it is there, and the system has memory to spare beside it. */
+bool ballast_is_whole(struct ballast *ballast);
 
 /* Hold the files that this process is running: program and libraries, in place of those held before. */
 void ballast_hold_files(struct ballast *ballast, pid_t pid);

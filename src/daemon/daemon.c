@@ -45,6 +45,13 @@
 /* A server that was killed is gone at once, unless it is held up in the kernel. */
 #define LEFTOVER_LIMIT_MS 10000
 
+/* A server that starts reads the whole table of its segment; many times of what that takes. */
+#define START_LIMIT_MS 10000u
+#define START_LIMIT_MS_PER_GIB 1000u
+
+/* Whoever waits for an upgrade is told when there is still no new server. */
+#define UPGRADE_LIMIT_US (30u * 1000000u)
+
 /* For another daemon to be gone after it has agreed. */
 #define MAKE_WAY_MS 5000
 
@@ -60,6 +67,7 @@ struct daemon {
 	char backend[48];
 	char stats[FOLDER_PATH_MAX + 60];
 	bool segment_was_there;
+	pid_t holder; /* an earlier daemon's server, that has the segment; 0: none */
 	struct server_command *command;
 	struct ballast *ballast;
 	struct keeper_spec keeper_spec;
@@ -85,6 +93,7 @@ struct daemon {
 	struct job_mount mount;
 	struct job_detach detach;
 	struct job_rehearsal rehearsal;
+	char rehearsal_socket[FOLDER_PATH_MAX + 60];
 	struct job_figures figures;
 };
 
@@ -148,13 +157,19 @@ static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 {
 	struct daemon *daemon = opaque;
 
+	struct device *device = keeper_device(daemon->keeper);
+
 	clock_set(source, STATUS_INTERVAL_US);
 	if (daemon->stopping != STOP_NOT || !keeper_is_serving(daemon->keeper))
 		return 0;
-	if (device_is_attached(keeper_device(daemon->keeper)->index))
-		read_figures(daemon);
-	else
+	if (!device_is_attached(device->index) && !device_is_swap(device) && !device_is_mounted(device)) {
 		detached_by_others(daemon);
+		return 0;
+	}
+	keeper_check(daemon->keeper);
+	/* A fork takes memory, and to wait for it here would be to look after nothing. */
+	if (ballast_is_whole(daemon->ballast))
+		read_figures(daemon);
 	return 0;
 }
 
@@ -247,7 +262,7 @@ static int stop_again(sd_event_source *source, uint64_t when, void *opaque)
 {
 	struct daemon *daemon = opaque;
 
-	if (daemon->stopping == STOP_RETRYING && stop(daemon, true))
+	if (daemon->stopping == STOP_RETRYING && stop(daemon, daemon->insistent))
 		clock_set(source, STOP_RETRY_US);
 	return 0;
 }
@@ -260,7 +275,8 @@ static int stop_signal(sd_event_source *source, const struct signalfd_siginfo *i
 
 	sd_notify(false, "STOPPING=1");
 	daemon->insistent = managed;
-	if (stop(daemon, managed) && managed && daemon->stopping == STOP_NOT) {
+	/* Something else may be going on with the device. */
+	if (stop(daemon, managed) && daemon->stopping == STOP_NOT) {
 		daemon->stopping = STOP_RETRYING;
 		clock_set(daemon->stop_timer, STOP_RETRY_US);
 	}
@@ -285,6 +301,10 @@ static int replace_when_quiet(sd_event_source *source, uint64_t when, void *opaq
 	uint64_t in_flight = 1, completed;
 	int r;
 
+	if (daemon->upgrading) {
+		answer_upgrade(daemon, false, "no new server has come into service yet; it is tried on, and the log says why");
+		return 0;
+	}
 	if (clock_us() < daemon->quiet_limit &&
 	    device_progress(keeper_device(daemon->keeper), &in_flight, &completed) == 0 && in_flight) {
 		clock_set(source, QUIET_LOOK_US);
@@ -295,6 +315,8 @@ static int replace_when_quiet(sd_event_source *source, uint64_t when, void *opaq
 	daemon->upgrading = r == 0;
 	if (r)
 		answer_upgrade(daemon, false, "the server is being replaced already");
+	else
+		clock_set(source, UPGRADE_LIMIT_US);
 	return 0;
 }
 
@@ -312,7 +334,7 @@ static void rehearsed(void *opaque, int r, const char *why)
 
 static void upgrade(struct daemon *daemon, unsigned client)
 {
-	int r = daemon->quiet_limit || daemon->stopping != STOP_NOT || !daemon->ready ? -EBUSY : 0;
+	int r = daemon->quiet_limit || daemon->upgrading || daemon->stopping != STOP_NOT || !daemon->ready ? -EBUSY : 0;
 
 	if (!r)
 		r = job_start(daemon->job, job_rehearse, &daemon->rehearsal, rehearsed, daemon);
@@ -395,7 +417,6 @@ static int start_use(struct daemon *daemon)
 			break;
 		daemon->mount = (struct job_mount){.device = device->path,
 						   .path = settings->mount_point,
-						   .make = !daemon->segment_was_there,
 						   .fs_type = settings->fs_type,
 						   .options = settings->mount_options};
 		return job_start(daemon->job, job_mount, &daemon->mount, put_to_use, daemon);
@@ -411,8 +432,10 @@ static void serving(void *opaque)
 	struct daemon *daemon = opaque;
 	int r;
 
-	if (daemon->upgrading)
+	if (daemon->upgrading) {
+		sd_event_source_set_enabled(daemon->quiet_timer, SD_EVENT_OFF);
 		answer_upgrade(daemon, true, "upgraded");
+	}
 	daemon->upgrading = false;
 	if (daemon->ready || job_is_running(daemon->job))
 		return;
@@ -436,21 +459,35 @@ static int refuse(const struct wrong *wrong)
 	return EXIT_FAILURE;
 }
 
-/* A server that is not the one that serves: it may have been started and not come to it. */
+/* One that does not hold the segment: it was started, and its daemon died before it came to that. */
 static int end_leftover(void *opaque, pid_t pid, uint64_t start)
 {
 	struct daemon *daemon = opaque;
 	struct server server;
 	char how[80];
 
-	if (pid == keeper_server(daemon->keeper) || process_start_time(pid) != start ||
-	    server_adopt(&server, &daemon->folder, pid))
+	if (pid == daemon->holder && process_start_time(pid) == start)
 		return 0;
+	if (process_start_time(pid) != start || server_adopt(&server, &daemon->folder, pid)) {
+		folder_remove_server(&daemon->folder, pid, start);
+		return 0;
+	}
+	/* It may be waiting for memory, and can end only when it got some. */
+	ballast_drop(daemon->ballast, SIZE_MAX);
 	say(SAY_NOTICE, "process %d, a server that does not serve, is ended", (int)pid);
 	server_kill(&server);
 	poll(&(struct pollfd){.fd = server.pidfd, .events = POLLIN}, 1, LEFTOVER_LIMIT_MS);
 	server_reap(&server, how, sizeof how);
 	return 0;
+}
+
+static int end_leftovers(struct daemon *daemon, struct wrong *wrong)
+{
+	int r = folder_each_server(&daemon->folder, end_leftover, daemon);
+
+	if (r)
+		snprintf(wrong->text, sizeof wrong->text, "%s: %s", daemon->folder.path, strerror(-r));
+	return r;
 }
 
 /* Which device is it to be? One that has our identifier is ours; one that is attached and has not is not. */
@@ -500,17 +537,35 @@ static int agree_on_size(struct daemon *daemon, uint64_t size, struct wrong *wro
 	return settings_replace_word(daemon->settings, "size", text);
 }
 
+/*
+ * Whoever holds the segment must be one of ours: it is killed when it does not answer. If the device is attached in our name, its
+ * holder is ours even if somebody has emptied our folder.
+ */
+static int check_holder(struct daemon *daemon, struct wrong *wrong)
+{
+	if (!daemon->holder || device_find(daemon->backend) != DEVICE_NONE ||
+	    folder_has_server(&daemon->folder, daemon->holder, process_start_time(daemon->holder)))
+		return 0;
+	snprintf(wrong->text, sizeof wrong->text,
+		 "%s is in use by process %d, which is no server of '%s'; stop that one first, or use another segment",
+		 daemon->memory, (int)daemon->holder, daemon->settings->name);
+	daemon->holder = 0;
+	return -EBUSY;
+}
+
 /* What is in the segment, and who serves it? */
-static int look_at_segment(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
+static int look_at_segment(struct daemon *daemon, struct wrong *wrong)
 {
 	struct zsblk_segment segment;
 	struct zsblk_why why = {""};
 	int r = zsblk_inspect(daemon->memory, &segment, &why);
 
 	daemon->segment_was_there = r != -ENOENT;
-	*holder = r ? 0 : segment.holder;
-	if (!r)
-		return agree_on_size(daemon, segment.size, wrong);
+	daemon->holder = r ? 0 : segment.holder;
+	if (!r) {
+		r = check_holder(daemon, wrong);
+		return r ? r : agree_on_size(daemon, segment.size, wrong);
+	}
 	if (r == -ENOENT && device_find(daemon->backend) == DEVICE_NONE)
 		return 0;
 	if (r == -ENOENT)
@@ -522,7 +577,7 @@ static int look_at_segment(struct daemon *daemon, pid_t *holder, struct wrong *w
 	return r;
 }
 
-static int prepare(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
+static int prepare(struct daemon *daemon, struct wrong *wrong)
 {
 	const struct settings *settings = daemon->settings;
 	const char *memory = settings_word_value(settings, "memory");
@@ -535,7 +590,7 @@ static int prepare(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
 		snprintf(daemon->memory, sizeof daemon->memory, "shm:0x%08x",
 			 (unsigned)XXH32(settings->name, strlen(settings->name), 0x7a73) | 1u);
 	folder_file(&daemon->folder, "stats", daemon->stats);
-	r = look_at_segment(daemon, holder, wrong);
+	r = look_at_segment(daemon, wrong);
 	if (!r)
 		r = choose_device(daemon, wrong);
 	if (r)
@@ -612,7 +667,8 @@ static int make_parts(struct daemon *daemon, struct wrong *wrong)
 		return r;
 	}
 	daemon->figures = (struct job_figures){daemon->stats};
-	daemon->rehearsal = (struct job_rehearsal){settings->nbdkit, settings->plugin};
+	folder_file(&daemon->folder, "rehearsal.sock", daemon->rehearsal_socket);
+	daemon->rehearsal = (struct job_rehearsal){settings, daemon->rehearsal_socket};
 	daemon->keeper_spec = (struct keeper_spec){
 		.loop = daemon->loop,
 		.folder = &daemon->folder,
@@ -624,6 +680,8 @@ static int make_parts(struct daemon *daemon, struct wrong *wrong)
 		.request_timeout = settings->request_timeout,
 		.dead_timeout = settings->dead_timeout,
 		.probe_timeout = settings->probe_timeout,
+		.start_timeout = START_LIMIT_MS +
+				 START_LIMIT_MS_PER_GIB * (unsigned)(settings_word_bytes(settings, "size") >> 30),
 		.serving = serving,
 		.failed = failed,
 		.opaque = daemon,
@@ -687,7 +745,6 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 	struct daemon daemon = {.settings = settings, .ballast = ballast, .upgrade_client = NO_CLIENT,
 				.stop_client = NO_CLIENT, .status_client = NO_CLIENT};
 	struct wrong wrong = {""};
-	pid_t holder = 0;
 	bool locked, needed;
 	int r;
 
@@ -703,26 +760,29 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 	r = take_lock(&daemon, &wrong);
 	locked = !r;
 	if (!r)
-		r = prepare(&daemon, &holder, &wrong);
+		r = prepare(&daemon, &wrong);
 	if (!r)
 		r = make_parts(&daemon, &wrong);
 	if (!r)
-		r = keeper_start(daemon.keeper, holder, &wrong);
+		r = end_leftovers(&daemon, &wrong);
+	if (!r)
+		r = keeper_start(daemon.keeper, daemon.holder, &wrong);
 	if (r) {
 		refuse(&wrong);
 		/* Without the lock there is another daemon, who looks after it. */
 		needed = locked && device_find(daemon.backend) != DEVICE_NONE;
-		if (locked && !needed && !daemon.segment_was_there)
+		if (locked && !needed && !daemon.holder)
 			folder_remove(&daemon.folder);
 		clean_up(&daemon);
 		return needed ? SUPERVISE_AGAIN : EXIT_FAILURE;
 	}
-	folder_each_server(&daemon.folder, end_leftover, &daemon);
 	r = sd_event_loop(daemon.loop);
 	if (r < 0)
 		say(SAY_ERROR, "the event loop ended: %s", strerror(-r));
 	if (daemon.exit_status && !daemon.ready && daemon.stopping != STOP_ENDING)
 		undo_start(&daemon);
 	clean_up(&daemon);
-	return r < 0 ? EXIT_FAILURE : daemon.exit_status;
+	if (r < 0)
+		return device_find(daemon.backend) != DEVICE_NONE ? SUPERVISE_AGAIN : EXIT_FAILURE;
+	return daemon.exit_status;
 }

@@ -132,10 +132,50 @@ void folder_file(const struct folder *folder, const char *name, char path[FOLDER
 	snprintf(path, FOLDER_PATH_MAX + 60, "%s/%s", folder->path, name);
 }
 
+static void server_file(pid_t pid, uint64_t start, const char *kind, char name[60])
+{
+	snprintf(name, 60, "%d-%" PRIu64 ".%s", (int)pid, start, kind);
+}
+
 void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start,
 			  char path[FOLDER_PATH_MAX + 60])
 {
-	snprintf(path, FOLDER_PATH_MAX + 60, "%s/%d-%" PRIu64 ".sock", folder->path, (int)pid, start);
+	char name[60];
+
+	server_file(pid, start, "sock", name);
+	snprintf(path, FOLDER_PATH_MAX + 60, "%s/%s", folder->path, name);
+}
+
+int folder_add_server(const struct folder *folder, pid_t pid, uint64_t start)
+{
+	char name[60];
+	int fd;
+
+	server_file(pid, start, "server", name);
+	fd = openat(folder->fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+void folder_remove_server(const struct folder *folder, pid_t pid, uint64_t start)
+{
+	char name[60];
+
+	/* The note goes last: it is what the socket would be found by. */
+	server_file(pid, start, "sock", name);
+	unlinkat(folder->fd, name, 0);
+	server_file(pid, start, "server", name);
+	unlinkat(folder->fd, name, 0);
+}
+
+bool folder_has_server(const struct folder *folder, pid_t pid, uint64_t start)
+{
+	char name[60];
+
+	server_file(pid, start, "server", name);
+	return faccessat(folder->fd, name, F_OK, 0) == 0;
 }
 
 static int address_of(const char *path, struct sockaddr_un *address)
@@ -200,7 +240,7 @@ int folder_each_server(struct folder *folder, int (*each)(void *opaque, pid_t pi
 		uint64_t start;
 		int pid, end = 0;
 
-		if (sscanf(entry->d_name, "%d-%" SCNu64 ".sock%n", &pid, &start, &end) == 2 && end &&
+		if (sscanf(entry->d_name, "%d-%" SCNu64 ".server%n", &pid, &start, &end) == 2 && end &&
 		    entry->d_name[end] == '\0')
 			r = each(opaque, pid, start);
 	}

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * /run/zsblk/NAME: where an instance of zsblkd keeps its sockets and its lock. Nobody else may write
- * there. What a restarted daemon has to find again is not written down anywhere: the segment knows
- * its server, the kernel knows the device's backend, and a server's socket bears its name.
+ * there. What a restarted daemon has to find again: the segment knows the server that has claimed it, the kernel
+ * knows the device's backend, and each server is here by its name, also while it has claimed nothing yet.
  *
  *   lock             held by the daemon while it lives; its number is in it
  *   control          the daemon's socket, see control.h
- *   PID-START.sock   a server's socket: its process number and start time
+ *   PID-START.server there is such a server: its process number and start time; from before it becomes one
+ *   PID-START.sock   its socket
  *   stats            the server's statistics
+ *   rehearsal.sock   while an upgrade tries whether a new server would come up
  */
 #ifndef FOLDER_H
 #define FOLDER_H
@@ -24,7 +26,9 @@ struct folder {
 	int lock; /* -1: not held */
 };
 
+#ifndef FOLDER_TOP
 #define FOLDER_TOP "/run/zsblk"
+#endif
 
 /*
  * Open the folder of `name` in `top`, making it if it does not exist and `make`; 0700, and refused with -EPERM when it
@@ -50,7 +54,15 @@ int folder_listen(const struct folder *folder, const char *name, int type);
 /* A connection to such a socket. -ECONNREFUSED or -ENOENT: nobody listens. */
 int folder_connect(const char *path, int type);
 
-/* Call `each` for every server socket found, until it returns non-zero. */
+/*
+ * Note down a server / that there is none any more, with what it left. For a server that is about to be: 0 or a negative
+ * errno.
+ */
+int folder_add_server(const struct folder *folder, pid_t pid, uint64_t start);
+void folder_remove_server(const struct folder *folder, pid_t pid, uint64_t start);
+/* Is it one of those that were noted down here? */
+bool folder_has_server(const struct folder *folder, pid_t pid, uint64_t start);
+/* Call `each` for all that were noted down, alive or not, until it returns non-zero. */
 int folder_each_server(struct folder *folder, int (*each)(void *opaque, pid_t pid, uint64_t start),
 		       void *opaque);
 

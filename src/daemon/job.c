@@ -145,24 +145,28 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 
 /* ------------------------------------------------------------------ programs */
 
-/* Run a program, and keep what it says on `stream`, as far as there is room. 0: it ended with status 0. */
-static int run_and_read(char *const arguments[], int stream, char *text, size_t size)
+/*
+ * Run a program, and keep what it says on `stream`, as far as there is room. 0: it ended with status 0; -EIO: with another one
+ * (*ended_with, which may be NULL; negative: the signal that ended it).
+ */
+static int run_and_read(const char *const arguments[], int stream, char *text, size_t size, int *ended_with)
 {
 	int output[2], status = 0;
 	char beyond[256];
 	size_t length = 0;
 	ssize_t got;
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	text[0] = '\0';
 	if (pipe2(output, O_CLOEXEC) < 0)
 		return -errno;
 	pid = fork();
 	if (pid == 0) {
+		end_with(parent);
 		dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
 		dup2(STDIN_FILENO, STDOUT_FILENO);
 		dup2(output[1], stream);
-		execvp(arguments[0], arguments);
+		execvp(arguments[0], (char *const *)arguments);
 		dprintf(STDERR_FILENO, "%s: %s\n", arguments[0], strerror(errno));
 		_exit(127);
 	}
@@ -180,18 +184,20 @@ static int run_and_read(char *const arguments[], int stream, char *text, size_t 
 	close(output[0]);
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return -errno;
+	status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+	if (ended_with)
+		*ended_with = status;
 	if (status == 0)
 		return 0;
 	if (!length)
-		snprintf(text, size, "%s ended with status %d", arguments[0],
-			 WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+		snprintf(text, size, "%s ended with status %d", arguments[0], status);
 	return -EIO;
 }
 
 /* Run a program: 0, or the first line that it said on its standard error. */
-static int run(char *const arguments[], struct wrong *wrong)
+static int run(const char *const arguments[], struct wrong *wrong)
 {
-	int r = run_and_read(arguments, STDERR_FILENO, wrong->text, sizeof wrong->text);
+	int r = run_and_read(arguments, STDERR_FILENO, wrong->text, sizeof wrong->text, NULL);
 
 	wrong->text[strcspn(wrong->text, "\n")] = '\0';
 	return r;
@@ -200,22 +206,22 @@ static int run(char *const arguments[], struct wrong *wrong)
 /* Is systemd on its way to poweroff, reboot or the like? */
 static bool machine_goes_down(void)
 {
-	char *const arguments[] = {(char *)"systemctl", (char *)"is-system-running", NULL};
+	const char *const arguments[] = {"systemctl", "is-system-running", NULL};
 	char state[40];
 
-	run_and_read(arguments, STDOUT_FILENO, state, sizeof state);
+	run_and_read(arguments, STDOUT_FILENO, state, sizeof state, NULL);
 	return strcmp(state, "stopping\n") == 0;
 }
 
-int job_rehearse(const void *what, struct wrong *wrong)
+/* Does this plugin know our format of segments? */
+static int ask_segment_version(const struct settings *settings, struct wrong *wrong)
 {
-	const struct job_rehearsal *rehearsal = what;
-	char *const arguments[] = {(char *)rehearsal->nbdkit, (char *)"--dump-plugin", (char *)rehearsal->plugin, NULL};
+	const char *const arguments[] = {settings->nbdkit, "--dump-plugin", settings->plugin, NULL};
 	char facts[8192], known[48];
 	int r = run(arguments, wrong);
 
 	if (!r)
-		r = run_and_read(arguments, STDOUT_FILENO, facts, sizeof facts);
+		r = run_and_read(arguments, STDOUT_FILENO, facts, sizeof facts, NULL);
 	if (r)
 		return r;
 	snprintf(known, sizeof known, "\nzsblk_segment_version=%u\n", ZSBLK_SEGMENT_VERSION);
@@ -225,6 +231,36 @@ int job_rehearse(const void *what, struct wrong *wrong)
 		 "the plugin that is installed now does not know segments of version %u, which this one is; stop, and start anew",
 		 ZSBLK_SEGMENT_VERSION);
 	return -EINVAL;
+}
+
+/* What is the server's alone: the segment, its lock on memory, its reserve and its statistics. */
+static bool is_for_rehearsal(const char *word)
+{
+	static const char *const others[] = {"memory=", "lock=", "reserve=", "stats="};
+
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		if (strncmp(word, others[i], strlen(others[i])) == 0)
+			return false;
+	return true;
+}
+
+int job_rehearse(const void *what, struct wrong *wrong)
+{
+	const struct job_rehearsal *rehearsal = what;
+	const struct settings *settings = rehearsal->settings;
+	const char *arguments[SETTINGS_MAX_WORDS + 12] = {settings->nbdkit, "--foreground", "--unix", rehearsal->socket,
+							  "--run", "true", settings->plugin, "memory=anon", "lock=no"};
+	size_t n = 9;
+	int r = ask_segment_version(settings, wrong);
+
+	for (size_t i = 0; i < settings->n_words; i++)
+		if (is_for_rehearsal(settings->words[i]))
+			arguments[n++] = settings->words[i];
+	unlink(rehearsal->socket);
+	if (!r)
+		r = run(arguments, wrong);
+	unlink(rehearsal->socket);
+	return r;
 }
 
 /* ------------------------------------------------------------------ file systems */
@@ -242,14 +278,23 @@ static void make_folders(const char *path)
 	}
 }
 
+/* Is there nothing on it, as far as anybody can tell? blkid ends with 2 when it finds nothing, and with others when in doubt. */
+static bool is_blank(const char *device)
+{
+	const char *const arguments[] = {"blkid", "--probe", device, NULL};
+	char found[200];
+	int status = 0;
+
+	return run_and_read(arguments, STDOUT_FILENO, found, sizeof found, &status) && status == 2;
+}
+
 int job_mount(const void *what, struct wrong *wrong)
 {
 	const struct job_mount *mount = what;
-	char *const mkfs[] = {(char *)"mkfs", (char *)"-t", (char *)mount->fs_type, (char *)mount->device, NULL};
-	char *const attach[] = {(char *)"mount", (char *)"-t", (char *)mount->fs_type, (char *)"-o",
-				(char *)(mount->options ? mount->options : "defaults"), (char *)mount->device,
-				(char *)mount->path, NULL};
-	int r = mount->make ? run(mkfs, wrong) : 0;
+	const char *const mkfs[] = {"mkfs", "-t", mount->fs_type, mount->device, NULL};
+	const char *const attach[] = {"mount", "-t", mount->fs_type, "-o", mount->options ? mount->options : "defaults",
+				      mount->device, mount->path, NULL};
+	int r = is_blank(mount->device) ? run(mkfs, wrong) : 0;
 
 	if (r)
 		return r;
@@ -268,7 +313,7 @@ int job_swap_on(const void *what, struct wrong *wrong)
 	 * Without a UUID and a label, by which udev would make links to it: systemd makes a unit of each, and on the way down it
 	 * is one of those that it tries swapoff by, while the daemon still sees whether there is room.
 	 */
-	char *const arguments[] = {(char *)"mkswap", (char *)"--uuid", (char *)"clear", (char *)swap->device, NULL};
+	const char *const arguments[] = {"mkswap", "--uuid", "clear", swap->device, NULL};
 	int r = run(arguments, wrong), flags = SWAP_FLAG_DISCARD;
 
 	if (r)
@@ -358,7 +403,7 @@ static int swap_off(const struct device *device, struct wrong *wrong)
 
 static int umount(const struct device *device, struct wrong *wrong)
 {
-	char *const arguments[] = {(char *)"umount", (char *)device->path, NULL};
+	const char *const arguments[] = {"umount", device->path, NULL};
 
 	return run(arguments, wrong);
 }

@@ -40,11 +40,10 @@ struct job_mount {
 	const char *device;
 	const char *path;    /* made if it does not exist */
 	const char *fs_type; /* what mkfs makes */
-	bool make;           /* a file system: the device is new */
 	const char *options; /* NULL: none */
 };
 
-/* Make a file system, if wanted, and mount it. */
+/* Make a file system, if nothing is on the device yet, and mount it. */
 job_fn job_mount;
 
 struct job_detach {
@@ -61,11 +60,14 @@ struct job_detach {
 job_fn job_detach;
 
 struct job_rehearsal {
-	const char *nbdkit;
-	const char *plugin;
+	const struct settings *settings;
+	const char *socket; /* path for a socket, which is removed again */
 };
 
-/* Would a new server come up? Loads the plugin and asks it what it is; -EINVAL: it does not know this format of segments. */
+/*
+ * Would a new server come up? Starts one with the parameters there are, but on memory of its own, and has it end. -EINVAL: its
+ * plugin does not know this format of segments.
+ */
 job_fn job_rehearse;
 
 struct job_figures {

@@ -50,8 +50,6 @@
 #define KERNEL_TIMER_MS 500u
 /* How often to look whether a new server has made its socket. */
 #define SOCKET_LOOK_US 2000u
-/* A server that starts has to read the whole table of its segment. */
-#define START_LIMIT_US (120u * 1000000u)
 /* Between two that did not come up. */
 #define RETRY_FIRST_US 50000u
 #define RETRY_LONGEST_US 5000000u
@@ -88,6 +86,8 @@ struct keeper {
 	struct probe *probe;
 	bool adopted;     /* the server, with the connection that the kernel has to it */
 	bool served;      /* there was one that did */
+	bool came_to_nothing; /* FENCING, and it never served: the next one not at once */
+	bool files_are_held; /* those of this server */
 	bool dies_by_itself; /* FENCING, and not because we wanted it */
 	unsigned tries;   /* since one did */
 	uint64_t limit;   /* CONNECTING: until when */
@@ -129,6 +129,7 @@ static void fence(struct keeper *keeper, const char *why)
 		say(SAY_WARNING, "server (process %d) %s; it is replaced", (int)keeper->server.pid, why);
 	hang_up(keeper);
 	keeper->dies_by_itself = false;
+	keeper->came_to_nothing = keeper->state == CONNECTING;
 	enter(keeper, FENCING);
 	/* A thread of it may be waiting for memory, and can end only when it got some. */
 	if (keeper->served)
@@ -154,8 +155,13 @@ static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
 
 	for (int i = 0; i < REFILL_PIECES && more; i++)
 		more = ballast_refill(keeper->spec->ballast);
-	if (more)
+	if (more) {
 		clock_set(source, REFILL_US);
+	} else if (!keeper->files_are_held) {
+		/* Its list of mappings has to be waited for while it changes them; by now it has what it wants. */
+		ballast_hold_files(keeper->spec->ballast, keeper->server.pid);
+		keeper->files_are_held = true;
+	}
 	return 0;
 }
 
@@ -178,7 +184,7 @@ static int server_ended(sd_event_source *source, int fd, uint32_t events, void *
 		say(SAY_WARNING, "server (process %d) %s", (int)pid, how);
 	if (!keeper->served)
 		keeper->spec->failed(keeper->spec->opaque, "the server did not start; its message is above");
-	else if (state == CONNECTING)
+	else if (state == CONNECTING || (state == FENCING && keeper->came_to_nothing))
 		retry_later(keeper);
 	else
 		begin(keeper);
@@ -279,12 +285,14 @@ static void serve(struct keeper *keeper)
 	int r = probe_start(&keeper->probe, keeper->spec->loop, dial_take(keeper->dial, keeper->spec->connections),
 			    keeper->spec->probe_timeout, &keeper->device, probe_says_hung, keeper);
 
-	if (r < 0)
-		say(SAY_ERROR, "the server cannot be probed: %s", strerror(-r));
+	keeper->served = true;
+	if (r < 0) {
+		fence(keeper, "cannot be probed");
+		return;
+	}
 	dial_end(keeper->dial);
 	keeper->dial = NULL;
 	enter(keeper, SERVING);
-	keeper->served = true;
 	keeper->tries = 0;
 	if (keeper->down_at) {
 		keeper->figures.replaced++;
@@ -295,7 +303,7 @@ static void serve(struct keeper *keeper)
 		    keeper->device.path, (double)outage / 1000);
 	}
 	keeper->down_at = 0;
-	ballast_hold_files(keeper->spec->ballast, keeper->server.pid);
+	keeper->files_are_held = false;
 	clock_set(keeper->refill, REFILL_US);
 	keeper->spec->serving(keeper->spec->opaque);
 }
@@ -307,15 +315,16 @@ static void dialled(void *opaque, int r, const char *why)
 
 	if (!r)
 		r = hand_over(keeper, &wrong);
-	if (!r)
+	if (!r) {
 		serve(keeper);
-	else if (keeper->served)
-		fence(keeper, why ? why : wrong.text);
-	/* A server that ends says why, and its end is told by server_ended(). */
-	else if (!why)
+	} else if (!keeper->served && !why) {
 		keeper->spec->failed(keeper->spec->opaque, wrong.text);
-	else
-		fence(keeper, NULL);
+	} else {
+		if (!why)
+			say(SAY_ERROR, "%s", wrong.text);
+		/* A first server that ends says why, and its end is told by server_ended(). */
+		fence(keeper, keeper->served ? why : NULL);
+	}
 }
 
 /* Connect to the server, once it has made its socket. */
@@ -332,17 +341,27 @@ static void try_to_dial(struct keeper *keeper)
 		fence(keeper, "cannot be connected to");
 }
 
-/* Watch a server, and connect to it. */
-static int connect_to_server(struct keeper *keeper, uint64_t limit_us)
+/* Have its end told: before what that causes. */
+static int watch_death(struct keeper *keeper)
 {
 	int r = sd_event_add_io(keeper->spec->loop, &keeper->death, keeper->server.pidfd, EPOLLIN, server_ended,
 				keeper);
 
-	/* Its end is heard of before what it caused. */
-	if (r >= 0)
-		r = sd_event_source_set_priority(keeper->death, SD_EVENT_PRIORITY_NORMAL - 1);
-	if (r < 0)
+	return r < 0 ? r : sd_event_source_set_priority(keeper->death, SD_EVENT_PRIORITY_NORMAL - 1);
+}
+
+/* Watch a server, and connect to it. One that cannot be watched is ended again. */
+static int connect_to_server(struct keeper *keeper, uint64_t limit_us)
+{
+	int r = watch_death(keeper);
+
+	if (r < 0) {
+		server_kill(&keeper->server);
+		keeper->came_to_nothing = true;
+		enter(keeper, FENCING);
+		clock_set(keeper->timer, RETRY_FIRST_US);
 		return r;
+	}
 	say(SAY_DEBUG, "connecting to process %d at %s", (int)keeper->server.pid, keeper->server.socket);
 	enter(keeper, CONNECTING);
 	keeper->limit = clock_us() + limit_us;
@@ -359,13 +378,8 @@ static void begin(struct keeper *keeper)
 	if (keeper->served)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
 	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder);
-	if (!r) {
-		r = connect_to_server(keeper, START_LIMIT_US);
-		if (r) {
-			server_kill(&keeper->server);
-			enter(keeper, FENCING);
-		}
-	}
+	if (!r)
+		r = connect_to_server(keeper, keeper->spec->start_timeout * 1000ull);
 	if (!r)
 		return;
 	say(SAY_ERROR, "no server could be started: %s", strerror(-r));
@@ -390,6 +404,10 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 			try_to_dial(keeper);
 		break;
 	case FENCING:
+		if (!keeper->death && watch_death(keeper) < 0) {
+			clock_set(keeper->timer, RETRY_FIRST_US);
+			break;
+		}
 		say(SAY_WARNING, "server (process %d) was killed and has not ended yet", (int)keeper->server.pid);
 		clock_set(keeper->timer, FENCING_NOTICE_US);
 		break;
@@ -473,15 +491,15 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 	}
 	r = server_adopt(&keeper->server, keeper->spec->folder, adopted);
 	keeper->adopted = device_is_attached(keeper->device.index);
-	if (!r)
-		r = connect_to_server(keeper, keeper->spec->probe_timeout * 2000ull);
-	if (!r)
-		return 0;
-	if (keeper->server.pidfd < 0) {
+	if (r) {
 		begin(keeper);
 		return 0;
 	}
-	fence(keeper, "cannot be reached");
+	/* What has its socket has started. */
+	r = connect_to_server(keeper, access(keeper->server.socket, F_OK) == 0 ? keeper->spec->probe_timeout * 2000ull
+									      : keeper->spec->start_timeout * 1000ull);
+	if (r)
+		say(SAY_ERROR, "process %d, a server, cannot be watched: %s", (int)keeper->server.pid, strerror(-r));
 	return 0;
 }
 
@@ -492,6 +510,12 @@ int keeper_replace(struct keeper *keeper, const char *why)
 	say(SAY_NOTICE, "%s: server (process %d) is replaced", why, (int)keeper->server.pid);
 	fence(keeper, NULL);
 	return 0;
+}
+
+void keeper_check(struct keeper *keeper)
+{
+	if (keeper->state == SERVING && keeper->links.n && !links_are_up(&keeper->links))
+		fence(keeper, "lost its connection to the kernel");
 }
 
 void keeper_end(struct keeper *keeper, void (*ended)(void *opaque), void *opaque)

@@ -26,6 +26,7 @@ struct keeper_spec {
 	unsigned request_timeout; /* seconds, with several connections */
 	unsigned dead_timeout;    /* seconds */
 	unsigned probe_timeout;   /* milliseconds */
+	unsigned start_timeout;   /* milliseconds, for a server to come into service */
 	/* A server serves the device: for the first time, or again. */
 	void (*serving)(void *opaque);
 	/* The first server did not come up, or the device could not be attached. There is no second try. */
@@ -51,6 +52,12 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong);
 
 /* Put a new server in place of the one there is. -EAGAIN: that is already going on. */
 int keeper_replace(struct keeper *keeper, const char *why);
+
+/*
+ * Is the kernel connected to the server still? The kernel tells when it shuts a connection down, but not when somebody had it
+ * do so (nbd-client -d while the device is in use, which then answers with errors). The server is replaced then.
+ */
+void keeper_check(struct keeper *keeper);
 
 /* The device is detached: end the server for good. `ended` is called when it has. */
 void keeper_end(struct keeper *keeper, void (*ended)(void *opaque), void *opaque);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -161,11 +162,22 @@ void server_command_free(struct server_command *command)
  * In the child. What is inherited and wanted: the I/O flusher flag, the OOM score, the limit on locked memory,
  * standard error. What is not: everything else that is open, whoever left it open.
  */
-__attribute__((noreturn)) static void become_server(const struct server_command *command, const struct folder *folder)
+__attribute__((noreturn)) static void become_server(const struct server_command *command, const struct folder *folder,
+						    pid_t parent)
 {
 	char *socket = (char *)command->unix_socket;
-	int null = open("/dev/null", O_RDWR);
+	uint64_t start = process_start_time(getpid());
+	int null = open("/dev/null", O_RDWR), r;
 	sigset_t signals;
+
+	/* One that no daemon knew of would keep the segment from all that come after it. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	r = getppid() == parent ? folder_add_server(folder, getpid(), start) : -ESRCH;
+	if (r) {
+		dprintf(STDERR_FILENO, "%s: a server cannot be noted down: %s\n", folder->path, strerror(-r));
+		_exit(126);
+	}
+	prctl(PR_SET_PDEATHSIG, 0);
 
 	/* All that tells nbdkit to end. It also asks for SIGTERM at the end of its parent (1.32). */
 	sigemptyset(&signals);
@@ -184,7 +196,7 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 	}
 	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
 	strcpy(socket, "--unix=");
-	folder_server_socket(folder, getpid(), process_start_time(getpid()), socket + strlen(socket));
+	folder_server_socket(folder, getpid(), start, socket + strlen(socket));
 	execve(command->program, command->arguments, command->environment);
 	_exit(127);
 }
@@ -201,11 +213,11 @@ static int pidfd_open(pid_t pid)
 
 int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder)
 {
-	pid_t pid = fork();
+	pid_t daemon = getpid(), pid = fork();
 
-	*server = (struct server){.pidfd = -1};
+	*server = (struct server){.pidfd = -1, .folder = folder};
 	if (pid == 0)
-		become_server(command, folder);
+		become_server(command, folder, daemon);
 	if (pid < 0)
 		return -errno;
 	server->pid = pid;
@@ -217,6 +229,7 @@ int server_spawn(struct server *server, const struct server_command *command, co
 
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
+		folder_remove_server(folder, pid, server->start);
 		server_forget(server);
 		return r;
 	}
@@ -225,7 +238,7 @@ int server_spawn(struct server *server, const struct server_command *command, co
 
 int server_adopt(struct server *server, const struct folder *folder, pid_t pid)
 {
-	*server = (struct server){.pid = pid, .pidfd = pidfd_open(pid)};
+	*server = (struct server){.pid = pid, .pidfd = pidfd_open(pid), .folder = folder};
 	if (server->pidfd < 0)
 		return server->pidfd;
 	server->start = process_start_time(pid);
@@ -255,7 +268,7 @@ void server_reap(struct server *server, char *how, size_t size)
 			snprintf(how, size, "was ended by signal %d (%s)", info.si_status,
 				 sigdescr_np(info.si_status));
 	}
-	unlink(server->socket);
+	folder_remove_server(server->folder, server->pid, server->start);
 	server_forget(server);
 }
 

@@ -14,6 +14,7 @@ struct server {
 	pid_t pid;      /* 0: none */
 	uint64_t start; /* when it was started, which makes the number unique */
 	int pidfd;      /* readable once it has ended */
+	const struct folder *folder;
 	char socket[FOLDER_PATH_MAX + 60]; /* it is there once the server has read its parameters */
 };
 
@@ -26,7 +27,10 @@ int server_command_make(struct server_command **command, const struct settings *
 			const char *memory, const char *stats);
 void server_command_free(struct server_command *command);
 
-/* Start one. 0 or a negative errno of fork, pidfd_open. */
+/*
+ * Start one. 0 or a negative errno of fork, pidfd_open. *folder must stay until it was reaped or forgotten; the server is noted
+ * down there before it becomes one, and if we die before that, it does.
+ */
 int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder);
 
 /* Take over one that an earlier zsblkd started. -ESRCH if it is not alive. */
@@ -36,7 +40,7 @@ int server_adopt(struct server *server, const struct folder *folder, pid_t pid);
 void server_kill(const struct server *server);
 
 /*
- * It has ended: forget it, remove its socket, and say how it ended in `how` ("killed by signal 9", "exit
+ * It has ended: forget it, remove its note and its socket, and say how it ended in `how` ("killed by signal 9", "exit
  * status 1", or nothing is known when it was not our child).
  */
 void server_reap(struct server *server, char *how, size_t size);

@@ -114,7 +114,7 @@ static void test_sockets(void **state)
 {
 	struct folder folder = open_it();
 	char path[FOLDER_PATH_MAX + 60];
-	int found = 0, listening, connection;
+	int listening, connection;
 	struct stat st;
 
 	folder_file(&folder, "control", path);
@@ -128,9 +128,29 @@ static void test_sockets(void **state)
 	close(connection);
 	close(listening);
 	assert_int_equal(folder_connect(path, SOCK_SEQPACKET), -ECONNREFUSED);
+	folder_remove(&folder);
+	folder_close(&folder);
+}
+
+/* By a note from before there is a socket, until both are removed. */
+static void test_servers(void **state)
+{
+	struct folder folder = open_it();
+	char path[FOLDER_PATH_MAX + 60];
+	int found = 0, fd;
+
+	assert_false(folder_has_server(&folder, 12, 345));
+	assert_int_equal(folder_add_server(&folder, 12, 345), 0);
+	assert_true(folder_has_server(&folder, 12, 345));
+	assert_false(folder_has_server(&folder, 12, 346));
 	folder_server_socket(&folder, 12, 345, path);
-	listening = open(path, O_CREAT | O_WRONLY, 0600);
-	close(listening);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(folder_each_server(&folder, count, &found), 0);
+	assert_int_equal(found, 1);
+	folder_remove_server(&folder, 12, 345);
+	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(folder_each_server(&folder, count, &found), 0);
 	assert_int_equal(found, 1);
 	folder_remove(&folder);
@@ -144,6 +164,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_servers, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
