@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""zsblkd's recovery under faults that a kernel cannot be asked for: see stand_in.c.
+
+Environment: ZSBLKD_FAULTS, the program; ZSBLK_PLUGIN, the plugin.
+"""
+import contextlib
+import ctypes
+import mmap
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+PROGRAM = os.environ["ZSBLKD_FAULTS"]
+PLUGIN = os.environ["ZSBLK_PLUGIN"]
+PROBE_SECONDS = 0.4
+count = 0
+
+
+def point(good, what, said=""):
+    global count
+    count += 1
+    print(f"{'ok' if good else 'not ok'} {count} - {what}", flush=True)
+    if not good:
+        for line in str(said).splitlines():
+            print(f"#   {line}")
+        sys.stdout.flush()
+
+
+class World(ctypes.Structure):
+    """As stand_in.c has it."""
+    _fields_ = [("attached", ctypes.c_uint32), ("is_swap", ctypes.c_uint32), ("refuse", ctypes.c_uint32),
+                ("offered", ctypes.c_uint32), ("stuck", ctypes.c_uint32), ("backend", ctypes.c_char * 60)]
+
+
+def is_alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def soon(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not (got := condition()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return got
+
+
+class Instance:
+    """One zsblkd in a folder of its own, with nbdkit behind a script that a test can change."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.name = f"faults-{os.getpid()}"
+        self.log = self.folder / "log"
+        self.nbdkit = self.folder / "nbdkit"
+        self.script("")
+        file = open(self.folder / "world", "w+b")  # pylint: disable=consider-using-with
+        file.truncate(ctypes.sizeof(World))
+        self.world = World.from_buffer(mmap.mmap(file.fileno(), ctypes.sizeof(World)))
+        (self.folder / "nbd0").touch()
+        self.process = None
+
+    def script(self, first):
+        """nbdkit, with something before it; in place of what there was in one step."""
+        new = self.folder / "nbdkit.new"
+        new.write_text(f"#!/bin/bash\n{first}\nexec nbdkit \"$@\"\n", encoding="ascii")
+        new.chmod(0o755)
+        new.rename(self.nbdkit)
+
+    def environment(self):
+        return os.environ | {"ZSBLK_TEST_WORLD": str(self.folder / "world")}
+
+    def start(self, *words):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [PROGRAM, "--name", self.name, "--nbdkit", str(self.nbdkit), "--plugin", PLUGIN, "--connections", "1",
+                 "--probe-timeout", str(PROBE_SECONDS), "--recovery-reserve", "1M", "size=64M", "lock=no", "reserve=1M",
+                 *words],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=self.environment())
+
+    def said(self):
+        return self.log.read_text(encoding="utf-8")
+
+    def says(self, text, times=1):
+        return soon(lambda: self.said().count(text) >= times)
+
+    def ask(self, request, limit=20):
+        done = subprocess.run([PROGRAM, request, self.name], capture_output=True, text=True, timeout=limit, check=False,
+                              cwd=self.folder, env=self.environment())
+        return done.returncode, (done.stdout + done.stderr).strip()
+
+    def server(self):
+        """Its process number, when it serves; 0 otherwise."""
+        status, said = self.ask("--status")
+        found = re.search(r"server (\d+)", said)
+        return int(found[1]) if status == 0 and found and "being replaced" not in said else 0
+
+    def daemon(self):
+        return int((self.folder / "run" / self.name / "lock").read_text(encoding="ascii"))
+
+    def servers(self):
+        """All processes that run one, or are about to."""
+        wanted = f"{self.name}/".encode()
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                arguments = (path / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"--unix=" in arguments and wanted in arguments and b"--run" not in arguments and is_alive(path.name):
+                found.append(int(path.name))
+        return found
+
+    def end(self):
+        """Whatever is left, when a test went wrong."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.daemon(), signal.SIGKILL)
+        for pid in self.servers():
+            key = re.search(rb"memory=shm:(0x[0-9a-f]+)", pathlib.Path(f"/proc/{pid}/cmdline").read_bytes())
+            os.kill(pid, signal.SIGKILL)
+            subprocess.run(["ipcrm", "-M", key[1]], check=False)
+
+    def new_server(self, old, seconds=10.0):
+        return soon(lambda: (new := self.server()) not in (0, old) and new, seconds)
+
+
+def test_faults(instance):
+    instance.start()
+    first = soon(instance.server)
+    point(instance.says("ready:") and first, "it starts", instance.said())
+
+    os.kill(first, signal.SIGKILL)
+    second = instance.new_server(first)
+    point(second, "the server is killed: there is another", instance.said())
+
+    # One that has claimed nothing yet, and has no socket: nobody can ask it who it is.
+    instance.script("sleep 0.4")
+    os.kill(second, signal.SIGKILL)
+    soon(lambda: [pid for pid in instance.servers() if pid != second])
+    os.kill(instance.daemon(), signal.SIGKILL)
+    third = instance.new_server(second)
+    point(third, "the daemon is killed while a new server starts: there is another", instance.said())
+    point(soon(lambda: instance.servers() == [third]), "and only one", instance.servers())
+    instance.script("")
+
+    os.kill(third, signal.SIGSTOP)
+    fourth = instance.new_server(third)
+    point(fourth and "did not answer for" in instance.said(), "the server is stopped: there is another", instance.said())
+
+    instance.world.stuck = 3
+    stuck = instance.says("completed none of the device's requests")
+    instance.world.stuck = 0
+    fifth = instance.new_server(fourth)
+    point(stuck and fifth, "the server answers the probe, but does not complete requests: there is another",
+          instance.said())
+
+    # As many as it takes, but not as many as there can be.
+    instance.world.refuse = 22
+    offered = instance.world.offered
+    os.kill(fifth, signal.SIGKILL)
+    time.sleep(3)
+    offered = instance.world.offered - offered
+    instance.world.refuse = 0
+    sixth = instance.new_server(fifth)
+    point(sixth, "the kernel refuses the new server's connections for a while: in the end it takes them", instance.said())
+    point(2 <= offered <= 8, f"in 3 s they were offered a few times ({offered})", instance.said())
+    return sixth
+
+
+def test_upgrades(instance, server):
+    status, said = instance.ask("--upgrade")
+    new = instance.new_server(server)
+    point(status == 0 and new, "--upgrade: there is another server", said)
+
+    instance.script("[[ $* = *--dump-plugin* ]] || { echo 'nbdkit: error: no such parameter' >&2; exit 1; }")
+    status, said = instance.ask("--upgrade")
+    point(status == 1 and "no such parameter" in said, "--upgrade to a server that would not start says why", said)
+    point(instance.server() == new and is_alive(new), "and the server there is goes on", instance.said())
+
+    instance.script("[[ $* = *--run* || $* = *--dump-plugin* ]] || sleep 2")
+    with subprocess.Popen([PROGRAM, "--upgrade", instance.name], stdout=subprocess.PIPE, text=True, cwd=instance.folder,
+                          env=instance.environment()) as asker:
+        soon(lambda: not instance.server())
+        status, said = instance.ask("--upgrade")
+        first = asker.communicate(timeout=20)[0]
+    point(status == 1 and "being upgraded already" in said, "--upgrade during an upgrade is refused", said)
+    point(asker.returncode == 0 and "upgraded" in first, "and the first one is told when it is done", first)
+    instance.script("")
+    return instance.new_server(new)
+
+
+def test_start_that_hangs(instance, server):
+    instance.script(": >started; [ -e \"$PWD/hung\" ] || { touch \"$PWD/hung\"; kill -STOP $$; }")
+    os.kill(server, signal.SIGKILL)
+    new = instance.new_server(server, 25)
+    point(new and "did not come into service in time" in instance.said(),
+          "a server that hangs before it serves is replaced", instance.said())
+    instance.script("")
+    return new
+
+
+def test_detached(instance, server):
+    # In use: what cannot be read just now is not gone.
+    instance.world.is_swap = 1
+    instance.world.attached = 0
+    time.sleep(12)
+    instance.world.attached = 1
+    point(instance.server() == server, "what looks detached and is in use is not given up", instance.said())
+    instance.world.is_swap = 0
+    status, said = instance.ask("--stop")
+    point(status == 0 and instance.process.wait(10) == 0 and not instance.servers(), "--stop", said)
+
+
+def test_foreign(instance):
+    socket = instance.folder / "foreign.sock"
+    key = f"shm:0x{0x7a000001 + (os.getpid() << 4 & 0xfffff0):08x}"
+    with subprocess.Popen(["nbdkit", "-f", "-U", str(socket), PLUGIN, "size=64M", "lock=no", f"memory={key}"]) as foreign:
+        soon(socket.exists)
+        instance.start(f"memory={key}")
+        status = instance.process.wait(20)
+        said = instance.said()
+        point(status == 1 and f"{key} is in use by process {foreign.pid}, which is no server of" in said,
+              "a segment that somebody else serves is refused", said)
+        point(is_alive(foreign.pid), "and is served on")
+        point(not (instance.folder / "run" / instance.name).exists(), "and nothing is left behind")
+        foreign.terminate()
+    subprocess.run(["ipcrm", "-M", key[4:]], check=False)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        instance = Instance(folder)
+        try:
+            server = test_faults(instance)
+            server = test_upgrades(instance, server)
+            server = test_start_that_hangs(instance, server)
+            test_detached(instance, server)
+            test_foreign(instance)
+        finally:
+            instance.end()
+    print(f"1..{count}")
+
+
+main()

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What stands in for the kernel's nbd client in zsblkd-faults, so that recovery can be driven into faults that cannot be had of
+ * a kernel when a test wants them: a connection that is refused, requests that nobody completes, a device in use
+ * that looks detached. The device is a struct in a file, which the test writes as well. All else is real: supervisor, daemon,
+ * keeper, probe, control socket, nbdkit, plugin, segment. With a real kernel: tests/vm.
+ *
+ * Rights are not taken either, so that the test needs none.
+ */
+#include "daemon/device.h"
+#include "daemon/netlink.h"
+#include "daemon/rights.h"
+#include "process/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* As recovery_test.py has it. */
+struct world {
+	uint32_t attached;
+	uint32_t is_swap;
+	uint32_t refuse;  /* error with which sockets are refused */
+	uint32_t offered; /* times that sockets were */
+	uint32_t stuck;   /* requests in flight that nobody completes */
+	char backend[60];
+};
+
+static struct world *world(void)
+{
+	static struct world *it;
+	int fd = it ? -1 : open(getenv("ZSBLK_TEST_WORLD"), O_RDWR | O_CLOEXEC);
+
+	if (it)
+		return it;
+	it = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *it, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (it == MAP_FAILED) {
+		perror("ZSBLK_TEST_WORLD");
+		abort();
+	}
+	close(fd);
+	return it;
+}
+
+/* ------------------------------------------------------------------ rights.h */
+
+int rights_check(struct wrong *wrong)
+{
+	world();
+	return 0;
+}
+
+int rights_take(struct wrong *wrong)
+{
+	return 0;
+}
+
+void rights_drop(void)
+{
+}
+
+void rights_for_server(void)
+{
+}
+
+/* ------------------------------------------------------------------ netlink.h */
+
+static int events = -1;
+
+int netlink_open(struct netlink *netlink, struct wrong *wrong)
+{
+	if (events < 0)
+		events = eventfd(0, EFD_CLOEXEC);
+	return events < 0 ? -errno : 0;
+}
+
+void netlink_close(struct netlink *netlink)
+{
+}
+
+int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, int *index)
+{
+	world()->offered++;
+	if (world()->refuse)
+		return -(int)world()->refuse;
+	*index = 0;
+	snprintf(world()->backend, sizeof world()->backend, "%s", setup->backend);
+	world()->attached = 1;
+	return 0;
+}
+
+int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *setup)
+{
+	world()->offered++;
+	return -(int)world()->refuse;
+}
+
+int netlink_disconnect(struct netlink *netlink, int index)
+{
+	world()->attached = 0;
+	return 0;
+}
+
+int netlink_events_fd(const struct netlink *netlink)
+{
+	return events;
+}
+
+bool netlink_link_died(struct netlink *netlink, int index)
+{
+	return false;
+}
+
+/* ------------------------------------------------------------------ device.h */
+
+void device_init(struct device *device, int index)
+{
+	*device = (struct device){.index = index, .stat = -1, .inflight = -1};
+	/* A file that the test has made: it is opened, and locked. */
+	if (index != DEVICE_NONE)
+		snprintf(device->path, sizeof device->path, "nbd%d", index);
+}
+
+void device_close(struct device *device)
+{
+	device_init(device, DEVICE_NONE);
+}
+
+int device_index(const char *path)
+{
+	return 0;
+}
+
+bool device_is_attached(int index)
+{
+	return index == 0 && world()->attached;
+}
+
+bool device_is_backed_by(int index, const char *backend)
+{
+	return device_is_attached(index) && strcmp(world()->backend, backend) == 0;
+}
+
+int device_find(const char *backend)
+{
+	return device_is_backed_by(0, backend) ? 0 : DEVICE_NONE;
+}
+
+bool device_has_others(int index)
+{
+	return true;
+}
+
+int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong)
+{
+	return 0;
+}
+
+int device_progress(struct device *device, uint64_t *in_flight, uint64_t *completed)
+{
+	*in_flight = world()->stuck;
+	*completed = 0;
+	return 0;
+}
+
+enum device_user device_user(const struct device *device)
+{
+	return world()->is_swap ? USER_SWAP : USER_NOBODY;
+}
+
+bool device_is_swap(const struct device *device)
+{
+	return world()->is_swap;
+}
+
+bool device_is_mounted(const struct device *device)
+{
+	return false;
+}
+
+uint64_t device_swapped_kib(const struct device *device)
+{
+	return 0;
+}
+
+uint64_t device_other_swap_kib(const struct device *device)
+{
+	return 0;
+}
