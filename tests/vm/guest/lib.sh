@@ -90,7 +90,8 @@ server_pid=
 # What it takes for a server of swap never to wait for memory, beside what lock=yes and reserve= do;
 # README.md has the measurements behind each. Variables can take one away, to see what happens.
 : "${SCHEDULER=chrt --rr 1}"
-: "${MIN_FREE_KBYTES=16384}"
+# README.md's: 64 MiB, or an eighth of memory where that is less.
+: "${MIN_FREE_KBYTES=$(awk '$1 == "MemTotal:" { n = int($2 / 8); print n < 65536 ? n : 65536 }' /proc/meminfo)}"
 : "${RESERVE=16M}"
 : "${LOCK=yes}"
 
@@ -102,7 +103,8 @@ zsblk_server() {
 			memory "${SIZE:-1G}" allocator=zstd
 		return
 	fi
-	usual_min_free_kbytes=$(sysctl -n vm.min_free_kbytes)
+	usual_sysctls=$(sysctl vm.watermark_boost_factor vm.min_free_kbytes | tr -d ' ')
+	sysctl -q vm.watermark_boost_factor=0
 	[ -z "$MIN_FREE_KBYTES" ] || sysctl -q vm.min_free_kbytes="$MIN_FREE_KBYTES"
 	# shellcheck disable=SC2086 # SCHEDULER and NBDKIT_OPTIONS are split on purpose
 	server $SCHEDULER nbdkit --foreground --exit-with-parent --unix "$socket" --threads "${THREADS:-1}" \
@@ -131,7 +133,8 @@ server_stop() {
 	kill "$server_pid"
 	wait "$server_pid" || status=$?
 	server_pid=
-	[ -z "${usual_min_free_kbytes:-}" ] || sysctl -q vm.min_free_kbytes="$usual_min_free_kbytes"
+	# shellcheck disable=SC2086 # NAME=VALUE...
+	[ -z "${usual_sysctls:-}" ] || sysctl -q $usual_sysctls
 	cat /run/server.log
 	return "$status"
 }
