@@ -29,6 +29,12 @@ swap_status()
 	[[ -x $swap_state/zsblkd ]] && "$swap_state/zsblkd" --status "$swap_name" 2>/dev/null
 }
 
+# The process that serves, which --status names.
+server_number()
+{
+	swap_status | sed -n 's/.*server \([0-9]*\).*/\1/p'
+}
+
 # swap_on DAEMON PLUGIN SIZE ALGORITHM
 swap_on()
 {
@@ -56,9 +62,9 @@ swap_on()
 	swapon --show
 	swap_status
 	say ""
-	say "This machine now swaps to compressed memory; zsblkd keeps it so if the server dies. Try it: pkill -KILL -x nbdkit"
+	say "This machine now swaps to compressed memory; zsblkd keeps it so if the server dies. Try it: kill -KILL $(server_number)"
 	say "How it is doing: $swap_state/zsblkd --status $swap_name; what happened: $swap_state/log"
-	say "To undo it: contrib/run --undo"
+	say "To undo it: contrib/run --undo. Do that before the machine goes down: by hand, nobody else sees to it"
 	say "For good, as a service: README.md, \"Use it as swap\""
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The daemon's control socket: FOLDER/control, SOCK_SEQPACKET, mode 0600. One request a connection, one word:
- * "stop", "stop-unused", "upgrade" or "status". The answer comes once that is done: "ok" or "failed", a
+ * "stop", "stop-unused", "upgrade", "status", or "make-way" (from another daemon, to one whose supervisor has died). The answer comes once that is done: "ok" or "failed", a
  * newline, and a text for people. Both are at most 1000 bytes.
  */
 #ifndef CONTROL_H
@@ -27,7 +27,8 @@ void control_answer(struct control *control, unsigned client, bool ok, const cha
 
 /*
  * The other side: ask the daemon of an instance and wait for the answer, `seconds` at most (0: as long as it takes).
- * 0, with its text in answer->text, -EREMOTEIO when it failed, -ESRCH when no daemon is there.
+ * 0 or, when it failed, -EACCES, with its text in answer->text; -ESRCH when no daemon is there; -EREMOTEIO when
+ * it does not answer; what folder_open() says.
  */
 int control_ask(const char *top, const char *name, const char *request, unsigned seconds, struct wrong *answer);
 

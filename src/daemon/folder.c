@@ -17,7 +17,7 @@
 
 static int refuse(struct wrong *wrong, int error, const char *path, const char *what)
 {
-	snprintf(wrong->text, sizeof wrong->text, "%s %s", path, what);
+	snprintf(wrong->text, sizeof wrong->text, "%s%s %s", path, error == -ENOTDIR || error == -ELOOP ? "" : ":", what);
 	return error;
 }
 
@@ -30,8 +30,9 @@ static int check(int fd, const char *path, struct wrong *wrong)
 		return refuse(wrong, -errno, path, strerror(errno));
 	if (st.st_uid != geteuid()) {
 		snprintf(wrong->text, sizeof wrong->text,
-			 "%s belongs to user %u, and zsblkd runs as user %u; remove it, or see who made it", path,
-			 (unsigned)st.st_uid, (unsigned)geteuid());
+			 geteuid() ? "%s belongs to user %u, and you are user %u; run zsblkd as root"
+				   : "%s belongs to user %u, and zsblkd runs as user %u; remove it, or see who made it",
+			 path, (unsigned)st.st_uid, (unsigned)geteuid());
 		return -EPERM;
 	}
 	if (st.st_mode & 022) {
