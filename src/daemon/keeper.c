@@ -263,7 +263,10 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 	if (r) {
 		snprintf(wrong->text, sizeof wrong->text, "/dev/nbd%d cannot be %s: %s%s", index < 0 ? 0 : index,
 			 attached ? "given its new connections" : "attached", strerror(-r),
-			 r == -EBUSY ? " (is another server attached to it?)" : "");
+			 r == -EBUSY ? " (is another server attached to it?)"
+			 : attached && r == -EINVAL ? " (was it detached while it is in use, as by nbd-client -d? "
+						      "Then it gives errors until nobody uses it any more)"
+						    : "");
 		return r;
 	}
 	/* What the kernel has to a server that was adopted is alive, so it has taken nothing. */

@@ -54,8 +54,9 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong);
 int keeper_replace(struct keeper *keeper, const char *why);
 
 /*
- * Is the kernel connected to the server still? The kernel tells when it shuts a connection down, but not when somebody had it
- * do so (nbd-client -d while the device is in use, which then answers with errors). The server is replaced then.
+ * Is the kernel connected to the server still? It tells when it shuts a connection down by itself, but not when somebody had it
+ * do so: nbd-client -d while the device is in use. The server is replaced, and if the kernel does not take the new one,
+ * which is so on 6.1 and 6.12, that is said instead of all being well.
  */
 void keeper_check(struct keeper *keeper);
 
