@@ -235,6 +235,14 @@ static void detached_by_others(struct daemon *daemon)
 	detached(daemon, 0, "");
 }
 
+/* For people: why a request cannot be granted now. */
+static const char *why_not(int r)
+{
+	return r == -EALREADY ? "it is stopping already"
+	       : r == -EBUSY  ? "it is starting or being upgraded; try again"
+			      : strerror(-r);
+}
+
 static int stop(struct daemon *daemon, bool may_free)
 {
 	int index = keeper_device(daemon->keeper)->index, r;
@@ -251,7 +259,7 @@ static int stop(struct daemon *daemon, bool may_free)
 					     .managed = daemon->insistent};
 	r = job_start(daemon->job, job_detach, &daemon->detach, detached, daemon);
 	if (r) {
-		say(SAY_ERROR, "not stopped: %s", strerror(-r));
+		say(SAY_ERROR, "not stopped: %s", why_not(r));
 		return r;
 	}
 	daemon->stopping = STOP_DETACHING;
@@ -366,8 +374,7 @@ static void requested(void *opaque, unsigned client, const char *request)
 		int r = stop(daemon, strcmp(request, "stop") == 0);
 
 		if (r)
-			control_answer(daemon->control, client, false,
-				       r == -EALREADY ? "it is stopping already" : strerror(-r));
+			control_answer(daemon->control, client, false, why_not(r));
 		else
 			daemon->stop_client = client;
 	} else if (strcmp(request, "make-way") == 0) {
@@ -468,7 +475,8 @@ static int end_leftover(void *opaque, pid_t pid, uint64_t start)
 
 	if (pid == daemon->holder && process_start_time(pid) == start)
 		return 0;
-	if (process_start_time(pid) != start || server_adopt(&server, &daemon->folder, pid)) {
+	if (server_adopt(&server, &daemon->folder, pid) || server.start != start) {
+		server_forget(&server);
 		folder_remove_server(&daemon->folder, pid, start);
 		return 0;
 	}
@@ -537,14 +545,20 @@ static int agree_on_size(struct daemon *daemon, uint64_t size, struct wrong *wro
 	return settings_replace_word(daemon->settings, "size", text);
 }
 
+static int is_one(void *opaque, pid_t pid, uint64_t start)
+{
+	return 1;
+}
+
 /*
- * Whoever holds the segment must be one of ours: it is killed when it does not answer. If the device is attached in our name, its
- * holder is ours even if somebody has emptied our folder.
+ * Whoever holds the segment must be one of ours: it is killed when it does not answer. If the device is attached in our name and
+ * somebody has emptied our folder, its holder is ours.
  */
 static int check_holder(struct daemon *daemon, struct wrong *wrong)
 {
-	if (!daemon->holder || device_find(daemon->backend) != DEVICE_NONE ||
-	    folder_has_server(&daemon->folder, daemon->holder, process_start_time(daemon->holder)))
+	if (!daemon->holder ||
+	    folder_has_server(&daemon->folder, daemon->holder, process_start_time(daemon->holder)) ||
+	    (device_find(daemon->backend) != DEVICE_NONE && !folder_each_server(&daemon->folder, is_one, NULL)))
 		return 0;
 	snprintf(wrong->text, sizeof wrong->text,
 		 "%s is in use by process %d, which is no server of '%s'; stop that one first, or use another segment",

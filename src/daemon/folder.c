@@ -115,15 +115,14 @@ void folder_close(struct folder *folder)
 
 void folder_remove(struct folder *folder)
 {
-	DIR *dir = folder->fd < 0 ? NULL : fdopendir(dup(folder->fd));
+	DIR *dir = opendir(folder->path);
 	struct dirent *entry;
 
 	if (!dir)
 		return;
-	rewinddir(dir);
 	while ((entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			unlinkat(folder->fd, entry->d_name, 0);
+			unlinkat(dirfd(dir), entry->d_name, 0);
 	closedir(dir);
 	rmdir(folder->path);
 }
@@ -149,11 +148,15 @@ void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start
 
 int folder_add_server(const struct folder *folder, pid_t pid, uint64_t start)
 {
-	char name[60];
+	char path[FOLDER_PATH_MAX + 60], name[60];
 	int fd;
 
 	server_file(pid, start, "server", name);
-	fd = openat(folder->fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	folder_file(folder, name, path);
+	fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	/* Somebody has removed the folder; the server's socket needs one, too. */
+	if (fd < 0 && errno == ENOENT && mkdir(folder->path, 0700) == 0)
+		fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	close(fd);
@@ -162,13 +165,14 @@ int folder_add_server(const struct folder *folder, pid_t pid, uint64_t start)
 
 void folder_remove_server(const struct folder *folder, pid_t pid, uint64_t start)
 {
-	char name[60];
+	char path[FOLDER_PATH_MAX + 60], name[60];
 
 	/* The note goes last: it is what the socket would be found by. */
-	server_file(pid, start, "sock", name);
-	unlinkat(folder->fd, name, 0);
+	folder_server_socket(folder, pid, start, path);
+	unlink(path);
 	server_file(pid, start, "server", name);
-	unlinkat(folder->fd, name, 0);
+	folder_file(folder, name, path);
+	unlink(path);
 }
 
 bool folder_has_server(const struct folder *folder, pid_t pid, uint64_t start)

@@ -28,6 +28,11 @@
 
 #include <systemd/sd-event.h>
 
+/* At the start of a device, where most of what can be on it has its mark. */
+#define BLANK_BYTES (64u * 1024)
+/* For a server that is tried, and for what it is asked before. */
+#define REHEARSAL_LIMIT_S 30u
+
 /* udev takes a fraction of a second to look at a device. */
 #define LOCK_WAIT_MS 5000
 
@@ -97,7 +102,9 @@ static int ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
 		r = -EINTR;
 		snprintf(job->report->wrong.text, sizeof job->report->wrong.text,
 			 "was ended by signal %d (%s)%s", info.si_status, sigdescr_np(info.si_status),
-			 info.si_status == SIGKILL ? ": as the kernel does when memory runs out" : "");
+			 info.si_status == SIGKILL   ? ": as the kernel does when memory runs out"
+			 : info.si_status == SIGALRM ? ": it took too long"
+						     : "");
 	}
 	job->done(job->opaque, r, job->report->wrong.text);
 	return 0;
@@ -233,10 +240,54 @@ static int ask_segment_version(const struct settings *settings, struct wrong *wr
 	return -EINVAL;
 }
 
-/* What is the server's alone: the segment, its lock on memory, its reserve and its statistics. */
+/* Start a server, and end it when it has its socket, or after some time. */
+static int try_server(const char *const arguments[], const char *socket, struct wrong *wrong)
+{
+	pid_t parent = getpid(), pid;
+	int output[2], r = -ETIMEDOUT;
+	ssize_t got = 0;
+
+	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		end_with(parent);
+		dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
+		dup2(STDIN_FILENO, STDOUT_FILENO);
+		dup2(output[1], STDERR_FILENO);
+		execvp(arguments[0], (char *const *)arguments);
+		_exit(127);
+	}
+	if (pid < 0)
+		r = -errno;
+	for (unsigned waited = 0; r == -ETIMEDOUT && waited < REHEARSAL_LIMIT_S * 900; waited += 10) {
+		if (access(socket, F_OK) == 0)
+			r = 0;
+		else if (waitpid(pid, NULL, WNOHANG) == pid)
+			r = -EIO;
+		else
+			usleep(10 * 1000);
+	}
+	if (r == 0 || r == -ETIMEDOUT) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	if (r)
+		got = read(output[0], wrong->text, sizeof wrong->text - 1);
+	wrong->text[got > 0 ? got : 0] = '\0';
+	wrong->text[strcspn(wrong->text, "\n")] = '\0';
+	if (r && !wrong->text[0])
+		snprintf(wrong->text, sizeof wrong->text, "a server that is started for a trial %s",
+			 r == -EIO ? "ends" : "does not come up");
+	close(output[0]);
+	close(output[1]);
+	return r;
+}
+
+/* What is the server's alone: the segment, of its size, its lock on memory, its reserve and its statistics. */
 static bool is_for_rehearsal(const char *word)
 {
-	static const char *const others[] = {"memory=", "lock=", "reserve=", "stats="};
+	static const char *const others[] = {"memory=", "size=", "lock=", "reserve=", "stats="};
 
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
 		if (strncmp(word, others[i], strlen(others[i])) == 0)
@@ -249,16 +300,18 @@ int job_rehearse(const void *what, struct wrong *wrong)
 	const struct job_rehearsal *rehearsal = what;
 	const struct settings *settings = rehearsal->settings;
 	const char *arguments[SETTINGS_MAX_WORDS + 12] = {settings->nbdkit, "--foreground", "--unix", rehearsal->socket,
-							  "--run", "true", settings->plugin, "memory=anon", "lock=no"};
-	size_t n = 9;
-	int r = ask_segment_version(settings, wrong);
+							  settings->plugin, "memory=anon", "size=64M", "lock=no"};
+	size_t n = 8;
+	int r;
 
+	alarm(REHEARSAL_LIMIT_S);
+	r = ask_segment_version(settings, wrong);
 	for (size_t i = 0; i < settings->n_words; i++)
 		if (is_for_rehearsal(settings->words[i]))
 			arguments[n++] = settings->words[i];
 	unlink(rehearsal->socket);
 	if (!r)
-		r = run(arguments, wrong);
+		r = try_server(arguments, rehearsal->socket, wrong);
 	unlink(rehearsal->socket);
 	return r;
 }
@@ -278,14 +331,19 @@ static void make_folders(const char *path)
 	}
 }
 
-/* Is there nothing on it, as far as anybody can tell? blkid ends with 2 when it finds nothing, and with others when in doubt. */
+/* Is there nothing on it, as far as anybody can tell? blkid ends with 2 when it finds nothing, or cannot find out. */
 static bool is_blank(const char *device)
 {
 	const char *const arguments[] = {"blkid", "--probe", device, NULL};
-	char found[200];
-	int status = 0;
+	char found[200], start[BLANK_BYTES];
+	int status = 0, fd = open(device, O_RDONLY | O_CLOEXEC);
+	bool blank = fd >= 0 && pread(fd, start, sizeof start, 0) == (ssize_t)sizeof start;
 
-	return run_and_read(arguments, STDOUT_FILENO, found, sizeof found, &status) && status == 2;
+	for (size_t i = 0; blank && i < sizeof start; i++)
+		blank = !start[i];
+	if (fd >= 0)
+		close(fd);
+	return blank && run_and_read(arguments, STDOUT_FILENO, found, sizeof found, &status) && status == 2;
 }
 
 int job_mount(const void *what, struct wrong *wrong)

@@ -50,6 +50,10 @@
 #define KERNEL_TIMER_MS 500u
 /* How often to look whether a new server has made its socket. */
 #define SOCKET_LOOK_US 2000u
+/* For the first server, which nobody waits for yet. */
+#define FIRST_START_LIMIT_US (120u * 1000000u)
+/* For those after it the limit doubles with each that did not come up, so many times at most. */
+#define START_DOUBLINGS 4u
 /* Between two that did not come up. */
 #define RETRY_FIRST_US 50000u
 #define RETRY_LONGEST_US 5000000u
@@ -116,7 +120,7 @@ static void hang_up(struct keeper *keeper)
 		    (double)probe_longest_us(keeper->probe) / 1000);
 	probe_stop(keeper->probe);
 	keeper->probe = NULL;
-	if (keeper->state == SERVING)
+	if (keeper->state == SERVING || (keeper->state == CONNECTING && keeper->adopted))
 		keeper->down_at = clock_us();
 	sd_event_source_set_enabled(keeper->refill, SD_EVENT_OFF);
 }
@@ -372,6 +376,18 @@ static int connect_to_server(struct keeper *keeper, uint64_t limit_us)
 	return 0;
 }
 
+/* How long a server may take to come into service. Not so long that requests fail before there was a second try. */
+static uint64_t start_limit_us(const struct keeper *keeper)
+{
+	const struct keeper_spec *spec = keeper->spec;
+	unsigned doublings = keeper->tries > START_DOUBLINGS ? START_DOUBLINGS : keeper->tries ? keeper->tries - 1 : 0;
+	uint64_t limit = (spec->start_timeout * 1000ull) << doublings, most = spec->dead_timeout * 1000000ull / 3;
+
+	if (!keeper->served)
+		return FIRST_START_LIMIT_US;
+	return limit < most ? limit : most;
+}
+
 static void begin(struct keeper *keeper)
 {
 	int r;
@@ -382,7 +398,7 @@ static void begin(struct keeper *keeper)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
 	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder);
 	if (!r)
-		r = connect_to_server(keeper, keeper->spec->start_timeout * 1000ull);
+		r = connect_to_server(keeper, start_limit_us(keeper));
 	if (!r)
 		return;
 	say(SAY_ERROR, "no server could be started: %s", strerror(-r));
@@ -407,8 +423,9 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 			try_to_dial(keeper);
 		break;
 	case FENCING:
-		if (!keeper->death && watch_death(keeper) < 0) {
-			clock_set(keeper->timer, RETRY_FIRST_US);
+		/* Once it can be watched, its end is told at once. */
+		if (!keeper->death) {
+			clock_set(keeper->timer, watch_death(keeper) < 0 ? RETRY_FIRST_US : FENCING_NOTICE_US);
 			break;
 		}
 		say(SAY_WARNING, "server (process %d) was killed and has not ended yet", (int)keeper->server.pid);
@@ -500,7 +517,7 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 	}
 	/* What has its socket has started. */
 	r = connect_to_server(keeper, access(keeper->server.socket, F_OK) == 0 ? keeper->spec->probe_timeout * 2000ull
-									      : keeper->spec->start_timeout * 1000ull);
+									      : start_limit_us(keeper));
 	if (r)
 		say(SAY_ERROR, "process %d, a server, cannot be watched: %s", (int)keeper->server.pid, strerror(-r));
 	return 0;

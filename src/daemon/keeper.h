@@ -26,7 +26,7 @@ struct keeper_spec {
 	unsigned request_timeout; /* seconds, with several connections */
 	unsigned dead_timeout;    /* seconds */
 	unsigned probe_timeout;   /* milliseconds */
-	unsigned start_timeout;   /* milliseconds, for a server to come into service */
+	unsigned start_timeout;   /* milliseconds, for a server in place of another to come into service at the first try */
 	/* A server serves the device: for the first time, or again. */
 	void (*serving)(void *opaque);
 	/* The first server did not come up, or the device could not be attached. There is no second try. */
