@@ -233,8 +233,10 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	}
 	zsblk_set_mem_limit(dev, params->mem_limit);
 	dev->reserve = params->reserve;
-	if (dev->reserve)
+	if (dev->reserve) {
 		spare_open(&dev->spare);
+		spare_open(&dev->worker_spare);
+	}
 	zs_core_set_reserve(dev->core, (params->reserve + BLOCK - 1) / BLOCK);
 	*result = dev;
 	return 0;
@@ -294,6 +296,7 @@ void zsblk_close(struct zsblk *dev)
 	segment_private_unmap(dev->stripes, STRIPES * sizeof *dev->stripes);
 	zs_core_destroy(dev->core);
 	spare_close(&dev->spare);
+	spare_close(&dev->worker_spare);
 	if (dev->claimed)
 		super_unclaim(&dev->seg);
 	segment_close(&dev->seg);

@@ -83,6 +83,7 @@ struct zsblk {
 	bool has_worker, has_refill;
 	pthread_t worker, refill;
 	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
+	struct spare worker_spare;
 	unsigned compact_cursor;
 	pthread_mutex_t compact_lock; /* guards compact_cursor */
 };

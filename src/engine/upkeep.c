@@ -80,20 +80,35 @@ static void pause_ms(long ms)
 /*
  * Compaction by itself. Discards leave zspages partly empty; on a swap device soon most of them.
  * When more than a quarter of the pool could be freed, and at least a few megabytes, move objects
- * until less than an eighth could. zram waits for memory pressure to do this, which user space
- * cannot see in time.
+ * until less than an eighth could. Where memory is short, in the system or below the limit, it is worth
+ * four times the work for the same gain. zram waits for memory pressure to compact at all; user space hears of
+ * it too late for that.
  */
 #define COMPACT_LEAST_PAGES 1024u /* 4 MiB */
+#define SHORT_FACTOR 4u
+#define NEAR_LIMIT 16u /* the last 16th */
+
+static bool memory_is_short(struct zsblk *dev, const struct zs_core_stats *pool)
+{
+	uint64_t limit = zs_core_limit(dev->core);
+
+	return (limit && pool->pages_used >= limit - limit / NEAR_LIMIT) ||
+	       !spare_memory_for(&dev->worker_spare, false);
+}
 
 static bool worth_compacting(struct zsblk *dev, bool begun)
 {
-	uint64_t freeable = zs_core_freeable(dev->core);
+	uint64_t freeable = zs_core_freeable(dev->core), least = COMPACT_LEAST_PAGES, share = begun ? 8 : 4;
 	struct zs_core_stats pool;
 
-	if (freeable < COMPACT_LEAST_PAGES)
+	if (freeable < COMPACT_LEAST_PAGES / SHORT_FACTOR)
 		return false;
 	zs_core_stats(dev->core, &pool);
-	return freeable > pool.pages_used / (begun ? 8 : 4);
+	if (memory_is_short(dev, &pool)) {
+		least /= SHORT_FACTOR;
+		share *= SHORT_FACTOR;
+	}
+	return freeable >= least && freeable > pool.pages_used / share;
 }
 
 /* A piece of refilling; true: call again. *error: the system has no memory now. */

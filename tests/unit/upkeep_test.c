@@ -74,6 +74,32 @@ static void test_compacts_by_itself(void **state)
 	zsblk_close(dev);
 }
 
+/* Holes that are not worth it as long as there is memory are, once there is little left below the limit. */
+static void test_compacts_sooner_near_the_limit(void **state)
+{
+	const unsigned blocks = 36000;
+	struct zsblk *dev = device_new(blocks);
+	uint64_t before, used;
+
+	for (unsigned i = 0; i < blocks; i++)
+		device_put(dev, i, BLOCK_TEXT, i);
+	for (unsigned i = 0; i < blocks; i++)
+		if (i % 8 == 0)
+			must(zsblk_discard(dev, 4096, i * 4096) == 0);
+	before = device_stats(dev).pages_compacted;
+	sleep(3);
+	assert_int_equal(device_stats(dev).pages_compacted, before);
+	used = device_stats(dev).mem_used_total;
+	zsblk_set_mem_limit(dev, used + used / 32);
+	for (unsigned i = 0; i < 6000 && device_stats(dev).pages_compacted == before; i++)
+		usleep(10000);
+	assert_true(device_stats(dev).pages_compacted > before);
+	for (unsigned i = 1; i < blocks; i += 8)
+		assert_true(device_has(dev, i, BLOCK_TEXT, i));
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 /* A full device keeps its last free slots for writers: a class that gains nothing is left alone. */
 static void test_nothing_to_gain(void **state)
 {
@@ -334,7 +360,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_steps),
-		cmocka_unit_test(test_compacts_by_itself),
+		cmocka_unit_test(test_compacts_by_itself), cmocka_unit_test(test_compacts_sooner_near_the_limit),
 		cmocka_unit_test(test_nothing_to_gain),
 		cmocka_unit_test(test_beside_requests),
 		cmocka_unit_test(test_memory_is_given_back),
