@@ -417,7 +417,8 @@ static int start_use(struct daemon *daemon)
 			break;
 		daemon->swap = (struct job_swap){.device = device->path,
 						 .priority = settings->swap_priority,
-						 .tune = settings->tune};
+						 .tune = settings->tune,
+						 .managed = getenv("NOTIFY_SOCKET") != NULL};
 		return job_start(daemon->job, job_swap_on, &daemon->swap, put_to_use, daemon);
 	case USE_MOUNT:
 		if (device_is_mounted(device))

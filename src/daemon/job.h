@@ -31,9 +31,10 @@ struct job_swap {
 	const char *device;
 	int priority; /* -1: the kernel's choice */
 	bool tune;    /* make the kernel's settings */
+	bool managed; /* by systemd: it must not have a link in /dev/disk */
 };
 
-/* The kernel's settings, mkswap, and swapon with discard. */
+/* mkswap, the kernel's settings, and swapon with discard. */
 job_fn job_swap_on;
 
 struct job_mount {
