@@ -36,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
@@ -337,9 +338,12 @@ static void dialled(void *opaque, int r, const char *why)
 /* Connect to the server, once it has made its socket. */
 static void try_to_dial(struct keeper *keeper)
 {
-	int r = dial_start(&keeper->dial, keeper->spec->loop, keeper->server.socket, keeper->spec->connections + 1,
-			   dialled, keeper);
+	int r;
 
+	/* nbdkit has a umask of its own. (Nobody else gets into the folder anyway.) */
+	chmod(keeper->server.socket, 0600);
+	r = dial_start(&keeper->dial, keeper->spec->loop, keeper->server.socket, keeper->spec->connections + 1,
+			   dialled, keeper);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		clock_set(keeper->timer, SOCKET_LOOK_US);
 	else if (!r)

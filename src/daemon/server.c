@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -187,8 +186,6 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 	sigaddset(&signals, SIGQUIT);
 	sigprocmask(SIG_SETMASK, &signals, NULL);
 	setsid();
-	/* The socket is for us alone. */
-	umask(0177);
 	rights_for_server();
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);

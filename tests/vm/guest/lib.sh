@@ -235,6 +235,30 @@ daemon_pid() {
 	pgrep -x -P "$supervisor_pid" zsblkd
 }
 
+# is_protected PID: its memory is locked, the OOM killer looks elsewhere, every thread is in a real-time class (policy 2,
+# SCHED_RR), and an I/O flusher (0x180000 of its flags), but for the one that writes statistics.
+is_protected() {
+	local task name flags policy wrong=0
+	for task in /proc/"$1"/task/*; do
+		name=$(<"$task/comm")
+		flags=$(sed 's/.*) //' "$task/stat" | cut -d' ' -f7)
+		policy=$(sed 's/.*) //' "$task/stat" | cut -d' ' -f39)
+		echo "$name: flags $flags, policy $policy"
+		[ "$policy" = 2 ] || wrong=1
+		[ "$name" = zsblk-stats ] || [ $((flags & 0x180000)) = $((0x180000)) ] || wrong=1
+	done
+	grep VmLck "/proc/$1/status"
+	[ "$wrong" = 0 ] && ! grep -q 'VmLck:[[:space:]]*0 kB' "/proc/$1/status" &&
+		compare "$(cat "/proc/$1/oom_score_adj")" -eq -1000
+}
+
+# The server has none of the daemon's files open: neither its lock nor its sockets.
+server_has_no_stray_files() {
+	ls -l "/proc/$(pgrep -x nbdkit)/fd"
+	! find "/proc/$(pgrep -x nbdkit)/fd" -lname '*/lock' | grep . &&
+		! find "/proc/$(pgrep -x nbdkit)/fd" -lname '*eventpoll*' | grep .
+}
+
 # Harm that is done to swap while it is used. Each succeeds when there was somebody to do it to.
 harm_server() {
 	pkill -KILL -x nbdkit
