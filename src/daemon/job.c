@@ -154,6 +154,18 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 
 /* ------------------------------------------------------------------ programs */
 
+/* In a child: become a program that ends with `parent` and whose `stream` is `output`. */
+__attribute__((noreturn)) static void become(const char *const arguments[], pid_t parent, int stream, int output)
+{
+	end_with(parent);
+	dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
+	dup2(STDIN_FILENO, STDOUT_FILENO);
+	dup2(output, stream);
+	execvp(arguments[0], (char *const *)arguments);
+	dprintf(STDERR_FILENO, "%s: %s\n", arguments[0], strerror(errno));
+	_exit(127);
+}
+
 /*
  * Run a program, and keep what it says on `stream`, as far as there is room. 0: it ended with status 0; -EIO: with another one
  * (*ended_with, which may be NULL; negative: the signal that ended it).
@@ -170,15 +182,8 @@ static int run_and_read(const char *const arguments[], int stream, char *text, s
 	if (pipe2(output, O_CLOEXEC) < 0)
 		return -errno;
 	pid = fork();
-	if (pid == 0) {
-		end_with(parent);
-		dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
-		dup2(STDIN_FILENO, STDOUT_FILENO);
-		dup2(output[1], stream);
-		execvp(arguments[0], (char *const *)arguments);
-		dprintf(STDERR_FILENO, "%s: %s\n", arguments[0], strerror(errno));
-		_exit(127);
-	}
+	if (pid == 0)
+		become(arguments, parent, stream, output[1]);
 	close(output[1]);
 	while (pid > 0) {
 		bool full = length == size - 1;
@@ -252,14 +257,8 @@ static int try_server(const char *const arguments[], const char *socket, struct 
 	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	pid = fork();
-	if (pid == 0) {
-		end_with(parent);
-		dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
-		dup2(STDIN_FILENO, STDOUT_FILENO);
-		dup2(output[1], STDERR_FILENO);
-		execvp(arguments[0], (char *const *)arguments);
-		_exit(127);
-	}
+	if (pid == 0)
+		become(arguments, parent, STDERR_FILENO, output[1]);
 	if (pid < 0)
 		r = -errno;
 	for (unsigned waited = 0; r == -ETIMEDOUT && waited < REHEARSAL_LIMIT_S * 900; waited += 10) {
