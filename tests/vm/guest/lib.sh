@@ -139,18 +139,20 @@ server_stop() {
 	return "$status"
 }
 
-# Memory is locked, the OOM killer looks elsewhere, and every thread is an I/O flusher (0x180000 of its flags).
-server_is_protected() {
-	local task flags name wrong=0
-	for task in /proc/"$server_pid"/task/*; do
+# is_protected PID: its memory is locked, the OOM killer looks elsewhere, every thread is an I/O flusher (0x180000 of its flags),
+# and, unless SCHEDULER is taken away, in a real-time class (policy 2, SCHED_RR).
+is_protected() {
+	local task name flags policy wrong=0
+	for task in /proc/"$1"/task/*; do
 		name=$(<"$task/comm")
-		flags=$(sed 's/.*) //' "$task/stat" | cut -d' ' -f7)
-		echo "$name: flags $flags"
+		read -r flags policy < <(sed 's/.*) //' "$task/stat" | cut -d' ' -f7,39)
+		echo "$name: flags $flags, policy $policy"
 		[ $((flags & 0x180000)) = $((0x180000)) ] || wrong=1
+		[ -z "$SCHEDULER" ] || [ "$policy" = 2 ] || wrong=1
 	done
-	grep VmLck "/proc/$server_pid/status"
-	[ "$wrong" = 0 ] && ! grep -q 'VmLck:[[:space:]]*0 kB' "/proc/$server_pid/status" &&
-		compare "$(cat "/proc/$server_pid/oom_score_adj")" -eq -1000
+	grep VmLck "/proc/$1/status"
+	[ "$wrong" = 0 ] && ! grep -q 'VmLck:[[:space:]]*0 kB' "/proc/$1/status" &&
+		compare "$(cat "/proc/$1/oom_score_adj")" -eq -1000
 }
 
 # server_state: what there is to know about the server, as comments.
@@ -233,23 +235,6 @@ daemon_log() {
 # The process that does the work; its parent, the supervisor, does nothing but wait for it.
 daemon_pid() {
 	pgrep -x -P "$supervisor_pid" zsblkd
-}
-
-# is_protected PID: its memory is locked, the OOM killer looks elsewhere, every thread is in a real-time class (policy 2,
-# SCHED_RR), and an I/O flusher (0x180000 of its flags), but for the one that writes statistics.
-is_protected() {
-	local task name flags policy wrong=0
-	for task in /proc/"$1"/task/*; do
-		name=$(<"$task/comm")
-		flags=$(sed 's/.*) //' "$task/stat" | cut -d' ' -f7)
-		policy=$(sed 's/.*) //' "$task/stat" | cut -d' ' -f39)
-		echo "$name: flags $flags, policy $policy"
-		[ "$policy" = 2 ] || wrong=1
-		[ "$name" = zsblk-stats ] || [ $((flags & 0x180000)) = $((0x180000)) ] || wrong=1
-	done
-	grep VmLck "/proc/$1/status"
-	[ "$wrong" = 0 ] && ! grep -q 'VmLck:[[:space:]]*0 kB' "/proc/$1/status" &&
-		compare "$(cat "/proc/$1/oom_score_adj")" -eq -1000
 }
 
 # The server has none of the daemon's files open: neither its lock nor its sockets.
