@@ -55,6 +55,42 @@ def survives_sigterm():
 
 
 @test
+def ended_beside_writes():
+    "shm: SIGTERM while writes are in flight: what was answered is there"
+    need_shm()
+    size = 64 * BLOCK
+    answered = 0
+    for turn in range(10):
+        data = [pages(64, turn * 16 + i) for i in range(16)]
+        with shm_key() as key:
+            done = []
+            with Server("64M", segment(key)) as server:
+                handle = server.connect()
+                cookies = [handle.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(d)), i * size)
+                           for i, d in enumerate(data)]
+                for _ in range(2 * turn):
+                    handle.poll(1)
+                os.kill(server.pid, signal.SIGTERM)
+                with contextlib.suppress(nbd.Error):
+                    while handle.aio_in_flight():
+                        handle.poll(WAIT * 1000)
+                for i, cookie in enumerate(cookies):
+                    with contextlib.suppress(nbd.Error):
+                        if handle.aio_command_completed(cookie):
+                            done.append(i)
+                server.disconnect()
+                pid, server.pid = server.pid, None
+                wait_for(lambda: not alive(pid), "end of the server")
+                equal(server.process.wait(WAIT), 0, "exit status")
+            with Server("64M", segment(key)) as server:
+                handle = server.connect()
+                for i in done:
+                    equal(handle.pread(size, i * size) == data[i], True, f"turn {turn}, write {i}, answered")
+            answered += len(done)
+    say(f"{answered} of 160 writes answered")
+
+
+@test
 def decimal_keys():
     "shm: the same key in decimal"
     need_shm()
