@@ -43,7 +43,8 @@ static void test_superblock(void **state)
 
 	for (unsigned byte = 0; byte < covered; byte++)
 		assert_false(try_bit(image.seg.base + byte, byte % 8));
-	for (unsigned bit = 0; bit < 64; bit++)
+	/* A few: each is a claim of nobody's, and opening gives the heir that it may have a second to come. */
+	for (unsigned bit = 0; bit < 64; bit += 21)
 		try_bit(image.seg.base + covered + bit / 8, bit % 8);
 }
 
