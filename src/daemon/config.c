@@ -159,6 +159,8 @@ static int take_pair(void *opaque, const char *section, const char *key, const c
 	if (r < 0) {
 		complain(reader, "%s", why.text);
 		reader->error = r;
+	} else {
+		settings_came_from(reader->settings, key, reader->line);
 	}
 	return r == 0;
 }
@@ -260,7 +262,8 @@ int config_read(const char *path, uint64_t ram_bytes, struct settings *settings,
 	if (r < 0)
 		return r;
 	settings->ram_bytes = ram_bytes;
-	if (!settings->name)
+	r = settings_string(&settings->path, shown(path));
+	if (r == 0 && !settings->name)
 		r = name_after(path, settings, wrong);
 	if (r == 0)
 		r = parse(&reader);

@@ -15,7 +15,7 @@ struct wrong;
  *
  * 0; -EINVAL if something is wrong with the contents or with who can write the file, otherwise what the
  * system said. The reason begins with the path, and the line where there is one. Whether the settings go
- * together is left to settings_check(): the command line may add to them. May block for the disk; one
+ * together is left to settings_check(), which knows the file and the lines, too. May block for the disk; one
  * thread at a time, see expression.h.
  */
 int config_read(const char *path, uint64_t ram_bytes, struct settings *settings, struct wrong *wrong);

@@ -188,7 +188,7 @@ static int server_ended(sd_event_source *source, int fd, uint32_t events, void *
 	if (state != FENCING || keeper->dies_by_itself)
 		say(SAY_WARNING, "server (process %d) %s", (int)pid, how);
 	if (!keeper->served)
-		keeper->spec->failed(keeper->spec->opaque, "the server did not start; its message is above");
+		keeper->spec->failed(keeper->spec->opaque, "the server did not start; what it said is above");
 	else if (state == CONNECTING || (state == FENCING && keeper->came_to_nothing))
 		retry_later(keeper);
 	else

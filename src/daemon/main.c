@@ -13,10 +13,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Seconds after which a daemon that does not answer hangs; 0: never. */
+static unsigned patience(const char *request)
+{
+	if (strcmp(request, "status") == 0)
+		return 10;
+	/* It tries the new server, and waits for it to come. */
+	if (strcmp(request, "upgrade") == 0)
+		return 120;
+	/* swapoff takes its time. */
+	return 0;
+}
+
 static int ask_daemon(const struct options *options)
 {
 	struct wrong answer = {""};
-	int r = control_ask(FOLDER_TOP, options->request_name, options->request, 0, &answer);
+	int r = control_ask(FOLDER_TOP, options->request_name, options->request, patience(options->request), &answer);
 
 	if (r)
 		fprintf(stderr, "zsblkd: %s\n", answer.text);

@@ -18,15 +18,8 @@ enum {
 	OPT_STOP_UNUSED,
 	OPT_UPGRADE,
 	OPT_STATUS,
-	OPT_SETTING, /* and on: those whose names are settings' */
+	OPT_SETTING, /* one that only sets what has its name in configuration files */
 };
-
-/* Options that only set something, by its name in configuration files. */
-static const char *const plain_settings[] = {
-	"device", "tune", "connections", "threads", "request-timeout", "dead-connection-timeout",
-	"probe-timeout", "nbdkit", "plugin", "recovery-reserve",
-};
-#define N_PLAIN (sizeof plain_settings / sizeof plain_settings[0])
 
 static const struct option long_options[] = {
 	{"name", required_argument, NULL, 'n'},
@@ -37,16 +30,16 @@ static const struct option long_options[] = {
 	{"stop-unused", required_argument, NULL, OPT_STOP_UNUSED},
 	{"upgrade", required_argument, NULL, OPT_UPGRADE},
 	{"status", required_argument, NULL, OPT_STATUS},
-	{"device", required_argument, NULL, OPT_SETTING + 0},
-	{"tune", required_argument, NULL, OPT_SETTING + 1},
-	{"connections", required_argument, NULL, OPT_SETTING + 2},
-	{"threads", required_argument, NULL, OPT_SETTING + 3},
-	{"request-timeout", required_argument, NULL, OPT_SETTING + 4},
-	{"dead-connection-timeout", required_argument, NULL, OPT_SETTING + 5},
-	{"probe-timeout", required_argument, NULL, OPT_SETTING + 6},
-	{"nbdkit", required_argument, NULL, OPT_SETTING + 7},
-	{"plugin", required_argument, NULL, OPT_SETTING + 8},
-	{"recovery-reserve", required_argument, NULL, OPT_SETTING + 9},
+	{"device", required_argument, NULL, OPT_SETTING},
+	{"tune", required_argument, NULL, OPT_SETTING},
+	{"connections", required_argument, NULL, OPT_SETTING},
+	{"threads", required_argument, NULL, OPT_SETTING},
+	{"request-timeout", required_argument, NULL, OPT_SETTING},
+	{"dead-connection-timeout", required_argument, NULL, OPT_SETTING},
+	{"probe-timeout", required_argument, NULL, OPT_SETTING},
+	{"nbdkit", required_argument, NULL, OPT_SETTING},
+	{"plugin", required_argument, NULL, OPT_SETTING},
+	{"recovery-reserve", required_argument, NULL, OPT_SETTING},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -127,6 +120,9 @@ static void add_word(struct settings *settings, const char *word)
 	if (!equals || equals == word || (size_t)(equals - word) >= sizeof key)
 		refuse("'%s' is not KEY=VALUE; see zsblkd --help", word);
 	snprintf(key, sizeof key, "%.*s", (int)(equals - word), word);
+	/* --status reads them. */
+	if (strcmp(key, "stats") == 0)
+		refuse("%s: the statistics of a server are in /run/zsblk/NAME/stats; leave it out", word);
 	r = settings_word(settings, key, equals + 1);
 	if (r)
 		refuse("%s: %s", word,
@@ -162,19 +158,19 @@ static void default_threads(struct settings *settings)
 void options_parse(struct options *options, int argc, char **argv)
 {
 	struct settings *settings = &options->settings;
-	const char *config = NULL, *name = NULL;
+	const char *config = NULL, *name = NULL, *setting = NULL; /* an option that sets something */
 	struct wrong wrong;
-	int c;
+	int c, index = 0;
 
 	*options = (struct options){.request = NULL};
 	settings_init(settings);
 	settings->ram_bytes = memory_bytes();
-	while ((c = getopt_long(argc, argv, "n:c:p:vhV", long_options, NULL)) != -1) {
-		if (c >= OPT_SETTING && c < OPT_SETTING + (int)N_PLAIN) {
-			set(settings, plain_settings[c - OPT_SETTING], plain_settings[c - OPT_SETTING], optarg);
-			continue;
-		}
+	while ((c = getopt_long(argc, argv, "n:c:p:vhV", long_options, &index)) != -1) {
 		switch (c) {
+		case OPT_SETTING:
+			setting = long_options[index].name;
+			set(settings, setting, setting, optarg);
+			break;
 		case 'n':
 			name = optarg;
 			break;
@@ -182,10 +178,12 @@ void options_parse(struct options *options, int argc, char **argv)
 			config = optarg;
 			break;
 		case 'p':
-			set(settings, "priority", "swap-priority", optarg);
+			setting = "priority";
+			set(settings, setting, "swap-priority", optarg);
 			break;
 		case OPT_SWAPON:
-			set(settings, "swapon", "use", "swap");
+			setting = "swapon";
+			set(settings, setting, "use", "swap");
 			break;
 		case OPT_STOP:
 			ask(options, "stop", optarg);
@@ -213,8 +211,14 @@ void options_parse(struct options *options, int argc, char **argv)
 			exit(EXIT_FAILURE);
 		}
 	}
+	if (options->request && (optind < argc || name || config || setting))
+		refuse("--%s takes the name of an instance, and nothing else beside it", options->request);
+	if (options->request && settings_name(settings, options->request_name, &wrong))
+		refuse("--%s: %s", options->request, wrong.text);
 	if (options->request)
 		return;
+	if (config && setting)
+		refuse("--%s: with --config all settings are in the file", setting);
 	if (name && settings_name(settings, name, &wrong))
 		refuse("--name: %s", wrong.text);
 	if (config)

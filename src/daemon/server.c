@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,10 +107,15 @@ static int find_program(const char *name, char **program)
 {
 	const char *path = getenv("PATH");
 	char candidate[4096];
+	struct stat st;
 
 	if (strchr(name, '/')) {
 		*program = strdup(name);
-		return !*program ? -ENOMEM : access(name, X_OK) < 0 ? -errno : 0;
+		if (!*program)
+			return -ENOMEM;
+		if (stat(name, &st) == 0 && S_ISDIR(st.st_mode))
+			return -EISDIR;
+		return access(name, X_OK) < 0 ? -errno : 0;
 	}
 	path = path ? path : "/usr/sbin:/usr/bin:/sbin:/bin";
 	while (*path) {
@@ -195,6 +201,7 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 	strcpy(socket, "--unix=");
 	folder_server_socket(folder, getpid(), start, socket + strlen(socket));
 	execve(command->program, command->arguments, command->environment);
+	dprintf(STDERR_FILENO, "%s: cannot be run: %s\n", command->program, strerror(errno));
 	_exit(127);
 }
 

@@ -3,14 +3,14 @@
  * The settings: one setter for each key, and what can be told of all of them together. See
  * settings.h.
  *
- * A setter checks what it can tell from its own value, so that a configuration file's error has a
- * line. What depends on other keys is settings_check()'s, since keys come in any order. What only
- * the plugin can judge, such as the algorithm's name, is passed on.
+ * A setter checks what it can tell from its own value. What depends on other keys is settings_check()'s, since
+ * keys come in any order, and so is what the plugin will say, which the library that it is made of tells.
  */
 #include "daemon/settings.h"
 
 #include "daemon/expression.h"
 #include "segment/segment.h"
+#include "zsblk.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -34,6 +34,8 @@
 #define MOST_RESERVE  (UINT64_C(64) << 20)
 /* What nbdkit and its libraries take to start, twice over. */
 #define MOST_RECOVERY  (UINT64_C(32) << 20)
+/* More than that of memory, held for nothing, is a mistake in the unit. */
+#define MOST_RECOVERY_SHARE 4
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS  "0123456789"
@@ -80,6 +82,7 @@ void settings_init(struct settings *settings)
 		.probe_timeout = 3000,
 		.recovery_reserve = MOST_RECOVERY,
 		.fs_type = strdup("ext4"),
+		.mount_options = strdup("discard"),
 		.nbdkit = strdup("nbdkit"),
 		.plugin = strdup("zsblk"),
 	};
@@ -96,6 +99,7 @@ void settings_free(struct settings *settings)
 	free(settings->mount_options);
 	free(settings->nbdkit);
 	free(settings->plugin);
+	free(settings->path);
 	*settings = (struct settings){0};
 }
 
@@ -297,7 +301,16 @@ static int set_reserve(struct settings *settings, struct value value, struct wro
 
 static int set_recovery_reserve(struct settings *settings, struct value value, struct wrong *wrong)
 {
-	return parse_bytes(settings, value, &settings->recovery_reserve, wrong);
+	uint64_t bytes, most = settings->ram_bytes / MOST_RECOVERY_SHARE;
+	int r = parse_bytes(settings, value, &bytes, wrong);
+
+	if (r < 0)
+		return r;
+	if (bytes > most)
+		return wrong_say(wrong, "%s = %.80s is %" PRIu64 " bytes of memory, held for the case that a server dies; use at most "
+				 "%" PRIu64 ", a quarter of this machine's", value.key, value.text, bytes, most);
+	settings->recovery_reserve = bytes;
+	return 0;
 }
 
 static int set_level(struct settings *settings, struct value value, struct wrong *wrong)
@@ -429,6 +442,8 @@ static int set_fs_type(struct settings *settings, struct value value, struct wro
 			wrong,
 			"fs-type = %.80s: a type that there is an mkfs for is needed, such as ext4",
 			value.text);
+	if (strcmp(value.text, "swap") == 0)
+		imply(settings, USE_SWAP);
 	return keep(&settings->fs_type, value.text, wrong);
 }
 
@@ -516,7 +531,7 @@ static const struct key {
 	{"plugin", NULL, set_plugin},
 };
 #define N_KEYS (sizeof keys / sizeof keys[0])
-_Static_assert(N_KEYS <= 32, "settings.given has a bit for each");
+_Static_assert(N_KEYS <= 32, "settings.given has a bit for each, and settings.lines a place");
 
 static const struct key *find_key(const char *name)
 {
@@ -604,85 +619,100 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
 	return r;
 }
 
-/* ------------------------------------------------------------------ the whole */
-
-static int check_range(const char *key, unsigned n, unsigned min, unsigned max, struct wrong *wrong)
+void settings_came_from(struct settings *settings, const char *key, unsigned line)
 {
-	if (n >= min && n <= max)
-		return 0;
-	return wrong_say(wrong, "%s = %u: a number from %u to %u is needed", key, n, min, max);
+	settings->lines[find_key(key) - keys] = line;
 }
 
-static int check_numbers(const struct settings *settings, struct wrong *wrong)
-{
-	int r = check_range("connections", settings->connections, 1, MAX_SOCKETS, wrong);
+/* ------------------------------------------------------------------ the whole */
 
-	if (r == 0)
-		r = check_range("threads", settings->threads, 0, MAX_THREADS, wrong);
-	if (r == 0)
-		r = check_range("request-timeout", settings->request_timeout, 1, MAX_SECONDS,
-				wrong);
-	if (r == 0)
-		r = check_range("dead-connection-timeout", settings->dead_timeout, 1, MAX_SECONDS,
-				wrong);
-	if (r == 0)
-		r = check_range("probe-timeout, in milliseconds", settings->probe_timeout,
-				MIN_PROBE, MAX_PROBE, wrong);
-	if (r == 0 && (settings->swap_priority < -1 || settings->swap_priority > MAX_PRIORITY))
-		r = wrong_say(wrong, "swap-priority = %d: a number from -1 to %d is needed",
-			      settings->swap_priority, MAX_PRIORITY);
-	return r;
+/* Say what is wrong with a setting, and where it was given. */
+__attribute__((format(printf, 4, 5))) static int wrong_at(const struct settings *settings, const char *key,
+							  struct wrong *wrong, const char *format, ...)
+{
+	const struct key *found = find_key(key);
+	unsigned line = found ? settings->lines[found - keys] : 0;
+	struct wrong why;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why.text, sizeof why.text, format, args);
+	va_end(args);
+	if (!settings->path)
+		return wrong_say(wrong, "%s", why.text);
+	if (!line)
+		return wrong_say(wrong, "%s: %.275s", settings->path, why.text);
+	return wrong_say(wrong, "%s:%u: %.265s", settings->path, line, why.text);
 }
 
 /* Keys that one use has and another has not. */
 static int check_use(const struct settings *settings, struct wrong *wrong)
 {
-	bool mount = settings->use == USE_MOUNT;
+	static const char *const uses[] = {[USE_NOTHING] = "for nothing", [USE_SWAP] = "for swap", [USE_MOUNT] = "mounted"};
+	bool mount = settings->use == USE_MOUNT, swap = settings->use == USE_SWAP;
 
 	if (mount && !settings->mount_point)
-		return wrong_say(
-			wrong, "use = mount needs a mount-point, such as mount-point = /srv/fast");
+		return wrong_at(settings, "use", wrong, "use = mount needs a mount-point, such as mount-point = /srv/fast");
 	if (settings->mount_point && !mount)
-		return wrong_say(
-			wrong,
-			"mount-point = %.80s is for use = mount, and this device is for %s; leave "
-			"one of them out",
-			settings->mount_point, settings->use == USE_SWAP ? "swap" : "nothing");
-	if (settings->mount_point && check_mount_point(settings->mount_point, wrong) < 0)
-		return -EINVAL;
-	if (settings_given(settings, "swap-priority") && settings->use != USE_SWAP)
-		return wrong_say(
-			wrong,
-			"swap-priority = %d is for use = swap, and this device is %s; leave one of "
-			"them out",
-			settings->swap_priority, mount ? "mounted" : "for nothing");
-	if (settings_given(settings, "fs-type") && !mount)
-		return wrong_say(
-			wrong,
-			"fs-type = %.80s is for a device that is mounted; add a mount-point, or "
-			"leave it out",
-			settings->fs_type);
-	if (settings->mount_options && !mount)
-		return wrong_say(
-			wrong,
-			"options = %.80s is for a device that is mounted; add a mount-point, or "
-			"leave it out",
-			settings->mount_options);
+		return wrong_at(settings, "mount-point", wrong,
+				"mount-point = %.80s is for use = mount, and this device is %s; leave one of them out",
+				settings->mount_point, uses[settings->use]);
+	if (settings_given(settings, "swap-priority") && !swap)
+		return wrong_at(settings, "swap-priority", wrong,
+				"swap-priority = %d is for use = swap, and this device is %s; leave one of them out",
+				settings->swap_priority, uses[settings->use]);
+	if (settings_given(settings, "tune") && !swap)
+		return wrong_at(settings, "tune", wrong,
+				"tune = %s is for use = swap, and this device is %s; leave one of them out",
+				settings->tune ? "yes" : "no", uses[settings->use]);
+	if (mount && strcmp(settings->fs_type, "swap") == 0)
+		return wrong_at(settings, "fs-type", wrong,
+				"fs-type = swap is for use = swap, and this device is mounted; leave the mount-point out");
+	if (settings_given(settings, "fs-type") && !mount && !(swap && strcmp(settings->fs_type, "swap") == 0))
+		return wrong_at(settings, "fs-type", wrong,
+				"fs-type = %.80s is for a device that is mounted; add a mount-point, or leave it out",
+				settings->fs_type);
+	if (settings_given(settings, "options") && !mount && !(swap && strcmp(settings->mount_options, "discard") == 0))
+		return wrong_at(settings, "options", wrong,
+				"options = %.80s is for a device that is mounted; swap has discard, and nothing else",
+				settings->mount_options);
 	return 0;
 }
 
+/* What the plugin will say to its parameters. Sizes that are not understood here, it may understand. */
 static int check_words(const struct settings *settings, struct wrong *wrong)
 {
-	const char *limit = settings_word_value(settings, "mem-limit");
-	const char *reserve = settings_word_value(settings, "reserve");
+	struct zsblk_params params;
+	struct zsblk_why why = {""};
+	const char *level = settings_word_value(settings, "level"), *key = "size";
+	char first[24];
 
 	if (!settings_word_value(settings, "size"))
-		return wrong_say(wrong, "there is no size; say how much is to be stored, for "
-					"example size = ram / 2");
-	if (settings_word_bytes(settings, "mem-limit") &&
-	    settings_word_bytes(settings, "reserve") > settings_word_bytes(settings, "mem-limit"))
-		return wrong_say(wrong, "reserve=%s is more than mem-limit=%s; make it less", reserve, limit);
-	return 0;
+		return wrong_at(settings, "size", wrong, "there is no size; say how much is to be stored, for example %s",
+				settings->path ? "size = ram / 2" : "size=2G");
+	zsblk_params_init(&params);
+	params.size = settings_word_bytes(settings, "size");
+	if (!params.size && strcmp(settings_word_value(settings, "size"), "0") != 0)
+		params.size = BLOCK;
+	params.mem_limit = settings_word_bytes(settings, "mem-limit");
+	params.reserve = settings_word_bytes(settings, "reserve");
+	if (settings_word_value(settings, "algorithm"))
+		params.algorithm = settings_word_value(settings, "algorithm");
+	if (settings_word_value(settings, "memory"))
+		params.memory = settings_word_value(settings, "memory");
+	if (level && level[level[0] == '-'] && !level[(level[0] == '-') + strspn(level + (level[0] == '-'), DIGITS)]) {
+		params.has_level = true;
+		params.level = atoi(level);
+	}
+	if (!zsblk_params_check(&params, &why))
+		return 0;
+	snprintf(first, sizeof first, "%.*s", (int)strcspn(why.text, "= "), why.text);
+	if (find_key(first))
+		key = first;
+	/* zstd(level=3) */
+	if (strcmp(key, "level") == 0 && !settings_given(settings, "level"))
+		key = "algorithm";
+	return wrong_at(settings, key, wrong, "%s", why.text);
 }
 
 uint64_t settings_word_bytes(const struct settings *settings, const char *key)
@@ -726,16 +756,10 @@ int settings_check(const struct settings *settings, struct wrong *wrong)
 {
 	int r;
 
-	if (!settings->fs_type || !settings->nbdkit || !settings->plugin)
+	if (!settings->fs_type || !settings->mount_options || !settings->nbdkit || !settings->plugin)
 		return wrong_say(wrong, "no memory");
 	if (!settings->name)
 		return wrong_say(wrong, "there is no name; give the device one, such as swap0");
-	r = check_name(settings->name, wrong);
-	if (r == 0)
-		r = check_words(settings, wrong);
-	if (r == 0)
-		r = check_numbers(settings, wrong);
-	if (r == 0)
-		r = check_use(settings, wrong);
-	return r;
+	r = check_words(settings, wrong);
+	return r ? r : check_use(settings, wrong);
 }

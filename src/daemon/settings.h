@@ -36,7 +36,7 @@ struct settings {
 	bool tune;           /* the kernel's settings, for swap: sysctls.h */
 	char *mount_point;   /* absolute */
 	char *fs_type;       /* what mkfs.TYPE makes */
-	char *mount_options; /* as mount -o takes them; NULL: none */
+	char *mount_options; /* as mount -o takes them */
 
 	unsigned connections;     /* sockets handed to the kernel, 1 to 64 */
 	unsigned threads;         /* of the server for each connection, 1 to 64; 0: a default */
@@ -55,6 +55,8 @@ struct settings {
 
 	uint64_t ram_bytes; /* what "ram" stands for in sizes; 0: not known, and refused */
 	uint32_t given;     /* a bit for each key that settings_set() has had; ask settings_given() */
+	char *path;         /* of the configuration file, for messages; NULL: none */
+	unsigned lines[32]; /* where it has each key; 0: nowhere */
 };
 
 /* Fill in the defaults; memory that cannot be had for them is settings_check()'s to tell. */
@@ -90,6 +92,9 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
 /* Has settings_set() had this key, or an alias of it? False for keys that do not exist. */
 bool settings_given(const struct settings *settings, const char *key);
 
+/* The key that was just set is in this line of the file `path`. */
+void settings_came_from(struct settings *settings, const char *key, unsigned line);
+
 /* A 32nd of ram_bytes, at most 32 MiB, unless it was given. */
 void settings_default_recovery(struct settings *settings);
 /*
@@ -100,7 +105,10 @@ void settings_default_recovery(struct settings *settings);
  */
 int settings_default_reserve(struct settings *settings);
 
-/* Check the whole, once all are set. 0, or -EINVAL with the reason. */
+/*
+ * Check the whole, once all are set, and what the plugin will say to its parameters. 0, or -EINVAL with the reason, which begins
+ * with the configuration file and the line if there are any.
+ */
 int settings_check(const struct settings *settings, struct wrong *wrong);
 
 #endif

@@ -55,6 +55,13 @@ def main():
     refused("a time that is none", [*one, "--probe-timeout", "soon", "size=1G"], "soon")
     refused("an option that is not known", [*one, "--sise"], "sise", "--help")
     refused("two requests at once", ["--stop", "a", "--upgrade", "b"], "one request")
+    refused("a request with a second name", ["--stop", "a", "b"], "--stop", "nothing else")
+    refused("a request with a setting", ["--status", "a", "--device", "/dev/nbd0"], "--status", "nothing else")
+    refused("a request to a name that cannot be", ["--status", "../a"], "--status", "'../a'", "letters")
+    refused("statistics of one's own", [*one, "size=1G", "stats=/run/x"], "stats=/run/x", "/run/zsblk/NAME/stats")
+    refused("an algorithm that there is not", [*one, "size=1G", "algorithm=lzo-rle"], "lzo-rle", "use one of")
+    refused("a level that it has not", [*one, "size=1G", "algorithm=zstd", "level=900"], "level=900", "zstd")
+    refused("too much for a start", [*one, "size=1G", "--recovery-reserve", "1T"], "recovery-reserve", "1T", "a quarter")
     refused("a request to nobody", ["--status", "cli-test"], "there is no zsblkd for 'cli-test'")
 
     with tempfile.TemporaryDirectory() as folder:
@@ -64,6 +71,7 @@ def main():
         refused("a file and parameters", ["--config", str(file), "size=1G"], str(file))
         file.write_text("size = ram / 2\n", encoding="utf-8")
         refused("parameters beside a good file", ["--config", str(file), "size=1G"], "size=1G", "in the file")
+        refused("an option beside it", ["--config", str(file), "--device", "/dev/nbd1"], "--device", "in the file")
         refused("a file that is not there", ["--config", f"{folder}/none.conf"], "none.conf", "No such file")
 
     refused("no rights", [*one, "size=1G"], "missing rights", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_IPC_LOCK",

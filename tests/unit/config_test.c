@@ -143,13 +143,16 @@ static void test_swap(void **state)
 static void test_mount(void **state)
 {
 	good("size = 8G\nmount-point = /srv/a b=c#d;e\nfs-type = xfs\noptions = "
-	     "noatime,discard\nlevel = -1\n");
+	     "noatime,discard\nalgorithm = zstd\nlevel = -1\n");
 	assert_int_equal(settings.use, USE_MOUNT);
 	assert_string_equal(settings.mount_point, "/srv/a b=c#d;e");
 	assert_string_equal(settings.fs_type, "xfs");
 	assert_string_equal(settings.mount_options, "noatime,discard");
 	expect_word("level", "-1");
 	assert_int_equal(settings_check(&settings, NULL), 0);
+	/* As with zram, what is deleted gives its memory back. */
+	good("size = 8G\nmount-point = /a\n");
+	assert_string_equal(settings.mount_options, "discard");
 }
 
 /* The examples of zsblk.conf(5). */
@@ -202,6 +205,32 @@ static void test_use(void **state)
 	assert_int_equal(settings.use, USE_MOUNT);
 	good("size = 1G\nfs-type = xfs\n");
 	assert_int_equal(settings_check(&settings, NULL), -EINVAL);
+}
+
+static void expect_complaint(const char *text, const char *place, const char *one)
+{
+	struct wrong wrong = {""};
+	char start[500];
+
+	good(text);
+	assert_int_equal(settings_check(&settings, &wrong), -EINVAL);
+	snprintf(start, sizeof start, "%s%s", path, place);
+	if (strncmp(wrong.text, start, strlen(start)) != 0 || !strstr(wrong.text, one))
+		fail_msg("\"%s\" does not begin with \"%s\", or has no \"%s\"", wrong.text, start, one);
+}
+
+/* What is wrong with all of them together has the line of one. */
+static void test_lines_of_the_whole(void **state)
+{
+	expect_complaint("threads = 1\n", ": ", "there is no size");
+	expect_complaint("size = 1G\n\nmem-limit = 16M\nreserve = 32M\n", ":4: ", "reserve=33554432");
+	expect_complaint("size = 1G\nalgorithm = lzo-rle\n", ":2: ", "algorithm=lzo-rle is not known");
+	expect_complaint("# c\nsize = 1G\nalgorithm = zstd(level=900)\n", ":3: ", "level=900");
+	expect_complaint("level = -50\nalgorithm = lz4\nsize = 1G\n", ":1: ", "level=-50");
+	expect_complaint("zram-resident-limit = 64K\nsize = 1G\n", ":1: ", "mem-limit=65536");
+	expect_complaint("size = 1G\nuse = mount\n", ":2: ", "mount-point");
+	expect_complaint("size = 1G\nuse = swap\n mount-point = /srv\n", ":3: ", "mount-point = /srv");
+	expect_complaint("size = 1G\noptions = ro\n", ":2: ", "options = ro");
 }
 
 static void test_names(void **state)
@@ -457,6 +486,7 @@ int main(void)
 		TEST(long_lines), TEST(no_text),
 		TEST(no_file),    TEST(modes),
 		TEST(owner),      TEST(line_numbers_count_everything),
+		TEST(lines_of_the_whole),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, make_folder, remove_folder);
