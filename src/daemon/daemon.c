@@ -215,6 +215,13 @@ static void detached(void *opaque, int r, const char *why)
 		exit_loop(daemon, EXIT_SUCCESS);
 		return;
 	}
+	if (r == -ERESTART) {
+		/* As if it was killed. */
+		say(SAY_NOTICE, "%s; the daemon that is started next adopts the device and process %d as they are", why,
+		    (int)keeper_server(daemon->keeper));
+		exit_loop(daemon, EXIT_SUCCESS);
+		return;
+	}
 	say(SAY_ERROR, "not stopped: %s; it goes on serving", why);
 	daemon->stopping = STOP_NOT;
 	if (daemon->stop_client != NO_CLIENT)
@@ -256,7 +263,8 @@ static int stop(struct daemon *daemon, bool may_free)
 	daemon->detach = (struct job_detach){.index = index,
 					     .may_swapoff = may_free,
 					     .may_umount = may_free,
-					     .managed = daemon->insistent};
+					     .managed = daemon->insistent,
+					     .has_data = daemon->settings->use != USE_SWAP};
 	r = job_start(daemon->job, job_detach, &daemon->detach, detached, daemon);
 	if (r) {
 		say(SAY_ERROR, "not stopped: %s", why_not(r));

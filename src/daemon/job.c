@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
+#include <systemd/sd-login.h>
 
 /* At the start of a device, where most of what can be on it has its mark. */
 #define BLANK_BYTES (64u * 1024)
@@ -227,6 +228,25 @@ static bool machine_goes_down(void)
 	return strcmp(state, "stopping\n") == 0;
 }
 
+/*
+ * Is our service to run again once it has stopped (systemctl restart, or start while it stops)? Of the jobs of a unit there is
+ * one at a time: "231 zsblk@swap0.service restart running".
+ */
+static bool service_is_to_run(void)
+{
+	const char *arguments[] = {"systemctl", "list-jobs", "--no-legend", "--plain", NULL, NULL};
+	char jobs[400], type[16] = "";
+	char *unit = NULL;
+
+	if (sd_pid_get_unit(0, &unit) < 0)
+		return false;
+	arguments[4] = unit;
+	if (run_and_read(arguments, STDOUT_FILENO, jobs, sizeof jobs, NULL) == 0)
+		sscanf(jobs, "%*s %*s %15s", type);
+	free(unit);
+	return strcmp(type, "restart") == 0 || strcmp(type, "start") == 0;
+}
+
 /* Does this plugin know our format of segments? */
 static int ask_segment_version(const struct settings *settings, struct wrong *wrong)
 {
@@ -351,8 +371,7 @@ int job_mount(const void *what, struct wrong *wrong)
 {
 	const struct job_mount *mount = what;
 	const char *const mkfs[] = {"mkfs", "-t", mount->fs_type, mount->device, NULL};
-	const char *const attach[] = {"mount", "-t", mount->fs_type, "-o", mount->options ? mount->options : "defaults",
-				      mount->device, mount->path, NULL};
+	const char *const attach[] = {"mount", "-t", mount->fs_type, "-o", mount->options, mount->device, mount->path, NULL};
 	int r = is_blank(mount->device) ? run(mkfs, wrong) : 0;
 
 	if (r)
@@ -604,12 +623,18 @@ int job_detach(const void *what, struct wrong *wrong)
 	int r;
 
 	device_init(&device, detach->index);
+	if (detach->managed && detach->has_data && service_is_to_run()) {
+		snprintf(wrong->text, sizeof wrong->text, "the service is to start again, and what is on %s stays", device.path);
+		return -ERESTART;
+	}
 	r = end_use(detach, &device, wrong);
 	if (r && detach->managed && machine_goes_down()) {
 		hide_from_swapoff(&device);
 		fetch_command_lines();
 		return -ESHUTDOWN;
 	}
+	if (r && detach->managed && service_is_to_run())
+		return -ERESTART;
 	if (!r)
 		r = netlink_open(&netlink, wrong);
 	if (r)

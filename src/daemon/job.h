@@ -41,7 +41,7 @@ struct job_mount {
 	const char *device;
 	const char *path;    /* made if it does not exist */
 	const char *fs_type; /* what mkfs makes */
-	const char *options; /* NULL: none */
+	const char *options;
 };
 
 /* Make a file system, if nothing is on the device yet, and mount it. */
@@ -51,12 +51,14 @@ struct job_detach {
 	int index;
 	bool may_swapoff;
 	bool may_umount;
-	bool managed; /* by systemd */
+	bool managed;  /* by systemd */
+	bool has_data; /* what is on it may be wanted when it is not in use */
 };
 
 /*
  * swapoff or umount, if allowed; then make sure that nobody uses the device, and detach it. -EBUSY: it is in
- * use; -ENOMEM: there is no memory for what is swapped out; -ESHUTDOWN: one of these, and the machine goes down.
+ * use; -ENOMEM: there is no memory for what is swapped out; -ESHUTDOWN: one of these, and the machine goes down;
+ * -ERESTART: one of these, or it has data, and systemd is to start the service again.
  */
 job_fn job_detach;
 
