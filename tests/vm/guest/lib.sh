@@ -258,6 +258,16 @@ harm_hang() {
 	pkill -STOP -x nbdkit
 }
 
+# Each of its threads runs for ever, in its real-time class: the instruction that it comes to after the system call
+# in which it waits becomes a jump to itself.
+harm_spin() {
+	local pid address addresses
+	pid=$(pgrep -x nbdkit) && addresses=$(awk '/^[0-9]/ { print $NF }' "/proc/$pid/task/"*/syscall | sort -u) || return
+	for address in $addresses; do
+		printf '\xeb\xfe' | dd of="/proc/$pid/mem" bs=1 seek=$((address)) conv=notrunc status=none 2>/dev/null || return
+	done
+}
+
 harm_daemon() {
 	kill -KILL "$(daemon_pid)"
 }
