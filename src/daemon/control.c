@@ -13,12 +13,12 @@
 
 #include <systemd/sd-event.h>
 
-#define MAX_CLIENTS 8u
-
 struct client {
 	struct control *control;
 	sd_event_source *source;
 	int fd; /* -1: free */
+	unsigned number;
+	bool has_asked;
 };
 
 struct control {
@@ -27,7 +27,8 @@ struct control {
 	int fd;
 	control_request_fn *request;
 	void *opaque;
-	struct client clients[MAX_CLIENTS];
+	unsigned last_number;
+	struct client clients[CONTROL_CLIENTS];
 };
 
 static void end_client(struct client *client)
@@ -50,28 +51,47 @@ static int client_event(sd_event_source *source, int fd, uint32_t events, void *
 	}
 	request[got] = '\0';
 	request[strcspn(request, "\n")] = '\0';
-	client->control->request(client->control->opaque, (unsigned)(client - client->control->clients), request);
+	client->has_asked = true;
+	client->control->request(client->control->opaque, client->number, request);
 	return 0;
+}
+
+/* A place for a client: a free one, or that of the one who has been silent for longest. NULL: all wait for answers. */
+static struct client *find_place(struct control *control)
+{
+	struct client *place = NULL;
+
+	for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+		struct client *client = &control->clients[i];
+
+		if (client->fd < 0)
+			return client;
+		if (!client->has_asked && (!place || client->number < place->number))
+			place = client;
+	}
+	if (place)
+		end_client(place);
+	return place;
 }
 
 static int new_client(sd_event_source *source, int fd, uint32_t events, void *opaque)
 {
 	struct control *control = opaque;
 	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *client;
 
 	if (connection < 0)
 		return 0;
-	for (unsigned i = 0; i < MAX_CLIENTS; i++) {
-		struct client *client = &control->clients[i];
-
-		if (client->fd >= 0)
-			continue;
-		client->fd = connection;
-		if (sd_event_add_io(control->loop, &client->source, connection, EPOLLIN, client_event, client) < 0)
-			end_client(client);
+	client = find_place(control);
+	if (!client) {
+		close(connection);
 		return 0;
 	}
-	close(connection);
+	client->fd = connection;
+	client->has_asked = false;
+	client->number = ++control->last_number;
+	if (sd_event_add_io(control->loop, &client->source, connection, EPOLLIN, client_event, client) < 0)
+		end_client(client);
 	return 0;
 }
 
@@ -84,7 +104,7 @@ int control_listen(struct control **result, struct sd_event *loop, const struct 
 	if (!control)
 		return -ENOMEM;
 	*control = (struct control){.loop = loop, .request = request, .opaque = opaque};
-	for (unsigned i = 0; i < MAX_CLIENTS; i++)
+	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		control->clients[i] = (struct client){.control = control, .fd = -1};
 	control->fd = folder_listen(folder, "control", SOCK_SEQPACKET);
 	r = control->fd < 0 ? control->fd
@@ -101,7 +121,7 @@ void control_close(struct control *control)
 {
 	if (!control)
 		return;
-	for (unsigned i = 0; i < MAX_CLIENTS; i++)
+	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		end_client(&control->clients[i]);
 	sd_event_source_disable_unref(control->source);
 	if (control->fd >= 0)
@@ -111,15 +131,19 @@ void control_close(struct control *control)
 
 void control_answer(struct control *control, unsigned number, bool ok, const char *text)
 {
-	struct client *client = &control->clients[number];
 	char answer[CONTROL_TEXT_MAX];
 	int length = snprintf(answer, sizeof answer, "%s\n%s", ok ? "ok" : "failed", text);
 
 	if (length >= (int)sizeof answer)
 		length = sizeof answer - 1;
-	if (client->fd >= 0)
+	for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+		struct client *client = &control->clients[i];
+
+		if (client->fd < 0 || client->number != number)
+			continue;
 		(void)!send(client->fd, answer, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
-	end_client(client);
+		end_client(client);
+	}
 }
 
 int control_ask(const char *top, const char *name, const char *request, unsigned seconds, struct wrong *answer)

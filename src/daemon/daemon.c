@@ -55,7 +55,6 @@
 /* For another daemon to be gone after it has agreed. */
 #define MAKE_WAY_MS 5000
 
-#define NO_CLIENT (~0u)
 
 enum stopping { STOP_NOT, STOP_DETACHING, STOP_RETRYING, STOP_ENDING };
 
@@ -82,7 +81,7 @@ struct daemon {
 	bool upgrading; /* the server is replaced for it */
 	unsigned upgrade_client;
 	unsigned stop_client;
-	unsigned status_client;
+	unsigned status_clients[CONTROL_CLIENTS], n_status_clients;
 	bool ready;
 	bool ready_is_due; /* to be told, with the first figures */
 	bool orphaned;  /* the supervisor has died */
@@ -128,9 +127,8 @@ static void figures_read(void *opaque, int r, const char *figures)
 	char status[600];
 
 	describe(daemon, r ? "" : figures, status, sizeof status);
-	if (daemon->status_client != NO_CLIENT)
-		control_answer(daemon->control, daemon->status_client, true, status);
-	daemon->status_client = NO_CLIENT;
+	while (daemon->n_status_clients)
+		control_answer(daemon->control, daemon->status_clients[--daemon->n_status_clients], true, status);
 	if (daemon->ready_is_due) {
 		daemon->ready_is_due = false;
 		say(SAY_NOTICE, "ready: %s", status);
@@ -193,9 +191,7 @@ static void server_gone(void *opaque)
 	else
 		say(SAY_NOTICE, "stopped");
 	folder_remove(&daemon->folder);
-	if (daemon->stop_client != NO_CLIENT)
-		control_answer(daemon->control, daemon->stop_client, !r || r == -ENOENT,
-			       r && r != -ENOENT ? why.text : "stopped");
+	control_answer(daemon->control, daemon->stop_client, !r || r == -ENOENT, r && r != -ENOENT ? why.text : "stopped");
 	exit_loop(daemon, daemon->exit_status ? daemon->exit_status : r && r != -ENOENT);
 }
 
@@ -224,9 +220,8 @@ static void detached(void *opaque, int r, const char *why)
 	}
 	say(SAY_ERROR, "not stopped: %s; it goes on serving", why);
 	daemon->stopping = STOP_NOT;
-	if (daemon->stop_client != NO_CLIENT)
-		control_answer(daemon->control, daemon->stop_client, false, why);
-	daemon->stop_client = NO_CLIENT;
+	control_answer(daemon->control, daemon->stop_client, false, why);
+	daemon->stop_client = CONTROL_NOBODY;
 	if (!daemon->insistent)
 		return;
 	sd_notifyf(false, "STATUS=Cannot stop yet, and goes on serving: %s", why);
@@ -305,9 +300,8 @@ static void answer_upgrade(struct daemon *daemon, bool ok, const char *text)
 {
 	if (!ok)
 		say(SAY_ERROR, "no upgrade: %s", text);
-	if (daemon->upgrade_client != NO_CLIENT)
-		control_answer(daemon->control, daemon->upgrade_client, ok, text);
-	daemon->upgrade_client = NO_CLIENT;
+	control_answer(daemon->control, daemon->upgrade_client, ok, text);
+	daemon->upgrade_client = CONTROL_NOBODY;
 }
 
 /* Replace the server in a moment in which it has nothing to do, if there is one. */
@@ -356,14 +350,14 @@ static void upgrade(struct daemon *daemon, unsigned client)
 		r = job_start(daemon->job, job_rehearse, &daemon->rehearsal, rehearsed, daemon);
 	if (!r)
 		daemon->upgrade_client = client;
-	else if (client != NO_CLIENT)
+	else
 		control_answer(daemon->control, client, false,
 			       r == -EBUSY ? "it is starting, stopping or being upgraded already" : strerror(-r));
 }
 
 static int upgrade_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *opaque)
 {
-	upgrade(opaque, NO_CLIENT);
+	upgrade(opaque, CONTROL_NOBODY);
 	return 0;
 }
 
@@ -372,9 +366,10 @@ static void requested(void *opaque, unsigned client, const char *request)
 	struct daemon *daemon = opaque;
 
 	if (strcmp(request, "status") == 0) {
-		if (daemon->status_client != NO_CLIENT)
-			control_answer(daemon->control, daemon->status_client, false, "another one asked");
-		daemon->status_client = client;
+		/* Some of them have gone. */
+		if (daemon->n_status_clients == CONTROL_CLIENTS)
+			figures_read(daemon, -EBUSY, "");
+		daemon->status_clients[daemon->n_status_clients++] = client;
 		read_figures(daemon);
 	} else if (strcmp(request, "upgrade") == 0) {
 		upgrade(daemon, client);
@@ -765,8 +760,8 @@ static int take_lock(struct daemon *daemon, struct wrong *wrong)
 
 int daemon_run(struct settings *settings, struct ballast *ballast)
 {
-	struct daemon daemon = {.settings = settings, .ballast = ballast, .upgrade_client = NO_CLIENT,
-				.stop_client = NO_CLIENT, .status_client = NO_CLIENT};
+	struct daemon daemon = {.settings = settings, .ballast = ballast, .upgrade_client = CONTROL_NOBODY,
+				.stop_client = CONTROL_NOBODY};
 	struct wrong wrong = {""};
 	bool locked, needed;
 	int r;

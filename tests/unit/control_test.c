@@ -5,6 +5,8 @@
 #include "daemon/control.h"
 
 #include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-event.h>
 
 static char top[64];
@@ -25,10 +27,47 @@ static int tear_down(void **state)
 	return system(command);
 }
 
+static int connect_to_it(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/one/control", top);
+	return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? -1 : fd;
+}
+
+/* One who asks and goes: the next one does not get the answer; and those who ask nothing keep nobody out. */
+static bool others_get_nothing(void)
+{
+	struct wrong answer = {""};
+	char text[100];
+	int silent[2 * CONTROL_CLIENTS], fd = connect_to_it();
+	bool right;
+
+	right = send(fd, "later", 5, 0) == 5 && close(fd) == 0;
+	fd = connect_to_it();
+	for (unsigned i = 0; i < 2 * CONTROL_CLIENTS; i++)
+		silent[i] = connect_to_it();
+	right &= control_ask(top, "one", "now", 5, &answer) == 0 && strcmp(answer.text, "you said now") == 0;
+	/* Hung up by the daemon, with nothing said. */
+	right &= recv(fd, text, sizeof text, 0) == 0;
+	close(fd);
+	for (unsigned i = 0; i < 2 * CONTROL_CLIENTS; i++)
+		close(silent[i]);
+	return right;
+}
+
 static void requested(void *opaque, unsigned client, const char *request)
 {
 	char answer[100] = "you said ";
+	static unsigned late;
 
+	if (strcmp(request, "later") == 0) {
+		late = client;
+		return;
+	}
+	if (strcmp(request, "now") == 0)
+		control_answer(control, late, true, "late");
 	if (strcmp(request, "silence") == 0)
 		return;
 	if (strcmp(request, "end") == 0)
@@ -51,6 +90,7 @@ static pid_t ask_in_child(void)
 	/* More than there are places for clients at once. */
 	for (int i = 0; i < 50; i++)
 		right &= control_ask(top, "one", "again", 0, &answer) == 0;
+	right &= others_get_nothing();
 	right &= control_ask(top, "one", "silence", 1, &answer) == -EREMOTEIO && strstr(answer.text, "does not answer");
 	right &= control_ask(top, "one", "end", 0, &answer) == 0;
 	_exit(right ? 42 : 1);
