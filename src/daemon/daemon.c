@@ -405,7 +405,10 @@ static void put_to_use(void *opaque, int r, const char *why)
 	}
 	say(SAY_ERROR, "%s", why);
 	daemon->exit_status = EXIT_FAILURE;
-	stop(daemon, false);
+	if (stop(daemon, false)) {
+		daemon->stopping = STOP_RETRYING;
+		clock_set(daemon->stop_timer, STOP_RETRY_US);
+	}
 }
 
 /* The first time: swap on it, or mount it, unless that was done by a daemon before us. */

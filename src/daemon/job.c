@@ -150,7 +150,15 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 	job->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	r = job->pidfd < 0 ? -errno
 			   : sd_event_add_io(job->loop, &job->source, job->pidfd, EPOLLIN, ended, job);
-	return r < 0 ? r : 0;
+	if (r >= 0)
+		return 0;
+	/* It cannot be watched, so it must not go on. */
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (job->pidfd >= 0)
+		close(job->pidfd);
+	job->pidfd = -1;
+	return r;
 }
 
 /* ------------------------------------------------------------------ programs */
