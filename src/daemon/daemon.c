@@ -204,6 +204,7 @@ static void detached(void *opaque, int r, const char *why)
 		keeper_end(daemon->keeper, server_gone, daemon);
 		return;
 	}
+	keeper_detaching(daemon->keeper, false);
 	if (r == -ESHUTDOWN) {
 		/* Its name keeps systemd from ending the server: it serves to the last moment. */
 		say(SAY_NOTICE, "%s; the machine goes down, with process %d serving until it is off", why,
@@ -261,6 +262,7 @@ static int stop(struct daemon *daemon, bool may_free)
 					     .managed = daemon->insistent,
 					     .has_data = daemon->settings->use != USE_SWAP};
 	r = job_start(daemon->job, job_detach, &daemon->detach, detached, daemon);
+	keeper_detaching(daemon->keeper, !r);
 	if (r) {
 		say(SAY_ERROR, "not stopped: %s", why_not(r));
 		return r;

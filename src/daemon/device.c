@@ -156,6 +156,24 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
 	return 0;
 }
 
+static uint64_t read_number(const struct device *device, const char *name)
+{
+	char text[32];
+
+	return read_attribute(device->index, name, text, sizeof text) ? 0 : strtoull(text, NULL, 10);
+}
+
+unsigned device_timer_ms(const struct device *device)
+{
+	return (unsigned)read_number(device, "queue/io_timeout");
+}
+
+uint64_t device_size(const struct device *device)
+{
+	/* In sectors of 512 bytes, whatever the block size. */
+	return read_number(device, "size") * 512;
+}
+
 /* The numbers in a file of the device, from the start; how many there were. */
 static int read_numbers(int index, const char *name, int *fd, uint64_t *numbers, int most)
 {

@@ -38,6 +38,12 @@ bool device_has_others(int index);
  */
 int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong);
 
+/* The timer that it has, in milliseconds; 0: not known. */
+unsigned device_timer_ms(const struct device *device);
+
+/* Bytes; 0: not known. */
+uint64_t device_size(const struct device *device);
+
 /* Requests in flight now, and completed so far. 0 or a negative errno. */
 int device_progress(struct device *device, uint64_t *in_flight, uint64_t *completed);
 

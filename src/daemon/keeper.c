@@ -31,6 +31,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,12 @@
  * It rounds to about a second anyway, and less would find a server that is just being replaced not there yet.
  */
 #define KERNEL_TIMER_MS 500u
+/*
+ * Requests that nobody completes make a hang after so many probe timeouts, and not before the kernel had the time to send
+ * again what the server before had: its timer may have begun just before that died, and is rounded up.
+ */
+#define STUCK_PROBES 3u
+#define STUCK_TIMERS 3u
 /* How often to look whether a new server has made its socket. */
 #define SOCKET_LOOK_US 2000u
 /* For the first server, which nobody waits for yet. */
@@ -94,6 +101,8 @@ struct keeper {
 	bool came_to_nothing; /* FENCING, and it never served: the next one not at once */
 	bool files_are_held; /* those of this server */
 	bool dies_by_itself; /* FENCING, and not because we wanted it */
+	bool detaching;      /* somebody is about to: it must not be attached again */
+	unsigned timer_ms;   /* the kernel's, which the device has; 0: not known yet */
 	unsigned tries;   /* since one did */
 	uint64_t limit;   /* CONNECTING: until when */
 	uint64_t down_at; /* when service ended */
@@ -240,6 +249,47 @@ static bool links_are_up(const struct links *links)
 	return links->n;
 }
 
+/* With several connections the timer is the one of the request timeout. */
+static unsigned kernel_timer_ms(const struct keeper *keeper)
+{
+	return keeper->spec->connections > 1 ? keeper->spec->request_timeout * 1000 : KERNEL_TIMER_MS;
+}
+
+/*
+ * The daemon that attached the device may have died before it set the timer, or have had another one to set. It cannot be set
+ * now: the kernel (6.12) would wait until nothing is in flight, and with it the one who brings the next server.
+ */
+static void look_at_timer(struct keeper *keeper)
+{
+	unsigned wanted = kernel_timer_ms(keeper);
+
+	keeper->timer_ms = device_timer_ms(&keeper->device);
+	if (!keeper->timer_ms)
+		keeper->timer_ms = wanted;
+	if (keeper->timer_ms != wanted)
+		say(SAY_WARNING, "%s looks after its requests every %.1f seconds and not every %.1f, until it is stopped and started "
+		    "again: so long what is in flight may wait when a server dies", keeper->device.path,
+		    keeper->timer_ms / 1000.0, wanted / 1000.0);
+}
+
+/* May the kernel have the server's connections? */
+static int check_server(const struct keeper *keeper, bool attached, uint64_t size, struct wrong *wrong)
+{
+	uint64_t has = attached ? device_size(&keeper->device) : 0;
+
+	if (!attached && keeper->detaching) {
+		snprintf(wrong->text, sizeof wrong->text, "%s is being detached; process %d is not given to it",
+			 keeper->device.path, (int)keeper->server.pid);
+		return -ESHUTDOWN;
+	}
+	if (has && has != size) {
+		snprintf(wrong->text, sizeof wrong->text, "%s has %" PRIu64 " bytes, and process %d serves %" PRIu64,
+			 keeper->device.path, has, (int)keeper->server.pid, size);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int hand_over(struct keeper *keeper, struct wrong *wrong)
 {
 	const struct keeper_spec *spec = keeper->spec;
@@ -249,6 +299,9 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 	struct netlink_setup setup;
 
 	dial_server(keeper->dial, &server);
+	r = check_server(keeper, attached, server.size, wrong);
+	if (r)
+		return r;
 	for (unsigned i = 0; i < spec->connections; i++)
 		sockets[i] = dial_fd(keeper->dial, i);
 	setup = (struct netlink_setup){
@@ -279,19 +332,21 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 	if (!attached) {
 		device_close(&keeper->device);
 		device_init(&keeper->device, index);
-		/* With several connections the timer is the one of the request timeout. */
-		if (device_tune(&keeper->device, spec->connections > 1 ? spec->request_timeout * 1000 : KERNEL_TIMER_MS,
-				wrong))
+		if (device_tune(&keeper->device, kernel_timer_ms(keeper), wrong))
 			say(SAY_WARNING, "%s", wrong->text);
 	}
+	if (!keeper->timer_ms)
+		look_at_timer(keeper);
 	return 0;
 }
 
 static void serve(struct keeper *keeper)
 {
+	const struct keeper_spec *spec = keeper->spec;
 	uint64_t outage = keeper->down_at ? clock_us() - keeper->down_at : 0;
-	int r = probe_start(&keeper->probe, keeper->spec->loop, dial_take(keeper->dial, keeper->spec->connections),
-			    keeper->spec->probe_timeout, &keeper->device, probe_says_hung, keeper);
+	unsigned stuck = STUCK_PROBES * spec->probe_timeout, resent = STUCK_TIMERS * keeper->timer_ms;
+	int r = probe_start(&keeper->probe, spec->loop, dial_take(keeper->dial, spec->connections), spec->probe_timeout,
+			    stuck > resent ? stuck : resent, &keeper->device, probe_says_hung, keeper);
 
 	keeper->served = true;
 	if (r < 0) {
@@ -534,6 +589,11 @@ int keeper_replace(struct keeper *keeper, const char *why)
 	say(SAY_NOTICE, "%s: server (process %d) is replaced", why, (int)keeper->server.pid);
 	fence(keeper, NULL);
 	return 0;
+}
+
+void keeper_detaching(struct keeper *keeper, bool detaching)
+{
+	keeper->detaching = detaching;
 }
 
 void keeper_check(struct keeper *keeper)

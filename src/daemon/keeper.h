@@ -60,6 +60,9 @@ int keeper_replace(struct keeper *keeper, const char *why);
  */
 void keeper_check(struct keeper *keeper);
 
+/* The device is about to be detached: it is not attached again, whatever its server does. Or it is not, after all. */
+void keeper_detaching(struct keeper *keeper, bool detaching);
+
 /* The device is detached: end the server for good. `ended` is called when it has. */
 void keeper_end(struct keeper *keeper, void (*ended)(void *opaque), void *opaque);
 

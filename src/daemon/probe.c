@@ -3,11 +3,14 @@
 #include "daemon/probe.h"
 
 #include "daemon/clock.h"
+#include "daemon/say.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <libnbd.h>
 #include <systemd/sd-event.h>
@@ -15,7 +18,6 @@
 #define BLOCK 4096u
 /* Looks for each timeout, so that what hangs is noticed at most a sixth later. */
 #define LOOKS 6u
-#define PROGRESS_FACTOR 3u
 
 struct probe {
 	struct nbd_handle *nbd;
@@ -25,10 +27,12 @@ struct probe {
 	probe_hung_fn *hung;
 	void *opaque;
 	uint64_t timeout;   /* microseconds, as all times here */
+	uint64_t stuck;     /* with nothing completed for so long */
 	uint64_t looked;    /* when we last did */
 	uint64_t asked;     /* when the request that is out was sent */
 	uint64_t longest;
 	bool is_out;
+	bool has_failed;    /* an answer was an error, and that was said */
 	uint64_t blocks;
 	uint64_t block;     /* the next one to be read */
 	uint64_t completed; /* requests of the device, and since when no more */
@@ -55,6 +59,11 @@ static int answered(void *opaque, int *error)
 	probe->is_out = false;
 	if (took > probe->longest)
 		probe->longest = took;
+	/* It is alive. A new one would read the same from the segment. */
+	if (*error && !probe->has_failed) {
+		say(SAY_ERROR, "a probe of block %" PRIu64 " was answered with an error: %s", probe->block, strerror(*error));
+		probe->has_failed = true;
+	}
 	return 1; /* retire the request */
 }
 
@@ -116,7 +125,7 @@ static bool is_stuck(struct probe *probe, uint64_t now)
 		probe->completed = completed;
 		probe->stuck_since = now;
 	}
-	return now > probe->stuck_since + probe->timeout * PROGRESS_FACTOR;
+	return now > probe->stuck_since + probe->stuck;
 }
 
 static int look(sd_event_source *source, uint64_t when, void *opaque)
@@ -147,7 +156,7 @@ static int look(sd_event_source *source, uint64_t when, void *opaque)
 }
 
 int probe_start(struct probe **result, struct sd_event *loop, struct nbd_handle *nbd, unsigned timeout_ms,
-		struct device *device, probe_hung_fn *hung, void *opaque)
+		unsigned stuck_ms, struct device *device, probe_hung_fn *hung, void *opaque)
 {
 	struct probe *probe = calloc(1, sizeof *probe);
 	int r;
@@ -162,6 +171,7 @@ int probe_start(struct probe **result, struct sd_event *loop, struct nbd_handle 
 		.hung = hung,
 		.opaque = opaque,
 		.timeout = (uint64_t)timeout_ms * 1000,
+		.stuck = (uint64_t)stuck_ms * 1000,
 		.looked = clock_us(),
 		.stuck_since = clock_us(),
 		.blocks = (uint64_t)nbd_get_size(nbd) / BLOCK,

@@ -18,10 +18,10 @@ typedef void probe_hung_fn(void *opaque, const char *why);
 /*
  * Begin to probe, over a connection that is ready and becomes the probe's. `timeout_ms`: longest that an answer
  * may take. The requests of `device` are watched as well: the server hangs, too, when there are some and none
- * is completed for three times as long, however well it answers us.
+ * is completed for `stuck_ms`, however well it answers us. An answer that is an error is said, once.
  */
 int probe_start(struct probe **probe, struct sd_event *loop, struct nbd_handle *nbd, unsigned timeout_ms,
-		struct device *device, probe_hung_fn *hung, void *opaque);
+		unsigned stuck_ms, struct device *device, probe_hung_fn *hung, void *opaque);
 /* NULL is allowed. */
 void probe_stop(struct probe *probe);
 

@@ -48,7 +48,8 @@ def must(good, what, said=""):
 class World(ctypes.Structure):
     """As stand_in.c has it."""
     _fields_ = [("attached", ctypes.c_uint32), ("is_swap", ctypes.c_uint32), ("refuse", ctypes.c_uint32),
-                ("offered", ctypes.c_uint32), ("stuck", ctypes.c_uint32), ("backend", ctypes.c_char * 60)]
+                ("offered", ctypes.c_uint32), ("stuck", ctypes.c_uint32), ("slow", ctypes.c_uint32),
+                ("timer_ms", ctypes.c_uint32), ("size", ctypes.c_uint64), ("backend", ctypes.c_char * 64)]
 
 
 def is_alive(pid):
@@ -261,6 +262,21 @@ def test_detached(instance, server):
     point(status == 0 and instance.process.wait(30) == 0 and not instance.servers(), "--stop", said)
 
 
+def test_stop_beside_replacement(instance):
+    """The device is detached, and that is not known yet, when a new server is ready."""
+    instance.start()
+    server = must(soon(instance.server), "it starts", instance.said())
+    instance.world.slow = 2000
+    instance.script("[[ $* = *--dump-plugin* ]] || sleep 0.3")
+    os.kill(server, signal.SIGKILL)
+    status, said = instance.ask("--stop")
+    instance.world.slow = 0
+    instance.script("")
+    point(status == 0 and instance.process.wait(30) == 0 and "is being detached" in instance.said(),
+          "--stop while a server is replaced", said + instance.said())
+    point(not instance.world.attached and not instance.servers(), "it is not attached again")
+
+
 def test_foreign(instance):
     """Somebody else's segment is not taken, neither by a device that is new nor by one that is attached with another."""
     socket = instance.folder / "foreign.sock"
@@ -304,6 +320,7 @@ def main():
             server = test_start_that_hangs(instance, server)
             server = test_folder_removed(instance, server)
             test_detached(instance, server)
+            test_stop_beside_replacement(instance)
             test_foreign(instance)
         except Hopeless:
             pass

@@ -192,7 +192,7 @@ static void probe_while(int signal, struct server *server)
 	assert_int_equal(server_spawn(server, command, &folder), 0);
 	d = dial(server, 1);
 	/* A long time, for a machine that does a dozen other things. */
-	assert_int_equal(probe_start(&probe, loop, dial_take(d, 0), 10000, &none, hung, NULL), 0);
+	assert_int_equal(probe_start(&probe, loop, dial_take(d, 0), 10000, 30000, &none, hung, NULL), 0);
 	dial_end(d);
 	run_for(5000);
 	assert_int_equal(hung_times, 0);

@@ -28,7 +28,10 @@ struct world {
 	uint32_t refuse;  /* error with which sockets are refused */
 	uint32_t offered; /* times that sockets were */
 	uint32_t stuck;   /* requests in flight that nobody completes */
-	char backend[60];
+	uint32_t slow;    /* milliseconds that a detach goes on for, once the device is detached */
+	uint32_t timer_ms;
+	uint64_t size;    /* bytes */
+	char backend[64];
 };
 
 static struct world *world(void)
@@ -90,6 +93,7 @@ int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, 
 		return -(int)world()->refuse;
 	*index = 0;
 	snprintf(world()->backend, sizeof world()->backend, "%s", setup->backend);
+	world()->size = setup->size;
 	world()->attached = 1;
 	return 0;
 }
@@ -103,6 +107,7 @@ int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *set
 int netlink_disconnect(struct netlink *netlink, int index)
 {
 	world()->attached = 0;
+	usleep(world()->slow * 1000);
 	return 0;
 }
 
@@ -158,7 +163,18 @@ bool device_has_others(int index)
 
 int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong)
 {
+	world()->timer_ms = timer_ms;
 	return 0;
+}
+
+unsigned device_timer_ms(const struct device *device)
+{
+	return world()->timer_ms;
+}
+
+uint64_t device_size(const struct device *device)
+{
+	return world()->size;
 }
 
 int device_progress(struct device *device, uint64_t *in_flight, uint64_t *completed)
