@@ -264,7 +264,7 @@ harm_spin() {
 	local pid address addresses
 	pid=$(pgrep -x nbdkit) && addresses=$(awk '/^[0-9]/ { print $NF }' "/proc/$pid/task/"*/syscall | sort -u) || return
 	for address in $addresses; do
-		printf '\xeb\xfe' | dd of="/proc/$pid/mem" bs=1 seek=$((address)) conv=notrunc status=none 2>/dev/null || return
+		printf '\xeb\xfe' | dd of="/proc/$pid/mem" bs=2 oflag=seek_bytes seek=$((address)) conv=notrunc status=none 2>/dev/null || return
 	done
 }
 
