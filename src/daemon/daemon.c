@@ -67,6 +67,8 @@ struct daemon {
 	char stats[FOLDER_PATH_MAX + 60];
 	bool segment_was_there;
 	pid_t holder; /* an earlier daemon's server, that has the segment; 0: none */
+	uint64_t holder_start;
+	bool cannot_restart; /* no server would come up with the parameters that were given */
 	struct server_command *command;
 	struct ballast *ballast;
 	struct keeper_spec keeper_spec;
@@ -119,6 +121,9 @@ static void describe(struct daemon *daemon, const char *figures, char *status, s
 			 ", %u replaced (%u hung), out of service for %.0f ms the last time, %.0f ms at most",
 			 kept.replaced, kept.hung, (double)kept.last_outage_us / 1000,
 			 (double)kept.longest_outage_us / 1000);
+	at = (int)strlen(status);
+	if (daemon->cannot_restart)
+		snprintf(status + at, size - (size_t)at, "; no other server would come up with the present parameters");
 }
 
 static void figures_read(void *opaque, int r, const char *figures)
@@ -443,10 +448,29 @@ static int start_use(struct daemon *daemon)
 	return 0;
 }
 
+static void begin_use(struct daemon *daemon)
+{
+	int r = start_use(daemon);
+
+	if (r)
+		put_to_use(daemon, r, strerror(-r));
+}
+
+static void tried_parameters(void *opaque, int r, const char *why)
+{
+	struct daemon *daemon = opaque;
+
+	daemon->cannot_restart = r;
+	if (r)
+		say(SAY_ERROR, "with the parameters given now no server would come up: %s; process %d goes on with those it has; "
+		    "correct them, and start again", why, (int)keeper_server(daemon->keeper));
+	begin_use(daemon);
+}
+
 static void serving(void *opaque)
 {
 	struct daemon *daemon = opaque;
-	int r;
+	pid_t adopted = daemon->holder;
 
 	if (daemon->upgrading) {
 		sd_event_source_set_enabled(daemon->quiet_timer, SD_EVENT_OFF);
@@ -455,9 +479,12 @@ static void serving(void *opaque)
 	daemon->upgrading = false;
 	if (daemon->ready || job_is_running(daemon->job))
 		return;
-	r = start_use(daemon);
-	if (r)
-		put_to_use(daemon, r, strerror(-r));
+	/* Better now than when it has died. */
+	daemon->holder = 0;
+	if (adopted && keeper_server(daemon->keeper) == adopted && !server_command_is_of(daemon->command, adopted) &&
+	    job_start(daemon->job, job_rehearse, &daemon->rehearsal, tried_parameters, daemon) == 0)
+		return;
+	begin_use(daemon);
 }
 
 static void failed(void *opaque, const char *why)
@@ -554,6 +581,28 @@ static int agree_on_size(struct daemon *daemon, uint64_t size, struct wrong *wro
 	return settings_replace_word(daemon->settings, "size", text);
 }
 
+/*
+ * Nor can its segment change: what is stored is in the one that it was attached with. (If somebody has emptied our folder, the
+ * size is what is left to tell by.)
+ */
+static int agree_on_segment(struct daemon *daemon, struct wrong *wrong)
+{
+	char attached[sizeof daemon->memory];
+	int r = 0;
+
+	folder_read(&daemon->folder, "segment", attached, sizeof attached);
+	if (device_find(daemon->backend) == DEVICE_NONE || !attached[0])
+		r = folder_write(&daemon->folder, "segment", daemon->memory);
+	if (r)
+		snprintf(wrong->text, sizeof wrong->text, "%s/segment: %s", daemon->folder.path, strerror(-r));
+	if (device_find(daemon->backend) == DEVICE_NONE || !attached[0] || strcmp(attached, daemon->memory) == 0)
+		return r;
+	say(SAY_WARNING, "memory=%s was asked for; the device is attached with %s and stays so until it is stopped",
+	    daemon->memory, attached);
+	snprintf(daemon->memory, sizeof daemon->memory, "%s", attached);
+	return settings_replace_word(daemon->settings, "memory", attached);
+}
+
 static int is_one(void *opaque, pid_t pid, uint64_t start)
 {
 	return 1;
@@ -585,6 +634,7 @@ static int look_at_segment(struct daemon *daemon, struct wrong *wrong)
 
 	daemon->segment_was_there = r != -ENOENT;
 	daemon->holder = r ? 0 : segment.holder;
+	daemon->holder_start = daemon->holder ? process_start_time(daemon->holder) : 0;
 	if (!r) {
 		r = check_holder(daemon, wrong);
 		return r ? r : agree_on_size(daemon, segment.size, wrong);
@@ -613,7 +663,9 @@ static int prepare(struct daemon *daemon, struct wrong *wrong)
 		snprintf(daemon->memory, sizeof daemon->memory, "shm:0x%08x",
 			 (unsigned)XXH32(settings->name, strlen(settings->name), 0x7a73) | 1u);
 	folder_file(&daemon->folder, "stats", daemon->stats);
-	r = look_at_segment(daemon, wrong);
+	r = agree_on_segment(daemon, wrong);
+	if (!r)
+		r = look_at_segment(daemon, wrong);
 	if (!r)
 		r = choose_device(daemon, wrong);
 	if (r)
@@ -743,24 +795,36 @@ static void clean_up(struct daemon *daemon)
 	folder_close(&daemon->folder);
 }
 
+static int wait_for_lock(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
+{
+	int r = -EBUSY;
+
+	for (int waited = 0; r == -EBUSY && waited < MAKE_WAY_MS; waited += 10) {
+		poll(NULL, 0, 10);
+		r = folder_lock(&daemon->folder, holder, wrong);
+	}
+	return r;
+}
+
 /*
  * The lock, from whoever has it. A daemon whose supervisor has died has it still, and makes way: somebody wants this
- * instance to be looked after again.
+ * instance to be looked after again. If it says nothing, it hangs, and nobody but us is there to end it. -EBUSY: it has a supervisor.
  */
 static int take_lock(struct daemon *daemon, struct wrong *wrong)
 {
 	struct wrong answer;
-	int r = folder_lock(&daemon->folder, wrong);
+	pid_t holder;
+	int r = folder_lock(&daemon->folder, &holder, wrong);
 
-	/* Nobody answers: it is just dying. */
 	if (r != -EBUSY ||
 	    control_ask(FOLDER_TOP, daemon->settings->name, "make-way", MAKE_WAY_MS / 1000, &answer) == -EACCES)
 		return r;
-	for (int waited = 0; r == -EBUSY && waited < MAKE_WAY_MS; waited += 10) {
-		poll(NULL, 0, 10);
-		r = folder_lock(&daemon->folder, wrong);
-	}
-	return r;
+	r = wait_for_lock(daemon, &holder, wrong);
+	if (r != -EBUSY || !process_same_name(holder, getpid()) || process_same_name(process_parent(holder), getpid()))
+		return r;
+	say(SAY_WARNING, "the daemon (process %d) has no supervisor, and does not answer; it is killed", (int)holder);
+	kill(holder, SIGKILL);
+	return wait_for_lock(daemon, &holder, wrong);
 }
 
 int daemon_run(struct settings *settings, struct ballast *ballast)
@@ -768,7 +832,7 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 	struct daemon daemon = {.settings = settings, .ballast = ballast, .upgrade_client = CONTROL_NOBODY,
 				.stop_client = CONTROL_NOBODY};
 	struct wrong wrong = {""};
-	bool locked, needed;
+	bool locked, alone, needed;
 	int r;
 
 	snprintf(daemon.backend, sizeof daemon.backend, DEVICE_BACKEND_START "%s", settings->name);
@@ -782,18 +846,22 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 	}
 	r = take_lock(&daemon, &wrong);
 	locked = !r;
+	alone = r != -EBUSY;
 	if (!r)
 		r = prepare(&daemon, &wrong);
 	if (!r)
 		r = make_parts(&daemon, &wrong);
 	if (!r)
 		r = end_leftovers(&daemon, &wrong);
+	/* Others may have taken a while to end. */
+	if (daemon.holder && process_start_time(daemon.holder) != daemon.holder_start)
+		daemon.holder = 0;
 	if (!r)
 		r = keeper_start(daemon.keeper, daemon.holder, &wrong);
 	if (r) {
 		refuse(&wrong);
-		/* Without the lock there is another daemon, who looks after it. */
-		needed = locked && device_find(daemon.backend) != DEVICE_NONE;
+		/* Or there is another daemon, who looks after it. */
+		needed = alone && device_find(daemon.backend) != DEVICE_NONE;
 		if (locked && !needed && !daemon.holder)
 			folder_remove(&daemon.folder);
 		clean_up(&daemon);

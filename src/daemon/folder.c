@@ -77,10 +77,37 @@ int folder_open(struct folder *folder, const char *top, const char *name, bool m
 	return folder->fd < 0 ? folder->fd : 0;
 }
 
-int folder_lock(struct folder *folder, struct wrong *wrong)
+int folder_write(const struct folder *folder, const char *name, const char *text)
+{
+	int fd = openat(folder->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	size_t length = strlen(text);
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, length) != (ssize_t)length)
+		r = errno ? -errno : -EIO;
+	close(fd);
+	return r;
+}
+
+void folder_read(const struct folder *folder, const char *name, char *text, size_t size)
+{
+	int fd = openat(folder->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t got = fd < 0 ? 0 : read(fd, text, size - 1);
+
+	text[got < 0 ? 0 : got] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+int folder_lock(struct folder *folder, pid_t *holder, struct wrong *wrong)
 {
 	char pid[16] = "";
 	int length;
+
+	if (holder)
+		*holder = 0;
 
 	folder->lock = openat(folder->fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (folder->lock < 0)
@@ -90,6 +117,8 @@ int folder_lock(struct folder *folder, struct wrong *wrong)
 
 		(void)!pread(folder->lock, pid, sizeof pid - 1, 0);
 		pid[strcspn(pid, "\n")] = '\0';
+		if (holder)
+			*holder = atoi(pid);
 		snprintf(wrong->text, sizeof wrong->text,
 			 error == EWOULDBLOCK ? "%s is in use by zsblkd, process %s; stop that one first"
 					      : "%s/lock cannot be locked%.0s",

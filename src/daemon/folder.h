@@ -8,6 +8,7 @@
  *   control          the daemon's socket, see control.h
  *   PID-START.server there is such a server: its process number and start time; from before it becomes one
  *   PID-START.sock   its socket
+ *   segment          the segment that the device was attached with
  *   stats            the server's statistics
  *   rehearsal.sock   while an upgrade tries whether a new server would come up
  */
@@ -35,8 +36,8 @@ struct folder {
  * belongs to another user or others may write to it. -ENOENT if it does not exist.
  */
 int folder_open(struct folder *folder, const char *top, const char *name, bool make, struct wrong *wrong);
-/* Become its daemon. -EBUSY, with the number of the live one in the reason. */
-int folder_lock(struct folder *folder, struct wrong *wrong);
+/* Become its daemon. -EBUSY, with the number of the live one in the reason and in *holder (0: not known; may be NULL). */
+int folder_lock(struct folder *folder, pid_t *holder, struct wrong *wrong);
 void folder_close(struct folder *folder);
 /* Remove all that is in it, and the folder. */
 void folder_remove(struct folder *folder);
@@ -45,6 +46,10 @@ void folder_remove(struct folder *folder);
 void folder_file(const struct folder *folder, const char *name, char path[FOLDER_PATH_MAX + 60]);
 void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start,
 			  char path[FOLDER_PATH_MAX + 60]);
+
+/* Note down something short under this name, in place of what was there / read it; empty if there is nothing. */
+int folder_write(const struct folder *folder, const char *name, const char *text);
+void folder_read(const struct folder *folder, const char *name, char *text, size_t size);
 
 /*
  * A listening socket there, mode 0600, in place of what had that name: SOCK_STREAM or SOCK_SEQPACKET. The

@@ -149,6 +149,29 @@ int server_command_make(struct server_command **result, const struct settings *s
 	return 0;
 }
 
+bool server_command_is_of(const struct server_command *command, pid_t pid)
+{
+	char path[40], line[16384];
+	size_t got, at = 0;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	got = fread(line, 1, sizeof line - 1, f);
+	fclose(f);
+	line[got] = '\0';
+	for (unsigned i = 0; i < command->n; at += strlen(line + at) + 1, i++) {
+		/* Not what it calls itself, and each has a socket of its own. */
+		bool may_differ = i == 0 || command->arguments[i] == command->unix_socket;
+
+		if (at >= got || (!may_differ && strcmp(command->arguments[i], line + at) != 0))
+			return false;
+	}
+	return at == got;
+}
+
 void server_command_free(struct server_command *command)
 {
 	if (!command)

@@ -26,6 +26,8 @@ struct server_command;
 int server_command_make(struct server_command **command, const struct settings *settings,
 			const char *memory, const char *stats);
 void server_command_free(struct server_command *command);
+/* Was this server started with the same command? */
+bool server_command_is_of(const struct server_command *command, pid_t pid);
 
 /*
  * Start one. 0 or a negative errno of fork, pidfd_open. *folder must stay until it was reaped or forgotten; the server is noted

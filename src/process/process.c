@@ -55,6 +55,38 @@ uint64_t process_start_time(pid_t pid)
 	return start;
 }
 
+pid_t process_parent(pid_t pid)
+{
+	char path[40], text[1024];
+	const char *fields;
+	int parent;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fields = read_stat(path, text, sizeof text);
+	return fields && sscanf(fields, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+static bool read_name(pid_t pid, char *name, int size)
+{
+	char path[40];
+	bool found;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	f = fopen(path, "re");
+	found = f && fgets(name, size, f);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+bool process_same_name(pid_t one, pid_t other)
+{
+	char first[32], second[32];
+
+	return read_name(one, first, sizeof first) && read_name(other, second, sizeof second) && strcmp(first, second) == 0;
+}
+
 bool process_has_capability(unsigned capability)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};

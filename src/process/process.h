@@ -18,6 +18,11 @@
  */
 uint64_t process_start_time(pid_t pid);
 
+/* Number of its parent; 0: it has none that we see, or there is no such process. */
+pid_t process_parent(pid_t pid);
+/* Do both run a program of the same name, as ps shows it? False if one of them is not there. */
+bool process_same_name(pid_t one, pid_t other);
+
 /* Is this CAP_... among the calling thread's effective ones? */
 bool process_has_capability(unsigned capability);
 

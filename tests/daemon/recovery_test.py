@@ -277,6 +277,81 @@ def test_stop_beside_replacement(instance):
     point(not instance.world.attached and not instance.servers(), "it is not attached again")
 
 
+def kill_daemons(instance):
+    daemon = instance.daemon()
+    instance.process.kill()
+    instance.process.wait()
+    os.kill(daemon, signal.SIGKILL)
+    soon(lambda: not is_alive(daemon))
+
+
+def test_other_parameters(instance):
+    """The daemon is started again with others than those of the server that it finds."""
+    instance.start()
+    server = must(soon(instance.server), "it starts", instance.said())
+    instance.world.is_swap = 1
+
+    kill_daemons(instance)
+    instance.start("colour=red")
+    point(instance.says("no server would come up") and instance.says("ready:", instance.said().count("ready:")),
+          "parameters that no server would start with are noticed while there is one", instance.said())
+    status, said = instance.ask("--status")
+    point(status == 0 and "no other server would come up" in said and instance.server() == server,
+          "the server goes on, and the status says so", said)
+
+    # An empty segment, of another size, which nobody serves.
+    key = f"shm:0x{0x7b000001 + (os.getpid() << 4 & 0xfffff0):08x}"
+    socket = instance.folder / "other.sock"
+    with subprocess.Popen(["nbdkit", "-f", "-U", str(socket), PLUGIN, "size=32M", "lock=no", f"memory={key}"]) as other:
+        soon(socket.exists)
+        other.kill()
+    kill_daemons(instance)
+    instance.start(f"memory={key}")
+    point(instance.says(f"memory={key} was asked for; the device is attached with"), "another segment is not taken",
+          instance.said())
+    point(soon(instance.server) == server, "the server goes on", instance.said())
+
+    # Not even when nothing tells which one it was: it has another size.
+    kill_daemons(instance)
+    shutil.rmtree(instance.folder / "run" / instance.name)
+    os.kill(server, signal.SIGKILL)
+    soon(lambda: not instance.servers())
+    instance.start(f"memory={key}")
+    point(instance.says("nbd0 has 67108864 bytes, and process"), "one of another size is not given to the kernel",
+          instance.said())
+    kill_daemons(instance)
+    for pid in instance.servers():
+        os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(instance.folder / "run" / instance.name)
+    instance.start()
+    must(soon(instance.server, 30), "with its own one it goes on", instance.said())
+    subprocess.run(["ipcrm", "-M", key[4:]], check=False)
+    instance.world.is_swap = 0
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
+def test_daemon_that_hangs(instance):
+    """Nobody but the next daemon is there to end it."""
+    instance.start()
+    server = must(soon(instance.server), "it starts", instance.said())
+    daemon = instance.daemon()
+    instance.process.kill()
+    instance.process.wait()
+    os.kill(daemon, signal.SIGSTOP)
+    status, said = instance.ask("--status")
+    point(status == 1 and "does not answer" in said, "--status of a daemon that hangs ends", said)
+    instance.start()
+    point(soon(lambda: "has no supervisor, and does not answer; it is killed" in instance.said(), 30), "the next daemon kills it", instance.said())
+    point(soon(instance.server, 30) == server, "and takes over", instance.said())
+    # One that has a supervisor is not touched.
+    first = instance.process
+    instance.start()
+    point(instance.process.wait(30) == 1 and "is in use by zsblkd" in instance.said() and first.poll() is None,
+          "two with one name: the second is refused", instance.said())
+    instance.process = first
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
 def test_foreign(instance):
     """Somebody else's segment is not taken, neither by a device that is new nor by one that is attached with another."""
     socket = instance.folder / "foreign.sock"
@@ -300,12 +375,10 @@ def test_foreign(instance):
             os.kill(server, signal.SIGKILL)
             soon(lambda: not instance.servers())
             instance.start(f"memory={key}")
-            point(instance.process.wait(30) == 75 and instance.said().count(refusal) == 2,
-                  "and when the device is attached, too", instance.said())
-            point(is_alive(foreign.pid), "it is served on")
-            instance.start()
-            must(soon(instance.server, 30), "with its own segment the device goes on", instance.said())
+            must(soon(instance.server, 30), "when the device is attached, it goes on with its own segment", instance.said())
+            point(f"memory={key} was asked for; the device is attached with" in instance.said(), "which is said")
             point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+            point(is_alive(foreign.pid), "the other one is served on")
         finally:
             foreign.kill()
     subprocess.run(["ipcrm", "-M", key[4:]], check=False)
@@ -321,6 +394,8 @@ def main():
             server = test_folder_removed(instance, server)
             test_detached(instance, server)
             test_stop_beside_replacement(instance)
+            test_other_parameters(instance)
+            test_daemon_that_hangs(instance)
             test_foreign(instance)
         except Hopeless:
             pass

@@ -86,7 +86,7 @@ static void lock_in_child(void *opaque)
 	char pid[20];
 
 	snprintf(pid, sizeof pid, "process %d;", (int)getppid());
-	_exit(folder_lock(&folder, &wrong) == -EBUSY && strstr(wrong.text, pid) ? 42 : 1);
+	_exit(folder_lock(&folder, NULL, &wrong) == -EBUSY && strstr(wrong.text, pid) ? 42 : 1);
 }
 
 static void test_lock(void **state)
@@ -94,11 +94,11 @@ static void test_lock(void **state)
 	struct folder folder = open_it();
 	struct wrong wrong = {""};
 
-	assert_int_equal(folder_lock(&folder, &wrong), 0);
+	assert_int_equal(folder_lock(&folder, NULL, &wrong), 0);
 	assert_int_equal(WEXITSTATUS(test_in_child(lock_in_child, NULL)), 42);
 	folder_close(&folder);
 	folder = open_it();
-	assert_int_equal(folder_lock(&folder, &wrong), 0);
+	assert_int_equal(folder_lock(&folder, NULL, &wrong), 0);
 	folder_close(&folder);
 }
 
