@@ -122,7 +122,9 @@ static void describe(struct daemon *daemon, const char *figures, char *status, s
 			 kept.replaced, kept.hung, (double)kept.last_outage_us / 1000,
 			 (double)kept.longest_outage_us / 1000);
 	at = (int)strlen(status);
-	if (daemon->cannot_restart)
+	if (keeper_server_is_old(daemon->keeper))
+		snprintf(status + at, size - (size_t)at, "; it is of the version before, since the one that is installed does not come up");
+	else if (daemon->cannot_restart)
 		snprintf(status + at, size - (size_t)at, "; no other server would come up with the present parameters");
 }
 
@@ -474,7 +476,10 @@ static void serving(void *opaque)
 
 	if (daemon->upgrading) {
 		sd_event_source_set_enabled(daemon->quiet_timer, SD_EVENT_OFF);
-		answer_upgrade(daemon, true, "upgraded");
+		answer_upgrade(daemon, !keeper_server_is_old(daemon->keeper),
+			       keeper_server_is_old(daemon->keeper)
+				       ? "the new server did not come into service, and one of the version before is there again; the log says why"
+				       : "upgraded");
 	}
 	daemon->upgrading = false;
 	if (daemon->ready || job_is_running(daemon->job))

@@ -174,6 +174,7 @@ static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
 	} else if (!keeper->files_are_held) {
 		/* Its list of mappings has to be waited for while it changes them; by now it has what it wants. */
 		ballast_hold_files(keeper->spec->ballast, keeper->server.pid);
+		server_command_keep(keeper->spec->command, &keeper->server);
 		keeper->files_are_held = true;
 	}
 	return 0;
@@ -362,8 +363,9 @@ static void serve(struct keeper *keeper)
 		keeper->figures.last_outage_us = outage;
 		if (outage > keeper->figures.longest_outage_us)
 			keeper->figures.longest_outage_us = outage;
-		say(SAY_NOTICE, "process %d serves %s again, after %.0f ms", (int)keeper->server.pid,
-		    keeper->device.path, (double)outage / 1000);
+		say(SAY_NOTICE, "process %d serves %s again, after %.0f ms%s", (int)keeper->server.pid,
+		    keeper->device.path, (double)outage / 1000,
+		    keeper->server.of_kept ? "; it is of the version before, since the one that is installed does not come up" : "");
 	}
 	keeper->down_at = 0;
 	keeper->files_are_held = false;
@@ -455,7 +457,8 @@ static void begin(struct keeper *keeper)
 	keeper->adopted = false;
 	if (keeper->served)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
-	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder);
+	/* What does not come up may be a new version that does not work: every other one is of the files that did. */
+	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder, keeper->served && keeper->tries % 2 == 0);
 	if (!r)
 		r = connect_to_server(keeper, start_limit_us(keeper));
 	if (!r)
@@ -587,6 +590,7 @@ int keeper_replace(struct keeper *keeper, const char *why)
 	if (keeper->state != SERVING)
 		return -EAGAIN;
 	say(SAY_NOTICE, "%s: server (process %d) is replaced", why, (int)keeper->server.pid);
+	server_command_keep(keeper->spec->command, &keeper->server);
 	fence(keeper, NULL);
 	return 0;
 }
@@ -638,6 +642,11 @@ struct device *keeper_device(struct keeper *keeper)
 pid_t keeper_server(const struct keeper *keeper)
 {
 	return keeper->server.pid;
+}
+
+bool keeper_server_is_old(const struct keeper *keeper)
+{
+	return keeper->server.of_kept;
 }
 
 bool keeper_is_serving(const struct keeper *keeper)

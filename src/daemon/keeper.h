@@ -18,7 +18,7 @@ struct keeper;
 struct keeper_spec {
 	struct sd_event *loop;
 	struct folder *folder;
-	const struct server_command *command;
+	struct server_command *command;
 	struct ballast *ballast;
 	const char *backend; /* the device's identifier */
 	int device;          /* of /dev/nbdN, or DEVICE_NONE: the kernel's choice */
@@ -71,6 +71,8 @@ void keeper_free(struct keeper *keeper);
 
 struct device *keeper_device(struct keeper *keeper);
 pid_t keeper_server(const struct keeper *keeper);
+/* Is it one whose program files were kept, since those that have their names now do not work? */
+bool keeper_server_is_old(const struct keeper *keeper);
 bool keeper_is_serving(const struct keeper *keeper);
 void keeper_get_figures(const struct keeper *keeper, struct keeper_figures *figures);
 

@@ -2,6 +2,7 @@
 /* Servers. See server.h. */
 #include "daemon/server.h"
 
+#include "daemon/kept.h"
 #include "daemon/rights.h"
 #include "process/process.h"
 
@@ -19,9 +20,15 @@
 
 #define MAX_ARGUMENTS (SETTINGS_MAX_WORDS + 16)
 
+/* Where a server that is started from files that were kept finds them open. */
+#define KEPT_PROGRAM_FD 3
+#define KEPT_PLUGIN_FD  4
+
 struct server_command {
 	char *arguments[MAX_ARGUMENTS];
 	unsigned n;
+	unsigned plugin; /* which one of them it is */
+	struct kept kept;
 	char *program;
 	char **environment;
 	char unix_socket[FOLDER_PATH_MAX + 70]; /* an argument that each server makes for itself */
@@ -69,6 +76,7 @@ static int make_arguments(struct server_command *command, const struct settings 
 	r = r ? r : add(command, "--threads=%s", threads);
 	if (!r)
 		command->arguments[command->n++] = command->unix_socket;
+	command->plugin = command->n;
 	r = r ? r : add(command, "%s", settings->plugin);
 	for (size_t i = 0; i < settings->n_words; i++)
 		r = r ? r : add(command, "%s", settings->words[i]);
@@ -137,6 +145,8 @@ int server_command_make(struct server_command **result, const struct settings *s
 	struct server_command *command = calloc(1, sizeof *command);
 	int r = command ? find_program(settings->nbdkit, &command->program) : -ENOMEM;
 
+	if (command)
+		kept_init(&command->kept);
 	if (!r)
 		r = make_arguments(command, settings, memory, stats);
 	if (!r)
@@ -147,6 +157,12 @@ int server_command_make(struct server_command **result, const struct settings *s
 	}
 	*result = command;
 	return 0;
+}
+
+void server_command_keep(struct server_command *command, const struct server *server)
+{
+	if (!server->of_kept)
+		kept_take(&command->kept, server->pid, command->arguments[command->plugin]);
 }
 
 bool server_command_is_of(const struct server_command *command, pid_t pid)
@@ -179,6 +195,7 @@ void server_command_free(struct server_command *command)
 	for (unsigned i = 0; i < command->n; i++)
 		if (command->arguments[i] != command->unix_socket)
 			free(command->arguments[i]);
+	kept_close(&command->kept);
 	free(command->program);
 	free(command->environment);
 	free(command);
@@ -191,8 +208,11 @@ void server_command_free(struct server_command *command)
  * standard error. What is not: everything else that is open, whoever left it open.
  */
 __attribute__((noreturn)) static void become_server(const struct server_command *command, const struct folder *folder,
-						    pid_t parent)
+						    pid_t parent, bool of_kept)
 {
+	static char kept_plugin[32];
+	char *arguments[MAX_ARGUMENTS];
+
 	char *socket = (char *)command->unix_socket;
 	uint64_t start = process_start_time(getpid());
 	int null = open("/dev/null", O_RDWR), r;
@@ -220,10 +240,23 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
 	}
-	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
 	strcpy(socket, "--unix=");
 	folder_server_socket(folder, getpid(), start, socket + strlen(socket));
-	execve(command->program, command->arguments, command->environment);
+	memcpy(arguments, command->arguments, sizeof arguments);
+	if (of_kept) {
+		int program = fcntl(command->kept.program, F_DUPFD, KEPT_PLUGIN_FD + 1);
+		int plugin = fcntl(command->kept.plugin, F_DUPFD, KEPT_PLUGIN_FD + 1);
+
+		dup3(program, KEPT_PROGRAM_FD, O_CLOEXEC);
+		dup2(plugin, KEPT_PLUGIN_FD);
+		syscall(SYS_close_range, KEPT_PLUGIN_FD + 1, ~0u, 0);
+		snprintf(kept_plugin, sizeof kept_plugin, "/proc/self/fd/%d", KEPT_PLUGIN_FD);
+		arguments[command->plugin] = kept_plugin;
+		execveat(KEPT_PROGRAM_FD, "", arguments, command->environment, AT_EMPTY_PATH);
+	} else {
+		syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
+		execve(command->program, arguments, command->environment);
+	}
 	dprintf(STDERR_FILENO, "%s: cannot be run: %s\n", command->program, strerror(errno));
 	_exit(127);
 }
@@ -238,13 +271,15 @@ static int pidfd_open(pid_t pid)
 	return fd;
 }
 
-int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder)
+int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder, bool of_kept)
 {
-	pid_t daemon = getpid(), pid = fork();
+	pid_t daemon = getpid(), pid;
 
-	*server = (struct server){.pidfd = -1, .folder = folder};
+	of_kept = of_kept && kept_differs(&command->kept, command->program);
+	*server = (struct server){.pidfd = -1, .folder = folder, .of_kept = of_kept};
+	pid = fork();
 	if (pid == 0)
-		become_server(command, folder, daemon);
+		become_server(command, folder, daemon, of_kept);
 	if (pid < 0)
 		return -errno;
 	server->pid = pid;

@@ -10,10 +10,13 @@
 #include "daemon/folder.h"
 #include "daemon/settings.h"
 
+#include <stdbool.h>
+
 struct server {
 	pid_t pid;      /* 0: none */
 	uint64_t start; /* when it was started, which makes the number unique */
 	int pidfd;      /* readable once it has ended */
+	bool of_kept;   /* started from files that were kept */
 	const struct folder *folder;
 	char socket[FOLDER_PATH_MAX + 60]; /* it is there once the server has read its parameters */
 };
@@ -26,14 +29,17 @@ struct server_command;
 int server_command_make(struct server_command **command, const struct settings *settings,
 			const char *memory, const char *stats);
 void server_command_free(struct server_command *command);
+/* Keep the program files of this server, which works; not if it was started from such files itself. */
+void server_command_keep(struct server_command *command, const struct server *server);
 /* Was this server started with the same command? */
 bool server_command_is_of(const struct server_command *command, pid_t pid);
 
 /*
- * Start one. 0 or a negative errno of fork, pidfd_open. *folder must stay until it was reaped or forgotten; the server is noted
+ * Start one. `of_kept`: from the files that were kept, if there are others now under their names. 0 or a negative errno of fork,
+ * pidfd_open. *folder must stay until it was reaped or forgotten; the server is noted
  * down there before it becomes one, and if we die before that, it does.
  */
-int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder);
+int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder, bool of_kept);
 
 /* Take over one that an earlier zsblkd started. -ESRCH if it is not alive. */
 int server_adopt(struct server *server, const struct folder *folder, pid_t pid);

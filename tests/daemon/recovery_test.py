@@ -277,6 +277,31 @@ def test_stop_beside_replacement(instance):
     point(not instance.world.attached and not instance.servers(), "it is not attached again")
 
 
+def test_version_that_does_not_work(instance):
+    """It passes the trial, and then cannot open the segment."""
+    instance.start()
+    server = must(soon(instance.server), "it starts", instance.said())
+    instance.script("[[ $* = *rehearsal* || $* = *--dump-plugin* ]] || { echo 'cannot open this segment' >&2; exit 1; }")
+    status, said = instance.ask("--upgrade", 60)
+    point(status == 1 and "one of the version before is there again" in said,
+          "--upgrade to a version that does not work goes back to the one before", said + instance.said())
+    old = must(instance.new_server(server), "which serves", instance.said())
+    point("of the version before" in instance.ask("--status")[1], "the status says so")
+    os.kill(old, signal.SIGKILL)
+    again = must(instance.new_server(old), "it is killed: there is another", instance.said())
+    instance.script("")
+    os.kill(again, signal.SIGKILL)
+    new = must(instance.new_server(again), "a version that works is installed, and taken", instance.said())
+    point("of the version before" not in instance.ask("--status")[1], "and the status says no more of it")
+    # Removed altogether, as while a package is replaced.
+    gone = instance.folder / "gone"
+    instance.nbdkit.rename(gone)
+    os.kill(new, signal.SIGKILL)
+    must(instance.new_server(new), "none is installed: there is another all the same", instance.said())
+    gone.rename(instance.nbdkit)
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
 def kill_daemons(instance):
     daemon = instance.daemon()
     instance.process.kill()
@@ -394,6 +419,7 @@ def main():
             server = test_folder_removed(instance, server)
             test_detached(instance, server)
             test_stop_beside_replacement(instance)
+            test_version_that_does_not_work(instance)
             test_other_parameters(instance)
             test_daemon_that_hangs(instance)
             test_foreign(instance)

@@ -104,7 +104,7 @@ static void test_life(void **state)
 	struct dial_server facts;
 	struct dial *d;
 
-	assert_int_equal(server_spawn(&server, command, &folder), 0);
+	assert_int_equal(server_spawn(&server, command, &folder, false), 0);
 	d = dial(&server, 3);
 	dial_server(d, &facts);
 	assert_int_equal(facts.size, SIZE_BYTES);
@@ -130,7 +130,7 @@ static void test_life(void **state)
 static void end_parent(void *opaque)
 {
 	struct server server;
-	int r = server_spawn(&server, command, &folder);
+	int r = server_spawn(&server, command, &folder, false);
 
 	/* A loop is its maker's. */
 	sd_event_new(&loop);
@@ -189,7 +189,7 @@ static void probe_while(int signal, struct server *server)
 
 	device_init(&none, 9999);
 	hung_times = 0;
-	assert_int_equal(server_spawn(server, command, &folder), 0);
+	assert_int_equal(server_spawn(server, command, &folder, false), 0);
 	d = dial(server, 1);
 	/* A long time, for a machine that does a dozen other things. */
 	assert_int_equal(probe_start(&probe, loop, dial_take(d, 0), 10000, 30000, &none, hung, NULL), 0);
