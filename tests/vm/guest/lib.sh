@@ -359,10 +359,18 @@ page_cache() {
 	done
 }
 
+# It is a ring: what was said in the beginning may be gone.
+log_is_whole() {
+	dmesg | head -n 1 | grep -F "] Linux version" || {
+		echo "the kernel's log has lost its beginning"
+		return 1
+	}
+}
+
 # No message of the kernel about requests that the device failed.
 # Onlookers (udev) may read a device that was just detached, when nobody depends on it any more, and get errors.
 no_device_errors() {
-	dmesg | awk '
+	log_is_whole && dmesg | awk '
 		BEGIN { attached = 1 }
 		/nbd0: detected capacity change from 0/ { attached = 1 }
 		/nbd0: NBD_DISCONNECT/ { attached = 0 }
