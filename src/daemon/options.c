@@ -3,6 +3,8 @@
 #include "daemon/options.h"
 
 #include "daemon/config.h"
+#include "daemon/device.h"
+#include "daemon/supervise.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -11,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Seconds between two that find the same file wrong. */
+#define AGAIN_S 2
 
 enum {
 	OPT_SWAPON = 256,
@@ -137,12 +142,20 @@ static void ask(struct options *options, const char *request, const char *name)
 	options->request_name = name;
 }
 
-static void read_config(struct settings *settings, const char *path)
+/*
+ * What is wrong in the file may be put right, and until then the device that has this name already has nobody to look after it:
+ * the exit status for which systemd tries again, after a while.
+ */
+__attribute__((noreturn)) static void refuse_file(const struct settings *settings, const struct wrong *wrong)
 {
-	struct wrong wrong;
+	char backend[64];
 
-	if (config_read(path, memory_bytes(), settings, &wrong))
-		refuse("%s", wrong.text);
+	snprintf(backend, sizeof backend, DEVICE_BACKEND_START "%s", settings->name ? settings->name : "");
+	if (!settings->name || device_find(backend) == DEVICE_NONE)
+		refuse("%s", wrong->text);
+	fprintf(stderr, "zsblkd: %s; the device that is there goes on without zsblkd until that is put right\n", wrong->text);
+	sleep(AGAIN_S);
+	exit(SUPERVISE_AGAIN);
 }
 
 /* One for each CPU: one connection is all the kernel has, and its requests are served in parallel. */
@@ -221,14 +234,17 @@ void options_parse(struct options *options, int argc, char **argv)
 		refuse("--%s: with --config all settings are in the file", setting);
 	if (name && settings_name(settings, name, &wrong))
 		refuse("--name: %s", wrong.text);
-	if (config)
-		read_config(settings, config);
+	if (config && config_read(config, memory_bytes(), settings, &wrong))
+		refuse_file(settings, &wrong);
 	if (config && optind < argc)
 		refuse("'%s': with --config all parameters are in the file", argv[optind]);
 	for (; optind < argc; optind++)
 		add_word(settings, argv[optind]);
-	if (settings_check(settings, &wrong))
+	if (settings_check(settings, &wrong)) {
+		if (config)
+			refuse_file(settings, &wrong);
 		refuse("%s", wrong.text);
+	}
 	default_threads(settings);
 	settings_default_reserve(settings);
 	settings_default_recovery(settings);

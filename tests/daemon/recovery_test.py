@@ -317,6 +317,14 @@ def test_other_parameters(instance):
     instance.world.is_swap = 1
 
     kill_daemons(instance)
+    config = instance.folder / f"{instance.name}.conf"
+    for text, error in (("size = 64M\nsise = 1\n", ":2: there is no key 'sise'"), ("size = 64M\nuse = mount\n", ":2: use = mount")):
+        config.write_text(text, encoding="ascii")
+        config.chmod(0o600)
+        done = subprocess.run([PROGRAM, "--config", config.name], capture_output=True, text=True, timeout=20, check=False,
+                              cwd=instance.folder, env=instance.environment())
+        point(done.returncode == 75 and error in done.stderr and "goes on without" in done.stderr,
+              "a wrong configuration, with the device attached: it is to be tried again", done)
     instance.start("colour=red")
     point(instance.says("no server would come up") and instance.says("ready:", instance.said().count("ready:")),
           "parameters that no server would start with are noticed while there is one", instance.said())
