@@ -49,8 +49,7 @@ static const char *shown(const char *path)
 	return length > PATH_SHOWN ? path + length - PATH_SHOWN : path;
 }
 
-__attribute__((format(printf, 2, 3))) static void complain(struct reader *reader,
-							   const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void complain(struct reader *reader, const char *format, ...)
 {
 	struct wrong why;
 	va_list args;
@@ -123,10 +122,7 @@ static void check_shape(struct reader *reader, const char *line)
 	if (strchr(line, '\r'))
 		complain(reader, "a carriage return within the line; lines end with a line feed");
 	else if (line[0] == '[' && strcmp(line, SECTION) != 0)
-		complain(reader,
-			 "section %.80s is not known; there is only " SECTION
-			 ", and it can be left out",
-			 line);
+		complain(reader, "section %.80s is not known; there is only " SECTION ", and it can be left out", line);
 	else if (line[0] == '=')
 		complain(reader, "'%.80s' has no key before the '='; write KEY = VALUE", line);
 	else if (*line && line[0] != '[' && !strchr(line, '='))
@@ -179,9 +175,8 @@ static int check_file(const char *path, const struct stat *st, struct wrong *wro
 	unsigned mode = (unsigned)st->st_mode & 07777;
 
 	if (S_ISDIR(st->st_mode))
-		return wrong_say(wrong,
-				 "%s: is a directory; name a file in it, such as %s/NAME" SUFFIX,
-				 shown(path), shown(path));
+		return wrong_say(wrong, "%s: is a directory; name a file in it, such as %s/NAME" SUFFIX, shown(path),
+				 shown(path));
 	if (!S_ISREG(st->st_mode))
 		return wrong_say(wrong, "%s: is no regular file", shown(path));
 	if (st->st_uid != 0 && st->st_uid != geteuid())
@@ -191,9 +186,8 @@ static int check_file(const char *path, const struct stat *st, struct wrong *wro
 				 "be root's or your own",
 				 shown(path), (unsigned)st->st_uid);
 	if (mode & (S_IWGRP | S_IWOTH))
-		return wrong_say(wrong,
-				 "%s: mode %04o lets %s write it; take that away with chmod go-w",
-				 shown(path), mode, mode & S_IWOTH ? "everybody" : "a group");
+		return wrong_say(wrong, "%s: mode %04o lets %s write it; take that away with chmod go-w", shown(path),
+				 mode, mode & S_IWOTH ? "everybody" : "a group");
 	return 0;
 }
 
@@ -253,8 +247,7 @@ static int parse(struct reader *reader)
 	return reader->error;
 }
 
-int config_read(const char *path, uint64_t ram_bytes, struct settings *settings,
-		struct wrong *wrong)
+int config_read(const char *path, uint64_t ram_bytes, struct settings *settings, struct wrong *wrong)
 {
 	struct reader reader = {.path = path, .settings = settings, .wrong = wrong};
 	int r = open_file(path, &reader.file, wrong);

@@ -2,10 +2,8 @@
 /*
  * Sizes, evaluated by muParser. See expression.h.
  *
- * muParser knows far more than is wanted here. Its functions and constants are cleared; its
- * operators
- * (^ < && = ?: and more) cannot be, so characters that only they need are refused before it sees
- * them.
+ * muParser knows far more than is wanted here. Its functions and constants are cleared; its operators (^ < && = ?: and more)
+ * cannot be, so characters that only they need are refused before it sees them.
  */
 #include "daemon/expression.h"
 
@@ -110,8 +108,7 @@ static int not_understood(const char *text, size_t place, struct wrong *wrong)
 	const char *at = text + place;
 
 	if (!*at)
-		return wrong_say(wrong, "'%s' is not understood; give a size such as " EXAMPLES,
-				 text);
+		return wrong_say(wrong, "'%s' is not understood; give a size such as " EXAMPLES, text);
 	return wrong_say(wrong,
 			 "'%s': '%.*s', character %zu, is not understood there; give a size such "
 			 "as " EXAMPLES,
@@ -124,13 +121,11 @@ static int not_known(const char *text, size_t place, double ram, struct wrong *w
 	int length = token_length(at);
 
 	if (ram <= 0 && length == 3 && strncmp(at, "ram", 3) == 0)
-		return wrong_say(wrong, "'%s': how large ram is, is not known here; give a number",
-				 text);
-	return wrong_say(
-		wrong,
-		"'%s': '%.*s', character %zu, is not known; there are ram, min(), max(), and the "
-		"suffixes B, K, M, G and T",
-		text, length, at, place + 1);
+		return wrong_say(wrong, "'%s': how large ram is, is not known here; give a number", text);
+	return wrong_say(wrong,
+			 "'%s': '%.*s', character %zu, is not known; there are ram, min(), max(), and the "
+			 "suffixes B, K, M, G and T",
+			 text, length, at, place + 1);
 }
 
 static int check_characters(const char *text, struct wrong *wrong)
@@ -139,10 +134,8 @@ static int check_characters(const char *text, struct wrong *wrong)
 				   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
 	if (strlen(text) > EXPRESSION_MAX_CHARS)
-		return wrong_say(
-			wrong,
-			"'%.20s...' is longer than %d characters; give a size such as " EXAMPLES,
-			text, EXPRESSION_MAX_CHARS);
+		return wrong_say(wrong, "'%.20s...' is longer than %d characters; give a size such as " EXAMPLES, text,
+				 EXPRESSION_MAX_CHARS);
 	if (!text[strspn(text, " \t")])
 		return wrong_say(wrong, "there is no size; give one such as " EXAMPLES);
 	return text[fine] ? not_understood(text, fine, wrong) : 0;
@@ -178,9 +171,7 @@ static int evaluate(const char *text, double ram, double *mib, struct wrong *wro
 	if (mupError(parser))
 		r = parser_error(parser, text, ram, wrong);
 	else if (!values || n != 1)
-		r = wrong_say(wrong,
-			      "'%s' is %d sizes; give one, or put min() or max() around them", text,
-			      n);
+		r = wrong_say(wrong, "'%s' is %d sizes; give one, or put min() or max() around them", text, n);
 	else
 		*mib = values[0];
 	mupRelease(parser);
@@ -197,18 +188,14 @@ int expression_bytes(const char *text, uint64_t ram_bytes, uint64_t *bytes, stru
 	if (r < 0)
 		return r;
 	if (!isfinite(mib))
-		return wrong_say(
-			wrong,
-			"'%s' has no value: something is divided by zero, or is far too large",
-			text);
+		return wrong_say(wrong, "'%s' has no value: something is divided by zero, or is far too large", text);
 	if (mib < 0)
 		return wrong_say(wrong, "'%s' is %.10g MiB; a size cannot be negative", text, mib);
 	if (mib > MAX_MIB)
-		return wrong_say(
-			wrong,
-			"'%s' is %.10g MiB; the most there can be is %.10g MiB, 16T, and a number "
-			"without a suffix is in MiB",
-			text, mib, MAX_MIB);
+		return wrong_say(wrong,
+				 "'%s' is %.10g MiB; the most there can be is %.10g MiB, 16T, and a number "
+				 "without a suffix is in MiB",
+				 text, mib, MAX_MIB);
 	*bytes = (uint64_t)(mib * MIB + 0.5);
 	return 0;
 }

@@ -131,7 +131,9 @@ static void add_word(struct settings *settings, const char *word)
 	r = settings_word(settings, key, equals + 1);
 	if (r)
 		refuse("%s: %s", word,
-		       r == -EEXIST ? "it was given already" : r == -E2BIG ? "too many parameters" : strerror(-r));
+		       r == -EEXIST  ? "it was given already"
+		       : r == -E2BIG ? "too many parameters"
+				     : strerror(-r));
 }
 
 static void ask(struct options *options, const char *request, const char *name)
@@ -143,8 +145,8 @@ static void ask(struct options *options, const char *request, const char *name)
 }
 
 /*
- * What is wrong in the file may be put right, and until then the device that has this name already has nobody to look after it:
- * the exit status for which systemd tries again, after a while.
+ * What is wrong in the file may be put right, and until then the device that has this name already has nobody to look
+ * after it: the exit status for which systemd tries again, after a while.
  */
 __attribute__((noreturn)) static void refuse_file(const struct settings *settings, const struct wrong *wrong)
 {
@@ -153,7 +155,8 @@ __attribute__((noreturn)) static void refuse_file(const struct settings *setting
 	snprintf(backend, sizeof backend, DEVICE_BACKEND_START "%s", settings->name ? settings->name : "");
 	if (!settings->name || device_find(backend) == DEVICE_NONE)
 		refuse("%s", wrong->text);
-	fprintf(stderr, "zsblkd: %s; the device that is there goes on without zsblkd until that is put right\n", wrong->text);
+	fprintf(stderr, "zsblkd: %s; the device that is there goes on without zsblkd until that is put right\n",
+		wrong->text);
 	sleep(AGAIN_S);
 	exit(SUPERVISE_AGAIN);
 }

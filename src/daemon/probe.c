@@ -26,13 +26,13 @@ struct probe {
 	sd_event_source *io;
 	probe_hung_fn *hung;
 	void *opaque;
-	uint64_t timeout;   /* microseconds, as all times here */
-	uint64_t stuck;     /* with nothing completed for so long */
-	uint64_t looked;    /* when we last did */
-	uint64_t asked;     /* when the request that is out was sent */
+	uint64_t timeout; /* microseconds, as all times here */
+	uint64_t stuck;   /* with nothing completed for so long */
+	uint64_t looked;  /* when we last did */
+	uint64_t asked;   /* when the request that is out was sent */
 	uint64_t longest;
 	bool is_out;
-	bool has_failed;    /* an answer was an error, and that was said */
+	bool has_failed; /* an answer was an error, and that was said */
 	uint64_t blocks;
 	uint64_t block;     /* the next one to be read */
 	uint64_t completed; /* requests of the device, and since when no more */
@@ -61,7 +61,8 @@ static int answered(void *opaque, int *error)
 		probe->longest = took;
 	/* It is alive. A new one would read the same from the segment. */
 	if (*error && !probe->has_failed) {
-		say(SAY_ERROR, "a probe of block %" PRIu64 " was answered with an error: %s", probe->block, strerror(*error));
+		say(SAY_ERROR, "a probe of block %" PRIu64 " was answered with an error: %s", probe->block,
+		    strerror(*error));
 		probe->has_failed = true;
 	}
 	return 1; /* retire the request */
@@ -142,8 +143,7 @@ static int look(sd_event_source *source, uint64_t when, void *opaque)
 	}
 	clock_set(source, interval);
 	if (probe->is_out && now > probe->asked + probe->timeout && !answer_is_there(probe)) {
-		snprintf(why, sizeof why, "did not answer for %.1f seconds",
-			 (double)(now - probe->asked) / 1e6);
+		snprintf(why, sizeof why, "did not answer for %.1f seconds", (double)(now - probe->asked) / 1e6);
 		report(probe, why);
 	} else if (is_stuck(probe, now)) {
 		snprintf(why, sizeof why, "completed none of the device's requests for %.1f seconds",

@@ -33,7 +33,7 @@
 #define LEAST_RESERVE (UINT64_C(8) << 20)
 #define MOST_RESERVE  (UINT64_C(64) << 20)
 /* What nbdkit and its libraries take to start, twice over. */
-#define MOST_RECOVERY  (UINT64_C(32) << 20)
+#define MOST_RECOVERY (UINT64_C(32) << 20)
 /* More than that of memory, held for nothing, is a mistake in the unit. */
 #define MOST_RECOVERY_SHARE 4
 
@@ -124,8 +124,7 @@ const char *settings_word_value(const struct settings *settings, const char *key
 	size_t length = strlen(key);
 
 	for (size_t i = 0; i < settings->n_words; i++)
-		if (strncmp(settings->words[i], key, length) == 0 &&
-		    settings->words[i][length] == '=')
+		if (strncmp(settings->words[i], key, length) == 0 && settings->words[i][length] == '=')
 			return settings->words[i] + length + 1;
 	return NULL;
 }
@@ -151,20 +150,18 @@ static bool is_name(const char *name)
 {
 	size_t length = strlen(name);
 
-	return length > 0 && length <= NAME_MAX_CHARS &&
-	       strspn(name, LETTERS DIGITS "._-") == length && strcmp(name, ".") != 0 &&
-	       strcmp(name, "..") != 0;
+	return length > 0 && length <= NAME_MAX_CHARS && strspn(name, LETTERS DIGITS "._-") == length &&
+	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
 static int check_name(const char *name, struct wrong *wrong)
 {
 	if (is_name(name))
 		return 0;
-	return wrong_say(
-		wrong,
-		"the name '%.80s' cannot be: at most %d letters, digits, '.', '_' and '-' are "
-		"needed, and neither . nor ..",
-		name, NAME_MAX_CHARS);
+	return wrong_say(wrong,
+			 "the name '%.80s' cannot be: at most %d letters, digits, '.', '_' and '-' are "
+			 "needed, and neither . nor ..",
+			 name, NAME_MAX_CHARS);
 }
 
 int settings_name(struct settings *settings, const char *name, struct wrong *wrong)
@@ -181,22 +178,18 @@ static int keep(char **at, const char *value, struct wrong *wrong)
 	return settings_string(at, value) < 0 ? no_memory(wrong) : 0;
 }
 
-static int number(const char *key, const char *value, long min, long max, long *n,
-		  struct wrong *wrong)
+static int number(const char *key, const char *value, long min, long max, long *n, struct wrong *wrong)
 {
 	char *end;
 
 	errno = 0;
 	*n = strtol(value, &end, 10);
-	if (errno || *end || !isdigit((unsigned char)value[value[0] == '-']) || *n < min ||
-	    *n > max)
-		return wrong_say(wrong, "%s = %.80s: a whole number from %ld to %ld is needed", key,
-				 value, min, max);
+	if (errno || *end || !isdigit((unsigned char)value[value[0] == '-']) || *n < min || *n > max)
+		return wrong_say(wrong, "%s = %.80s: a whole number from %ld to %ld is needed", key, value, min, max);
 	return 0;
 }
 
-static int natural(const char *key, const char *value, unsigned min, unsigned max, unsigned *at,
-		   struct wrong *wrong)
+static int natural(const char *key, const char *value, unsigned min, unsigned max, unsigned *at, struct wrong *wrong)
 {
 	long n;
 	int r = number(key, value, min, max, &n, wrong);
@@ -225,20 +218,17 @@ static bool parse_milliseconds(const char *value, unsigned *ms)
 	return true;
 }
 
-static int add_word(struct settings *settings, const char *key, const char *value,
-		    struct wrong *wrong)
+static int add_word(struct settings *settings, const char *key, const char *value, struct wrong *wrong)
 {
 	switch (settings_word(settings, key, value)) {
 	case 0:
 		return 0;
 	case -EEXIST:
-		return wrong_say(wrong,
-				 "%s = %.80s: the %s is given already, as %.80s; give it once", key,
-				 value, key, settings_word_value(settings, key));
+		return wrong_say(wrong, "%s = %.80s: the %s is given already, as %.80s; give it once", key, value, key,
+				 settings_word_value(settings, key));
 	case -E2BIG:
-		return wrong_say(
-			wrong, "%s = %.80s: more than %d parameters of the plugin; leave some out",
-			key, value, SETTINGS_MAX_WORDS);
+		return wrong_say(wrong, "%s = %.80s: more than %d parameters of the plugin; leave some out", key, value,
+				 SETTINGS_MAX_WORDS);
 	default:
 		return no_memory(wrong);
 	}
@@ -251,8 +241,7 @@ struct value {
 	const char *text;
 };
 
-static int set_bytes(struct settings *settings, const char *word, uint64_t bytes,
-		     struct wrong *wrong)
+static int set_bytes(struct settings *settings, const char *word, uint64_t bytes, struct wrong *wrong)
 {
 	char text[24];
 
@@ -260,8 +249,7 @@ static int set_bytes(struct settings *settings, const char *word, uint64_t bytes
 	return add_word(settings, word, text, wrong);
 }
 
-static int parse_bytes(struct settings *settings, struct value value, uint64_t *bytes,
-		       struct wrong *wrong)
+static int parse_bytes(struct settings *settings, struct value value, uint64_t *bytes, struct wrong *wrong)
 {
 	struct wrong why = {""};
 	int r = expression_bytes(value.text, settings->ram_bytes, bytes, &why);
@@ -277,9 +265,8 @@ static int set_size(struct settings *settings, struct value value, struct wrong 
 	if (r < 0)
 		return r;
 	if (bytes < BLOCK)
-		return wrong_say(
-			wrong, "%s = %.80s is %" PRIu64 " bytes; the least is one block, %u bytes",
-			value.key, value.text, bytes, BLOCK);
+		return wrong_say(wrong, "%s = %.80s is %" PRIu64 " bytes; the least is one block, %u bytes", value.key,
+				 value.text, bytes, BLOCK);
 	return set_bytes(settings, "size", bytes - bytes % BLOCK, wrong);
 }
 
@@ -307,8 +294,11 @@ static int set_recovery_reserve(struct settings *settings, struct value value, s
 	if (r < 0)
 		return r;
 	if (bytes > most)
-		return wrong_say(wrong, "%s = %.80s is %" PRIu64 " bytes of memory, held for the case that a server dies; use at most "
-				 "%" PRIu64 ", a quarter of this machine's", value.key, value.text, bytes, most);
+		return wrong_say(wrong,
+				 "%s = %.80s is %" PRIu64
+				 " bytes of memory, held for the case that a server dies; use at most "
+				 "%" PRIu64 ", a quarter of this machine's",
+				 value.key, value.text, bytes, most);
 	settings->recovery_reserve = bytes;
 	return 0;
 }
@@ -329,12 +319,10 @@ static int set_algorithm(struct settings *settings, struct value value, struct w
 	char name[32] = "", level[16] = "";
 	int end = 0, end_of_level = 0, r;
 
-	sscanf(value.text, "%31[a-zA-Z0-9_-] %n( level = %15[-0-9] ) %n", name, &end, level,
-	       &end_of_level);
+	sscanf(value.text, "%31[a-zA-Z0-9_-] %n( level = %15[-0-9] ) %n", name, &end, level, &end_of_level);
 	if (!*name || (value.text[end] && (!end_of_level || value.text[end_of_level])))
-		return wrong_say(
-			wrong, "%s = %.80s: one algorithm is needed, such as zstd or zstd(level=3)",
-			value.key, value.text);
+		return wrong_say(wrong, "%s = %.80s: one algorithm is needed, such as zstd or zstd(level=3)", value.key,
+				 value.text);
 	r = add_word(settings, "algorithm", name, wrong);
 	if (r == 0 && *level)
 		r = set_level(settings, (struct value){"level", level}, wrong);
@@ -346,16 +334,13 @@ static int set_memory(struct settings *settings, struct value value, struct wron
 	struct segment_spec spec;
 
 	if (strcmp(value.text, "anon") == 0)
-		return wrong_say(
-			wrong,
-			"memory = anon: what is stored would be lost with the server; shm:KEY or "
-			"shm:id=N is needed");
+		return wrong_say(wrong, "memory = anon: what is stored would be lost with the server; shm:KEY or "
+					"shm:id=N is needed");
 	if (segment_parse(value.text, &spec) < 0 || spec.kind != SEGMENT_SHM)
-		return wrong_say(
-			wrong,
-			"memory = %.80s: shm:KEY is needed, with a number other than 0 such as "
-			"shm:0x7a73, or shm:id=N of a segment that exists",
-			value.text);
+		return wrong_say(wrong,
+				 "memory = %.80s: shm:KEY is needed, with a number other than 0 such as "
+				 "shm:0x7a73, or shm:id=N of a segment that exists",
+				 value.text);
 	return add_word(settings, "memory", value.text, wrong);
 }
 
@@ -370,14 +355,12 @@ static int set_device(struct settings *settings, struct value value, struct wron
 		if (n > 0 && n <= MAX_DEVICE_DIGITS && !digits[n] && (digits[0] != '0' || n == 1))
 			return keep(&settings->device, value.text, wrong);
 	}
-	return wrong_say(wrong, "device = %.80s: the whole device is needed, such as /dev/nbd0",
-			 value.text);
+	return wrong_say(wrong, "device = %.80s: the whole device is needed, such as /dev/nbd0", value.text);
 }
 
 static int set_use(struct settings *settings, struct value value, struct wrong *wrong)
 {
-	static const char *const uses[] = {
-		[USE_NOTHING] = "nothing", [USE_SWAP] = "swap", [USE_MOUNT] = "mount"};
+	static const char *const uses[] = {[USE_NOTHING] = "nothing", [USE_SWAP] = "swap", [USE_MOUNT] = "mount"};
 
 	for (int use = USE_NOTHING; use <= USE_MOUNT; use++)
 		if (strcmp(value.text, uses[use]) == 0) {
@@ -418,10 +401,8 @@ static int check_mount_point(const char *path, struct wrong *wrong)
 {
 	if (path[0] == '/' && path[strspn(path, "/")])
 		return 0;
-	return wrong_say(
-		wrong,
-		"mount-point = %.80s: an absolute path other than / is needed, such as /srv/fast",
-		path);
+	return wrong_say(wrong, "mount-point = %.80s: an absolute path other than / is needed, such as /srv/fast",
+			 path);
 }
 
 static int set_mount_point(struct settings *settings, struct value value, struct wrong *wrong)
@@ -438,10 +419,8 @@ static int set_fs_type(struct settings *settings, struct value value, struct wro
 {
 	/* It becomes a part of a program's name. */
 	if (value.text[strspn(value.text, LETTERS DIGITS "._-")])
-		return wrong_say(
-			wrong,
-			"fs-type = %.80s: a type that there is an mkfs for is needed, such as ext4",
-			value.text);
+		return wrong_say(wrong, "fs-type = %.80s: a type that there is an mkfs for is needed, such as ext4",
+				 value.text);
 	if (strcmp(value.text, "swap") == 0)
 		imply(settings, USE_SWAP);
 	return keep(&settings->fs_type, value.text, wrong);
@@ -482,11 +461,10 @@ static int set_probe_timeout(struct settings *settings, struct value value, stru
 	unsigned ms;
 
 	if (!parse_milliseconds(value.text, &ms) || ms < MIN_PROBE || ms > MAX_PROBE)
-		return wrong_say(
-			wrong,
-			"probe-timeout = %.80s: seconds from 0.1 to %u are needed, with at most "
-			"three decimals, such as 2.5",
-			value.text, MAX_PROBE / 1000);
+		return wrong_say(wrong,
+				 "probe-timeout = %.80s: seconds from 0.1 to %u are needed, with at most "
+				 "three decimals, such as 2.5",
+				 value.text, MAX_PROBE / 1000);
 	settings->probe_timeout = ms;
 	return 0;
 }
@@ -536,8 +514,7 @@ _Static_assert(N_KEYS <= 32, "settings.given has a bit for each, and settings.li
 static const struct key *find_key(const char *name)
 {
 	for (size_t i = 0; i < N_KEYS; i++)
-		if (strcmp(keys[i].name, name) == 0 ||
-		    (keys[i].alias && strcmp(keys[i].alias, name) == 0))
+		if (strcmp(keys[i].name, name) == 0 || (keys[i].alias && strcmp(keys[i].alias, name) == 0))
 			return &keys[i];
 	return NULL;
 }
@@ -595,8 +572,7 @@ static int unknown_key(const char *name, struct wrong *wrong)
 	/* Beyond a third of the letters it is a guess, and no help. */
 	if (nearest && best <= 1 + length / 3 && best < length)
 		return wrong_say(wrong, "there is no key '%.80s'; do you mean %s?", name, nearest);
-	return wrong_say(wrong, "there is no key '%.80s'; zsblk.conf(5) lists those there are",
-			 name);
+	return wrong_say(wrong, "there is no key '%.80s'; zsblk.conf(5) lists those there are", name);
 }
 
 int settings_set(struct settings *settings, const char *key, const char *value, struct wrong *wrong)
@@ -607,12 +583,9 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
 	if (!known)
 		return unknown_key(key, wrong);
 	if (settings->given & key_bit(known))
-		return wrong_say(wrong, "%s = %.80s: %s is given already; give it once", key, value,
-				 known->name);
+		return wrong_say(wrong, "%s = %.80s: %s is given already; give it once", key, value, known->name);
 	if (!value[strspn(value, " \t")])
-		return wrong_say(wrong,
-				 "%s has no value; give one, or leave the key out for its default",
-				 key);
+		return wrong_say(wrong, "%s has no value; give one, or leave the key out for its default", key);
 	r = known->set(settings, (struct value){key, value}, wrong);
 	if (r == 0)
 		settings->given |= key_bit(known);
@@ -648,11 +621,13 @@ __attribute__((format(printf, 4, 5))) static int wrong_at(const struct settings 
 /* Keys that one use has and another has not. */
 static int check_use(const struct settings *settings, struct wrong *wrong)
 {
-	static const char *const uses[] = {[USE_NOTHING] = "for nothing", [USE_SWAP] = "for swap", [USE_MOUNT] = "mounted"};
+	static const char *const uses[] = {
+		[USE_NOTHING] = "for nothing", [USE_SWAP] = "for swap", [USE_MOUNT] = "mounted"};
 	bool mount = settings->use == USE_MOUNT, swap = settings->use == USE_SWAP;
 
 	if (mount && !settings->mount_point)
-		return wrong_at(settings, "use", wrong, "use = mount needs a mount-point, such as mount-point = /srv/fast");
+		return wrong_at(settings, "use", wrong,
+				"use = mount needs a mount-point, such as mount-point = /srv/fast");
 	if (settings->mount_point && !mount)
 		return wrong_at(settings, "mount-point", wrong,
 				"mount-point = %.80s is for use = mount, and this device is %s; leave one of them out",
@@ -666,8 +641,9 @@ static int check_use(const struct settings *settings, struct wrong *wrong)
 				"tune = %s is for use = swap, and this device is %s; leave one of them out",
 				settings->tune ? "yes" : "no", uses[settings->use]);
 	if (mount && strcmp(settings->fs_type, "swap") == 0)
-		return wrong_at(settings, "fs-type", wrong,
-				"fs-type = swap is for use = swap, and this device is mounted; leave the mount-point out");
+		return wrong_at(
+			settings, "fs-type", wrong,
+			"fs-type = swap is for use = swap, and this device is mounted; leave the mount-point out");
 	if (settings_given(settings, "fs-type") && !mount && !(swap && strcmp(settings->fs_type, "swap") == 0))
 		return wrong_at(settings, "fs-type", wrong,
 				"fs-type = %.80s is for a device that is mounted; add a mount-point, or leave it out",
@@ -688,7 +664,8 @@ static int check_words(const struct settings *settings, struct wrong *wrong)
 	char first[24];
 
 	if (!settings_word_value(settings, "size"))
-		return wrong_at(settings, "size", wrong, "there is no size; say how much is to be stored, for example %s",
+		return wrong_at(settings, "size", wrong,
+				"there is no size; say how much is to be stored, for example %s",
 				settings->path ? "size = ram / 2" : "size=2G");
 	zsblk_params_init(&params);
 	params.size = settings_word_bytes(settings, "size");

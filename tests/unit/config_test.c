@@ -336,8 +336,7 @@ static void test_values(void **state)
 {
 	refuse("size = 1G\nthread = 2\n", 2, "'thread'", "do you mean threads?");
 	refuse("size = 1G\n\r\n\r\nsize = 2G\n", 4, "size = 2G", "given already");
-	refuse("size = 1G\n[zsblk]\nzram-size = 2G\n", 3, "zram-size = 2G",
-	       "size is given already");
+	refuse("size = 1G\n[zsblk]\nzram-size = 2G\n", 3, "zram-size = 2G", "size is given already");
 	refuse("# c\nsize = ram +\n", 2, "'ram +'", "is missing");
 	refuse("connections = 65\n", 1, "connections = 65", "1 to 64");
 	refuse("memory = anon\n", 1, "memory = anon", "shm:KEY");
@@ -437,9 +436,7 @@ static void test_modes(void **state)
 	static const struct {
 		mode_t mode;
 		const char *shown, *who;
-	} bad[] = {{0664, "0664", "a group"},
-		   {0646, "0646", "everybody"},
-		   {0666, "0666", "everybody"}};
+	} bad[] = {{0664, "0664", "a group"}, {0646, "0646", "everybody"}, {0666, "0666", "everybody"}};
 	static const mode_t fine[] = {0644, 0600, 0444, 0755};
 
 	write_bytes("size = 1G\n", 10);
@@ -470,22 +467,29 @@ static void test_owner(void **state)
 
 static void test_line_numbers_count_everything(void **state)
 {
-	refuse("; 1\n# 2\n\n[zsblk]\n\t\n  size = 1G\r\n\n\nnonsense = 9\n", 9, "'nonsense'",
-	       "zsblk.conf(5)");
+	refuse("; 1\n# 2\n\n[zsblk]\n\t\n  size = 1G\r\n\n\nnonsense = 9\n", 9, "'nonsense'", "zsblk.conf(5)");
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(swap),       TEST(mount),
-		TEST(examples),   TEST(aliases),
-		TEST(use),        TEST(names),
-		TEST(layout),     TEST(lines),
-		TEST(values),     TEST(without_ram),
-		TEST(long_lines), TEST(no_text),
-		TEST(no_file),    TEST(modes),
-		TEST(owner),      TEST(line_numbers_count_everything),
+		TEST(swap),
+		TEST(mount),
+		TEST(examples),
+		TEST(aliases),
+		TEST(use),
+		TEST(names),
+		TEST(layout),
+		TEST(lines),
+		TEST(values),
+		TEST(without_ram),
+		TEST(long_lines),
+		TEST(no_text),
+		TEST(no_file),
+		TEST(modes),
+		TEST(owner),
+		TEST(line_numbers_count_everything),
 		TEST(lines_of_the_whole),
 	};
 

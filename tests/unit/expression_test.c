@@ -122,8 +122,7 @@ static void test_ends_early(void **state)
 
 static void test_not_known(void **state)
 {
-	static const char *const names[] = {"foo", "sin", "sqrt", "rnd", "sum",
-					    "avg", "e",   "pi",   "RAM", "if"};
+	static const char *const names[] = {"foo", "sin", "sqrt", "rnd", "sum", "avg", "e", "pi", "RAM", "if"};
 
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
 		char text[40], word[40];
@@ -169,9 +168,8 @@ static void test_not_understood(void **state)
 /* Operators that muParser has and nobody asked for. */
 static void test_operators(void **state)
 {
-	static const char *const signs[] = {"^",  "=", "<", ">",  "<=", "!=", "==", "&&",
-					    "||", "?", ":", "%",  "!",  "\"", "'",  "$",
-					    "{",  "#", "_", "\\", ";",  "é",  "×",  "²"};
+	static const char *const signs[] = {"^", "=",  "<", ">", "<=", "!=", "==", "&&", "||", "?", ":", "%",
+					    "!", "\"", "'", "$", "{",  "#",  "_",  "\\", ";",  "é", "×", "²"};
 
 	for (size_t i = 0; i < COUNT_OF(signs); i++) {
 		char text[40], sign[40];
@@ -232,8 +230,7 @@ static void test_long(void **state)
 	/* The remedy is there, whatever has to be shown before it. */
 	memset(text, 'x', EXPRESSION_MAX_CHARS);
 	text[EXPRESSION_MAX_CHARS] = '\0';
-	refuse(text,
-	       "'xxxxxxxxxxxxxxxxxxxx', character 1, is not known; there are ram, min(), max()");
+	refuse(text, "'xxxxxxxxxxxxxxxxxxxx', character 1, is not known; there are ram, min(), max()");
 	refuse(text, "suffixes B, K, M, G and T");
 	memset(text, '-', EXPRESSION_MAX_CHARS);
 	assert_int_equal(expression_bytes(text, RAM, &bytes, NULL), -EINVAL);
@@ -242,9 +239,9 @@ static void test_long(void **state)
 /* Whatever it is, the answer is a size or a reason. */
 static void test_nothing_crashes(void **state)
 {
-	static const char *const parts[] = {
-		"ram", "min(", "max(", "(", ")", ",", "+",   "-",    "*", "/", "1", "2.5", "G", "K",
-		" ",   ".",    "e",    "E", "B", "x", "1e9", "\xff", "=", "_", "M", "\t",  "0"};
+	static const char *const parts[] = {"ram", "min(", "max(", "(",    ")", ",", "+", "-",  "*",
+					    "/",   "1",    "2.5",  "G",    "K", " ", ".", "e",  "E",
+					    "B",   "x",    "1e9",  "\xff", "=", "_", "M", "\t", "0"};
 	uint64_t random = test_seed("expression");
 
 	for (unsigned round = 0; round < test_amount(20000); round++) {
@@ -253,8 +250,7 @@ static void test_nothing_crashes(void **state)
 		uint64_t bytes = 0;
 
 		for (unsigned i = 0; i < 1 + round % 12; i++) {
-			random = random * UINT64_C(6364136223846793005) +
-				 UINT64_C(1442695040888963407);
+			random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 			strcat(text, parts[(random >> 33) % COUNT_OF(parts)]);
 		}
 		if (expression_bytes(text, RAM, &bytes, &wrong) == 0) {

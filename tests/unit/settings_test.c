@@ -120,10 +120,8 @@ static void test_defaults(void **state)
 
 static void test_names(void **state)
 {
-	static const char *const fine[] = {"a", "swap0", "A.b_c-9", "...",
-					   "12345678901234567890123456789012"};
-	static const char *const bad[] = {"",    ".", "..",  "a b",
-					  "a/b", "ä", "a\n", "123456789012345678901234567890123"};
+	static const char *const fine[] = {"a", "swap0", "A.b_c-9", "...", "12345678901234567890123456789012"};
+	static const char *const bad[] = {"", ".", "..", "a b", "a/b", "ä", "a\n", "123456789012345678901234567890123"};
 
 	for (size_t i = 0; i < COUNT_OF(fine); i++) {
 		assert_int_equal(settings_name(&settings, fine[i], NULL), 0);
@@ -215,13 +213,12 @@ static void test_limits(void **state)
 
 static void test_algorithm(void **state)
 {
-	static const char *const with_level[] = {"zstd(level=3)", "zstd (level=3)",
-						 "zstd( level = 3 )", "zstd(level=3) "};
-	static const char *const bad[] = {"(level=3)",    "zstd(level=)",
-					  "zstd(level=3", "zstd()",
-					  "zstd(dict=x)", "lzo-rle zstd(level=3) (type=idle)",
-					  "lz4 zstd",     "zstd(level=3)(x)",
-					  "zs*d",         "zstd(level=fast)"};
+	static const char *const with_level[] = {"zstd(level=3)", "zstd (level=3)", "zstd( level = 3 )",
+						 "zstd(level=3) "};
+	static const char *const bad[] = {"(level=3)",       "zstd(level=)",     "zstd(level=3",
+					  "zstd()",          "zstd(dict=x)",     "lzo-rle zstd(level=3) (type=idle)",
+					  "lz4 zstd",        "zstd(level=3)(x)", "zs*d",
+					  "zstd(level=fast)"};
 
 	set("algorithm", "lz4hc");
 	expect_word("algorithm", "lz4hc");
@@ -261,8 +258,7 @@ static void test_level(void **state)
 
 static void test_memory(void **state)
 {
-	static const char *const bad[] = {"disk",    "shm:",    "shm:0",          "shm:key",
-					  "shm:id=", "shm:1,2", "shm:0x1ffffffff"};
+	static const char *const bad[] = {"disk", "shm:", "shm:0", "shm:key", "shm:id=", "shm:1,2", "shm:0x1ffffffff"};
 
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		refuse("memory", bad[i], "shm:KEY");
@@ -276,10 +272,9 @@ static void test_memory(void **state)
 
 static void test_device(void **state)
 {
-	static const char *const bad[] = {
-		"/dev/nbd", "nbd0",       "/dev/nbd0p1",     "/dev/nbd01",
-		"/dev/sda", "/dev/nbd-1", "/dev/nbd1234567", "/dev/../dev/nbd0",
-		"/dev/nb"};
+	static const char *const bad[] = {"/dev/nbd", "nbd0",       "/dev/nbd0p1",     "/dev/nbd01",
+					  "/dev/sda", "/dev/nbd-1", "/dev/nbd1234567", "/dev/../dev/nbd0",
+					  "/dev/nb"};
 
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		refuse("device", bad[i], "such as /dev/nbd0");
@@ -351,8 +346,7 @@ static void test_numbers(void **state)
 	};
 
 	for (size_t i = 0; i < COUNT_OF(numbers); i++) {
-		static const char *const bad[] = {
-			"-1", "99999999999999999999", "two", "1.5", "1s", "+1", "0x1"};
+		static const char *const bad[] = {"-1", "99999999999999999999", "two", "1.5", "1s", "+1", "0x1"};
 		char text[20], range[40];
 
 		snprintf(range, sizeof range, "from %u to %u", numbers[i].min, numbers[i].max);
@@ -379,9 +373,8 @@ static void test_probe_timeout(void **state)
 		unsigned ms;
 	} fine[] = {{"2.5", 2500},   {"0.1", 100},   {"600", 600000},  {"3", 3000},
 		    {"1.234", 1234}, {"0.100", 100}, {"600.0", 600000}};
-	static const char *const bad[] = {"0",      "0.099",      "600.001", "601", "-1",
-					  "2.",     ".5",         "1.2345",  "2,5", "2.5s",
-					  "2500ms", "9999999999", "1.2.3"};
+	static const char *const bad[] = {"0",      "0.099", "600.001", "601",    "-1",         "2.",   ".5",
+					  "1.2345", "2,5",   "2.5s",    "2500ms", "9999999999", "1.2.3"};
 
 	for (size_t i = 0; i < COUNT_OF(fine); i++) {
 		again();
@@ -627,22 +620,11 @@ static void test_tune(void **state)
 
 static void test_long_values(void **state)
 {
-	static const char *const names[] = {"size",
-					    "algorithm",
-					    "level",
-					    "mem-limit",
-					    "reserve",
-					    "memory",
-					    "device",
-					    "use",
-					    "swap-priority",
-					    "mount-point",
-					    "fs-type",
-					    "connections",
-					    "threads",
-					    "request-timeout",
-					    "dead-connection-timeout",
-					    "probe-timeout"};
+	static const char *const names[] = {
+		"size",         "algorithm",   "level",   "mem-limit",       "reserve",
+		"memory",       "device",      "use",     "swap-priority",   "mount-point",
+		"fs-type",      "connections", "threads", "request-timeout", "dead-connection-timeout",
+		"probe-timeout"};
 	char value[5000];
 
 	memset(value, '_', sizeof value - 1);
@@ -661,13 +643,31 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(defaults),     TEST(names),   TEST(words),         TEST(string),
-		TEST(size),         TEST(limits),  TEST(algorithm),     TEST(level),
-		TEST(memory),       TEST(device),  TEST(use),           TEST(swap_priority),
-		TEST(mount),        TEST(numbers), TEST(probe_timeout), TEST(programs),
-		TEST(unknown_keys), TEST(once),    TEST(check),         TEST(contradictions),
-		TEST(long_values),  TEST(tune),    TEST(default_reserve),
-		TEST(replaced_word), TEST(default_recovery),
+		TEST(defaults),
+		TEST(names),
+		TEST(words),
+		TEST(string),
+		TEST(size),
+		TEST(limits),
+		TEST(algorithm),
+		TEST(level),
+		TEST(memory),
+		TEST(device),
+		TEST(use),
+		TEST(swap_priority),
+		TEST(mount),
+		TEST(numbers),
+		TEST(probe_timeout),
+		TEST(programs),
+		TEST(unknown_keys),
+		TEST(once),
+		TEST(check),
+		TEST(contradictions),
+		TEST(long_values),
+		TEST(tune),
+		TEST(default_reserve),
+		TEST(replaced_word),
+		TEST(default_recovery),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
