@@ -614,18 +614,36 @@ static int is_one(void *opaque, pid_t pid, uint64_t start)
 }
 
 /*
+ * Is there another zsblkd that looks after it? That has the lock, unless somebody has emptied the folder under it. (Servers whose
+ * daemon has died are their supervisor's.)
+ */
+static pid_t other_daemon_of(pid_t server)
+{
+	pid_t parent = process_parent(server);
+
+	return parent != getppid() && process_same_name(parent, getpid()) ? parent : 0;
+}
+
+/*
  * Whoever holds the segment must be one of ours: it is killed when it does not answer. If the device is attached in our name and
  * somebody has emptied our folder, its holder is ours.
  */
 static int check_holder(struct daemon *daemon, struct wrong *wrong)
 {
-	if (!daemon->holder ||
-	    folder_has_server(&daemon->folder, daemon->holder, process_start_time(daemon->holder)) ||
-	    (device_find(daemon->backend) != DEVICE_NONE && !folder_each_server(&daemon->folder, is_one, NULL)))
+	pid_t other = daemon->holder ? other_daemon_of(daemon->holder) : 0;
+
+	if (other)
+		snprintf(wrong->text, sizeof wrong->text,
+			 "%s is served by process %d, which another zsblkd looks after, process %d; end that one (SIGKILL) first",
+			 daemon->memory, (int)daemon->holder, (int)other);
+	else if (daemon->holder &&
+		 !folder_has_server(&daemon->folder, daemon->holder, process_start_time(daemon->holder)) &&
+		 (device_find(daemon->backend) == DEVICE_NONE || folder_each_server(&daemon->folder, is_one, NULL)))
+		snprintf(wrong->text, sizeof wrong->text,
+			 "%s is in use by process %d, which is no server of '%s'; stop that one first, or use another segment",
+			 daemon->memory, (int)daemon->holder, daemon->settings->name);
+	else
 		return 0;
-	snprintf(wrong->text, sizeof wrong->text,
-		 "%s is in use by process %d, which is no server of '%s'; stop that one first, or use another segment",
-		 daemon->memory, (int)daemon->holder, daemon->settings->name);
 	daemon->holder = 0;
 	return -EBUSY;
 }

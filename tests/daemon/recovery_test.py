@@ -241,6 +241,12 @@ def test_folder_removed(instance, server):
     os.kill(server, signal.SIGKILL)
     point(instance.says("serves nbd0 again", instance.said().count("serves nbd0 again") + 1),
           "somebody removes its folder: there is another server", instance.said())
+    # As is its lock, but there are not to be two.
+    first = instance.process
+    instance.start()
+    point(instance.process.wait(30) == 75 and "which another zsblkd looks after" in instance.said(),
+          "another one is refused while it lives", instance.said())
+    instance.process = first
     # Its control socket is gone with the folder; the next daemon makes one.
     os.kill(instance.process.pid, signal.SIGKILL)
     for pid in instance.children():
