@@ -655,6 +655,16 @@ static int check_use(const struct settings *settings, struct wrong *wrong)
 	return 0;
 }
 
+/* With one connection the kernel sends nothing again by itself. */
+static int check_connections(const struct settings *settings, struct wrong *wrong)
+{
+	if (settings->connections > 1 || !settings_given(settings, "request-timeout"))
+		return 0;
+	return wrong_at(settings, "request-timeout", wrong,
+			"request-timeout = %u is for several connections, and there is one; leave it out, or add connections = 2",
+			settings->request_timeout);
+}
+
 /* What the plugin will say to its parameters. Sizes that are not understood here, it may understand. */
 static int check_words(const struct settings *settings, struct wrong *wrong)
 {
@@ -738,5 +748,7 @@ int settings_check(const struct settings *settings, struct wrong *wrong)
 	if (!settings->name)
 		return wrong_say(wrong, "there is no name; give the device one, such as swap0");
 	r = check_words(settings, wrong);
+	if (!r)
+		r = check_connections(settings, wrong);
 	return r ? r : check_use(settings, wrong);
 }

@@ -518,6 +518,11 @@ static void test_contradictions(void **state)
 	set("reserve", "2M");
 	check_fails("reserve=2097152", "1048576");
 	good();
+	set("request-timeout", "5");
+	check_fails("request-timeout = 5", "connections = 2");
+	set("connections", "2");
+	check_passes();
+	good();
 	set("tune", "no");
 	set("mount-point", "/a");
 	check_fails("tune = no", "mounted");
