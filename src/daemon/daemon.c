@@ -123,7 +123,7 @@ static void describe(struct daemon *daemon, const char *figures, char *status, s
 			 (double)kept.longest_outage_us / 1000);
 	at = (int)strlen(status);
 	if (keeper_server_is_old(daemon->keeper))
-		snprintf(status + at, size - (size_t)at, "; it is of the version before, since the one that is installed does not come up");
+		snprintf(status + at, size - (size_t)at, "; it was started from the files of the one before, since what is installed did not come up");
 	else if (daemon->cannot_restart)
 		snprintf(status + at, size - (size_t)at, "; no other server would come up with the present parameters");
 }
@@ -478,15 +478,16 @@ static void serving(void *opaque)
 		sd_event_source_set_enabled(daemon->quiet_timer, SD_EVENT_OFF);
 		answer_upgrade(daemon, !keeper_server_is_old(daemon->keeper),
 			       keeper_server_is_old(daemon->keeper)
-				       ? "the new server did not come into service, and one of the version before is there again; the log says why"
+				       ? "the new server did not come into service; one from the files of the one before is there again, and the log says why"
 				       : "upgraded");
 	}
 	daemon->upgrading = false;
 	if (daemon->ready || job_is_running(daemon->job))
 		return;
-	/* Better now than when it has died. */
+	/* Better now than when it has died; but a daemon in place of another has the same, and it is no time for more processes. */
 	daemon->holder = 0;
-	if (adopted && keeper_server(daemon->keeper) == adopted && !server_command_is_of(daemon->command, adopted) &&
+	if (adopted && supervise_is_first() && keeper_server(daemon->keeper) == adopted &&
+	    !server_command_is_of(daemon->command, adopted) &&
 	    job_start(daemon->job, job_rehearse, &daemon->rehearsal, tried_parameters, daemon) == 0)
 		return;
 	begin_use(daemon);
@@ -595,9 +596,9 @@ static int agree_on_segment(struct daemon *daemon, struct wrong *wrong)
 	char attached[sizeof daemon->memory];
 	int r = 0;
 
-	folder_read(&daemon->folder, "segment", attached, sizeof attached);
+	folder_read_note(&daemon->folder, "segment", attached, sizeof attached);
 	if (device_find(daemon->backend) == DEVICE_NONE || !attached[0])
-		r = folder_write(&daemon->folder, "segment", daemon->memory);
+		r = folder_note(&daemon->folder, "segment", daemon->memory);
 	if (r)
 		snprintf(wrong->text, sizeof wrong->text, "%s/segment: %s", daemon->folder.path, strerror(-r));
 	if (device_find(daemon->backend) == DEVICE_NONE || !attached[0] || strcmp(attached, daemon->memory) == 0)

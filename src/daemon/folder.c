@@ -77,28 +77,17 @@ int folder_open(struct folder *folder, const char *top, const char *name, bool m
 	return folder->fd < 0 ? folder->fd : 0;
 }
 
-int folder_write(const struct folder *folder, const char *name, const char *text)
+int folder_note(const struct folder *folder, const char *name, const char *text)
 {
-	int fd = openat(folder->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	size_t length = strlen(text);
-	int r = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, length) != (ssize_t)length)
-		r = errno ? -errno : -EIO;
-	close(fd);
-	return r;
+	unlinkat(folder->fd, name, 0);
+	return symlinkat(text, folder->fd, name) < 0 ? -errno : 0;
 }
 
-void folder_read(const struct folder *folder, const char *name, char *text, size_t size)
+void folder_read_note(const struct folder *folder, const char *name, char *text, size_t size)
 {
-	int fd = openat(folder->fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	ssize_t got = fd < 0 ? 0 : read(fd, text, size - 1);
+	ssize_t got = readlinkat(folder->fd, name, text, size - 1);
 
 	text[got < 0 ? 0 : got] = '\0';
-	if (fd >= 0)
-		close(fd);
 }
 
 int folder_lock(struct folder *folder, pid_t *holder, struct wrong *wrong)

@@ -8,7 +8,7 @@
  *   control          the daemon's socket, see control.h
  *   PID-START.server there is such a server: its process number and start time; from before it becomes one
  *   PID-START.sock   its socket
- *   segment          the segment that the device was attached with
+ *   segment          a link to nothing, with the name of the segment that the device was attached with
  *   stats            the server's statistics
  *   rehearsal.sock   while an upgrade tries whether a new server would come up
  */
@@ -47,9 +47,12 @@ void folder_file(const struct folder *folder, const char *name, char path[FOLDER
 void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start,
 			  char path[FOLDER_PATH_MAX + 60]);
 
-/* Note down something short under this name, in place of what was there / read it; empty if there is nothing. */
-int folder_write(const struct folder *folder, const char *name, const char *text);
-void folder_read(const struct folder *folder, const char *name, char *text, size_t size);
+/*
+ * Note down something short under this name, in place of what was there / read it; empty if there is nothing. As where a
+ * symbolic link leads: what a file holds may be swapped out on tmpfs, to a device that is down.
+ */
+int folder_note(const struct folder *folder, const char *name, const char *text);
+void folder_read_note(const struct folder *folder, const char *name, char *text, size_t size);
 
 /*
  * A listening socket there, mode 0600, in place of what had that name: SOCK_STREAM or SOCK_SEQPACKET. The

@@ -365,7 +365,7 @@ static void serve(struct keeper *keeper)
 			keeper->figures.longest_outage_us = outage;
 		say(SAY_NOTICE, "process %d serves %s again, after %.0f ms%s", (int)keeper->server.pid,
 		    keeper->device.path, (double)outage / 1000,
-		    keeper->server.of_kept ? "; it is of the version before, since the one that is installed does not come up" : "");
+		    keeper->server.of_kept ? ", from the files of the one before: what is installed did not come up" : "");
 	}
 	keeper->down_at = 0;
 	keeper->files_are_held = false;
@@ -457,7 +457,7 @@ static void begin(struct keeper *keeper)
 	keeper->adopted = false;
 	if (keeper->served)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
-	/* What does not come up may be a new version that does not work: every other one is of the files that did. */
+	/* What does not come up may be a new version that does not work: every second one is from the files that did. */
 	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder, keeper->served && keeper->tries % 2 == 0);
 	if (!r)
 		r = connect_to_server(keeper, start_limit_us(keeper));

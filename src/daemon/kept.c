@@ -51,7 +51,7 @@ static int open_mapped(pid_t pid, const char *range, const char *path, uint64_t 
 	return open(mapping, O_RDONLY | O_CLOEXEC);
 }
 
-static int open_plugin(pid_t pid, const char *plugin, char *path, size_t size)
+static int open_plugin(pid_t pid, const char *plugin)
 {
 	char maps[40], line[1024], wanted[300], range[40];
 	int fd = -1;
@@ -73,7 +73,6 @@ static int open_plugin(pid_t pid, const char *plugin, char *path, size_t size)
 		if (strcmp(strrchr(file, '/') + 1, wanted) != 0)
 			continue;
 		fd = open_mapped(pid, range, file, inode);
-		snprintf(path, size, "%s", file);
 	}
 	if (f)
 		fclose(f);
@@ -89,24 +88,11 @@ void kept_take(struct kept *kept, pid_t pid, const char *plugin)
 		return;
 	snprintf(program, sizeof program, "/proc/%d/exe", (int)pid);
 	taken.program = open(program, O_RDONLY | O_CLOEXEC);
-	taken.plugin = open_plugin(pid, plugin, taken.plugin_path, sizeof taken.plugin_path);
+	taken.plugin = open_plugin(pid, plugin);
 	if (taken.program < 0 || taken.plugin < 0) {
 		kept_close(&taken);
 		return;
 	}
 	kept_close(kept);
 	*kept = taken;
-}
-
-static bool is_another(int fd, const char *path)
-{
-	struct stat held, named;
-
-	return fstat(fd, &held) == 0 &&
-	       (stat(path, &named) < 0 || held.st_ino != named.st_ino || held.st_dev != named.st_dev);
-}
-
-bool kept_differs(const struct kept *kept, const char *program)
-{
-	return kept->of && (is_another(kept->program, program) || is_another(kept->plugin, kept->plugin_path));
 }

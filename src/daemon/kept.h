@@ -13,7 +13,6 @@ struct kept {
 	pid_t of; /* the process whose files these are; 0: nobody's */
 	int program;
 	int plugin;
-	char plugin_path[512]; /* what the file was called then */
 };
 
 void kept_init(struct kept *kept);
@@ -24,8 +23,5 @@ void kept_close(struct kept *kept);
  * What cannot be found leaves what there was. One thread; reads /proc.
  */
 void kept_take(struct kept *kept, pid_t pid, const char *plugin);
-
-/* Is there another file now under one of the names, or none? False if nothing is held. */
-bool kept_differs(const struct kept *kept, const char *program);
 
 #endif

@@ -210,8 +210,10 @@ void server_command_free(struct server_command *command)
 __attribute__((noreturn)) static void become_server(const struct server_command *command, const struct folder *folder,
 						    pid_t parent, bool of_kept)
 {
-	static char kept_plugin[32];
-	char *arguments[MAX_ARGUMENTS];
+	static char kept_plugin[32], kept_program[32];
+	char *arguments[MAX_ARGUMENTS], program_path[FOLDER_PATH_MAX + 60];
+	const char *program;
+	int fds[2];
 
 	char *socket = (char *)command->unix_socket;
 	uint64_t start = process_start_time(getpid());
@@ -243,21 +245,26 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 	strcpy(socket, "--unix=");
 	folder_server_socket(folder, getpid(), start, socket + strlen(socket));
 	memcpy(arguments, command->arguments, sizeof arguments);
+	program = command->program;
 	if (of_kept) {
-		int program = fcntl(command->kept.program, F_DUPFD, KEPT_PLUGIN_FD + 1);
-		int plugin = fcntl(command->kept.plugin, F_DUPFD, KEPT_PLUGIN_FD + 1);
-
-		dup3(program, KEPT_PROGRAM_FD, O_CLOEXEC);
-		dup2(plugin, KEPT_PLUGIN_FD);
-		syscall(SYS_close_range, KEPT_PLUGIN_FD + 1, ~0u, 0);
+		/* By a name of its own, which is what the process is called; or without, if the folder is gone. */
+		snprintf(kept_program, sizeof kept_program, "/proc/self/fd/%d", KEPT_PROGRAM_FD);
+		program = kept_program;
+		if (folder_note(folder, "nbdkit", kept_program) == 0) {
+			folder_file(folder, "nbdkit", program_path);
+			program = program_path;
+		}
 		snprintf(kept_plugin, sizeof kept_plugin, "/proc/self/fd/%d", KEPT_PLUGIN_FD);
 		arguments[command->plugin] = kept_plugin;
-		execveat(KEPT_PROGRAM_FD, "", arguments, command->environment, AT_EMPTY_PATH);
-	} else {
-		syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
-		execve(command->program, arguments, command->environment);
+		/* Out of each other's way first. */
+		fds[0] = fcntl(command->kept.program, F_DUPFD, KEPT_PLUGIN_FD + 1);
+		fds[1] = fcntl(command->kept.plugin, F_DUPFD, KEPT_PLUGIN_FD + 1);
+		dup3(fds[0], KEPT_PROGRAM_FD, O_CLOEXEC);
+		dup2(fds[1], KEPT_PLUGIN_FD);
 	}
-	dprintf(STDERR_FILENO, "%s: cannot be run: %s\n", command->program, strerror(errno));
+	syscall(SYS_close_range, of_kept ? KEPT_PLUGIN_FD + 1 : STDERR_FILENO + 1, ~0u, 0);
+	execve(program, arguments, command->environment);
+	dprintf(STDERR_FILENO, "%s: cannot be run: %s\n", program, strerror(errno));
 	_exit(127);
 }
 
@@ -275,7 +282,7 @@ int server_spawn(struct server *server, const struct server_command *command, co
 {
 	pid_t daemon = getpid(), pid;
 
-	of_kept = of_kept && kept_differs(&command->kept, command->program);
+	of_kept = of_kept && command->kept.of;
 	*server = (struct server){.pidfd = -1, .folder = folder, .of_kept = of_kept};
 	pid = fork();
 	if (pid == 0)

@@ -35,8 +35,7 @@ void server_command_keep(struct server_command *command, const struct server *se
 bool server_command_is_of(const struct server_command *command, pid_t pid);
 
 /*
- * Start one. `of_kept`: from the files that were kept, if there are others now under their names. 0 or a negative errno of fork,
- * pidfd_open. *folder must stay until it was reaped or forgotten; the server is noted
+ * Start one. `of_kept`: from the files that were kept, if any were. 0 or a negative errno of fork, pidfd_open. *folder must stay until it was reaped or forgotten; the server is noted
  * down there before it becomes one, and if we die before that, it does.
  */
 int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder, bool of_kept);

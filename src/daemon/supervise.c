@@ -23,6 +23,13 @@
 
 static int parent = -1;
 
+static bool is_first;
+
+bool supervise_is_first(void)
+{
+	return is_first;
+}
+
 int supervise_parent(void)
 {
 	return parent;
@@ -110,6 +117,7 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 			if (started)
 				ballast_drop(ballast, DROP_BYTES);
 			started = time(NULL);
+			is_first = children == 0;
 			child = start(fn, opaque, ballast);
 			if (child < 0) {
 				say(SAY_ERROR, "no daemon can be started: %s", strerror(errno));

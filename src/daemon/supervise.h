@@ -27,5 +27,7 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast);
 
 /* In the child: the supervisor's process, as a pidfd. Readable once it has ended. -1: it has already. */
 int supervise_parent(void);
+/* In the child: is it the first one? The others have everything from the one before. */
+bool supervise_is_first(void);
 
 #endif

@@ -289,16 +289,16 @@ def test_version_that_does_not_work(instance):
     server = must(soon(instance.server), "it starts", instance.said())
     instance.script("[[ $* = *rehearsal* || $* = *--dump-plugin* ]] || { echo 'cannot open this segment' >&2; exit 1; }")
     status, said = instance.ask("--upgrade", 60)
-    point(status == 1 and "one of the version before is there again" in said,
+    point(status == 1 and "one from the files of the one before is there again" in said,
           "--upgrade to a version that does not work goes back to the one before", said + instance.said())
     old = must(instance.new_server(server), "which serves", instance.said())
-    point("of the version before" in instance.ask("--status")[1], "the status says so")
+    point("from the files of the one before" in instance.ask("--status")[1], "the status says so")
     os.kill(old, signal.SIGKILL)
     again = must(instance.new_server(old), "it is killed: there is another", instance.said())
     instance.script("")
     os.kill(again, signal.SIGKILL)
     new = must(instance.new_server(again), "a version that works is installed, and taken", instance.said())
-    point("of the version before" not in instance.ask("--status")[1], "and the status says no more of it")
+    point("from the files of the one before" not in instance.ask("--status")[1], "and the status says no more of it")
     # Removed altogether, as while a package is replaced.
     gone = instance.folder / "gone"
     instance.nbdkit.rename(gone)

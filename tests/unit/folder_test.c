@@ -102,6 +102,27 @@ static void test_lock(void **state)
 	folder_close(&folder);
 }
 
+/* Not in a file: what that holds may be swapped out, on tmpfs. */
+static void test_notes(void **state)
+{
+	struct folder folder = open_it();
+	char text[20], path[FOLDER_PATH_MAX + 60];
+	struct stat st;
+
+	folder_read_note(&folder, "segment", text, sizeof text);
+	assert_string_equal(text, "");
+	assert_int_equal(folder_note(&folder, "segment", "shm:0x1"), 0);
+	assert_int_equal(folder_note(&folder, "segment", "shm:0x7a73"), 0);
+	folder_read_note(&folder, "segment", text, sizeof text);
+	assert_string_equal(text, "shm:0x7a73");
+	folder_file(&folder, "segment", path);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	folder_read_note(&folder, "segment", text, 5);
+	assert_string_equal(text, "shm:");
+	folder_close(&folder);
+}
+
 static int count(void *opaque, pid_t pid, uint64_t start)
 {
 	assert_int_equal(pid, 12);
@@ -163,6 +184,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_made, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_not_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_notes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_servers, set_up, tear_down),
 	};
