@@ -56,7 +56,7 @@ static int populate(void *start, size_t bytes)
 	return 0;
 }
 
-int ballast_create(struct ballast **result, size_t bytes)
+int ballast_create(struct ballast **result, size_t bytes, bool fill)
 {
 	struct ballast *ballast = calloc(1, sizeof *ballast);
 	void *map;
@@ -72,11 +72,11 @@ int ballast_create(struct ballast **result, size_t bytes)
 		ballast->start = (char *)map + PAGE;
 		ballast->shared->bytes = bytes;
 	}
-	if (map == MAP_FAILED || populate(map, PAGE + bytes)) {
+	if (map == MAP_FAILED || populate(map, PAGE + (fill ? bytes : 0))) {
 		ballast_free(ballast);
 		return -ENOMEM;
 	}
-	ballast->shared->held = bytes;
+	ballast->shared->held = fill ? bytes : 0;
 	*result = ballast;
 	return 0;
 }

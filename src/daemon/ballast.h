@@ -16,10 +16,10 @@
 struct ballast;
 
 /*
- * In memory and locked when this returns, by the caller's mlockall(). Shared with children: it stays while one of
- * them is alive, whoever made it. 0 or -ENOMEM.
+ * In memory and locked when this returns, by the caller's mlockall(); or, without `fill`, for ballast_refill() to fill. Shared with
+ * children: it stays while one of them is alive, whoever made it. 0 or -ENOMEM.
  */
-int ballast_create(struct ballast **ballast, size_t bytes);
+int ballast_create(struct ballast **ballast, size_t bytes, bool fill);
 /* Let go of it, for this process. */
 void ballast_free(struct ballast *ballast);
 

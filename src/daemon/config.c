@@ -250,14 +250,16 @@ static int parse(struct reader *reader)
 int config_read(const char *path, uint64_t ram_bytes, struct settings *settings, struct wrong *wrong)
 {
 	struct reader reader = {.path = path, .settings = settings, .wrong = wrong};
-	int r = open_file(path, &reader.file, wrong);
+	int r = settings_string(&settings->path, shown(path));
 
-	if (r < 0)
-		return r;
 	settings->ram_bytes = ram_bytes;
-	r = settings_string(&settings->path, shown(path));
+	/* Before anything can be wrong with it: it says whose configuration is missing. */
 	if (r == 0 && !settings->name)
 		r = name_after(path, settings, wrong);
+	if (r == 0)
+		r = open_file(path, &reader.file, wrong);
+	if (r < 0)
+		return r;
 	if (r == 0)
 		r = parse(&reader);
 	fclose(reader.file);

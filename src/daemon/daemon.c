@@ -66,6 +66,7 @@ struct daemon {
 	char backend[48];
 	char stats[FOLDER_PATH_MAX + 60];
 	bool segment_was_there;
+	bool note_is_due; /* of the segment, once it serves */
 	pid_t holder; /* an earlier daemon's server, that has the segment; 0: none */
 	uint64_t holder_start;
 	bool cannot_restart; /* no server would come up with the parameters that were given */
@@ -123,7 +124,7 @@ static void describe(struct daemon *daemon, const char *figures, char *status, s
 			 (double)kept.longest_outage_us / 1000);
 	at = (int)strlen(status);
 	if (keeper_server_is_old(daemon->keeper))
-		snprintf(status + at, size - (size_t)at, "; it was started from the files of the one before, since what is installed did not come up");
+		snprintf(status + at, size - (size_t)at, "; it was started from the files of the one before, since what is installed did not work");
 	else if (daemon->cannot_restart)
 		snprintf(status + at, size - (size_t)at, "; no other server would come up with the present parameters");
 }
@@ -343,6 +344,7 @@ static void rehearsed(void *opaque, int r, const char *why)
 {
 	struct daemon *daemon = opaque;
 
+	daemon->cannot_restart = r;
 	if (r) {
 		answer_upgrade(daemon, false, why);
 		return;
@@ -466,13 +468,25 @@ static void tried_parameters(void *opaque, int r, const char *why)
 	if (r)
 		say(SAY_ERROR, "with the parameters given now no server would come up: %s; process %d goes on with those it has; "
 		    "correct them, and start again", why, (int)keeper_server(daemon->keeper));
-	begin_use(daemon);
+	/* It was told to stop meanwhile. */
+	if (daemon->stopping == STOP_RETRYING)
+		stop_again(daemon->stop_timer, 0, daemon);
+	else
+		begin_use(daemon);
 }
 
 static void serving(void *opaque)
 {
 	struct daemon *daemon = opaque;
 	pid_t adopted = daemon->holder;
+	int r = daemon->note_is_due ? folder_note(&daemon->folder, "segment", daemon->memory) : 0;
+
+	if (r)
+		say(SAY_WARNING, "%s/segment: %s", daemon->folder.path, strerror(-r));
+	daemon->note_is_due = false;
+	/* One that was started with the present parameters has come up. */
+	if (keeper_server(daemon->keeper) != adopted && !keeper_server_is_old(daemon->keeper))
+		daemon->cannot_restart = false;
 
 	if (daemon->upgrading) {
 		sd_event_source_set_enabled(daemon->quiet_timer, SD_EVENT_OFF);
@@ -591,18 +605,14 @@ static int agree_on_size(struct daemon *daemon, uint64_t size, struct wrong *wro
  * Nor can its segment change: what is stored is in the one that it was attached with. (If somebody has emptied our folder, the
  * size is what is left to tell by.)
  */
-static int agree_on_segment(struct daemon *daemon, struct wrong *wrong)
+static int agree_on_segment(struct daemon *daemon)
 {
 	char attached[sizeof daemon->memory];
-	int r = 0;
 
 	folder_read_note(&daemon->folder, "segment", attached, sizeof attached);
-	if (device_find(daemon->backend) == DEVICE_NONE || !attached[0])
-		r = folder_note(&daemon->folder, "segment", daemon->memory);
-	if (r)
-		snprintf(wrong->text, sizeof wrong->text, "%s/segment: %s", daemon->folder.path, strerror(-r));
-	if (device_find(daemon->backend) == DEVICE_NONE || !attached[0] || strcmp(attached, daemon->memory) == 0)
-		return r;
+	daemon->note_is_due = device_find(daemon->backend) == DEVICE_NONE || !attached[0];
+	if (daemon->note_is_due || strcmp(attached, daemon->memory) == 0)
+		return 0;
 	say(SAY_WARNING, "memory=%s was asked for; the device is attached with %s and stays so until it is stopped",
 	    daemon->memory, attached);
 	snprintf(daemon->memory, sizeof daemon->memory, "%s", attached);
@@ -687,7 +697,7 @@ static int prepare(struct daemon *daemon, struct wrong *wrong)
 		snprintf(daemon->memory, sizeof daemon->memory, "shm:0x%08x",
 			 (unsigned)XXH32(settings->name, strlen(settings->name), 0x7a73) | 1u);
 	folder_file(&daemon->folder, "stats", daemon->stats);
-	r = agree_on_segment(daemon, wrong);
+	r = agree_on_segment(daemon);
 	if (!r)
 		r = look_at_segment(daemon, wrong);
 	if (!r)

@@ -113,6 +113,14 @@ int device_find(const char *backend)
 	return look_for(has_backend, backend);
 }
 
+int device_of_instance(const char *name)
+{
+	char backend[64];
+
+	snprintf(backend, sizeof backend, DEVICE_BACKEND_START "%s", name);
+	return device_find(backend);
+}
+
 static bool is_other(int index, const void *own)
 {
 	char text[64];

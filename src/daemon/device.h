@@ -29,6 +29,8 @@ bool device_is_attached(int index);
 bool device_is_backed_by(int index, const char *backend);
 /* The attached device with that identifier, or DEVICE_NONE. */
 int device_find(const char *backend);
+/* The attached device of an instance, by its name, or DEVICE_NONE. */
+int device_of_instance(const char *name);
 /* Is a device other than this one attached to any zsblkd? */
 bool device_has_others(int index);
 

@@ -56,6 +56,8 @@
  */
 #define STUCK_PROBES 3u
 #define STUCK_TIMERS 3u
+/* One that ends by itself, or hangs, within this time has not worked: it may be a new version that crashes. */
+#define STEADY_US (10u * 1000000u)
 /* How often to look whether a new server has made its socket. */
 #define SOCKET_LOOK_US 2000u
 /* For the first server, which nobody waits for yet. */
@@ -101,9 +103,12 @@ struct keeper {
 	bool came_to_nothing; /* FENCING, and it never served: the next one not at once */
 	bool files_are_held; /* those of this server */
 	bool dies_by_itself; /* FENCING, and not because we wanted it */
+	bool is_hung;        /* FENCING, since the probe said so */
 	bool detaching;      /* somebody is about to: it must not be attached again */
 	unsigned timer_ms;   /* the kernel's, which the device has; 0: not known yet */
-	unsigned tries;   /* since one did */
+	unsigned tries;    /* since one did */
+	unsigned failures; /* servers since the last one that worked: for the choice of files */
+	uint64_t serving_since;
 	uint64_t limit;   /* CONNECTING: until when */
 	uint64_t down_at; /* when service ended */
 	struct keeper_figures figures;
@@ -171,13 +176,30 @@ static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
 		more = ballast_refill(keeper->spec->ballast);
 	if (more) {
 		clock_set(source, REFILL_US);
-	} else if (!keeper->files_are_held) {
-		/* Its list of mappings has to be waited for while it changes them; by now it has what it wants. */
-		ballast_hold_files(keeper->spec->ballast, keeper->server.pid);
-		server_command_keep(keeper->spec->command, &keeper->server);
-		keeper->files_are_held = true;
+		return 0;
 	}
+	/* Its list of mappings has to be waited for while it changes them; by now it has what it wants. */
+	if (!keeper->files_are_held)
+		ballast_hold_files(keeper->spec->ballast, keeper->server.pid);
+	keeper->files_are_held = true;
+	if (clock_us() < keeper->serving_since + STEADY_US)
+		clock_set(source, keeper->serving_since + STEADY_US - clock_us());
+	else
+		server_command_keep(keeper->spec->command, &keeper->server);
 	return 0;
+}
+
+/* Has it worked? Not if it did not come up, or ended by itself or hung soon after; that it was killed says nothing. */
+static void count_failure(struct keeper *keeper, bool was_killed)
+{
+	bool came_up = keeper->serving_since;
+
+	if (came_up && clock_us() >= keeper->serving_since + STEADY_US)
+		keeper->failures = 0;
+	else if (!came_up || keeper->is_hung || !was_killed)
+		keeper->failures++;
+	keeper->serving_since = 0;
+	keeper->is_hung = false;
 }
 
 static int server_ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
@@ -189,7 +211,7 @@ static int server_ended(sd_event_source *source, int fd, uint32_t events, void *
 
 	hang_up(keeper);
 	keeper->death = sd_event_source_disable_unref(keeper->death);
-	server_reap(&keeper->server, how, sizeof how);
+	count_failure(keeper, server_reap(&keeper->server, how, sizeof how));
 	enter(keeper, DOWN);
 	if (keeper->ended) {
 		keeper->ended(keeper->ended_opaque);
@@ -212,6 +234,7 @@ static void probe_says_hung(void *opaque, const char *why)
 
 	if (why)
 		keeper->figures.hung++;
+	keeper->is_hung = why;
 	/* A process that ends closes its connections first: how it ended comes next. */
 	fence(keeper, why);
 	keeper->dies_by_itself = !why;
@@ -358,6 +381,7 @@ static void serve(struct keeper *keeper)
 	keeper->dial = NULL;
 	enter(keeper, SERVING);
 	keeper->tries = 0;
+	keeper->serving_since = clock_us();
 	if (keeper->down_at) {
 		keeper->figures.replaced++;
 		keeper->figures.last_outage_us = outage;
@@ -365,7 +389,7 @@ static void serve(struct keeper *keeper)
 			keeper->figures.longest_outage_us = outage;
 		say(SAY_NOTICE, "process %d serves %s again, after %.0f ms%s", (int)keeper->server.pid,
 		    keeper->device.path, (double)outage / 1000,
-		    keeper->server.of_kept ? ", from the files of the one before: what is installed did not come up" : "");
+		    keeper->server.of_kept ? ", from the files of the one before: what is installed did not work" : "");
 	}
 	keeper->down_at = 0;
 	keeper->files_are_held = false;
@@ -458,7 +482,7 @@ static void begin(struct keeper *keeper)
 	if (keeper->served)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
 	/* What does not come up may be a new version that does not work: every second one is from the files that did. */
-	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder, keeper->served && keeper->tries % 2 == 0);
+	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder, keeper->served && keeper->failures % 2);
 	if (!r)
 		r = connect_to_server(keeper, start_limit_us(keeper));
 	if (!r)
@@ -591,6 +615,8 @@ int keeper_replace(struct keeper *keeper, const char *why)
 		return -EAGAIN;
 	say(SAY_NOTICE, "%s: server (process %d) is replaced", why, (int)keeper->server.pid);
 	server_command_keep(keeper->spec->command, &keeper->server);
+	/* What is installed now is another one, as far as we know. */
+	keeper->failures = 0;
 	fence(keeper, NULL);
 	return 0;
 }

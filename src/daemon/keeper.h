@@ -71,7 +71,7 @@ void keeper_free(struct keeper *keeper);
 
 struct device *keeper_device(struct keeper *keeper);
 pid_t keeper_server(const struct keeper *keeper);
-/* Was it started from files that were kept, since what is installed did not come up? */
+/* Was it started from files that were kept, since what is installed did not work? */
 bool keeper_server_is_old(const struct keeper *keeper);
 bool keeper_is_serving(const struct keeper *keeper);
 void keeper_get_figures(const struct keeper *keeper, struct keeper_figures *figures);

@@ -4,7 +4,9 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,15 +27,29 @@ void kept_close(struct kept *kept)
 	kept_init(kept);
 }
 
-/* The name of the file that nbdkit makes of a plugin's name: a path stays one (nbdkit(1)). */
+static const char *last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* The name of the file that nbdkit makes of a plugin's name: a path stays one (nbdkit(1)), and its links are followed. */
 static void file_name(const char *plugin, char *name, size_t size)
 {
-	const char *slash = strrchr(plugin, '/');
+	char path[PATH_MAX];
 
 	if (strpbrk(plugin, "/."))
-		snprintf(name, size, "%s", slash ? slash + 1 : plugin);
+		snprintf(name, size, "%.*s", NAME_MAX, last_part(realpath(plugin, path) ? path : plugin));
 	else
 		snprintf(name, size, "nbdkit-%s-plugin.so", plugin);
+}
+
+static bool are_one_file(int fd, const char *path)
+{
+	struct stat held, named;
+
+	return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
 /* A file by its path, if that is still the one with this number; otherwise by the mapping, which it is kept by. */
@@ -70,7 +86,7 @@ static int open_plugin(pid_t pid, const char *plugin)
 		end = strstr(file, deleted);
 		if (end)
 			*end = '\0';
-		if (strcmp(strrchr(file, '/') + 1, wanted) != 0)
+		if (strcmp(last_part(file), wanted) != 0)
 			continue;
 		fd = open_mapped(pid, range, file, inode);
 	}
@@ -79,17 +95,22 @@ static int open_plugin(pid_t pid, const char *plugin)
 	return fd;
 }
 
-void kept_take(struct kept *kept, pid_t pid, const char *plugin)
+void kept_take(struct kept *kept, pid_t pid, const char *program, const char *plugin)
 {
-	char program[40];
+	char path[40];
 	struct kept taken = {.of = pid};
 
 	if (kept->of == pid)
 		return;
-	snprintf(program, sizeof program, "/proc/%d/exe", (int)pid);
-	taken.program = open(program, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	taken.program = open(path, O_RDONLY | O_CLOEXEC);
 	taken.plugin = open_plugin(pid, plugin);
-	if (taken.program < 0 || taken.plugin < 0) {
+	/* A script that runs nbdkit may have its reasons. (One that was replaced meanwhile differs, too.) */
+	if (taken.program >= 0 && !are_one_file(taken.program, program)) {
+		close(taken.program);
+		taken.program = -1;
+	}
+	if (taken.plugin < 0) {
 		kept_close(&taken);
 		return;
 	}

@@ -11,7 +11,7 @@
 
 struct kept {
 	pid_t of; /* the process whose files these are; 0: nobody's */
-	int program;
+	int program; /* -1: the server's is not the one that we run, which starts it in a way of its own */
 	int plugin;
 };
 
@@ -19,9 +19,9 @@ void kept_init(struct kept *kept);
 void kept_close(struct kept *kept);
 
 /*
- * Hold nbdkit and the plugin of this server in place of what was held. `plugin` is its name or its path, as nbdkit takes them.
- * What cannot be found leaves what there was. One thread; reads /proc.
+ * Hold nbdkit and the plugin of this server in place of what was held. `program` is what we run for it; `plugin` is its name or its
+ * path, as nbdkit takes them. If the plugin cannot be found, what there was is kept. One thread; reads /proc.
  */
-void kept_take(struct kept *kept, pid_t pid, const char *plugin);
+void kept_take(struct kept *kept, pid_t pid, const char *program, const char *plugin);
 
 #endif

@@ -2,6 +2,7 @@
 /* zsblkd: keeps a compressed block device attached. See zsblkd(8). */
 #include "daemon/control.h"
 #include "daemon/daemon.h"
+#include "daemon/device.h"
 #include "daemon/options.h"
 #include "daemon/rights.h"
 #include "daemon/say.h"
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Seconds after which a daemon that does not answer hangs; 0: never. */
 static unsigned patience(const char *request)
@@ -43,7 +45,7 @@ static int daemon_main(void *opaque, struct ballast *ballast)
 }
 
 /* Everything that is to be there in bad times, while times are good. */
-static int prepare(const struct settings *settings, struct ballast **ballast)
+static int prepare(const struct settings *settings, bool needed, struct ballast **ballast)
 {
 	struct wrong wrong = {""};
 	int r = rights_check(&wrong);
@@ -54,7 +56,8 @@ static int prepare(const struct settings *settings, struct ballast **ballast)
 	}
 	if (!r)
 		r = rights_take(&wrong);
-	if (!r && ballast_create(ballast, (size_t)settings->recovery_reserve)) {
+	/* While the device is down is no time to ask for memory; it is filled once there is some. */
+	if (!r && ballast_create(ballast, (size_t)settings->recovery_reserve, !needed)) {
 		r = -ENOMEM;
 		snprintf(wrong.text, sizeof wrong.text, "no memory for recovery-reserve, %" PRIu64 " MiB; free some, or make it smaller",
 			 settings->recovery_reserve >> 20);
@@ -69,13 +72,19 @@ int main(int argc, char **argv)
 	struct options options;
 	struct ballast *ballast = NULL;
 	int status = EXIT_FAILURE;
+	bool needed;
 
 	options_parse(&options, argc, argv);
 	if (options.request)
 		return ask_daemon(&options);
 	say_init(options.settings.name, options.verbose);
-	if (prepare(&options.settings, &ballast) == 0)
+	needed = device_of_instance(options.settings.name) != DEVICE_NONE;
+	if (prepare(&options.settings, needed, &ballast) == 0) {
 		status = supervise(daemon_main, &options.settings, ballast);
+	} else if (needed) {
+		sleep(SUPERVISE_AGAIN_S);
+		status = SUPERVISE_AGAIN;
+	}
 	ballast_free(ballast);
 	settings_free(&options.settings);
 	say_end();

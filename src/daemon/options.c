@@ -14,9 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Seconds between two that find the same file wrong. */
-#define AGAIN_S 2
-
 enum {
 	OPT_SWAPON = 256,
 	OPT_STOP,
@@ -150,14 +147,11 @@ static void ask(struct options *options, const char *request, const char *name)
  */
 __attribute__((noreturn)) static void refuse_file(const struct settings *settings, const struct wrong *wrong)
 {
-	char backend[64];
-
-	snprintf(backend, sizeof backend, DEVICE_BACKEND_START "%s", settings->name ? settings->name : "");
-	if (!settings->name || device_find(backend) == DEVICE_NONE)
+	if (!settings->name || device_of_instance(settings->name) == DEVICE_NONE)
 		refuse("%s", wrong->text);
 	fprintf(stderr, "zsblkd: %s; the device that is there goes on without zsblkd until that is put right\n",
 		wrong->text);
-	sleep(AGAIN_S);
+	sleep(SUPERVISE_AGAIN_S);
 	exit(SUPERVISE_AGAIN);
 }
 

@@ -23,6 +23,8 @@
 /* Where a server that is started from files that were kept finds them open. */
 #define KEPT_PROGRAM_FD 3
 #define KEPT_PLUGIN_FD  4
+#define KEPT_PROGRAM_PATH "/proc/self/fd/3"
+#define KEPT_PLUGIN_PATH  "/proc/self/fd/4"
 
 struct server_command {
 	char *arguments[MAX_ARGUMENTS];
@@ -162,7 +164,7 @@ int server_command_make(struct server_command **result, const struct settings *s
 void server_command_keep(struct server_command *command, const struct server *server)
 {
 	if (!server->of_kept)
-		kept_take(&command->kept, server->pid, command->arguments[command->plugin]);
+		kept_take(&command->kept, server->pid, command->program, command->arguments[command->plugin]);
 }
 
 bool server_command_is_of(const struct server_command *command, pid_t pid)
@@ -179,8 +181,9 @@ bool server_command_is_of(const struct server_command *command, pid_t pid)
 	fclose(f);
 	line[got] = '\0';
 	for (unsigned i = 0; i < command->n; at += strlen(line + at) + 1, i++) {
-		/* Not what it calls itself, and each has a socket of its own. */
-		bool may_differ = i == 0 || command->arguments[i] == command->unix_socket;
+		/* Not what it calls itself, each has a socket of its own, and the plugin may be the file that was kept. */
+		bool may_differ = i == 0 || command->arguments[i] == command->unix_socket ||
+				  (i == command->plugin && strcmp(line + at, KEPT_PLUGIN_PATH) == 0);
 
 		if (at >= got || (!may_differ && strcmp(command->arguments[i], line + at) != 0))
 			return false;
@@ -210,11 +213,10 @@ void server_command_free(struct server_command *command)
 __attribute__((noreturn)) static void become_server(const struct server_command *command, const struct folder *folder,
 						    pid_t parent, bool of_kept)
 {
-	static char kept_plugin[32], kept_program[32];
+	static char kept_plugin[] = KEPT_PLUGIN_PATH;
 	char *arguments[MAX_ARGUMENTS], program_path[FOLDER_PATH_MAX + 60];
-	const char *program;
+	const char *program = command->program;
 	int fds[2];
-
 	char *socket = (char *)command->unix_socket;
 	uint64_t start = process_start_time(getpid());
 	int null = open("/dev/null", O_RDWR), r;
@@ -245,16 +247,15 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 	strcpy(socket, "--unix=");
 	folder_server_socket(folder, getpid(), start, socket + strlen(socket));
 	memcpy(arguments, command->arguments, sizeof arguments);
-	program = command->program;
-	if (of_kept) {
-		/* By a name of its own, which is what the process is called; or without, if the folder is gone. */
-		snprintf(kept_program, sizeof kept_program, "/proc/self/fd/%d", KEPT_PROGRAM_FD);
-		program = kept_program;
-		if (folder_note(folder, "nbdkit", kept_program) == 0) {
+	/* By a name of its own, which is what the process is called; or without, if the folder is gone. */
+	if (of_kept && command->kept.program >= 0) {
+		program = KEPT_PROGRAM_PATH;
+		if (folder_note(folder, "nbdkit", KEPT_PROGRAM_PATH) == 0) {
 			folder_file(folder, "nbdkit", program_path);
 			program = program_path;
 		}
-		snprintf(kept_plugin, sizeof kept_plugin, "/proc/self/fd/%d", KEPT_PLUGIN_FD);
+	}
+	if (of_kept) {
 		arguments[command->plugin] = kept_plugin;
 		/* Out of each other's way first. */
 		fds[0] = fcntl(command->kept.program, F_DUPFD, KEPT_PLUGIN_FD + 1);
@@ -324,13 +325,15 @@ void server_kill(const struct server *server)
 		syscall(SYS_pidfd_send_signal, server->pidfd, SIGKILL, NULL, 0);
 }
 
-void server_reap(struct server *server, char *how, size_t size)
+bool server_reap(struct server *server, char *how, size_t size)
 {
 	siginfo_t info = {0};
+	bool was_killed = true;
 
 	snprintf(how, size, "has ended");
 	/* P_PIDFD, Linux 5.4. */
 	if (server->pidfd >= 0 && waitid((idtype_t)3, (id_t)server->pidfd, &info, WEXITED) == 0) {
+		was_killed = info.si_code != CLD_EXITED && info.si_status == SIGKILL;
 		if (info.si_code == CLD_EXITED)
 			snprintf(how, size, "ended with exit status %d", info.si_status);
 		else
@@ -339,6 +342,7 @@ void server_reap(struct server *server, char *how, size_t size)
 	}
 	folder_remove_server(server->folder, server->pid, server->start);
 	server_forget(server);
+	return was_killed;
 }
 
 void server_forget(struct server *server)

@@ -48,9 +48,9 @@ void server_kill(const struct server *server);
 
 /*
  * It has ended: forget it, remove its note and its socket, and say how it ended in `how` ("killed by signal 9", "exit
- * status 1", or nothing is known when it was not our child).
+ * status 1", or nothing is known when it was not our child). True if it was SIGKILL, as far as is known.
  */
-void server_reap(struct server *server, char *how, size_t size);
+bool server_reap(struct server *server, char *how, size_t size);
 
 /* Let go of it without touching it. */
 void server_forget(struct server *server);

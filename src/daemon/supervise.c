@@ -19,10 +19,8 @@
 /* One that dies at once again and again is not started in a busy loop. */
 #define SHORT_LIFE_S 2
 #define PAUSE_MS     500
-#define AGAIN_MS     2000
 
 static int parent = -1;
-
 static bool is_first;
 
 bool supervise_is_first(void)
@@ -138,8 +136,8 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 		else if (signal == SIGABRT)
 			give_up(child);
 	} while (!reap(&child, started, children == 1, &status));
-	/* systemd tries at once, and what is in the way may take a moment. */
+	/* systemd tries at once. */
 	if (status == SUPERVISE_AGAIN)
-		wait_ms(AGAIN_MS);
+		wait_ms(SUPERVISE_AGAIN_S * 1000);
 	return status;
 }

@@ -12,6 +12,8 @@
 
 /* A child that exits so wants a successor: what it could not do, and is needed, may be possible soon (EX_TEMPFAIL). */
 #define SUPERVISE_AGAIN 75
+/* Not at once, since what is in the way may take a moment: seconds. */
+#define SUPERVISE_AGAIN_S 2
 
 /*
  * The child's work. Any other exit status ends the supervisor; so does that of the first child, whoever started it may

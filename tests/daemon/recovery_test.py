@@ -283,28 +283,43 @@ def test_stop_beside_replacement(instance):
     point(not instance.world.attached and not instance.servers(), "it is not attached again")
 
 
+OLD_FILES = "from the files of the one before"
+
+
 def test_version_that_does_not_work(instance):
     """It passes the trial, and then cannot open the segment."""
+    trial = "[[ $* = *rehearsal* || $* = *--dump-plugin* || $* = */proc/self/fd/4* ]]"
     instance.start()
     server = must(soon(instance.server), "it starts", instance.said())
-    instance.script("[[ $* = *rehearsal* || $* = *--dump-plugin* ]] || { echo 'cannot open this segment' >&2; exit 1; }")
+    instance.script(trial + " || { echo 'cannot open this segment' >&2; exit 1; }")
     status, said = instance.ask("--upgrade", 60)
-    point(status == 1 and "one from the files of the one before is there again" in said,
+    point(status == 1 and "one " + OLD_FILES + " is there again" in said,
           "--upgrade to a version that does not work goes back to the one before", said + instance.said())
     old = must(instance.new_server(server), "which serves", instance.said())
-    point("from the files of the one before" in instance.ask("--status")[1], "the status says so")
+    point(OLD_FILES in instance.ask("--status")[1], "the status says so")
     os.kill(old, signal.SIGKILL)
     again = must(instance.new_server(old), "it is killed: there is another", instance.said())
-    instance.script("")
-    os.kill(again, signal.SIGKILL)
-    new = must(instance.new_server(again), "a version that works is installed, and taken", instance.said())
-    point("from the files of the one before" not in instance.ask("--status")[1], "and the status says no more of it")
-    # Removed altogether, as while a package is replaced.
+
+    instance.script(trial + " || { (sleep 4; kill -SEGV $$) & }")
+    status, said = instance.ask("--upgrade", 60)
+    point(status == 0, "--upgrade to a version that crashes after a while", said)
+    point(soon(lambda: OLD_FILES in instance.ask("--status")[1]), "there is one from the old files again", instance.said())
+    again = must(instance.new_server(again), "which serves", instance.said())
+
+    # A program, and not a script that runs one: it is kept as well.
+    new = instance.folder / "nbdkit.new"
+    shutil.copy(shutil.which("nbdkit"), new)
+    new.rename(instance.nbdkit)
+    status, said = instance.ask("--upgrade", 60)
+    new = must(instance.new_server(again), "--upgrade to a version that works", said)
+    point(status == 0 and OLD_FILES not in instance.ask("--status")[1], "and the status says no more of it", said)
+    time.sleep(11)  # until it counts as one that works
     gone = instance.folder / "gone"
     instance.nbdkit.rename(gone)
     os.kill(new, signal.SIGKILL)
-    must(instance.new_server(new), "none is installed: there is another all the same", instance.said())
-    gone.rename(instance.nbdkit)
+    new = must(instance.new_server(new), "none is installed any more: there is another all the same", instance.said())
+    point(pathlib.Path(f"/proc/{new}/comm").read_text(encoding="ascii").strip() == "nbdkit", "and is called nbdkit")
+    instance.script("")
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
@@ -322,8 +337,19 @@ def test_other_parameters(instance):
     server = must(soon(instance.server), "it starts", instance.said())
     instance.world.is_swap = 1
 
+    # Whatever else was lost: what was asked for once is not what is attached.
+    kill_daemons(instance)
+    (instance.folder / "run" / instance.name / "segment").unlink()
+    instance.start("memory=shm:0x7c123451")
+    point(instance.process.wait(30) == 75 and "is gone" in instance.said(), "a segment that there is not", instance.said())
+    instance.start()
+    point(soon(instance.server, 30) == server, "is not noted down", instance.said())
+
     kill_daemons(instance)
     config = instance.folder / f"{instance.name}.conf"
+    done = subprocess.run([PROGRAM, "--config", config.name], capture_output=True, text=True, timeout=20, check=False,
+                          cwd=instance.folder, env=instance.environment())
+    point(done.returncode == 75 and "No such file" in done.stderr, "no configuration, with the device attached", done)
     for text, error in (("size = 64M\nsise = 1\n", ":2: there is no key 'sise'"), ("size = 64M\nuse = mount\n", ":2: use = mount")):
         config.write_text(text, encoding="ascii")
         config.chmod(0o600)
@@ -331,8 +357,9 @@ def test_other_parameters(instance):
                               cwd=instance.folder, env=instance.environment())
         point(done.returncode == 75 and error in done.stderr and "goes on without" in done.stderr,
               "a wrong configuration, with the device attached: it is to be tried again", done)
+    before = instance.said().count("ready:")
     instance.start("colour=red")
-    point(instance.says("no server would come up") and instance.says("ready:", instance.said().count("ready:")),
+    point(instance.says("no server would come up") and instance.says("ready:", before + 1),
           "parameters that no server would start with are noticed while there is one", instance.said())
     status, said = instance.ask("--status")
     point(status == 0 and "no other server would come up" in said and instance.server() == server,
@@ -361,9 +388,9 @@ def test_other_parameters(instance):
     kill_daemons(instance)
     for pid in instance.servers():
         os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(instance.folder / "run" / instance.name)
     instance.start()
     must(soon(instance.server, 30), "with its own one it goes on", instance.said())
+    point("no other server" not in instance.ask("--status")[1], "and the status says no more of parameters")
     subprocess.run(["ipcrm", "-M", key[4:]], check=False)
     instance.world.is_swap = 0
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
@@ -382,6 +409,8 @@ def test_daemon_that_hangs(instance):
     instance.start()
     point(soon(lambda: "has no supervisor, and does not answer; it is killed" in instance.said(), 30), "the next daemon kills it", instance.said())
     point(soon(instance.server, 30) == server, "and takes over", instance.said())
+    status, said = instance.ask("--upgrade")
+    point(status == 0 and instance.new_server(server), "--upgrade of a server that was adopted", said)
     # One that has a supervisor is not touched.
     first = instance.process
     instance.start()

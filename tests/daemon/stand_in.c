@@ -156,6 +156,14 @@ int device_find(const char *backend)
 	return device_is_backed_by(0, backend) ? 0 : DEVICE_NONE;
 }
 
+int device_of_instance(const char *name)
+{
+	char backend[64];
+
+	snprintf(backend, sizeof backend, DEVICE_BACKEND_START "%s", name);
+	return device_find(backend);
+}
+
 bool device_has_others(int index)
 {
 	return true;

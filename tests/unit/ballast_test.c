@@ -10,7 +10,7 @@ static struct ballast *make(size_t bytes)
 {
 	struct ballast *ballast;
 
-	assert_int_equal(ballast_create(&ballast, bytes), 0);
+	assert_int_equal(ballast_create(&ballast, bytes, true), 0);
 	assert_int_equal(ballast_held(ballast), bytes);
 	return ballast;
 }
@@ -45,6 +45,21 @@ static void test_drop_and_refill(void **state)
 		;
 	assert_int_equal(ballast_held(ballast), 16 * MIB);
 	assert_false(ballast_refill(ballast));
+	ballast_free(ballast);
+}
+
+/* Begun without, and filled when there is time. */
+static void test_not_filled(void **state)
+{
+	uint64_t before = resident();
+	struct ballast *ballast;
+
+	assert_int_equal(ballast_create(&ballast, 8 * MIB, false), 0);
+	assert_int_equal(ballast_held(ballast), 0);
+	assert_true(resident() < before + MIB);
+	for (int i = 0; i < 1000 && ballast_refill(ballast); i++)
+		;
+	assert_int_equal(ballast_held(ballast), 8 * MIB);
 	ballast_free(ballast);
 }
 
@@ -93,6 +108,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_drop_and_refill),
+		cmocka_unit_test(test_not_filled),
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_files),

@@ -34,7 +34,7 @@ static int supervisor(supervise_fn *fn, bool managed)
 	int status;
 	pid_t pid;
 
-	assert_int_equal(ballast_create(&ballast, 1 << 20), 0);
+	assert_int_equal(ballast_create(&ballast, 1 << 20, true), 0);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
