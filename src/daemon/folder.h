@@ -9,6 +9,7 @@
  *   PID-START.server there is such a server: its process number and start time; from before it becomes one
  *   PID-START.sock   its socket
  *   segment          a link to nothing, with the name of the segment that the device was attached with
+ *   nbdkit           once a server was started from files that are held open: a link, which gives it its name
  *   stats            the server's statistics
  *   rehearsal.sock   while an upgrade tries whether a new server would come up
  */

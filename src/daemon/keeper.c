@@ -481,7 +481,7 @@ static void begin(struct keeper *keeper)
 	keeper->adopted = false;
 	if (keeper->served)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
-	/* What does not come up may be a new version that does not work: every second one is from the files that did. */
+	/* What has not worked may be a new version: by turns, one is from the files that have. */
 	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder, keeper->served && keeper->failures % 2);
 	if (!r)
 		r = connect_to_server(keeper, start_limit_us(keeper));
