@@ -146,7 +146,7 @@ int settings_word(struct settings *settings, const char *key, const char *value)
 
 /* ------------------------------------------------------------------ values */
 
-static bool is_name(const char *name)
+__attribute__((nonnull)) static bool is_name(const char *name)
 {
 	size_t length = strlen(name);
 
@@ -154,23 +154,14 @@ static bool is_name(const char *name)
 	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-static int check_name(const char *name, struct wrong *wrong)
+int settings_name(struct settings *settings, const char *name, struct wrong *wrong)
 {
 	if (is_name(name))
-		return 0;
+		return settings_string(&settings->name, name) < 0 ? no_memory(wrong) : 0;
 	return wrong_say(wrong,
 			 "the name '%.80s' cannot be: at most %d letters, digits, '.', '_' and '-' are "
 			 "needed, and neither . nor ..",
 			 name, NAME_MAX_CHARS);
-}
-
-int settings_name(struct settings *settings, const char *name, struct wrong *wrong)
-{
-	int r = check_name(name, wrong);
-
-	if (r == 0 && settings_string(&settings->name, name) < 0)
-		r = no_memory(wrong);
-	return r;
 }
 
 static int keep(char **at, const char *value, struct wrong *wrong)
