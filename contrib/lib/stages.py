@@ -68,7 +68,8 @@ STAGES = [
     Stage("tsan", "gcc, ThreadSanitizer", ["unit", "model"], [*SANITIZE, "-Db_sanitize=thread", "-Dplugin=false"],
           setup="tsan", short=True),
     Stage("fuzz", "clang, libFuzzer with both sanitizers", ["fuzz"],
-          [*SANITIZE, "-Db_sanitize=address,undefined", "-Dfuzz=true", "-Dplugin=false"], cc="clang", setup="asan",
+          [*SANITIZE, "-Db_sanitize=address,undefined", "-Dfuzz=true", "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"],
+          cc="clang", setup="asan",
           possible=no_command("clang")),
     Stage("valgrind", "gcc -O0 under valgrind", ["unit"], build="gcc-debug", setup="valgrind", short=True,
           possible=no_command("valgrind")),
@@ -248,13 +249,22 @@ def run_beside(runner, stage):
         runner.beside = False
 
 
+def fetch_machines(runner, stage):
+    """Kernels and root file systems into the cache, which takes the network more than the processors. What goes wrong here,
+    the suite's first test tells."""
+    run_limited([str(TOP / "tests/vm/vm"), "--prepare"], runner.root / "vm-prepare.log", stage.limit)
+
+
 def lanes(runner):
     """The virtual machines run beside everything else; the rest one after the other."""
     machines = next(stage for stage in STAGES if stage.name == "vm")
     beside = None
     if runner.wanted(machines) and not runner.args.no_vm and not machines.possible():
         say(f"-- {machines.build}: building, for the virtual machines too")
+        fetching = threading.Thread(target=fetch_machines, args=(runner, machines))
+        fetching.start()
         runner.configure_and_build(machines)
+        fetching.join()
         beside = threading.Thread(target=run_beside, args=(runner, machines))
         beside.start()
     for stage in STAGES:
