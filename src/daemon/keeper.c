@@ -421,10 +421,11 @@ static void try_to_dial(struct keeper *keeper)
 {
 	int r;
 
-	/* nbdkit has a umask of its own. (Nobody else gets into the folder anyway.) */
-	chmod(keeper->server.socket, 0600);
 	r = dial_start(&keeper->dial, keeper->spec->loop, keeper->server.socket, keeper->spec->connections + 1,
 			   dialled, keeper);
+	/* nbdkit has a umask of its own. (Nobody else gets into the folder anyway.) Not before: then it may not be there yet. */
+	if (!r)
+		chmod(keeper->server.socket, 0600);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		clock_set(keeper->timer, SOCKET_LOOK_US);
 	else if (!r)
