@@ -662,7 +662,7 @@ static int check_words(const struct settings *settings, struct wrong *wrong)
 	struct zsblk_params params;
 	struct zsblk_why why = {""};
 	const char *level = settings_word_value(settings, "level"), *key = "size";
-	char first[24];
+	char first[24], *end;
 
 	if (!settings_word_value(settings, "size"))
 		return wrong_at(settings, "size", wrong,
@@ -678,9 +678,9 @@ static int check_words(const struct settings *settings, struct wrong *wrong)
 		params.algorithm = settings_word_value(settings, "algorithm");
 	if (settings_word_value(settings, "memory"))
 		params.memory = settings_word_value(settings, "memory");
-	if (level && level[level[0] == '-'] && !level[(level[0] == '-') + strspn(level + (level[0] == '-'), DIGITS)]) {
-		params.has_level = true;
-		params.level = atoi(level);
+	if (level) {
+		params.level = (int)strtol(level, &end, 10);
+		params.has_level = *level && !*end;
 	}
 	if (!zsblk_params_check(&params, &why))
 		return 0;
