@@ -407,7 +407,8 @@ def test_daemon_that_hangs(instance):
     status, said = instance.ask("--status")
     point(status == 1 and "does not answer" in said, "--status of a daemon that hangs ends", said)
     instance.start()
-    point(soon(lambda: "has no supervisor, and does not answer; it is killed" in instance.said(), 30), "the next daemon kills it", instance.said())
+    point(soon(lambda: "has no supervisor, and does not answer; it is killed" in instance.said(), 30),
+          "the next daemon kills it", instance.said())
     point(soon(instance.server, 30) == server, "and takes over", instance.said())
     status, said = instance.ask("--upgrade")
     point(status == 0 and instance.new_server(server), "--upgrade of a server that was adopted", said)
@@ -436,10 +437,7 @@ def test_foreign(instance):
 
             instance.start()
             server = must(soon(instance.server), "it starts", instance.said())
-            daemon = instance.daemon()
-            instance.process.kill()
-            instance.process.wait()
-            os.kill(daemon, signal.SIGKILL)
+            kill_daemons(instance)
             os.kill(server, signal.SIGKILL)
             soon(lambda: not instance.servers())
             instance.start(f"memory={key}")
