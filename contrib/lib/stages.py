@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import tally
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PRINT = threading.Lock()
+GIVE_WAY = str(TOP / "contrib/lib/give-way")
 
 
 class Stage:
@@ -147,16 +149,19 @@ class Runner:
         env = dict(os.environ, CC=owner.cc)
         if not (stamp.exists() and stamp.read_text() == wanted):
             shutil.rmtree(folder, ignore_errors=True)
-            code = run_limited(self.polite(stage, ["meson", "setup", str(folder), str(TOP), *options]), log, 300, env)
+            code = self.run_politely(stage, ["meson", "setup", str(folder), str(TOP), *options], log, 300, env)
             if code != 0:
                 return self.build_failed(stage, log)
             stamp.write_text(wanted)
-        self.built[stage.build] = run_limited(self.polite(stage, ["ninja", "-C", str(folder)]), log, 900, env) == 0
+        self.built[stage.build] = self.run_politely(stage, ["ninja", "-C", str(folder)], log, 900, env) == 0
         return self.built[stage.build] or self.build_failed(stage, log)
 
-    def polite(self, stage, command):
+    def run_politely(self, stage, command, log, limit, env=None, nice=15):
         """Give way to the virtual machines: a guest that gets no processor takes that for a stall."""
-        return ["nice", "-n", "15", *command] if self.beside and stage.name != "vm" else command
+        env = env or dict(os.environ)
+        if self.beside and stage.name != "vm":
+            env["ZSBLK_NICE"] = str(nice)
+        return run_limited([GIVE_WAY, *command], log, limit, env)
 
     def build_failed(self, stage, log):
         self.built[stage.build] = False
@@ -209,7 +214,7 @@ class Runner:
             return
         say(f"-- {stage.name}: testing {' '.join(suites)}")
         base = f"contrib-{stage.name}"
-        result = self.folder(stage) / "meson-logs" / f"{base}{'-' + stage.setup if stage.setup else ''}.json"
+        result = self.folder(stage) / "meson-logs" / f"{base}-{stage.setup or os.path.basename(GIVE_WAY)}.json"
         result.unlink(missing_ok=True)
         # Tests that give way to the virtual machines, or share the machine with others, may take their time.
         multiplier = 60 if self.args.long else 3
@@ -217,11 +222,11 @@ class Runner:
                    "--timeout-multiplier", str(multiplier)]
         for suite in suites:
             command += ["--suite", suite]
-        if stage.setup:
-            command += ["--setup", stage.setup]
+        command += ["--setup", stage.setup] if stage.setup else ["--wrapper", shlex.quote(GIVE_WAY)]
         limit = min(stage.limit * (20 if self.args.long else 1), max(self.deadline - time.monotonic(), 1))
         env = dict(os.environ, ZSBLK_SHORT="1") if stage.short and not self.args.long else None
-        code = run_limited(self.polite(stage, command), self.log(stage), limit, env)
+        # Not as polite as builds: tests wait for programs that have to answer.
+        code = self.run_politely(stage, command, self.log(stage), limit, env, nice=5)
         if result.exists():
             stage.tally.add(tally.count_log(result))
         if code is None:
