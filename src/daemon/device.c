@@ -16,6 +16,9 @@
 /* The server's buffers grow with the largest request; those that are kept ready are for this. */
 #define LARGEST_REQUEST_KIB 128
 
+/* For udev to take a link away. */
+#define UDEV_WAIT_MS 3000
+
 void device_init(struct device *device, int index)
 {
 	*device = (struct device){.index = index, .stat = -1, .inflight = -1};
@@ -162,6 +165,25 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
 		}
 	}
 	return 0;
+}
+
+/*
+ * Our rule for udev (61-zsblk.rules) takes links from what is swap, at the next event of the device; so have one, and wait until
+ * the link is gone. Where that does not help (the rule is not installed), remove it.
+ */
+void device_lose_links(int index)
+{
+	char number[32], link[80];
+
+	if (read_attribute(index, "diskseq", number, sizeof number) < 0)
+		return;
+	snprintf(link, sizeof link, "/dev/disk/by-diskseq/%s", number);
+	for (unsigned waited = 0; waited < UDEV_WAIT_MS && access(link, F_OK) == 0; waited += 10) {
+		if (waited % 500 == 0)
+			write_attribute(index, "uevent", "change");
+		usleep(10 * 1000);
+	}
+	unlink(link);
 }
 
 static uint64_t read_number(const struct device *device, const char *name)

@@ -40,6 +40,12 @@ bool device_has_others(int index);
  */
 int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong);
 
+/*
+ * Have its link by the number of its disk gone; may take seconds. udev makes it, systemd makes a swap unit of that, and on the way
+ * down it tries swapoff by it while the daemon still sees whether there is room.
+ */
+void device_lose_links(int index);
+
 /* The timer that it has, in milliseconds; 0: not known. */
 unsigned device_timer_ms(const struct device *device);
 

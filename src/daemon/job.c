@@ -34,8 +34,6 @@
 /* For a server that is tried, and for what it is asked before. */
 #define REHEARSAL_LIMIT_S 30u
 
-/* For udev to take the links from a device. */
-#define UDEV_WAIT_MS 3000
 /* udev takes a fraction of a second to look at a device. */
 #define LOCK_WAIT_MS 5000
 
@@ -392,48 +390,6 @@ int job_mount(const void *what, struct wrong *wrong)
 
 /* ------------------------------------------------------------------ swap */
 
-/* One line of a file in the device's folder in sysfs; empty if there is none. */
-static void read_sysfs(const char *device, const char *name, char *text, int size)
-{
-	char path[80];
-	FILE *f;
-
-	snprintf(path, sizeof path, "/sys/block/%s/%s", device + strlen("/dev/"), name);
-	f = fopen(path, "re");
-	if (!f || !fgets(text, size, f))
-		text[0] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	if (f)
-		fclose(f);
-}
-
-/*
- * udev has made a link to the device by the number of its disk, systemd makes a swap unit of that, and on the way down it tries swapoff
- * by it while the daemon still sees whether there is room. Our rule (61-zsblk.rules) takes links from what is swap, at the
- * next event of the device; so have one, and wait until the link is gone. Where that does not help (the rule is not
- * installed), remove it.
- */
-static void lose_links(const char *device)
-{
-	char number[32], link[80], events[80];
-
-	read_sysfs(device, "diskseq", number, sizeof number);
-	if (!number[0])
-		return;
-	snprintf(link, sizeof link, "/dev/disk/by-diskseq/%s", number);
-	snprintf(events, sizeof events, "/sys/block/%s/uevent", device + strlen("/dev/"));
-	for (unsigned waited = 0; waited < UDEV_WAIT_MS && access(link, F_OK) == 0; waited += 10) {
-		int fd = waited % 500 ? -1 : open(events, O_WRONLY | O_CLOEXEC);
-
-		if (fd >= 0) {
-			(void)!write(fd, "change", strlen("change"));
-			close(fd);
-		}
-		usleep(10 * 1000);
-	}
-	unlink(link);
-}
-
 int job_swap_on(const void *what, struct wrong *wrong)
 {
 	const struct job_swap *swap = what;
@@ -447,7 +403,7 @@ int job_swap_on(const void *what, struct wrong *wrong)
 	if (r)
 		return r;
 	if (swap->managed)
-		lose_links(swap->device);
+		device_lose_links(device_index(swap->device));
 	if (swap->tune)
 		sysctls_make(SYSCTLS_RECORD);
 	if (swap->priority >= 0)

@@ -175,6 +175,10 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
 	return 0;
 }
 
+void device_lose_links(int index)
+{
+}
+
 unsigned device_timer_ms(const struct device *device)
 {
 	return world()->timer_ms;
