@@ -36,9 +36,14 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+/* Times that a test waits for are shorter in tests/daemon's build, which defines them. */
+#ifndef STATUS_INTERVAL_US
 #define STATUS_INTERVAL_US (10u * 1000000u)
+#endif
 /* After a swapoff for which there was no memory. */
+#ifndef STOP_RETRY_US
 #define STOP_RETRY_US (10u * 1000000u)
+#endif
 /* An upgrade waits so long for a moment in which nothing is in flight, and looks so often. */
 #define QUIET_LIMIT_US 1000000u
 #define QUIET_LOOK_US  2000u

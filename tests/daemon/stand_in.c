@@ -21,7 +21,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* As recovery_test.py has it. */
+/* As zsblkdtest.py has it. */
 struct world {
 	uint32_t attached;
 	uint32_t is_swap;
