@@ -71,7 +71,8 @@ struct zsblk_params {
 	bool has_level;
 	/* The most memory the pool may take for objects; 0: no limit. */
 	uint64_t mem_limit;
-	/* Populated memory kept ahead of demand by a background thread; 0: none. */
+	/* Populated memory kept ahead of demand by a background thread; 0: none. For a new segment no more
+	 * than the system can provide. */
 	uint64_t reserve;
 	/*
 	 * "anon": memory that ends with the process.
@@ -90,6 +91,11 @@ struct zsblk_params {
 	unsigned contexts;
 	/* Longest zspage in pages, 1 to 64. 0: a default. */
 	unsigned chain;
+	/*
+	 * Asked now and then while zsblk_start() fills memory, by the calling thread: true ends the call
+	 * with -EINTR. NULL, the default: nobody asks to stop.
+	 */
+	bool (*interrupted)(void);
 };
 
 /* Fill in the defaults; size is left 0. */
@@ -107,7 +113,8 @@ int zsblk_params_check(const struct zsblk_params *params, struct zsblk_why *why)
  *
  * Errors: -EINVAL (parameters; a segment that is not ours, is damaged, or does not match
  * them), -EBUSY (segment in use by a live process), -EPERM (no right to lock a
- * shared segment), -ENOMEM and others of mmap, shmget and shmat.
+ * shared segment), -ENOMEM (a reserve for a new segment that is more than the memory there is),
+ * and others of mmap, shmget and shmat.
  * Starts no threads, so it may be followed by fork(); then only one of the two
  * processes may go on using the device, after zsblk_start().
  */
@@ -122,7 +129,8 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **dev, struct zsb
  * does so before this: memory that is shared and locked by a mapping cannot be given back.
  *
  * Errors: -EBUSY (another live process has claimed the segment), -ENOMEM (the reserve cannot be
- * filled, or there is no memory for the table), and others of madvise and pthread_create.
+ * filled, or there is no memory for the table), -EINTR (params->interrupted said so), and others of
+ * madvise and pthread_create.
  */
 int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
 

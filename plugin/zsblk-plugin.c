@@ -37,9 +37,16 @@ static unsigned lock_can; /* what get_ready saw that can be had */
 
 /* ------------------------------------------------------------------ life */
 
+/* Was the server told to end? Its signal handler only makes a note, which this call looks at. */
+static bool told_to_end(void)
+{
+	return nbdkit_nanosleep(0, 0) < 0;
+}
+
 static void plugin_load(void)
 {
 	params_init(&params);
+	params.engine.interrupted = told_to_end;
 }
 
 static void plugin_unload(void)

@@ -184,6 +184,20 @@ static int make_stripes(struct zsblk *dev)
 	return 0;
 }
 
+/*
+ * A reserve that cannot be filled is refused while the front end can still say so. Only where nothing is at
+ * stake: a server of data that is there already starts with what reserve it can get.
+ */
+static int check_reserve(const struct zsblk_params *params, struct zsblk_why *why)
+{
+	uint64_t most = spare_available();
+
+	if (params->reserve <= most)
+		return 0;
+	return fail(why, -ENOMEM, "reserve=%" PRIu64 " is more memory than there is: %" PRIu64
+		    " bytes can be had now; make it smaller, or free some memory", params->reserve, most);
+}
+
 static int build(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
 {
 	struct super_layout layout;
@@ -204,7 +218,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 		return fail(why, r, "no memory for the tables of the device: %s", strerror(-r));
 	dev->watermark = zs_core_huge_watermark(dev->core);
 	blank = dev->seg.kind == SEGMENT_ANON || dev->seg.fresh;
-	return blank ? 0 : rebuild(dev, why);
+	return blank ? check_reserve(params, why) : rebuild(dev, why);
 }
 
 int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct zsblk_why *why)
@@ -220,6 +234,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 		return fail(why, -ENOMEM, "out of memory");
 	memset(dev, 0, sizeof *dev);
 	dev->size = params->size;
+	dev->interrupted = params->interrupted;
 	dev->codec = codec_by_name(algorithm_name(params));
 	dev->level = params->has_level ? params->level : dev->codec->level_default;
 	pthread_mutex_init(&dev->compact_lock, NULL);
@@ -242,6 +257,8 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	return 0;
 }
 
+#define POPULATE_STEP (UINT64_C(16) << 20) /* between two looks whether to go on */
+
 /*
  * With a reserve, requests are not to wait for memory: they touch the table and the descriptors of
  * the pool as well. Have those in memory, as far as the reserve is large: what a larger device has
@@ -250,13 +267,16 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 static int populate_metadata(struct zsblk *dev)
 {
 	uint64_t table = (dev->table.n * sizeof *dev->table.words + BLOCK - 1) & ~(uint64_t)(BLOCK - 1);
+	uint64_t most = table < dev->reserve ? table : dev->reserve;
 	int r;
 
 	if (!dev->reserve)
 		return 0;
 	r = segment_private_populate(dev->table.map, table_map_bytes(dev->table.n));
-	if (!r)
-		r = segment_private_populate(dev->table.words, table < dev->reserve ? table : dev->reserve);
+	for (uint64_t at = 0; at < most && !r; at += POPULATE_STEP)
+		r = is_interrupted(dev) ? -EINTR :
+		    segment_private_populate((uint8_t *)dev->table.words + at,
+					     most - at < POPULATE_STEP ? most - at : POPULATE_STEP);
 	return r ? r : zs_core_populate(dev->core, dev->reserve);
 }
 
@@ -269,13 +289,17 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	segment_after_mlockall(&dev->seg);
 	contexts_warm_up(&dev->contexts, dev->codec, dev->level);
 	r = populate_metadata(dev);
-	if (r)
+	if (r && r != -EINTR)
 		return fail(why, r, "there is no memory for the table: %s", strerror(-r));
 	/*
-	 * What was there before is more important than the reserve, and this may be the moment of need: swap is down, so nobody
-	 * makes room for it. Then it is the refill's.
+	 * A new device waits for its reserve. A device with data starts without one if memory is short: while its server
+	 * is down nobody can swap to it, so no memory becomes free, and waiting would not end. The refill thread
+	 * goes on later.
 	 */
-	r = reserve_fill(dev, dev->seg.fresh);
+	if (!r)
+		r = reserve_fill(dev, dev->seg.fresh);
+	if (r == -EINTR)
+		return fail(why, r, "told to stop while memory was filled");
 	if (r && dev->seg.fresh)
 		return fail(why, r, "reserve=%" PRIu64 " cannot be filled: %s; make it smaller, or free some memory",
 			    dev->reserve, strerror(-r));

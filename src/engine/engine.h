@@ -75,6 +75,7 @@ struct zsblk {
 	struct segment_spec spec;
 	struct table table;
 	uint64_t reserve; /* bytes */
+	bool (*interrupted)(void); /* or NULL: see struct zsblk_params */
 	struct zs_core *core;
 	struct contexts contexts;
 	struct stripe *stripes;
@@ -117,8 +118,15 @@ struct zs_loc loc_of(const struct zsblk *dev, const struct word_object *object);
 void count_word(struct counters *counters, uint64_t word, int sign);
 
 /* upkeep.c */
-/* Fill the reserve before requests come. -ENOMEM: there is not that much memory; `wait`: not for a while. */
+/*
+ * Fill the reserve before requests come. -ENOMEM: there is not that much memory; `wait`: not for a while.
+ * -EINTR: dev->interrupted() said so.
+ */
 int reserve_fill(struct zsblk *dev, bool wait);
+static inline bool is_interrupted(const struct zsblk *dev)
+{
+	return dev->interrupted && dev->interrupted();
+}
 int workers_start(struct zsblk *dev);
 void workers_stop(struct zsblk *dev);
 

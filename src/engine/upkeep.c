@@ -128,6 +128,8 @@ int reserve_fill(struct zsblk *dev, bool wait)
 	int error;
 
 	for (;;) {
+		if (is_interrupted(dev))
+			return -EINTR;
 		if (refill_piece(dev, &error)) {
 			waits = 0;
 			continue;

@@ -166,3 +166,51 @@ bool spare_memory(struct spare *spare)
 {
 	return spare_memory_for(spare, is_realtime());
 }
+
+/* ------------------------------------------------------------------ how much at most */
+
+/* The bytes that a line "NAME: N kB" of the text names; false if there is no such line. */
+static bool meminfo_bytes(const char *text, const char *name, uint64_t *bytes)
+{
+	for (const char *line = text; line; line = strchr(line, '\n'), line += line != NULL) {
+		const char *rest;
+
+		if (!begins(line, name, &rest))
+			continue;
+		*bytes = strtoull(rest, NULL, 10) * 1024;
+		return true;
+	}
+	return false;
+}
+
+uint64_t spare_in_meminfo(const char *text)
+{
+	uint64_t total, available, swap = 0;
+
+	if (!meminfo_bytes(text, "MemTotal:", &total))
+		return UINT64_MAX;
+	/* Before Linux 3.14 there is no estimate. */
+	if (!meminfo_bytes(text, "MemAvailable:", &available))
+		return total;
+	(void)meminfo_bytes(text, "SwapFree:", &swap);
+	return available + swap < total ? available + swap : total;
+}
+
+uint64_t spare_available(void)
+{
+	char text[4096];
+	size_t len = 0;
+	ssize_t n;
+	int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return UINT64_MAX;
+	do {
+		n = read(fd, text + len, sizeof text - 1 - len);
+		if (n > 0)
+			len += (size_t)n;
+	} while ((n > 0 && len < sizeof text - 1) || (n < 0 && errno == EINTR));
+	close(fd);
+	text[len] = '\0';
+	return spare_in_meminfo(text);
+}

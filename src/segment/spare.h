@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct spare {
 	char *text; /* NULL: the system does not say */
@@ -37,5 +38,15 @@ bool spare_memory_for(struct spare *spare, bool realtime);
  * of a real-time class.
  */
 bool spare_in_zones(const char *text, bool realtime);
+
+/*
+ * Bytes that this process can get at most, with others paged out for it: free memory, memory that the system
+ * can free, and free swap, but never more than the machine has. UINT64_MAX where the system does not say. A
+ * rough upper bound for requests that make no sense, not a promise. Allocates for a moment; any thread.
+ */
+uint64_t spare_available(void);
+
+/* The same, of a text as /proc/meminfo has it. For spare_available() and tests. */
+uint64_t spare_in_meminfo(const char *text);
 
 #endif

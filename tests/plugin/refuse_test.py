@@ -62,6 +62,42 @@ def refused_in_the_background():
 
 
 @test
+def reserve_beyond_memory():
+    "a reserve that is more than memory is refused before anything is in the background"
+    for background in (False, True):
+        text = refuse("1T", "reserve=1T", background=background)
+        contains(text, "reserve=1099511627776", "more memory than there is", "make it smaller")
+
+
+@test
+def reserve_that_is_being_filled():
+    "SIGTERM while the reserve is filled: the server ends without going on"
+    fill = "8G"
+    with open("/proc/meminfo", encoding="ascii") as f:
+        free = int(re.search(r"MemAvailable:\s+(\d+)", f.read()).group(1)) * 1024
+    if free < 12 * GiB:
+        raise Skip("takes a machine with 12 GiB of free memory")
+    with folder() as path:
+        log = os.path.join(path, "log")
+        with open(log, "wb") as f:
+            process = subprocess.Popen(["nbdkit", "-f", "-v", "-U", os.path.join(path, "socket"), PLUGIN, "1T",
+                                        f"reserve={fill}", "lock=no"], stdin=subprocess.DEVNULL, stdout=f, stderr=f, env=ENV)
+
+        def resident():
+            with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
+                return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) * 1024
+        try:
+            wait_for(lambda: resident() > 256 * MiB, "some of the reserve")
+            process.terminate()
+            equal(process.wait(WAIT), 1, "exit status")
+        finally:
+            process.kill()
+            process.wait()
+        with open(log, encoding="utf-8") as f:
+            contains(f.read(), "told to stop while memory was filled")
+
+
+@test
 def messages_name_every_parameter():
     "the message for unknown parameters lists all there are"
     text = refuse("1G", "colour=red")

@@ -79,9 +79,26 @@ static void test_this_machine(void **state)
 	spare_close(&spare);
 }
 
+/* How much there is at most: what can be freed and paged out, never more than the machine has. */
+static void test_available(void **state)
+{
+	const uint64_t kib = 1024;
+
+	assert_int_equal(spare_in_meminfo("MemTotal:  8000 kB\nMemFree:  9 kB\nMemAvailable:  5000 kB\n"
+					  "SwapCached: 7 kB\nSwapFree:  1000 kB\n"), 6000 * kib);
+	assert_int_equal(spare_in_meminfo("MemTotal:  8000 kB\nMemAvailable:  5000 kB\nSwapFree:  9000 kB\n"), 8000 * kib);
+	assert_int_equal(spare_in_meminfo("MemTotal:  8000 kB\nMemAvailable:  5000 kB\n"), 5000 * kib);
+	assert_int_equal(spare_in_meminfo("MemTotal:  8000 kB\nMemFree:  9 kB\n"), 8000 * kib);
+	/* Where the system does not say, nothing is refused. */
+	assert_true(spare_in_meminfo("") == UINT64_MAX);
+	assert_true(spare_in_meminfo("MemFree: 9 kB\n") == UINT64_MAX);
+	assert_in_range(spare_available(), 1 << 20, UINT64_C(1) << 50);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_available),
 		cmocka_unit_test(test_watermarks),	 cmocka_unit_test(test_protection),
 		cmocka_unit_test(test_any_zone_will_do), cmocka_unit_test(test_unknown_text),
 		cmocka_unit_test(test_this_machine),	 cmocka_unit_test(test_realtime),

@@ -267,6 +267,32 @@ static void test_reserve_waits_for_memory(void **state)
 	zsblk_close(dev);
 }
 
+static atomic_uint asked_to_stop;
+
+static bool stop_at_the_tenth(void)
+{
+	return atomic_fetch_add(&asked_to_stop, 1) == 10;
+}
+
+/* Filling the reserve can be ended, and begun again. */
+static void test_filling_is_interruptible(void **state)
+{
+	struct zsblk_params params = device_params(BLOCKS);
+	struct zsblk_why why = {""};
+	struct zsblk *dev;
+
+	params.reserve = 8 << 20;
+	params.interrupted = stop_at_the_tenth;
+	assert_int_equal(zsblk_open(&params, &dev, &why), 0);
+	assert_int_equal(zsblk_start(dev, &why), -EINTR);
+	assert_non_null(strstr(why.text, "told to stop"));
+	assert_in_range(device_stats(dev).reserved_bytes, 4096, (8 << 20) - 4096);
+	assert_int_equal(zsblk_start(dev, &why), 0);
+	assert_true(device_stats(dev).reserved_bytes >= 8 << 20);
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 /* More requests at once than there are contexts: they take turns. */
 static void *one_after_another(void *opaque)
 {
@@ -365,6 +391,7 @@ int main(void)
 		cmocka_unit_test(test_memory_is_given_back),
 		cmocka_unit_test(test_reserve_is_refilled),
 		cmocka_unit_test(test_reserve_waits_for_memory),
+		cmocka_unit_test(test_filling_is_interruptible),
 		cmocka_unit_test(test_few_contexts),
 		cmocka_unit_test(test_limit_under_pressure),
 	};
