@@ -11,7 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SYSFS "/sys/block/nbd%d/%s"
+/* A unit test has a tree of its own. */
+#ifndef SYS_BLOCK
+#define SYS_BLOCK "/sys/block"
+#endif
+#define SYSFS SYS_BLOCK "/nbd%d/%s"
+#ifndef PROC_SWAPS
+#define PROC_SWAPS "/proc/swaps"
+#endif
 
 /* The server's buffers grow with the largest request; those that are kept ready are for this. */
 #define LARGEST_REQUEST_KIB 128
@@ -94,7 +101,7 @@ bool device_is_backed_by(int index, const char *backend)
 /* The first device for which `matches` says so, or DEVICE_NONE. */
 static int look_for(bool (*matches)(int index, const void *opaque), const void *opaque)
 {
-	DIR *dir = opendir("/sys/block");
+	DIR *dir = opendir(SYS_BLOCK);
 	int index = DEVICE_NONE, candidate;
 	struct dirent *entry;
 
@@ -245,7 +252,7 @@ int device_progress(struct device *device, uint64_t *in_flight, uint64_t *comple
 static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *free_in_others)
 {
 	char line[256], path[128];
-	FILE *f = fopen("/proc/swaps", "re");
+	FILE *f = fopen(PROC_SWAPS, "re");
 	uint64_t size, in_use;
 	bool found = false;
 	size_t length;

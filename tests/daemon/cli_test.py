@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """zsblkd's command line: what is wrong is told with its value and what would be right, and nothing is left behind.
 
-Environment: ZSBLKD, the program.
+Environment: ZSBLKD, the program; ZSBLKD_FAULTS, the one with a stand-in for the kernel (stand_in.c).
 """
 import os
 import pathlib
@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 
 ZSBLKD = os.environ["ZSBLKD"]
+FAULTS = os.environ["ZSBLKD_FAULTS"]
 count = 0
 
 
@@ -35,6 +36,18 @@ def run(*arguments, rights=True):
 def refused(what, arguments, *words, rights=True):
     status, said = run(*arguments, rights=rights)
     point(status == 1 and all(word in said for word in words), what, f"status {status}, wanted {words}: {said}")
+
+
+def test_nothing_is_left():
+    """One that has its folder and its lock when it is refused: with the build that needs no rights and has a folder here."""
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "world").write_bytes(bytes(4096))
+        done = subprocess.run([FAULTS, "--name", "cli-test", "--nbdkit", "/dev/null", "size=64M"], capture_output=True,
+                              text=True, timeout=20, check=False, stdin=subprocess.DEVNULL, cwd=folder,
+                              env=os.environ | {"ZSBLK_TEST_WORLD": f"{folder}/world"})
+        point(done.returncode == 1 and "nbdkit=/dev/null cannot be run" in done.stderr, "an nbdkit that is none", done.stderr)
+        point(os.path.isdir(f"{folder}/run") and not os.listdir(f"{folder}/run"), "nothing was left in the folder of instances",
+              str(os.listdir(folder)))
 
 
 def main():
@@ -76,7 +89,7 @@ def main():
 
     refused("no rights", [*one, "size=1G"], "missing rights", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_IPC_LOCK",
             "CAP_SYS_NICE", rights=False)
-    point(not os.path.exists("/run/zsblk/cli-test"), "nothing was left in /run")
+    test_nothing_is_left()
     print(f"1..{count}")
 
 

@@ -1,10 +1,139 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a device is called, and that one that does not exist is nobody's. The rest takes a kernel: tests/vm. */
+/*
+ * What a device is called, and what is read from /sys and /proc/swaps, in a folder that has the same files. That a kernel
+ * writes them so: tests/vm.
+ */
 #include "lib/test.h"
 
 #include "daemon/device.h"
 
 #include <errno.h>
+#include <sys/stat.h>
+
+static char top[64];
+
+/* A file of the kernel's, in the test's own tree. */
+static void put(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void is(const char *path, const char *wanted)
+{
+	char text[64] = "";
+	FILE *f = fopen(path, "r");
+
+	assert_non_null(f);
+	assert_true(fread(text, 1, sizeof text - 1, f) > 0);
+	fclose(f);
+	assert_string_equal(text, wanted);
+}
+
+/* nbd0 is ours, nbd1 another zsblkd's, nbd2 is attached to something else, nbd3 to nothing. */
+static int set_up(void **state)
+{
+	strcpy(top, "/tmp/zsblk-device.XXXXXX");
+	if (!mkdtemp(top) || chdir(top) < 0 || mkdir("sys", 0700) < 0)
+		return -1;
+	for (int i = 0; i < 4; i++) {
+		char path[40];
+
+		snprintf(path, sizeof path, "sys/nbd%d", i);
+		mkdir(path, 0700);
+		snprintf(path, sizeof path, "sys/nbd%d/queue", i);
+		mkdir(path, 0700);
+	}
+	put("sys/nbd0/pid", "17\n");
+	put("sys/nbd0/backend", "zsblk:one\n");
+	put("sys/nbd0/size", "131072\n");
+	put("sys/nbd0/inflight", "       2        5\n");
+	put("sys/nbd0/stat", "  100 0 0 0   20 0 0 0 7 0 0    3 0 0 0 0 0\n");
+	put("sys/nbd0/queue/io_timeout", "30000\n");
+	put("sys/nbd0/queue/max_sectors_kb", "1024\n");
+	put("sys/nbd0/queue/rotational", "1\n");
+	put("sys/nbd1/pid", "18\n");
+	put("sys/nbd1/backend", "zsblk:other\n");
+	put("sys/nbd2/pid", "19\n");
+	put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	char remove[100];
+
+	snprintf(remove, sizeof remove, "rm -rf %s", top);
+	return chdir("/") || system(remove);
+}
+
+static void test_attributes(void **state)
+{
+	uint64_t in_flight, completed;
+	struct wrong wrong = {""};
+	struct device device;
+
+	assert_true(device_is_attached(0));
+	assert_true(device_is_attached(2));
+	assert_false(device_is_attached(3));
+	assert_true(device_is_backed_by(0, "zsblk:one"));
+	assert_false(device_is_backed_by(0, "zsblk:on"));
+	assert_false(device_is_backed_by(2, "zsblk:one"));
+	assert_int_equal(device_find("zsblk:other"), 1);
+	assert_int_equal(device_of_instance("one"), 0);
+	assert_int_equal(device_of_instance("two"), DEVICE_NONE);
+	assert_true(device_has_others(0));
+	put("sys/nbd1/backend", "somebody\n");
+	assert_false(device_has_others(0));
+	assert_true(device_has_others(2));
+
+	device_init(&device, 0);
+	assert_int_equal(device_size(&device), 131072 * 512);
+	assert_int_equal(device_timer_ms(&device), 30000);
+	assert_int_equal(device_progress(&device, &in_flight, &completed), 0);
+	assert_int_equal(in_flight, 7);
+	assert_int_equal(completed, 123);
+	/* The files are held open, and read again. */
+	put("sys/nbd0/inflight", "0 0\n");
+	assert_int_equal(device_progress(&device, &in_flight, &completed), 0);
+	assert_int_equal(in_flight, 0);
+	assert_int_equal(device_tune(&device, 500, &wrong), 0);
+	is("sys/nbd0/queue/io_timeout", "50000\n"); /* a plain file is written to from its start on, and keeps the rest */
+	is("sys/nbd0/queue/max_sectors_kb", "1284\n");
+	is("sys/nbd0/queue/rotational", "0\n");
+	device_close(&device);
+}
+
+static void test_swaps(void **state)
+{
+	static const char header[] = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+	struct device device;
+	char text[600];
+
+	device_init(&device, 1);
+	assert_false(device_is_swap(&device));
+	snprintf(text, sizeof text, "%s%s", header, "/dev/nbd10 partition\t1000\t900\t-2\n");
+	put("swaps", text);
+	assert_false(device_is_swap(&device));
+	snprintf(text, sizeof text, "%s%s", header,
+		 "/dev/nbd1                              partition\t65532\t\t1200\t\t100\n"
+		 "/swap\\040file file 5000 1000 -2\n/dev/zram0 partition 9999 0 5\n/dev/nbd0 partition 9999 0 5\n");
+	put("swaps", text);
+	assert_true(device_is_swap(&device));
+	assert_int_equal(device_user(&device), USER_SWAP);
+	assert_int_equal(device_swapped_kib(&device), 1200);
+	/* Not what is in memory itself. */
+	assert_int_equal(device_other_swap_kib(&device), 4000);
+	/* Its node was removed while it is swap. */
+	snprintf(text, sizeof text, "%s%s", header, "/dev/nbd1\\040(deleted) partition 65532 7 100\n");
+	put("swaps", text);
+	assert_true(device_is_swap(&device));
+	assert_int_equal(device_swapped_kib(&device), 7);
+	device_close(&device);
+}
 
 static void test_names(void **state)
 {
@@ -48,7 +177,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_absent),
+		cmocka_unit_test_setup_teardown(test_attributes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_swaps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
