@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,17 +16,12 @@
 
 #define BUFFER_BYTES 8192
 
-struct group {
-	uint16_t family;
-	uint32_t multicast;
-};
-
 /* ------------------------------------------------------------------ talking */
 
 /* Send a request and read the answers up to the acknowledgement. */
 static int talk(struct mnl_socket *socket, struct nlmsghdr *message, mnl_cb_t callback, void *opaque)
 {
-	char buffer[BUFFER_BYTES];
+	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
 	unsigned port = mnl_socket_get_portid(socket), sequence = message->nlmsg_seq;
 	int r;
 
@@ -63,42 +59,50 @@ static struct nlmsghdr *begin(char *buffer, uint16_t family, uint8_t command, ui
 
 /* ------------------------------------------------------------------ finding the family */
 
-static void find_group(const struct nlattr *groups, struct group *found)
+/* Of this type, and long enough for what it is to hold. */
+static bool attribute_is(const struct nlattr *attribute, uint16_t type, enum mnl_attr_data_type data)
 {
-	const struct nlattr *group, *attribute;
+	return mnl_attr_get_type(attribute) == type && mnl_attr_validate(attribute, data) == 0;
+}
 
-	mnl_attr_for_each_nested(group, groups) {
-		const char *name = "";
-		uint32_t id = 0;
+static void parse_group(const struct nlattr *group, struct netlink_family *family)
+{
+	const struct nlattr *attribute;
+	const char *name = "";
+	uint32_t id = 0;
 
-		mnl_attr_for_each_nested(attribute, group) {
-			if (mnl_attr_get_type(attribute) == CTRL_ATTR_MCAST_GRP_NAME)
-				name = mnl_attr_get_str(attribute);
-			else if (mnl_attr_get_type(attribute) == CTRL_ATTR_MCAST_GRP_ID)
-				id = mnl_attr_get_u32(attribute);
-		}
-		if (strcmp(name, NBD_GENL_MCAST_GROUP_NAME) == 0)
-			found->multicast = id;
+	mnl_attr_for_each_nested(attribute, group) {
+		if (attribute_is(attribute, CTRL_ATTR_MCAST_GRP_NAME, MNL_TYPE_NUL_STRING))
+			name = mnl_attr_get_str(attribute);
+		else if (attribute_is(attribute, CTRL_ATTR_MCAST_GRP_ID, MNL_TYPE_U32))
+			id = mnl_attr_get_u32(attribute);
+	}
+	if (strcmp(name, NBD_GENL_MCAST_GROUP_NAME) == 0)
+		family->multicast = id;
+}
+
+void netlink_parse_family(const struct nlmsghdr *message, struct netlink_family *family)
+{
+	const struct nlattr *attribute, *group;
+
+	mnl_attr_for_each(attribute, message, sizeof(struct genlmsghdr)) {
+		if (attribute_is(attribute, CTRL_ATTR_FAMILY_ID, MNL_TYPE_U16))
+			family->id = mnl_attr_get_u16(attribute);
+		else if (attribute_is(attribute, CTRL_ATTR_MCAST_GROUPS, MNL_TYPE_NESTED))
+			mnl_attr_for_each_nested(group, attribute)
+				parse_group(group, family);
 	}
 }
 
 static int read_family(const struct nlmsghdr *message, void *opaque)
 {
-	struct group *found = opaque;
-	const struct nlattr *attribute;
-
-	mnl_attr_for_each(attribute, message, sizeof(struct genlmsghdr)) {
-		if (mnl_attr_get_type(attribute) == CTRL_ATTR_FAMILY_ID)
-			found->family = mnl_attr_get_u16(attribute);
-		else if (mnl_attr_get_type(attribute) == CTRL_ATTR_MCAST_GROUPS)
-			find_group(attribute, found);
-	}
+	netlink_parse_family(message, opaque);
 	return MNL_CB_OK;
 }
 
-static int find_family(struct mnl_socket *socket, struct group *found)
+static int find_family(struct mnl_socket *socket, struct netlink_family *found)
 {
-	char buffer[BUFFER_BYTES];
+	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
 	struct nlmsghdr *message = begin(buffer, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
 
 	mnl_attr_put_strz(message, CTRL_ATTR_FAMILY_NAME, NBD_GENL_FAMILY_NAME);
@@ -127,7 +131,7 @@ static int fail(struct wrong *wrong, int error, const char *what)
 
 int netlink_open(struct netlink *netlink, struct wrong *wrong)
 {
-	struct group found = {0};
+	struct netlink_family found = {0};
 	int r;
 
 	*netlink = (struct netlink){0};
@@ -142,7 +146,7 @@ int netlink_open(struct netlink *netlink, struct wrong *wrong)
 	}
 	if (r)
 		return fail(wrong, r, "the kernel does not tell about its nbd client");
-	netlink->family = found.family;
+	netlink->family = found.id;
 	netlink->events = open_socket(SOCK_NONBLOCK);
 	if (!netlink->events || mnl_socket_setsockopt(netlink->events, NETLINK_ADD_MEMBERSHIP,
 						      &found.multicast, sizeof found.multicast) < 0)
@@ -161,13 +165,23 @@ void netlink_close(struct netlink *netlink)
 
 /* ------------------------------------------------------------------ requests */
 
-static int read_index(const struct nlmsghdr *message, void *opaque)
+int netlink_parse_index(const struct nlmsghdr *message)
 {
 	const struct nlattr *attribute;
+	int index = NETLINK_ANY_DEVICE;
 
 	mnl_attr_for_each(attribute, message, sizeof(struct genlmsghdr))
-		if (mnl_attr_get_type(attribute) == NBD_ATTR_INDEX)
-			*(int *)opaque = (int)mnl_attr_get_u32(attribute);
+		if (attribute_is(attribute, NBD_ATTR_INDEX, MNL_TYPE_U32))
+			index = (int)mnl_attr_get_u32(attribute);
+	return index;
+}
+
+static int read_index(const struct nlmsghdr *message, void *opaque)
+{
+	int index = netlink_parse_index(message);
+
+	if (index != NETLINK_ANY_DEVICE)
+		*(int *)opaque = index;
 	return MNL_CB_OK;
 }
 
@@ -199,7 +213,7 @@ static void put_connections(struct nlmsghdr *message, const struct netlink_setup
 
 int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, int *index)
 {
-	char buffer[BUFFER_BYTES];
+	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
 	struct nlmsghdr *message = begin(buffer, netlink->family, NBD_CMD_CONNECT, NBD_GENL_VERSION);
 
 	put_connections(message, setup);
@@ -210,7 +224,7 @@ int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, 
 
 int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *setup)
 {
-	char buffer[BUFFER_BYTES];
+	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
 	struct nlmsghdr *message = begin(buffer, netlink->family, NBD_CMD_RECONFIGURE, NBD_GENL_VERSION);
 
 	/* No more than that: NBD_ATTR_TIMEOUT would take back what was written to queue/io_timeout. */
@@ -220,7 +234,7 @@ int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *set
 
 int netlink_disconnect(struct netlink *netlink, int index)
 {
-	char buffer[BUFFER_BYTES];
+	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
 	struct nlmsghdr *message = begin(buffer, netlink->family, NBD_CMD_DISCONNECT, NBD_GENL_VERSION);
 
 	mnl_attr_put_u32(message, NBD_ATTR_INDEX, (uint32_t)index);
@@ -234,29 +248,43 @@ int netlink_events_fd(const struct netlink *netlink)
 	return mnl_socket_get_fd(netlink->events);
 }
 
+/*
+ * mnl_nlmsg_ok() takes a length of more than 2 GiB for a negative one, which fits anywhere. And attributes are read up to
+ * the length rounded up.
+ */
+static bool message_fits(const struct nlmsghdr *message, int left)
+{
+	return mnl_nlmsg_ok(message, left) && message->nlmsg_len <= INT_MAX &&
+	       MNL_ALIGN((int)message->nlmsg_len) <= left;
+}
+
+bool netlink_parse_link_died(const void *messages, size_t bytes, uint16_t family, int index)
+{
+	const struct nlmsghdr *message = messages;
+	int left = (int)bytes;
+
+	for (; message_fits(message, left); message = mnl_nlmsg_next(message, &left)) {
+		const struct genlmsghdr *generic = mnl_nlmsg_get_payload(message);
+
+		if (message->nlmsg_type == family && mnl_nlmsg_get_payload_len(message) >= sizeof *generic &&
+		    generic->cmd == NBD_CMD_LINK_DEAD && index >= 0 && netlink_parse_index(message) == index)
+			return true;
+	}
+	return false;
+}
+
 bool netlink_link_died(struct netlink *netlink, int index)
 {
-	char buffer[BUFFER_BYTES];
+	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
 	bool died = false;
 	ssize_t got;
 
 	while ((got = mnl_socket_recvfrom(netlink->events, buffer, sizeof buffer)) >= 0 || errno == ENOBUFS) {
-		struct nlmsghdr *message = (struct nlmsghdr *)buffer;
-		int left = (int)got, which = -1;
-
 		/* Some were lost: look what is the matter. */
-		if (got < 0) {
+		if (got < 0)
 			died = true;
-			continue;
-		}
-		for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
-			struct genlmsghdr *generic = mnl_nlmsg_get_payload(message);
-
-			if (message->nlmsg_type != netlink->family || generic->cmd != NBD_CMD_LINK_DEAD)
-				continue;
-			read_index(message, &which);
-			died |= which == index;
-		}
+		else
+			died |= netlink_parse_link_died(buffer, (size_t)got, netlink->family, index);
 	}
 	return died;
 }

@@ -41,6 +41,24 @@ int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, 
 int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *setup);
 int netlink_disconnect(struct netlink *netlink, int index);
 
+/*
+ * What messages say, for netlink.c and tests: nothing is asked of the kernel, and any bytes may be given. `bytes` of
+ * messages, aligned as nlmsghdr is.
+ */
+struct netlink_family {
+	uint16_t id;        /* 0: not told */
+	uint32_t multicast; /* the group of nbd's events; 0: not told */
+};
+
+struct nlmsghdr;
+
+/* The answer to CTRL_CMD_GETFAMILY. What it does not tell stays as it was. */
+void netlink_parse_family(const struct nlmsghdr *message, struct netlink_family *family);
+/* The device that a message of nbd's is about, or NETLINK_ANY_DEVICE. */
+int netlink_parse_index(const struct nlmsghdr *message);
+/* Do these events tell that a connection of the device died? */
+bool netlink_parse_link_died(const void *messages, size_t bytes, uint16_t family, int index);
+
 /* To be polled: */
 int netlink_events_fd(const struct netlink *netlink);
 /* Read what is there: was a connection of this device reported dead? */
