@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,6 +251,20 @@ int folder_connect(const char *path, int type)
 	return r;
 }
 
+bool folder_parse_server(const char *file, pid_t *pid, uint64_t *start)
+{
+	char name[60], *end;
+	long number = strtol(file, &end, 10);
+
+	if (*end != '-' || number <= 0 || number > INT_MAX)
+		return false;
+	*pid = (pid_t)number;
+	*start = strtoull(end + 1, NULL, 10);
+	/* Whatever strtol() lets pass besides: it is the name that we would have given. */
+	server_file(*pid, *start, "server", name);
+	return strcmp(file, name) == 0;
+}
+
 int folder_each_server(struct folder *folder, int (*each)(void *opaque, pid_t pid, uint64_t start), void *opaque)
 {
 	DIR *dir = fdopendir(dup(folder->fd));
@@ -261,10 +276,9 @@ int folder_each_server(struct folder *folder, int (*each)(void *opaque, pid_t pi
 	rewinddir(dir);
 	while (!r && (entry = readdir(dir))) {
 		uint64_t start;
-		int pid, end = 0;
+		pid_t pid;
 
-		if (sscanf(entry->d_name, "%d-%" SCNu64 ".server%n", &pid, &start, &end) == 2 && end &&
-		    entry->d_name[end] == '\0')
+		if (folder_parse_server(entry->d_name, &pid, &start))
 			r = each(opaque, pid, start);
 	}
 	closedir(dir);

@@ -71,6 +71,8 @@ int folder_add_server(const struct folder *folder, pid_t pid, uint64_t start);
 void folder_remove_server(const struct folder *folder, pid_t pid, uint64_t start);
 /* Is it one of those that were noted down here? */
 bool folder_has_server(const struct folder *folder, pid_t pid, uint64_t start);
+/* Is that the name of such a note? Of which server? */
+bool folder_parse_server(const char *file, pid_t *pid, uint64_t *start);
 /* Call `each` for all that were noted down, alive or not, until it returns non-zero. */
 int folder_each_server(struct folder *folder, int (*each)(void *opaque, pid_t pid, uint64_t start),
 		       void *opaque);

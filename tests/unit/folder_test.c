@@ -178,6 +178,45 @@ static void test_servers(void **state)
 	folder_close(&folder);
 }
 
+/* Whatever else lies in the folder is no server: no number may be cut, wrapped or negative on the way. */
+static void test_server_names(void **state)
+{
+	static const char *const others[] = {
+		"",
+		"lock",
+		"12-345.sock",
+		"12-345.servers",
+		"12-345",
+		"12.server",
+		"-.server",
+		"0-345.server",
+		"-1-345.server",
+		"-12-345.server",
+		"+12-345.server",
+		" 12-345.server",
+		"12- 345.server",
+		"12--345.server",
+		"012-345.server",
+		"12-0345.server",
+		"4294967308-345.server",
+		"2147483648-345.server",
+		"99999999999999999999-345.server",
+		"12-18446744073709551616.server",
+	};
+	uint64_t start;
+	pid_t pid;
+
+	assert_true(folder_parse_server("12-345.server", &pid, &start));
+	assert_int_equal(pid, 12);
+	assert_int_equal(start, 345);
+	assert_true(folder_parse_server("2147483647-18446744073709551615.server", &pid, &start));
+	assert_int_equal(pid, 2147483647);
+	assert_true(start == UINT64_MAX);
+	for (size_t i = 0; i < COUNT_OF(others); i++)
+		if (folder_parse_server(others[i], &pid, &start))
+			fail_msg("'%s' is taken for process %d", others[i], (int)pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +226,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_notes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_servers, set_up, tear_down),
+		cmocka_unit_test(test_server_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
