@@ -2,6 +2,7 @@
 /* Memory for bad times. See ballast.h. */
 #include "daemon/ballast.h"
 
+#include "daemon/maps.h"
 #include "segment/spare.h"
 
 #include <errno.h>
@@ -181,7 +182,8 @@ static void hold_file(struct ballast *ballast, const char *path)
 
 void ballast_hold_files(struct ballast *ballast, pid_t pid)
 {
-	char path[40], line[1024];
+	char path[40], line[MAPS_LINE_MAX];
+	struct mapping mapping;
 	FILE *f;
 
 	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
@@ -190,15 +192,9 @@ void ballast_hold_files(struct ballast *ballast, pid_t pid)
 		return;
 	for (unsigned i = 0; i < MAX_FILES; i++)
 		ballast->files[i].seen = false;
-	while (fgets(line, sizeof line, f)) {
-		char *file = strchr(line, '/'), *text = strstr(line, " r-xp ");
-
-		/* Each program and library has one executable mapping. */
-		if (!file || !text || text > file)
-			continue;
-		file[strcspn(file, "\n")] = '\0';
-		hold_file(ballast, file);
-	}
+	while (fgets(line, sizeof line, f))
+		if (maps_parse(line, &mapping) && mapping.is_program)
+			hold_file(ballast, mapping.path);
 	fclose(f);
 	for (unsigned i = 0; i < MAX_FILES; i++)
 		if (!ballast->files[i].seen)

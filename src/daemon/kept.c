@@ -2,16 +2,15 @@
 /* Program files held open. See kept.h; the formats of /proc are those of proc(5). */
 #include "daemon/kept.h"
 
+#include "daemon/maps.h"
+
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static const char deleted[] = " (deleted)";
 
 void kept_init(struct kept *kept)
 {
@@ -69,27 +68,17 @@ static int open_mapped(pid_t pid, const char *range, const char *path, uint64_t 
 
 static int open_plugin(pid_t pid, const char *plugin)
 {
-	char maps[40], line[1024], wanted[300], range[40];
+	char maps[40], line[MAPS_LINE_MAX], wanted[300];
+	struct mapping mapping;
 	int fd = -1;
 	FILE *f;
 
 	file_name(plugin, wanted, sizeof wanted);
 	snprintf(maps, sizeof maps, "/proc/%d/maps", (int)pid);
 	f = fopen(maps, "re");
-	while (f && fd < 0 && fgets(line, sizeof line, f)) {
-		char *file = strchr(line, '/'), *end;
-		uint64_t inode;
-
-		if (!file || sscanf(line, "%39s %*s %*s %*s %" SCNu64, range, &inode) != 2)
-			continue;
-		file[strcspn(file, "\n")] = '\0';
-		end = strstr(file, deleted);
-		if (end)
-			*end = '\0';
-		if (strcmp(last_part(file), wanted) != 0)
-			continue;
-		fd = open_mapped(pid, range, file, inode);
-	}
+	while (f && fd < 0 && fgets(line, sizeof line, f))
+		if (maps_parse(line, &mapping) && strcmp(last_part(mapping.path), wanted) == 0)
+			fd = open_mapped(pid, mapping.range, mapping.path, mapping.inode);
 	if (f)
 		fclose(f);
 	return fd;
