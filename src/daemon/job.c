@@ -627,21 +627,25 @@ static double statistic(const char *text, const char *name)
 	return 0;
 }
 
+void job_describe_figures(const char *stats, struct wrong *text)
+{
+	const double mib = 1024.0 * 1024.0;
+	double data = statistic(stats, "orig_data_size"), used = statistic(stats, "mem_used_total");
+
+	snprintf(text->text, sizeof text->text, "%.0f MiB, %.1f MiB of data in %.1f MiB of memory (ratio %.2f)",
+		 statistic(stats, "disksize") / mib, data / mib, used / mib, used > 0 ? data / used : 0);
+}
+
 int job_read_figures(const void *what, struct wrong *text)
 {
 	const struct job_figures *figures = what;
-	const double mib = 1024.0 * 1024.0;
 	FILE *f = fopen(figures->stats, "re");
 	char stats[4096];
-	double data, used;
 
 	if (!f)
 		return -errno;
 	stats[fread(stats, 1, sizeof stats - 1, f)] = '\0';
 	fclose(f);
-	data = statistic(stats, "orig_data_size");
-	used = statistic(stats, "mem_used_total");
-	snprintf(text->text, sizeof text->text, "%.0f MiB, %.1f MiB of data in %.1f MiB of memory (ratio %.2f)",
-		 statistic(stats, "disksize") / mib, data / mib, used / mib, used > 0 ? data / used : 0);
+	job_describe_figures(stats, text);
 	return 0;
 }

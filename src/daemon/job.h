@@ -79,5 +79,7 @@ struct job_figures {
 
 /* Read the server's statistics: "2048 MiB, 512.0 MiB of data in 140.1 MiB of memory (ratio 3.65)". */
 job_fn job_read_figures;
+/* What that says of a text as the server writes it; figures that are missing are 0. */
+void job_describe_figures(const char *stats, struct wrong *text);
 
 #endif

@@ -167,28 +167,40 @@ void server_command_keep(struct server_command *command, const struct server *se
 		kept_take(&command->kept, server->pid, command->program, command->arguments[command->plugin]);
 }
 
+bool server_command_matches(const struct server_command *command, const char *text, size_t bytes)
+{
+	size_t at = 0;
+
+	for (unsigned i = 0; i < command->n; i++) {
+		const char *argument = text + at;
+		/* Not what it calls itself, each has a socket of its own, and the plugin may be the file that was kept. */
+		bool may_differ = i == 0 || command->arguments[i] == command->unix_socket;
+		size_t length = strnlen(argument, bytes - at);
+
+		/* Ended by a NUL, each of them. */
+		if (at + length >= bytes)
+			return false;
+		may_differ |= i == command->plugin && strcmp(argument, KEPT_PLUGIN_PATH) == 0;
+		if (!may_differ && strcmp(command->arguments[i], argument) != 0)
+			return false;
+		at += length + 1;
+	}
+	return at == bytes;
+}
+
 bool server_command_is_of(const struct server_command *command, pid_t pid)
 {
-	char path[40], line[16384];
-	size_t got, at = 0;
+	char path[40], text[16384];
+	size_t got;
 	FILE *f;
 
 	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
 	f = fopen(path, "re");
 	if (!f)
 		return false;
-	got = fread(line, 1, sizeof line - 1, f);
+	got = fread(text, 1, sizeof text, f);
 	fclose(f);
-	line[got] = '\0';
-	for (unsigned i = 0; i < command->n; at += strlen(line + at) + 1, i++) {
-		/* Not what it calls itself, each has a socket of its own, and the plugin may be the file that was kept. */
-		bool may_differ = i == 0 || command->arguments[i] == command->unix_socket ||
-				  (i == command->plugin && strcmp(line + at, KEPT_PLUGIN_PATH) == 0);
-
-		if (at >= got || (!may_differ && strcmp(command->arguments[i], line + at) != 0))
-			return false;
-	}
-	return at == got;
+	return got < sizeof text && server_command_matches(command, text, got);
 }
 
 void server_command_free(struct server_command *command)

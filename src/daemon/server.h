@@ -33,6 +33,8 @@ void server_command_free(struct server_command *command);
 void server_command_keep(struct server_command *command, const struct server *server);
 /* Was this server started with the same command? */
 bool server_command_is_of(const struct server_command *command, pid_t pid);
+/* The same, of the bytes of /proc/PID/cmdline: arguments, each ended by a NUL. For tests. */
+bool server_command_matches(const struct server_command *command, const char *text, size_t bytes);
 
 /*
  * Start one. `of_kept`: from the files that were kept, if any were. 0 or a negative errno of fork, pidfd_open. *folder must stay until it was reaped or forgotten; the server is noted
