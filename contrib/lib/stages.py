@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import pathlib
+import select
 import shlex
 import shutil
 import signal
@@ -26,16 +27,18 @@ class Stage:
     suites    names of suites; None: every suite there is but vm
     limit     seconds after which its tests have failed
     short     run the short forms of the tests, since everything takes many times as long here
+    builds    what is built beside the programs that its tests need: "all", "installed" or nothing
     possible  returns why it cannot be run here, or None
     """
 
     def __init__(self, name, summary, suites, options=(), cc="gcc", setup=None, build=None, limit=600,
-                 short=False, possible=lambda: None):
+                 short=False, builds=None, possible=lambda: None):
         self.name, self.summary, self.suites, self.options = name, summary, suites, list(options)
         self.cc, self.setup, self.build, self.limit = cc, setup, build or name, limit
-        self.short, self.possible = short, possible
+        self.short, self.builds, self.possible = short, builds, possible
         self.tally = tally.Tally()
         self.times = []
+        self.cpu = 0.0  # seconds of processor time, of builds and tests
         self.ran = False
 
 
@@ -61,18 +64,18 @@ def no_i386():
 SANITIZE = ["-Db_lundef=false", "--buildtype=debugoptimized"]
 
 STAGES = [
-    Stage("gcc", "gcc -O2", None, limit=900),
+    Stage("gcc", "gcc -O2", None, limit=900, builds="all"),
     Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400),
     Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"]),
-    Stage("clang", "clang -O2", ["unit", "model", "fault", "plugin"], cc="clang", possible=no_command("clang")),
+    Stage("clang", "clang -O2", ["unit", "model", "fault", "plugin"], cc="clang", builds="installed",
+          possible=no_command("clang")),
     Stage("asan", "gcc, AddressSanitizer and UndefinedBehaviorSanitizer", ["unit", "model", "fault", "fuzz"],
           [*SANITIZE, "-Db_sanitize=address,undefined", "-Dplugin=false"], setup="asan"),
     Stage("tsan", "gcc, ThreadSanitizer", ["unit", "model"], [*SANITIZE, "-Db_sanitize=thread", "-Dplugin=false"],
           setup="tsan", short=True),
     Stage("fuzz", "clang, libFuzzer with both sanitizers", ["fuzz"],
-          [*SANITIZE, "-Db_sanitize=address,undefined", "-Dfuzz=true", "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"],
-          cc="clang", setup="asan",
-          possible=no_command("clang")),
+          [*SANITIZE, "-Db_sanitize=address,undefined", "-Dfuzz=true", "-Dplugin=false", "-Dbench=false"],
+          cc="clang", setup="asan", possible=no_command("clang")),
     Stage("valgrind", "gcc -O0 under valgrind", ["unit"], build="gcc-debug", setup="valgrind", short=True,
           possible=no_command("valgrind")),
     Stage("32bit", "gcc -m32, the libraries", ["unit", "model", "fault"],
@@ -86,32 +89,49 @@ def say(*words):
         print(*words, flush=True)
 
 
-def run_limited(command, log, limit, env=None):
-    """Run a command in its own process group: its exit status, or None when it ran out of time."""
-    with open(log, "ab") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
-                                   start_new_session=True)
-        RUNNING.add(process)
-        try:
-            return process.wait(timeout=limit)
-        except subprocess.TimeoutExpired:
-            stop_group(process)
+class Process:
+    """A command in its own process group; counts the processor time of all that it waited for."""
+
+    def __init__(self, command, out, env):
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
+                                        start_new_session=True)
+        self.ends = os.pidfd_open(self.process.pid)
+        self.cpu = 0.0
+
+    def wait(self, limit):
+        """Its exit status, or None when it ran on for `limit` seconds."""
+        if not select.select([self.ends], [], [], limit)[0]:
             return None
-        finally:
-            RUNNING.discard(process)
+        if self.process.returncode is None:
+            _, status, usage = os.wait4(self.process.pid, 0)
+            self.process.returncode = os.waitstatus_to_exitcode(status)
+            self.cpu = usage.ru_utime + usage.ru_stime
+        return self.process.returncode
+
+    def stop(self):
+        for sign, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+            if self.process.returncode is not None:
+                return
+            os.killpg(self.process.pid, sign)
+            self.wait(patience)
 
 
 RUNNING = set()
 
 
-def stop_group(process):
-    for sign, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(timeout=patience)
-            return
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
+def run_limited(command, log, limit, env=None):
+    """Run a command: its exit status, or None when it ran out of time; and seconds of processor time."""
+    with open(log, "ab") as out:
+        process = Process(command, out, env)
+    RUNNING.add(process)
+    try:
+        code = process.wait(limit)
+        if code is None:
+            process.stop()
+        return code, process.cpu
+    finally:
+        RUNNING.discard(process)
+        os.close(process.ends)
 
 
 def tail(path, lines=40):
@@ -119,12 +139,16 @@ def tail(path, lines=40):
         return "".join(file.readlines()[-lines:])
 
 
+def suites_of(test):
+    return {suite.split(":")[-1] for suite in test["suite"]}
+
+
 class Runner:
     def __init__(self, args):
         self.args = args
         self.root = pathlib.Path(os.environ["ZSBLK_TEST_ROOT"])
         self.root.mkdir(parents=True, exist_ok=True)
-        self.built = {}
+        self.configured = {}  # build folder -> whether that went well
         self.beside = False  # virtual machines are running
         self.deadline = time.monotonic() + (args.limit * 60 if args.limit else 10**9)
 
@@ -134,48 +158,75 @@ class Runner:
     def log(self, stage):
         return self.root / f"{stage.name}.log"
 
-    def configure_and_build(self, stage):
-        """True once the stage's build folder is up to date; made once for the stages that share it."""
-        if stage.build in self.built:
-            return self.built[stage.build]
+    def configure(self, stage):
+        """True once the stage's build folder is there; made once for the stages that share it."""
+        if stage.build in self.configured:
+            return self.configured[stage.build]
         owner = next(other for other in STAGES if other.name == stage.build)
-        folder, log = self.folder(stage), self.log(owner)
+        folder, log = self.folder(stage), self.log(stage)
         options = ["-Dtests=true", *owner.options]
         if os.environ.get("CI") == "true":
             options.append("--werror")
         stamp = folder / "contrib-test-options"
         wanted = json.dumps([owner.cc, *options])
-        log.unlink(missing_ok=True)
-        env = dict(os.environ, CC=owner.cc)
-        if not (stamp.exists() and stamp.read_text() == wanted):
+        well = stamp.exists() and stamp.read_text() == wanted
+        if not well:
             shutil.rmtree(folder, ignore_errors=True)
-            code = self.run_politely(stage, ["meson", "setup", str(folder), str(TOP), *options], log, 300, env)
-            if code != 0:
-                return self.build_failed(stage, log)
-            stamp.write_text(wanted)
-        self.built[stage.build] = self.run_politely(stage, ["ninja", "-C", str(folder)], log, 900, env) == 0
-        return self.built[stage.build] or self.build_failed(stage, log)
+            env = dict(os.environ, CC=owner.cc)
+            well = self.run_politely(stage, ["meson", "setup", str(folder), str(TOP), *options], log, 300, env) == 0
+            if well:
+                stamp.write_text(wanted)
+        self.configured[stage.build] = well
+        return well
+
+    def build(self, stage):
+        """True once all is there that the stage's tests take."""
+        log = self.log(stage)
+        log.unlink(missing_ok=True)
+        if self.configure(stage):
+            # Files that change the configuration make ninja configure anew, and then there may be other tests.
+            ninja = ["ninja", "-C", str(self.folder(stage))]
+            if self.run_politely(stage, [*ninja, "build.ninja"], log, 300) == 0:
+                goals = self.goals(stage)
+                if goals == [] or self.run_politely(stage, [*ninja, *(goals or [])], log, 900) == 0:
+                    return True
+        stage.tally.failed.append((f"{stage.name}: build", tail(log)))
+        return False
+
+    def introspect(self, stage, what):
+        out = subprocess.run(["meson", "introspect", str(self.folder(stage)), f"--{what}"], capture_output=True,
+                             text=True, check=True).stdout
+        return json.loads(out)
+
+    def goals(self, stage):
+        """What ninja has to make for a stage: names, or None for everything."""
+        if stage.builds == "all" and not self.args.suites:
+            return None
+        suites = set(self.chosen(stage))
+        needed = {goal for test in self.introspect(stage, "tests") if suites & suites_of(test) for goal in test["depends"]}
+        goals = set()
+        for target in self.introspect(stage, "targets"):
+            if target["id"] in needed or (target["installed"] and stage.builds == "installed"):
+                goals |= {os.path.relpath(name, self.folder(stage)) for name in target["filename"]}
+        return sorted(goals)
 
     def run_politely(self, stage, command, log, limit, env=None, nice=15):
         """Give way to the virtual machines: a guest that gets no processor takes that for a stall."""
         env = env or dict(os.environ)
         if self.beside and stage.name != "vm":
             env["ZSBLK_NICE"] = str(nice)
-        return run_limited([GIVE_WAY, *command], log, limit, env)
-
-    def build_failed(self, stage, log):
-        self.built[stage.build] = False
-        stage.tally.failed.append((f"{stage.name}: build", tail(log)))
-        return False
+        code, cpu = run_limited([GIVE_WAY, *command], log, limit, env)
+        stage.cpu += cpu
+        return code
 
     def chosen(self, stage):
         """The suites to run: those of the stage that were asked for and that have tests."""
-        out = subprocess.run(["meson", "introspect", str(self.folder(stage)), "--tests"], capture_output=True,
-                             text=True, check=True).stdout
-        there = {suite.split(":")[-1] for test in json.loads(out) for suite in test["suite"]}
-        suites = there - {"vm"} if stage.suites is None else there & set(stage.suites)
+        there = {suite for test in self.introspect(stage, "tests") for suite in suites_of(test)}
+        suites = there - {"vm", "vm-long"} if stage.suites is None else there & set(stage.suites)
         if self.args.suites:
             suites &= set(self.args.suites)
+        if self.args.long and "vm" in suites:
+            suites.add("vm-long")
         return sorted(suites)
 
     def wanted(self, stage):
@@ -187,7 +238,8 @@ class Runner:
             return set(self.args.suites) != {"vm"}
         return bool(set(stage.suites) & set(self.args.suites))
 
-    def run(self, stage):
+    def run(self, stage, built=None):
+        """Build, unless that was done before, and test."""
         if not self.wanted(stage):
             return
         if stage.name == "vm" and self.args.no_vm:
@@ -199,8 +251,10 @@ class Runner:
             say(f"-- {stage.name}: not here: {reason}")
             return
         start = time.monotonic()
-        say(f"-- {stage.name}: building ({stage.summary})")
-        if self.configure_and_build(stage):
+        if built is None:
+            say(f"-- {stage.name}: building ({stage.summary})")
+            built = self.build(stage)
+        if built:
             self.test(stage, start)
         stage.ran = True
         stage.times.append(time.monotonic() - start)
@@ -239,17 +293,17 @@ class Runner:
         build = stage.times[0] if len(stage.times) > 1 else total
         counts = stage.tally
         say(f"-- {stage.name}: {counts.passed} passed, {len(counts.failed)} failed, {len(counts.skipped)} skipped "
-            f"({total:.0f} s, of which {build:.0f} s for the build)")
+            f"({total:.0f} s, of which {build:.0f} s for the build; {stage.cpu:.0f} s of processor time)")
         for name, printed in counts.failed:
             say(f"   FAILED {name}")
             for line in printed.splitlines()[-40:]:
                 say(f"     | {line}")
 
 
-def run_beside(runner, stage):
+def run_beside(runner, stage, built):
     runner.beside = True
     try:
-        runner.run(stage)
+        runner.run(stage, built)
     finally:
         runner.beside = False
 
@@ -265,12 +319,12 @@ def lanes(runner):
     machines = next(stage for stage in STAGES if stage.name == "vm")
     beside = None
     if runner.wanted(machines) and not runner.args.no_vm and not machines.possible():
-        say(f"-- {machines.build}: building, for the virtual machines too")
+        say(f"-- {machines.name}: building ({machines.summary})")
         fetching = threading.Thread(target=fetch_machines, args=(runner, machines))
         fetching.start()
-        runner.configure_and_build(machines)
+        built = runner.build(machines)
         fetching.join()
-        beside = threading.Thread(target=run_beside, args=(runner, machines))
+        beside = threading.Thread(target=run_beside, args=(runner, machines, built))
         beside.start()
     for stage in STAGES:
         if not (beside and stage is machines):
@@ -300,16 +354,16 @@ def main():
         lanes(runner)
     finally:
         for process in list(RUNNING):
-            stop_group(process)
+            process.stop()
 
     total = tally.Tally()
-    print("\nconfiguration  passed  failed  skipped  seconds")
+    print("\nconfiguration  passed  failed  skipped  seconds  processor")
     for stage in STAGES:
         if stage.ran or stage.tally.skipped:
             counts = stage.tally
             total.add(counts)
             print(f"{stage.name:13} {counts.passed:7} {len(counts.failed):7} {len(counts.skipped):8} "
-                  f"{sum(stage.times[-1:]):8.0f}   {stage.summary}")
+                  f"{sum(stage.times[-1:]):8.0f} {stage.cpu:10.0f}   {stage.summary}")
     if total.skipped:
         print("\nskipped:")
         for stage in STAGES:
