@@ -3,16 +3,15 @@
 #include "daemon/dial.h"
 
 #include "daemon/folder.h"
+#include "daemon/pump.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <libnbd.h>
-#include <systemd/sd-event.h>
 
 /* The transmission flags of the NBD protocol (doc/proto.md), as linux/nbd.h has them. */
 #define FLAG_HAS_FLAGS      (1u << 0)
@@ -24,12 +23,12 @@
 struct line {
 	struct dial *dial;
 	struct nbd_handle *nbd;
-	sd_event_source *source;
+	struct pump *pump;
 	bool ready;
 };
 
 struct dial {
-	sd_event *loop;
+	struct sd_event *loop;
 	dial_done_fn *done;
 	void *opaque;
 	unsigned n;
@@ -37,53 +36,31 @@ struct dial {
 	struct line lines[];
 };
 
-/*
- * What libnbd waits for, in epoll's terms. A handle that is ready waits for nothing: the handshake can be through in one
- * go with the connecting. Then what is always the case brings us to see it.
- */
-static uint32_t wanted_events(struct nbd_handle *nbd)
-{
-	unsigned direction = nbd_aio_get_direction(nbd);
-
-	if (nbd_aio_is_ready(nbd))
-		return POLLOUT;
-	return (direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0u) |
-	       (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0u);
-}
-
 static void finish(struct dial *dial, int r, const char *why)
 {
 	dial_done_fn *done = dial->done;
 
-	for (unsigned i = 0; i < dial->n; i++)
-		dial->lines[i].source = sd_event_source_disable_unref(dial->lines[i].source);
+	for (unsigned i = 0; i < dial->n; i++) {
+		pump_stop(dial->lines[i].pump);
+		dial->lines[i].pump = NULL;
+	}
 	dial->done = NULL;
 	if (done)
 		done(dial->opaque, r, why);
 }
 
-static int line_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
+static void moved(void *opaque, int r, const char *why)
 {
 	struct line *line = opaque;
-	unsigned direction = nbd_aio_get_direction(line->nbd);
-	int r = 0;
 
-	if ((events & (POLLIN | POLLHUP | POLLERR)) && (direction & LIBNBD_AIO_DIRECTION_READ))
-		r = nbd_aio_notify_read(line->nbd);
-	else if ((events & (POLLOUT | POLLHUP | POLLERR)) && (direction & LIBNBD_AIO_DIRECTION_WRITE))
-		r = nbd_aio_notify_write(line->nbd);
-	if (r < 0 || nbd_aio_is_dead(line->nbd) || nbd_aio_is_closed(line->nbd)) {
-		finish(line->dial, -ECONNRESET, r < 0 ? nbd_get_error() : "the server closed the connection");
-		return 0;
-	}
-	if (nbd_aio_is_ready(line->nbd) && !line->ready) {
+	if (r) {
+		finish(line->dial, r, why);
+	} else if (nbd_aio_is_ready(line->nbd) && !line->ready) {
 		line->ready = true;
-		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		pump_pause(line->pump);
 		if (++line->dial->n_ready == line->dial->n)
 			finish(line->dial, 0, NULL);
-		return 0;
 	}
-	return sd_event_source_set_io_events(source, wanted_events(line->nbd));
 }
 
 /* The kernel's client knows simple replies only. */
@@ -101,7 +78,7 @@ static int configure(struct nbd_handle *nbd)
 
 static int start_line(struct line *line, const char *path)
 {
-	int fd, r;
+	int fd;
 
 	line->nbd = nbd_create();
 	if (!line->nbd || configure(line->nbd) < 0)
@@ -112,11 +89,7 @@ static int start_line(struct line *line, const char *path)
 	/* From here on the descriptor is libnbd's. */
 	if (nbd_aio_connect_socket(line->nbd, fd) < 0)
 		return nbd_get_errno() ? -nbd_get_errno() : -EIO;
-	r = sd_event_add_io(line->dial->loop, &line->source, nbd_aio_get_fd(line->nbd), wanted_events(line->nbd),
-			    line_event, line);
-	if (r < 0)
-		return r;
-	return 0;
+	return pump_start(&line->pump, line->dial->loop, line->nbd, moved, line);
 }
 
 int dial_start(struct dial **result, struct sd_event *loop, const char *path, unsigned n, dial_done_fn *done,
@@ -168,7 +141,7 @@ void dial_end(struct dial *dial)
 	if (!dial)
 		return;
 	for (unsigned i = 0; i < dial->n; i++) {
-		sd_event_source_disable_unref(dial->lines[i].source);
+		pump_stop(dial->lines[i].pump);
 		nbd_close(dial->lines[i].nbd);
 	}
 	free(dial);

@@ -3,6 +3,7 @@
 #include "daemon/probe.h"
 
 #include "daemon/clock.h"
+#include "daemon/pump.h"
 #include "daemon/say.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@ struct probe {
 	struct nbd_handle *nbd;
 	struct device *device;
 	sd_event_source *timer;
-	sd_event_source *io;
+	struct pump *pump;
 	probe_hung_fn *hung;
 	void *opaque;
 	uint64_t timeout; /* microseconds, as all times here */
@@ -45,7 +46,7 @@ static void report(struct probe *probe, const char *why)
 	probe_hung_fn *hung = probe->hung;
 
 	sd_event_source_set_enabled(probe->timer, SD_EVENT_OFF);
-	sd_event_source_set_enabled(probe->io, SD_EVENT_OFF);
+	pump_pause(probe->pump);
 	probe->hung = NULL;
 	if (hung)
 		hung(probe->opaque, why);
@@ -68,14 +69,6 @@ static int answered(void *opaque, int *error)
 	return 1; /* retire the request */
 }
 
-static void watch(struct probe *probe)
-{
-	unsigned direction = nbd_aio_get_direction(probe->nbd);
-
-	sd_event_source_set_io_events(probe->io, (direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0u) |
-							 (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0u));
-}
-
 static void ask(struct probe *probe)
 {
 	nbd_completion_callback done = {.callback = answered, .user_data = probe};
@@ -87,24 +80,13 @@ static void ask(struct probe *probe)
 	if (nbd_aio_pread(probe->nbd, probe->buffer, BLOCK, probe->block * BLOCK, done, 0) < 0)
 		report(probe, NULL);
 	else
-		watch(probe);
+		pump_rearm(probe->pump);
 }
 
-static int io_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
+static void moved(void *opaque, int r, const char *why)
 {
-	struct probe *probe = opaque;
-	unsigned direction = nbd_aio_get_direction(probe->nbd);
-	int r = 0;
-
-	if ((events & (POLLIN | POLLHUP | POLLERR)) && (direction & LIBNBD_AIO_DIRECTION_READ))
-		r = nbd_aio_notify_read(probe->nbd);
-	else if ((events & (POLLOUT | POLLHUP | POLLERR)) && (direction & LIBNBD_AIO_DIRECTION_WRITE))
-		r = nbd_aio_notify_write(probe->nbd);
-	if (r < 0 || nbd_aio_is_dead(probe->nbd) || nbd_aio_is_closed(probe->nbd))
-		report(probe, NULL);
-	else
-		watch(probe);
-	return 0;
+	if (r)
+		report(opaque, NULL);
 }
 
 /* An answer that is there and was not read yet: it was us who were late. */
@@ -176,7 +158,7 @@ int probe_start(struct probe **result, struct sd_event *loop, struct nbd_handle 
 		.stuck_since = clock_us(),
 		.blocks = (uint64_t)nbd_get_size(nbd) / BLOCK,
 	};
-	r = sd_event_add_io(loop, &probe->io, nbd_aio_get_fd(nbd), 0, io_event, probe);
+	r = pump_start(&probe->pump, loop, nbd, moved, probe);
 	if (r >= 0)
 		r = sd_event_add_time(loop, &probe->timer, CLOCK_MONOTONIC, clock_us() + probe->timeout / LOOKS, 1000,
 				      look, probe);
@@ -196,7 +178,7 @@ void probe_stop(struct probe *probe)
 	if (!probe)
 		return;
 	sd_event_source_disable_unref(probe->timer);
-	sd_event_source_disable_unref(probe->io);
+	pump_stop(probe->pump);
 	nbd_close(probe->nbd);
 	free(probe);
 }

@@ -14,12 +14,30 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+/*
+ * ZSBLK_TEST_FORK_DELAY, in milliseconds: so long each child waits before it does anything. It has copies of all descriptors
+ * meanwhile, as a child has that waits for memory.
+ */
+static void delay_child(void)
+{
+	const char *delay = getenv("ZSBLK_TEST_FORK_DELAY");
+
+	if (delay)
+		usleep((useconds_t)atoi(delay) * 1000);
+}
+
+__attribute__((constructor)) static void delay_children(void)
+{
+	pthread_atfork(NULL, NULL, delay_child);
+}
 
 /* As zsblkdtest.py has it. */
 struct world {

@@ -78,6 +78,7 @@ class Instance:
         self.world = World.from_buffer(mmap.mmap(file.fileno(), ctypes.sizeof(World)))
         (self.folder / "nbd0").touch()
         self.process = None
+        self.setting = {}  # more for its environment
         self.marked = 0  # where in the log said() begins
 
     def script(self, first):
@@ -88,7 +89,7 @@ class Instance:
         new.rename(self.nbdkit)
 
     def environment(self):
-        return os.environ | {"ZSBLK_TEST_WORLD": str(self.folder / "world")}
+        return os.environ | {"ZSBLK_TEST_WORLD": str(self.folder / "world")} | self.setting
 
     def start(self, *words):
         with open(self.log, "ab") as log:
