@@ -44,11 +44,14 @@ void device_close(struct device *device)
 
 int device_index(const char *path)
 {
-	int index, end = 0;
+	struct device named;
+	int index;
 
-	if (sscanf(path, "/dev/nbd%6d%n", &index, &end) != 1 || path[end] || index < 0)
+	if (sscanf(path, "/dev/nbd%6d", &index) != 1 || index < 0)
 		return DEVICE_NONE;
-	return index;
+	/* Whatever scanf() lets pass besides (nbd+1, nbd 1, nbd01): it is the path that the device has. */
+	device_init(&named, index);
+	return strcmp(named.path, path) == 0 ? index : DEVICE_NONE;
 }
 
 static int open_attribute(int index, const char *name, int flags)

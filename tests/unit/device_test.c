@@ -144,6 +144,10 @@ static void test_names(void **state)
 	assert_int_equal(device_index("/dev/nbd"), DEVICE_NONE);
 	assert_int_equal(device_index("/dev/nbd0p1"), DEVICE_NONE);
 	assert_int_equal(device_index("/dev/nbd-1"), DEVICE_NONE);
+	assert_int_equal(device_index("/dev/nbd+1"), DEVICE_NONE);
+	assert_int_equal(device_index("/dev/nbd 1"), DEVICE_NONE);
+	assert_int_equal(device_index("/dev/nbd01"), DEVICE_NONE);
+	assert_int_equal(device_index("/dev/nbd1000000"), DEVICE_NONE);
 	assert_int_equal(device_index("/dev/sda"), DEVICE_NONE);
 	assert_int_equal(device_index("nbd0"), DEVICE_NONE);
 	assert_int_equal(device_index(""), DEVICE_NONE);
