@@ -162,21 +162,18 @@ static void read_figures(struct daemon *daemon)
 		figures_read(daemon, r, "");
 }
 
-static void detached_by_others(struct daemon *daemon);
+static void look_for_loss(struct daemon *daemon);
 
 static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 {
 	struct daemon *daemon = opaque;
 
-	struct device *device = keeper_device(daemon->keeper);
-
 	clock_set(source, STATUS_INTERVAL_US);
-	if (daemon->stopping != STOP_NOT || !keeper_is_serving(daemon->keeper))
+	if (daemon->stopping != STOP_NOT)
 		return 0;
-	if (!device_is_attached(device->index) && !device_is_swap(device) && !device_is_mounted(device)) {
-		detached_by_others(daemon);
+	look_for_loss(daemon);
+	if (!keeper_is_serving(daemon->keeper))
 		return 0;
-	}
 	keeper_check(daemon->keeper);
 	/* A fork takes memory, and to wait for it here would be to look after nothing. */
 	if (ballast_is_whole(daemon->ballast))
@@ -208,6 +205,8 @@ static void server_gone(void *opaque)
 	exit_loop(daemon, daemon->exit_status ? daemon->exit_status : r && r != -ENOENT);
 }
 
+static void detached_by_others(struct daemon *daemon);
+
 static void detached(void *opaque, int r, const char *why)
 {
 	struct daemon *daemon = opaque;
@@ -218,6 +217,11 @@ static void detached(void *opaque, int r, const char *why)
 		return;
 	}
 	keeper_detaching(daemon->keeper, false);
+	if (r == -ENODEV) {
+		say(SAY_ERROR, "%s", why);
+		detached_by_others(daemon);
+		return;
+	}
 	if (r == -ESHUTDOWN) {
 		/* Its name keeps systemd from ending the server: it serves to the last moment. */
 		say(SAY_NOTICE, "%s; the machine goes down, with process %d serving until it is off", why,
@@ -251,6 +255,47 @@ static void detached_by_others(struct daemon *daemon)
 	detached(daemon, 0, "");
 }
 
+static void lost(void *opaque, int r, const char *why)
+{
+	struct daemon *daemon = opaque;
+
+	if (r == -ENODEV)
+		detached(daemon, r, why);
+	else
+		keeper_detaching(daemon->keeper, false);
+	/* It was told to stop meanwhile. */
+	if (r != -ENODEV && daemon->stopping == STOP_RETRYING)
+		clock_set(daemon->stop_timer, 0);
+}
+
+/*
+ * Is the device ours still? Others may have detached it, and attached another server to it. One that nobody serves for the moment, or
+ * that looks detached and is in use, is not given up.
+ */
+static void look_for_loss(struct daemon *daemon)
+{
+	struct device *device = keeper_device(daemon->keeper);
+	bool is_lost = false;
+
+	switch (device_backing(device->index, daemon->backend)) {
+	case BACKING_OTHER:
+	case BACKING_UNNAMED:
+		is_lost = true;
+		break;
+	case BACKING_NONE:
+		is_lost = keeper_is_serving(daemon->keeper) && !device_is_swap(device) && !device_is_mounted(device);
+		break;
+	case BACKING_OURS:
+	case BACKING_UNKNOWN:
+		break;
+	}
+	if (!is_lost || job_is_running(daemon->job))
+		return;
+	daemon->detach = (struct job_detach){.index = device->index, .backend = daemon->backend};
+	/* If there is no memory for a child now, then at the next look. */
+	keeper_detaching(daemon->keeper, job_start(daemon->job, job_lost, &daemon->detach, lost, daemon) == 0);
+}
+
 /* For people: why a request cannot be granted now. */
 static const char *why_not(int r)
 {
@@ -270,6 +315,7 @@ static int stop(struct daemon *daemon, bool may_free)
 		return 0;
 	}
 	daemon->detach = (struct job_detach){.index = index,
+					     .backend = daemon->backend,
 					     .may_swapoff = may_free,
 					     .may_umount = may_free,
 					     .managed = daemon->insistent,
@@ -437,7 +483,8 @@ static int start_use(struct daemon *daemon)
 	case USE_SWAP:
 		if (device_is_swap(device))
 			break;
-		daemon->swap = (struct job_swap){.device = device->path,
+		daemon->swap = (struct job_swap){.device = device,
+						 .backend = daemon->backend,
 						 .priority = settings->swap_priority,
 						 .tune = settings->tune,
 						 .managed = getenv("NOTIFY_SOCKET") != NULL};
@@ -445,7 +492,8 @@ static int start_use(struct daemon *daemon)
 	case USE_MOUNT:
 		if (device_is_mounted(device))
 			break;
-		daemon->mount = (struct job_mount){.device = device->path,
+		daemon->mount = (struct job_mount){.device = device,
+						   .backend = daemon->backend,
 						   .path = settings->mount_point,
 						   .fs_type = settings->fs_type,
 						   .options = settings->mount_options};

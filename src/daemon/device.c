@@ -94,11 +94,36 @@ bool device_is_attached(int index)
 	return index != DEVICE_NONE && read_attribute(index, "pid", text, sizeof text) != -ENOENT;
 }
 
+static bool is_absent(int r)
+{
+	return r == -ENOENT || r == -ENODEV;
+}
+
+enum device_backing device_backing(int index, const char *backend)
+{
+	char text[80], pid[32];
+	int r;
+
+	if (index == DEVICE_NONE)
+		return BACKING_NONE;
+	r = read_attribute(index, "backend", text, sizeof text);
+	if (!r)
+		return strcmp(text, backend) == 0 ? BACKING_OURS : BACKING_OTHER;
+	if (!is_absent(r))
+		return BACKING_UNKNOWN;
+	r = read_attribute(index, "pid", pid, sizeof pid);
+	return !r ? BACKING_UNNAMED : is_absent(r) ? BACKING_NONE : BACKING_UNKNOWN;
+}
+
 bool device_is_backed_by(int index, const char *backend)
 {
-	char text[80];
+	return device_backing(index, backend) == BACKING_OURS;
+}
 
-	return read_attribute(index, "backend", text, sizeof text) == 0 && strcmp(text, backend) == 0;
+enum device_backing device_hold(const struct device *device, const char *backend, int *held)
+{
+	*held = device->index == DEVICE_NONE ? -1 : open(device->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return device_backing(device->index, backend);
 }
 
 /* The first device for which `matches` says so, or DEVICE_NONE. */

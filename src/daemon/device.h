@@ -25,8 +25,22 @@ int device_index(const char *path);
 
 /* Is it attached to a server, dead or alive? */
 bool device_is_attached(int index);
-/* Whose it is: does it bear this backend identifier? */
+/* Whose server is it attached to? A number alone says nothing: others can detach a device, and attach another server to it. */
+enum device_backing {
+	BACKING_NONE,    /* to none: it is not attached */
+	BACKING_OURS,    /* it bears the identifier that was asked for */
+	BACKING_OTHER,   /* it bears another one */
+	BACKING_UNNAMED, /* it bears none: another program's, or a kernel that knows no identifiers (before Linux 5.14) */
+	BACKING_UNKNOWN, /* that cannot be read just now: it may be any of these */
+};
+enum device_backing device_backing(int index, const char *backend);
+/* The same, for those to whom all others are one: is it BACKING_OURS? */
 bool device_is_backed_by(int index, const char *backend);
+/*
+ * Open the device and see whose it is. As long as the descriptor (*held, or -1 if it cannot be opened) is open, the kernel lets
+ * nobody attach another server to it, so that what was found stays true. May block: for children.
+ */
+enum device_backing device_hold(const struct device *device, const char *backend, int *held);
 /* The attached device with that identifier, or DEVICE_NONE. */
 int device_find(const char *backend);
 /* The attached device of an instance, by its name, or DEVICE_NONE. */

@@ -345,6 +345,37 @@ int job_rehearse(const void *what, struct wrong *wrong)
 	return r;
 }
 
+/* ------------------------------------------------------------------ whose device it is */
+
+/*
+ * First of all in each job that does something to the device: others can have detached it, and attached another server to it. What
+ * holds it (*held) stays open to the end of the process.
+ */
+static int hold(const struct device *device, const char *backend, struct wrong *wrong)
+{
+	int held;
+
+	switch (device_hold(device, backend, &held)) {
+	case BACKING_OURS:
+		return 0;
+	case BACKING_UNKNOWN:
+		snprintf(wrong->text, sizeof wrong->text, "%s: it cannot be told whose it is, so nothing is done to it",
+			 device->path);
+		return -EIO;
+	case BACKING_NONE:
+		snprintf(wrong->text, sizeof wrong->text, "%s is not attached any more", device->path);
+		break;
+	case BACKING_OTHER:
+	case BACKING_UNNAMED:
+		snprintf(wrong->text, sizeof wrong->text, "%s is attached to another server now, and is left alone",
+			 device->path);
+		break;
+	}
+	if (held >= 0)
+		close(held);
+	return -ENODEV;
+}
+
 /* ------------------------------------------------------------------ file systems */
 
 /* mkdir -p: what is there already is no error here; mount tells if it is no folder. */
@@ -378,10 +409,13 @@ static bool is_blank(const char *device)
 int job_mount(const void *what, struct wrong *wrong)
 {
 	const struct job_mount *mount = what;
-	const char *const mkfs[] = {"mkfs", "-t", mount->fs_type, mount->device, NULL};
-	const char *const attach[] = {"mount", "-t", mount->fs_type, "-o", mount->options, mount->device, mount->path, NULL};
-	int r = is_blank(mount->device) ? run(mkfs, wrong) : 0;
+	const char *device = mount->device->path;
+	const char *const mkfs[] = {"mkfs", "-t", mount->fs_type, device, NULL};
+	const char *const attach[] = {"mount", "-t", mount->fs_type, "-o", mount->options, device, mount->path, NULL};
+	int r = hold(mount->device, mount->backend, wrong);
 
+	if (!r && is_blank(device))
+		r = run(mkfs, wrong);
 	if (r)
 		return r;
 	/* For all who use the file system. */
@@ -399,21 +433,23 @@ int job_swap_on(const void *what, struct wrong *wrong)
 	 * Without a UUID and a label, by which udev would make links to it: systemd makes a unit of each, and on the way down it
 	 * is one of those that it tries swapoff by, while the daemon still sees whether there is room.
 	 */
-	const char *const arguments[] = {"mkswap", "--uuid", "clear", swap->device, NULL};
-	int r = run(arguments, wrong), flags = SWAP_FLAG_DISCARD;
+	const char *const arguments[] = {"mkswap", "--uuid", "clear", swap->device->path, NULL};
+	int r = hold(swap->device, swap->backend, wrong), flags = SWAP_FLAG_DISCARD;
 
+	if (!r)
+		r = run(arguments, wrong);
 	if (r)
 		return r;
 	if (swap->managed)
-		device_lose_links(device_index(swap->device));
+		device_lose_links(swap->device->index);
 	if (swap->tune)
 		sysctls_make(SYSCTLS_RECORD);
 	if (swap->priority >= 0)
 		flags |= SWAP_FLAG_PREFER | (swap->priority & SWAP_FLAG_PRIO_MASK);
-	if (swapon(swap->device, flags) == 0)
+	if (swapon(swap->device->path, flags) == 0)
 		return 0;
 	r = -errno;
-	snprintf(wrong->text, sizeof wrong->text, "swapon %s: %s", swap->device, strerror(-r));
+	snprintf(wrong->text, sizeof wrong->text, "swapon %s: %s", swap->device->path, strerror(-r));
 	return r;
 }
 
@@ -581,6 +617,25 @@ static int end_use(const struct job_detach *detach, const struct device *device,
 	return r ? r : take_exclusively(device, wrong);
 }
 
+static void undo_settings(int index)
+{
+	if (!device_has_others(index))
+		sysctls_undo(SYSCTLS_RECORD);
+}
+
+int job_lost(const void *what, struct wrong *wrong)
+{
+	const struct job_detach *detach = what;
+	struct device device;
+	int r;
+
+	device_init(&device, detach->index);
+	r = hold(&device, detach->backend, wrong);
+	if (r == -ENODEV)
+		undo_settings(detach->index);
+	return r ? r : -EEXIST;
+}
+
 int job_detach(const void *what, struct wrong *wrong)
 {
 	const struct job_detach *detach = what;
@@ -589,6 +644,11 @@ int job_detach(const void *what, struct wrong *wrong)
 	int r;
 
 	device_init(&device, detach->index);
+	r = hold(&device, detach->backend, wrong);
+	if (r == -ENODEV)
+		undo_settings(detach->index);
+	if (r)
+		return r;
 	if (detach->managed && detach->has_data && service_is_to_run()) {
 		snprintf(wrong->text, sizeof wrong->text, "the service is to start again, and what is on %s stays", device.path);
 		return -ERESTART;
@@ -606,8 +666,8 @@ int job_detach(const void *what, struct wrong *wrong)
 	if (r)
 		return r;
 	r = netlink_disconnect(&netlink, detach->index);
-	if (!r && !device_has_others(detach->index))
-		sysctls_undo(SYSCTLS_RECORD);
+	if (!r)
+		undo_settings(detach->index);
 	if (r)
 		snprintf(wrong->text, sizeof wrong->text, "%s cannot be detached: %s", device.path, strerror(-r));
 	return r;

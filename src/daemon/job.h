@@ -7,6 +7,7 @@
 #ifndef JOB_H
 #define JOB_H
 
+#include "daemon/device.h"
 #include "daemon/settings.h"
 
 struct sd_event;
@@ -28,27 +29,30 @@ bool job_is_running(const struct job *job);
 /* ------------------------------------------------------------------ jobs */
 
 struct job_swap {
-	const char *device;
+	const struct device *device;
+	const char *backend; /* its identifier, without which it is not ours */
 	int priority; /* -1: the kernel's choice */
 	bool tune;    /* make the kernel's settings */
 	bool managed; /* by systemd: it must not have a link in /dev/disk */
 };
 
-/* mkswap, the kernel's settings, and swapon with discard. */
+/* mkswap, the kernel's settings, and swapon with discard. -ENODEV: it is not our device. */
 job_fn job_swap_on;
 
 struct job_mount {
-	const char *device;
+	const struct device *device;
+	const char *backend;
 	const char *path;    /* made if it does not exist */
 	const char *fs_type; /* what mkfs makes */
 	const char *options;
 };
 
-/* Make a file system, if nothing is on the device yet, and mount it. */
+/* Make a file system, if nothing is on the device yet, and mount it. -ENODEV: it is not our device. */
 job_fn job_mount;
 
 struct job_detach {
 	int index;
+	const char *backend;
 	bool may_swapoff;
 	bool may_umount;
 	bool managed;  /* by systemd */
@@ -58,9 +62,13 @@ struct job_detach {
 /*
  * swapoff or umount, if allowed; then make sure that nobody uses the device, and detach it. -EBUSY: it is in
  * use; -ENOMEM: there is no memory for what is swapped out; -ESHUTDOWN: one of these, and the machine goes down;
- * -ERESTART: one of these, or it has data, and systemd is to start the service again.
+ * -ERESTART: one of these, or it has data, and systemd is to start the service again. -ENODEV: it is not our device any more, and
+ * nothing was done to it; the kernel's settings are undone.
  */
 job_fn job_detach;
+
+/* The same for a device (a struct job_detach) that seems not to be ours any more: -EEXIST if it is. Nothing is done to it. */
+job_fn job_lost;
 
 struct job_rehearsal {
 	const struct settings *settings;

@@ -299,11 +299,21 @@ static void look_at_timer(struct keeper *keeper)
 }
 
 /* May the kernel have the server's connections? */
-static int check_server(const struct keeper *keeper, bool attached, uint64_t size, struct wrong *wrong)
+static int check_server(const struct keeper *keeper, enum device_backing backing, uint64_t size, struct wrong *wrong)
 {
-	uint64_t has = attached ? device_size(&keeper->device) : 0;
+	uint64_t has = backing == BACKING_OURS ? device_size(&keeper->device) : 0;
 
-	if (!attached && keeper->detaching) {
+	if (backing == BACKING_OTHER || backing == BACKING_UNNAMED) {
+		snprintf(wrong->text, sizeof wrong->text, "%s is attached to another server now; process %d is not given to it",
+			 keeper->device.path, (int)keeper->server.pid);
+		return -EBUSY;
+	}
+	if (backing == BACKING_UNKNOWN) {
+		snprintf(wrong->text, sizeof wrong->text, "%s: it cannot be told whose it is; process %d is not given to it yet",
+			 keeper->device.path, (int)keeper->server.pid);
+		return -EAGAIN;
+	}
+	if (backing == BACKING_NONE && keeper->detaching) {
 		snprintf(wrong->text, sizeof wrong->text, "%s is being detached; process %d is not given to it",
 			 keeper->device.path, (int)keeper->server.pid);
 		return -ESHUTDOWN;
@@ -316,16 +326,33 @@ static int check_server(const struct keeper *keeper, bool attached, uint64_t siz
 	return 0;
 }
 
+/* Is the device that was just attached known as ours? If it is not, it would be attached a second time by the next daemon. */
+static int check_attached(struct keeper *keeper, int index, struct wrong *wrong)
+{
+	enum device_backing backing = device_backing(index, keeper->spec->backend);
+
+	if (backing == BACKING_OURS)
+		return 0;
+	snprintf(wrong->text, sizeof wrong->text,
+		 "/dev/nbd%d was attached, and the kernel does not say that it is ours (Linux 5.14 and later do)%s", index,
+		 backing == BACKING_UNNAMED || backing == BACKING_UNKNOWN ? "; it is detached again" : "");
+	/* Otherwise it is in other hands already. */
+	if (backing == BACKING_UNNAMED || backing == BACKING_UNKNOWN)
+		netlink_disconnect(&keeper->netlink, index);
+	return -EOPNOTSUPP;
+}
+
 static int hand_over(struct keeper *keeper, struct wrong *wrong)
 {
 	const struct keeper_spec *spec = keeper->spec;
 	int sockets[MAX_CONNECTIONS], index = keeper->device.index, r;
-	bool attached = index != DEVICE_NONE && device_is_attached(index);
+	enum device_backing backing = device_backing(index, spec->backend);
+	bool attached = backing == BACKING_OURS;
 	struct dial_server server;
 	struct netlink_setup setup;
 
 	dial_server(keeper->dial, &server);
-	r = check_server(keeper, attached, server.size, wrong);
+	r = check_server(keeper, backing, server.size, wrong);
 	if (r)
 		return r;
 	for (unsigned i = 0; i < spec->connections; i++)
@@ -353,6 +380,9 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 						    : "");
 		return r;
 	}
+	r = attached ? 0 : check_attached(keeper, index, wrong);
+	if (r)
+		return r;
 	/* What the kernel has to a server that was adopted is alive, so it has taken nothing. */
 	links_keep(keeper, sockets, keeper->adopted ? 0 : spec->connections);
 	if (!attached) {

@@ -88,10 +88,22 @@ void netlink_parse_family(const struct nlmsghdr *message, struct netlink_family 
 	mnl_attr_for_each(attribute, message, sizeof(struct genlmsghdr)) {
 		if (attribute_is(attribute, CTRL_ATTR_FAMILY_ID, MNL_TYPE_U16))
 			family->id = mnl_attr_get_u16(attribute);
+		else if (attribute_is(attribute, CTRL_ATTR_MAXATTR, MNL_TYPE_U32))
+			family->most = mnl_attr_get_u32(attribute);
 		else if (attribute_is(attribute, CTRL_ATTR_MCAST_GROUPS, MNL_TYPE_NESTED))
 			mnl_attr_for_each_nested(group, attribute)
 				parse_group(group, family);
 	}
+}
+
+int netlink_check_family(const struct netlink_family *family, struct wrong *wrong)
+{
+	if (family->most >= NBD_ATTR_BACKEND_IDENTIFIER)
+		return 0;
+	snprintf(wrong->text, sizeof wrong->text,
+		 "this kernel's nbd client does not remember whose a device is (it knows %u attributes, and %u are needed); use Linux "
+		 "5.14 or later", (unsigned)family->most, (unsigned)NBD_ATTR_BACKEND_IDENTIFIER);
+	return -EOPNOTSUPP;
 }
 
 static int read_family(const struct nlmsghdr *message, void *opaque)
@@ -146,6 +158,9 @@ int netlink_open(struct netlink *netlink, struct wrong *wrong)
 	}
 	if (r)
 		return fail(wrong, r, "the kernel does not tell about its nbd client");
+	r = netlink_check_family(&found, wrong);
+	if (r)
+		return r;
 	netlink->family = found.id;
 	netlink->events = open_socket(SOCK_NONBLOCK);
 	if (!netlink->events || mnl_socket_setsockopt(netlink->events, NETLINK_ADD_MEMBERSHIP,

@@ -31,7 +31,7 @@ struct netlink_setup {
 	unsigned n_sockets;
 };
 
-/* -ENOENT: this kernel has no nbd, or its module is not loaded. */
+/* -ENOENT: this kernel has no nbd, or its module is not loaded. -EOPNOTSUPP: it cannot tell whose a device is. */
 int netlink_open(struct netlink *netlink, struct wrong *wrong);
 void netlink_close(struct netlink *netlink);
 
@@ -48,12 +48,15 @@ int netlink_disconnect(struct netlink *netlink, int index);
 struct netlink_family {
 	uint16_t id;        /* 0: not told */
 	uint32_t multicast; /* the group of nbd's events; 0: not told */
+	uint32_t most;      /* the highest attribute that it knows; 0: not told */
 };
 
 struct nlmsghdr;
 
 /* The answer to CTRL_CMD_GETFAMILY. What it does not tell stays as it was. */
 void netlink_parse_family(const struct nlmsghdr *message, struct netlink_family *family);
+/* Does it know identifiers of devices, without which nobody can tell whose a device is? 0 or -EOPNOTSUPP. */
+int netlink_check_family(const struct netlink_family *family, struct wrong *wrong);
 /* The device that a message of nbd's is about, or NETLINK_ANY_DEVICE. */
 int netlink_parse_index(const struct nlmsghdr *message);
 /* Do these events tell that a connection of the device died? */

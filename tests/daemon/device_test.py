@@ -28,8 +28,50 @@ def test_slow_children(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
+def test_taken_over(instance):
+    """Somebody detaches the device and attaches another server to it: that one is left alone."""
+    instance.serve()
+    instance.world.backend = b"theirs"
+    status, said = instance.ask("--stop")
+    point(instance.process.wait(30) == 1 and "attached to another server now, and is left alone" in instance.said(),
+          "another server is attached to the device: --stop says so", instance.said())
+    point(instance.world.attached, "and does not detach it", said)
+    point(not instance.servers(), "our server is ended", instance.servers())
+
+    instance.world.attached = 0
+    instance.mark()
+    server = instance.serve()
+    instance.world.backend = b"theirs"
+    offered = instance.world.offered
+    os.kill(server, signal.SIGKILL)
+    point(instance.process.wait(30) == 1 and "attached to another server now" in instance.said(),
+          "the same, and our server dies: the daemon ends", instance.said())
+    point(instance.world.attached and instance.world.offered == offered, "and the device is not given our connections",
+          instance.world.offered - offered)
+
+    # nbd-client attaches devices without an identifier.
+    instance.world.attached = 0
+    instance.mark()
+    instance.serve()
+    instance.world.backend = b""
+    point(instance.process.wait(30) == 1 and instance.world.attached,
+          "another server without an identifier is attached: that is noticed without being asked", instance.said())
+
+
+def test_no_identifiers(instance):
+    """A kernel that does not remember whose a device is: the next daemon would attach a second one to the same data."""
+    instance.setting["ZSBLK_TEST_NO_BACKEND"] = "1"
+    instance.start()
+    point(instance.process.wait(30) == 1 and "does not say that it is ours (Linux 5.14" in instance.said(),
+          "a kernel that does not say whose a device is: refused", instance.said())
+    point(instance.world.offered == 1 and not instance.world.attached, "the device is detached again")
+    point(not instance.servers(), "there is no server", instance.servers())
+
+
 TESTS = {
     "slow-children": test_slow_children,
+    "taken-over": test_taken_over,
+    "no-identifiers": test_no_identifiers,
 }
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, 
 	if (world()->refuse)
 		return -(int)world()->refuse;
 	*index = 0;
-	snprintf(world()->backend, sizeof world()->backend, "%s", setup->backend);
+	/* A kernel before Linux 5.14 takes no identifier. */
+	snprintf(world()->backend, sizeof world()->backend, "%s", getenv("ZSBLK_TEST_NO_BACKEND") ? "" : setup->backend);
 	world()->size = setup->size;
 	world()->attached = 1;
 	return 0;
@@ -164,9 +165,23 @@ bool device_is_attached(int index)
 	return index == 0 && world()->attached;
 }
 
+enum device_backing device_backing(int index, const char *backend)
+{
+	return !device_is_attached(index)		     ? BACKING_NONE
+	       : !world()->backend[0]			     ? BACKING_UNNAMED
+	       : strcmp(world()->backend, backend) == 0 ? BACKING_OURS
+							     : BACKING_OTHER;
+}
+
 bool device_is_backed_by(int index, const char *backend)
 {
-	return device_is_attached(index) && strcmp(world()->backend, backend) == 0;
+	return device_backing(index, backend) == BACKING_OURS;
+}
+
+enum device_backing device_hold(const struct device *device, const char *backend, int *held)
+{
+	*held = open(device->path, O_RDONLY | O_CLOEXEC);
+	return device_backing(device->index, backend);
 }
 
 int device_find(const char *backend)

@@ -107,6 +107,25 @@ static void test_attributes(void **state)
 	device_close(&device);
 }
 
+/* Whose a device is: nobody takes one for free, or for his own, that he cannot tell about. */
+static void test_backing(void **state)
+{
+	assert_int_equal(device_backing(0, "zsblk:one"), BACKING_OURS);
+	assert_int_equal(device_backing(0, "zsblk:on"), BACKING_OTHER);
+	assert_int_equal(device_backing(1, "zsblk:one"), BACKING_OTHER);
+	assert_int_equal(device_backing(2, "zsblk:one"), BACKING_UNNAMED);
+	assert_int_equal(device_backing(3, "zsblk:one"), BACKING_NONE);
+	assert_int_equal(device_backing(DEVICE_NONE, "zsblk:one"), BACKING_NONE);
+	/* Files that are there and cannot be read. */
+	assert_int_equal(mkdir("sys/nbd3/pid", 0700), 0);
+	assert_int_equal(device_backing(3, "zsblk:one"), BACKING_UNKNOWN);
+	assert_int_equal(unlink("sys/nbd0/backend"), 0);
+	assert_int_equal(mkdir("sys/nbd0/backend", 0700), 0);
+	assert_int_equal(device_backing(0, "zsblk:one"), BACKING_UNKNOWN);
+	assert_false(device_is_backed_by(0, "zsblk:one"));
+	assert_true(device_is_attached(0));
+}
+
 static void test_swaps(void **state)
 {
 	static const char header[] = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
@@ -183,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test_setup_teardown(test_attributes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_swaps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_backing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
 	};
 

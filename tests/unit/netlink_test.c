@@ -6,6 +6,7 @@
 
 #include "daemon/netlink.h"
 
+#include <errno.h>
 #include <linux/genetlink.h>
 #include <linux/nbd-netlink.h>
 #include <libmnl/libmnl.h>
@@ -65,6 +66,7 @@ static void test_family(void **state)
 
 	mnl_attr_put_strz(message, CTRL_ATTR_FAMILY_NAME, NBD_GENL_FAMILY_NAME);
 	mnl_attr_put_u16(message, CTRL_ATTR_FAMILY_ID, FAMILY);
+	mnl_attr_put_u32(message, CTRL_ATTR_MAXATTR, NBD_ATTR_MAX);
 	groups = mnl_attr_nest_start(message, CTRL_ATTR_MCAST_GROUPS);
 	put_group(message, 1, "others", sizeof "others", 4);
 	put_group(message, 2, NBD_GENL_MCAST_GROUP_NAME, sizeof NBD_GENL_MCAST_GROUP_NAME, 5);
@@ -73,6 +75,21 @@ static void test_family(void **state)
 	family = family_of(message);
 	assert_int_equal(family.id, FAMILY);
 	assert_int_equal(family.multicast, 5);
+	assert_int_equal(family.most, NBD_ATTR_MAX);
+}
+
+/* Linux 5.13 knows attributes up to NBD_ATTR_DEVICE_LIST: it cannot tell whose a device is, and is refused. */
+static void test_family_old(void **state)
+{
+	struct netlink_family family = {.id = FAMILY, .multicast = 5, .most = NBD_ATTR_DEVICE_LIST};
+	struct wrong wrong = {""};
+
+	assert_int_equal(netlink_check_family(&family, &wrong), -EOPNOTSUPP);
+	assert_non_null(strstr(wrong.text, "use Linux 5.14 or later"));
+	family.most = 0;
+	assert_int_equal(netlink_check_family(&family, &wrong), -EOPNOTSUPP);
+	family.most = NBD_ATTR_BACKEND_IDENTIFIER;
+	assert_int_equal(netlink_check_family(&family, &wrong), 0);
 }
 
 /* A name without its end, an identifier of two bytes, a family of one. */
@@ -174,6 +191,7 @@ int main(void)
 		cmocka_unit_test(test_family),    cmocka_unit_test(test_family_short),
 		cmocka_unit_test(test_link_died), cmocka_unit_test(test_several_events),
 		cmocka_unit_test(test_no_device), cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_family_old),
 	};
 
 	return cmocka_run_group_tests_name("netlink", tests, NULL, NULL);
