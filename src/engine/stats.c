@@ -6,6 +6,16 @@
 #include <inttypes.h>
 #include <string.h>
 
+/*
+ * Contexts are read one after the other. A block that was stored under a context already read, and freed under one
+ * not read yet, counts as -1 for this moment.
+ */
+static void clamp(_Atomic uint64_t *sum)
+{
+	if (*sum > INT64_MAX)
+		*sum = 0;
+}
+
 void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 {
 	struct zs_core_stats pool;
@@ -13,6 +23,10 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 
 	zs_core_stats(dev->core, &pool);
 	counters_sum(dev, &sum);
+	clamp(&sum.compr_bytes);
+	clamp(&sum.objects);
+	clamp(&sum.same);
+	clamp(&sum.huge);
 	*stats = (struct zsblk_stats){
 		.orig_data_size = (sum.objects + sum.same) * BLOCK,
 		.compr_data_size = sum.compr_bytes,

@@ -95,6 +95,35 @@ static void test_cost_of_same_filled_blocks(void **state)
 	assert_true(stats.mem_used_total <= BLOCKS * 21 + 4 * 4096);
 }
 
+/*
+ * What a look finds while others store and free: a block's end counted under one context, and its beginning not yet
+ * under another.
+ */
+static void test_never_below_zero(void **state)
+{
+	struct counters *counters = &dev->contexts.all[1].count;
+	struct zsblk_stats stats;
+
+	device_put(dev, 0, BLOCK_TEXT, 1);
+	count(&counters->objects, (uint64_t)-3);
+	count(&counters->same, (uint64_t)-1);
+	count(&counters->huge, (uint64_t)-1);
+	count(&counters->compr_bytes, (uint64_t)-100000);
+	stats = device_stats(dev);
+	assert_int_equal(stats.blocks_stored, 0);
+	assert_int_equal(stats.orig_data_size, 0);
+	assert_int_equal(stats.same_pages, 0);
+	assert_int_equal(stats.huge_pages, 0);
+	assert_int_equal(stats.compr_data_size, 0);
+	/* The check is not deceived. */
+	assert_int_equal(zsblk_check(dev, NULL), -EUCLEAN);
+	count(&counters->objects, 3);
+	count(&counters->same, 1);
+	count(&counters->huge, 1);
+	count(&counters->compr_bytes, 100000);
+	assert_int_equal(device_stats(dev).blocks_stored, 1);
+}
+
 /* From the table and the classes, whatever was done before. */
 static void compare_with_table(void)
 {
@@ -256,7 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_DEVICE(test_all_zero_at_first),
 		WITH_DEVICE(test_kinds),
-		WITH_DEVICE(test_cost_of_same_filled_blocks),
+		WITH_DEVICE(test_never_below_zero), WITH_DEVICE(test_cost_of_same_filled_blocks),
 		WITH_DEVICE(test_against_the_table),
 		WITH_DEVICE(test_requests_are_counted),
 		WITH_DEVICE(test_failures_are_counted),
