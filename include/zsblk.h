@@ -246,8 +246,8 @@ unsigned zsblk_class_count(const struct zsblk *dev);
 int zsblk_class_stats(struct zsblk *dev, unsigned index, struct zs_class_stats *stats);
 
 /*
- * Verify every invariant of table and pool. No request may be in flight. 0, or -EUCLEAN with the
- * first violation.
+ * Verify every invariant of table and pool. No request may be in flight; the background threads may be at
+ * work, and compaction waits meanwhile. 0, or -EUCLEAN with the first violation.
  */
 int zsblk_check(struct zsblk *dev, struct zsblk_why *why);
 

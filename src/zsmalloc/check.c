@@ -181,7 +181,10 @@ int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, cha
 
 	if (!ck.pages)
 		return wrong(&ck, "no memory for the check");
+	/* Compaction has zspages on no list while it works on them. */
+	pthread_mutex_lock(&core->compaction);
 	r = check_all(&ck, scan, owner_table);
+	pthread_mutex_unlock(&core->compaction);
 	segment_private_unmap(ck.pages, bytes);
 	return r;
 }

@@ -8,7 +8,8 @@
  * it moves an object, and after a restart the owner tells the core what is alive.
  *
  * Functions that return int give 0 or a negative errno. Every function may be called from any number of
- * threads at once, except create, destroy, rebuild and check.
+ * threads at once, except create, destroy and rebuild; beside check nothing may be allocated or freed, but
+ * compaction may go on.
  */
 #ifndef ZS_CORE_H
 #define ZS_CORE_H

@@ -3,6 +3,9 @@
 #include "lib/core.h"
 #include "lib/test.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define POOL_PAGES 2048u
 
 static char why[200];
@@ -198,6 +201,43 @@ static void test_every_header_bit(void **state)
 	assert_true(noticed > sizeof *z * 8 / 2);
 }
 
+static pthread_t checker;
+static atomic_int checked; /* 1: not yet */
+
+static void *check_aside(void *opaque)
+{
+	(void)opaque;
+	atomic_store(&checked, run_check());
+	return NULL;
+}
+
+/* Called with a zspage isolated: a check begins now. One that does not wait for us ends within this time. */
+static bool check_in_the_middle(void *opaque, uint32_t owner, struct zs_loc from)
+{
+	(void)opaque;
+	(void)owner;
+	(void)from;
+	if (atomic_exchange(&checked, 1) != 2)
+		return false;
+	must(pthread_create(&checker, NULL, check_aside, NULL) == 0);
+	for (unsigned i = 0; i < 500 && atomic_load(&checked) == 1; i++)
+		usleep(1000);
+	return false;
+}
+
+static void test_beside_compaction(void **state)
+{
+	unsigned cursor = 0;
+	bool more = true;
+
+	atomic_store(&checked, 2);
+	while (more)
+		zs_core_compact_step(core, &cursor, check_in_the_middle, NULL, &more);
+	pthread_join(checker, NULL);
+	assert_string_equal(why, "");
+	core_ok();
+}
+
 static void test_without_a_reason(void **state)
 {
 	core->huge_objects++;
@@ -214,6 +254,7 @@ int main(void)
 		WITH_CORE(test_links),		  WITH_CORE(test_sums),
 		WITH_CORE(test_entries),	  WITH_CORE(test_pages),
 		WITH_CORE(test_every_header_bit), WITH_CORE(test_without_a_reason),
+		WITH_CORE(test_beside_compaction),
 	};
 
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);
