@@ -4,11 +4,15 @@
  *
  *   1 isolate the emptiest zspage of the class: nothing is allocated from it any more;
  *   2 move its objects, one by one, to the fullest zspages that have room in touched pages;
- *   3 if it is empty now, give it back; else there is no room left elsewhere: move its
- *     objects to its own start, and give back the pages behind them.
+ *   3 if it is empty now, give it back; if there is no room left elsewhere, move its objects to
+ *     its own start, and give back the pages behind them.
  *
  * So a class ends with full zspages, the last of them a short one. Requests are never held up
  * for longer than the move of one object: its owner holds that one object still while it is copied.
+ *
+ * Objects that are overwritten or freed meanwhile leave the zspage by themselves. The class is done when no room is
+ * left, when an object that is held keeps the zspage from shrinking, or after as many steps as the class has
+ * zspages: writers that keep making holes do not keep compaction in one class for ever.
  */
 #include "zsmalloc/zspage.h"
 
@@ -121,6 +125,12 @@ static void slide(struct zs_core *core, struct zs_class *class, uint32_t page, z
 	}
 }
 
+/* Is there room in touched pages of zspages that are on a list? */
+static bool has_room(const struct zs_class *class)
+{
+	return class->nonempty & ((1u << ZS_INUSE_RATIO_100) - 1);
+}
+
 /* Returns pages freed; *done when the class has nothing more to gain. */
 static uint64_t compact_one(struct zs_core *core, struct zs_class *class, zs_move_fn *move,
 			    void *opaque, bool *done)
@@ -128,8 +138,9 @@ static uint64_t compact_one(struct zs_core *core, struct zs_class *class, zs_mov
 	struct resident list[ZS_MAX_OBJS];
 	uint64_t freed = 0;
 	uint16_t class_index = (uint16_t)(class - core->class);
-	unsigned n, left;
+	unsigned n, moved = 0;
 	struct zspage *z;
+	bool empty, room;
 	uint32_t page;
 
 	pthread_mutex_lock(&class->lock);
@@ -141,35 +152,57 @@ static uint64_t compact_one(struct zs_core *core, struct zs_class *class, zs_mov
 	}
 	z = zspage_at(core, page);
 	zspage_delist(core, class, page);
-	n = left = list_residents(class, z, list);
+	n = list_residents(class, z, list);
 	pthread_mutex_unlock(&class->lock);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct zs_loc from = {page, list[i].slot, class_index};
 
-		left -= move(opaque, list[i].owner, from);
+		moved += move(opaque, list[i].owner, from);
 	}
-	*done = left > 0;
-	if (left) {
+	pthread_mutex_lock(&class->lock);
+	empty = z->inuse == 0;
+	room = has_room(class);
+	pthread_mutex_unlock(&class->lock);
+	*done = !empty && (!room || !moved);
+	if (*done) {
 		slide(core, class, page, move, opaque);
 		freed = cut_tail(core, class, page);
 	}
 	return freed + reinstate(core, class, page);
 }
 
+/* A cursor: the class, and how many steps may still be done in it; 0: it is not begun. */
+#define CURSOR_CLASSES (1u << ZS_LOC_CLASS_BITS)
+
+/* As many as it has zspages: what can be gained after that was made by writers meanwhile. */
+static unsigned steps_for(struct zs_class *class)
+{
+	const unsigned most = UINT32_MAX / CURSOR_CLASSES;
+	uint64_t zspages;
+
+	pthread_mutex_lock(&class->lock);
+	zspages = zspage_count(class);
+	pthread_mutex_unlock(&class->lock);
+	return zspages < most ? (unsigned)zspages + 1 : most;
+}
+
 uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move,
 			      void *opaque, bool *more)
 {
+	unsigned index = *cursor % CURSOR_CLASSES, left = *cursor / CURSOR_CLASSES;
 	uint64_t freed = 0;
 	bool done = true;
 
 	pthread_mutex_lock(&core->compaction);
-	if (*cursor + 1 < core->classes) {
-		freed = compact_one(core, &core->class[*cursor], move, opaque, &done);
-		*cursor += done;
+	if (index + 1 < core->classes) {
+		left = left ? left : steps_for(&core->class[index]);
+		freed = compact_one(core, &core->class[index], move, opaque, &done);
+		left--;
+		*cursor = done || !left ? index + 1 : index + left * CURSOR_CLASSES;
 	}
 	/* The last class is huge: its objects have nowhere better to be. */
-	*more = *cursor + 1 < core->classes;
+	*more = *cursor % CURSOR_CLASSES + 1 < core->classes;
 	atomic_fetch_add_explicit(&core->pages_compacted, freed, memory_order_relaxed);
 	pthread_mutex_unlock(&core->compaction);
 	return freed;

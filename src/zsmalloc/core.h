@@ -72,8 +72,8 @@ unsigned zs_core_huge_watermark(const struct zs_core *core);
  */
 typedef bool zs_move_fn(void *opaque, uint32_t owner, struct zs_loc from);
 int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, struct zs_loc *to);
-/* One zspage of class *cursor, or on to the next class; *more is false after the last one. Returns
- * pages freed. */
+/* One zspage of the class where *cursor is (0: the first), or on to the next class; *more is false after the last
+ * one. Returns pages freed. */
 uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move,
 			      void *opaque, bool *more);
 

@@ -9,7 +9,7 @@ unsigned zs_core_class_count(const struct zs_core *core)
 	return core->classes;
 }
 
-static uint64_t class_zspages(const struct zs_class *class)
+uint64_t zspage_count(const struct zs_class *class)
 {
 	uint64_t n = 0;
 
@@ -102,7 +102,7 @@ void zs_core_stats(struct zs_core *core, struct zs_core_stats *stats)
 
 		pthread_mutex_lock(&class->lock);
 		stats->objects += class->inuse;
-		stats->header_bytes += class_zspages(class) * class->geo.first_object;
+		stats->header_bytes += zspage_count(class) * class->geo.first_object;
 		pthread_mutex_unlock(&class->lock);
 	}
 }

@@ -115,6 +115,8 @@ void zspage_put_slot(struct zs_class *class, struct zspage *z, unsigned slot);
 int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, unsigned slot);
 /* Give an empty zspage, on no list, back. Without the lock. Returns the pages that were touched. */
 unsigned zspage_retire(struct zs_core *core, struct run *run, unsigned touched);
+/* Zspages of the class. Under the lock. */
+uint64_t zspage_count(const struct zs_class *class);
 /* Pages that compaction could free at best. Under the lock. */
 uint64_t zs_class_freeable(const struct zs_class *class);
 /* Take an empty zspage out of its class: under the lock, before zspage_retire(). */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Compaction: objects move, handles stay, pages come back; in steps, and beside everything else. */
+#include "lib/core.h"
 #include "lib/objects.h"
 #include "lib/test.h"
 
@@ -181,6 +182,92 @@ static void test_resident_size_drops(void **state)
 	assert_true(before - after + (1 << 20) + (1 << 19) > freed);
 }
 
+/* ------------------------------------------------------------------ beside writers, without threads */
+
+static bool move_or_overwrite(void *opaque, uint32_t owner, struct zs_loc from)
+{
+	unsigned size = owners[owner].size;
+	struct zs_loc to;
+
+	(void)opaque;
+	if (!size || memcmp(&owners[owner].loc, &from, sizeof from))
+		return false;
+	if (owner % 10 == 3) {
+		/* A writer was first: the new object is somewhere else, and the old one is freed. */
+		must(owner_alloc(owner, size) == 0);
+		zs_core_free(core, from);
+		return false;
+	}
+	if (zs_core_move_to(core, owner, from, &to))
+		return false;
+	memcpy(zs_core_address(core, to), zs_core_address(core, from), size);
+	owners[owner].loc = to;
+	zs_core_free(core, from);
+	return true;
+}
+
+/* An object that is overwritten while its zspage is compacted is no reason to give the class up. */
+static void test_overwritten_meanwhile(void **state)
+{
+	uint64_t random = 3, before;
+	unsigned cursor = 0;
+	bool more = true;
+
+	core_make(16384, ZS_DEFAULT_CHAIN);
+	for (uint32_t i = 0; i < 20000; i++)
+		assert_int_equal(owner_alloc(i, 300), 0);
+	for (uint32_t i = 0; i < 20000; i++)
+		if (random_below(&random, 4))
+			owner_free(i);
+	before = zs_core_freeable(core);
+	assert_true(before > 500);
+	while (more)
+		zs_core_compact_step(core, &cursor, move_or_overwrite, NULL, &more);
+	assert_true(zs_core_freeable(core) < 64);
+	core_ok();
+	for (uint32_t i = 0; i < 20000; i++)
+		assert_true(!owners[i].size || owner_intact(i));
+	core_end();
+}
+
+static bool overwrite_always(void *opaque, uint32_t owner, struct zs_loc from)
+{
+	unsigned *asked = opaque, size = owners[owner].size;
+
+	must(++*asked < 10000000);
+	if (!size || memcmp(&owners[owner].loc, &from, sizeof from))
+		return false;
+	must(owner_alloc(owner, size) == 0);
+	zs_core_free(core, from);
+	/* And some other object is gone: there is always something to gain. */
+	for (uint32_t i = 0; i < 20000; i++)
+		if (owners[i].size && i != owner) {
+			must(owner_alloc(20000 + *asked % 20000, size) == 0);
+			owner_free(i);
+			break;
+		}
+	return false;
+}
+
+/* Writers that never stop do not keep compaction for ever. */
+static void test_ends_beside_writers(void **state)
+{
+	unsigned cursor = 0, asked = 0, steps = 0;
+	bool more = true;
+
+	core_make(16384, ZS_DEFAULT_CHAIN);
+	for (uint32_t i = 0; i < 5000; i++)
+		assert_int_equal(owner_alloc(i, 300), 0);
+	for (uint32_t i = 0; i < 5000; i++)
+		if (i % 4)
+			owner_free(i);
+	while (more) {
+		zs_core_compact_step(core, &cursor, overwrite_always, &asked, &more);
+		assert_true(++steps < 2 * ZS_MAX_CLASSES);
+	}
+	core_end();
+}
+
 /* ------------------------------------------------------------------ beside other threads */
 
 static atomic_bool stop;
@@ -267,6 +354,7 @@ int main(void)
 		WITH_POOL(test_empty_pool),	   WITH_POOL(test_bounded_steps),
 		WITH_POOL(test_mapped_objects_stay), WITH_POOL(test_resident_size_drops),
 		WITH_POOL(test_beside_other_threads),
+		cmocka_unit_test(test_overwritten_meanwhile), cmocka_unit_test(test_ends_beside_writers),
 	};
 
 	return cmocka_run_group_tests_name("compact", tests, NULL, NULL);
