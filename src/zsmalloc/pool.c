@@ -23,8 +23,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SHARDS 16u
+#define WAIT_YIELDS 16u
 
 #if UINTPTR_MAX > UINT32_MAX
 #define DEFAULT_PAGES   (UINT64_C(1) << 23) /* 32 GiB of address space */
@@ -152,6 +154,20 @@ static int make_shards(struct zs_pool *pool)
 
 /* ------------------------------------------------------------------ objects */
 
+/*
+ * The object is being moved, which takes a copy of 4 KiB at most: look again soon. After some turns sleep, so that the
+ * one who moves it gets the CPU even if it is an ordinary thread and we are a real-time one.
+ */
+static void wait_a_turn(unsigned *turns)
+{
+	const struct timespec moment = {.tv_nsec = 50 * 1000};
+
+	if ((*turns)++ < WAIT_YIELDS)
+		sched_yield();
+	else
+		nanosleep(&moment, NULL);
+}
+
 zs_handle zs_malloc(struct zs_pool *pool, size_t size)
 {
 	struct zs_loc loc;
@@ -178,6 +194,7 @@ zs_handle zs_malloc(struct zs_pool *pool, size_t size)
 
 void zs_free(struct zs_pool *pool, zs_handle handle)
 {
+	unsigned turns = 0;
 	uint64_t cell;
 	uint32_t index;
 
@@ -187,7 +204,7 @@ void zs_free(struct zs_pool *pool, zs_handle handle)
 	cell = table_load(&pool->cells, index);
 	do {
 		while (cell & CELL_MOVING) {
-			sched_yield();
+			wait_a_turn(&turns);
 			cell = table_load(&pool->cells, index);
 		}
 		assert((cell & CELL_LIVE) && "zs_free: no such object");
@@ -201,10 +218,11 @@ void *zs_map_object(struct zs_pool *pool, zs_handle handle, enum zs_mapmode mode
 {
 	uint32_t index = index_of(pool, handle);
 	uint64_t cell = table_load(&pool->cells, index), mapped;
+	unsigned turns = 0;
 
 	do {
 		while ((cell & CELL_MOVING) || (cell & CELL_MAPPED_MASK) == CELL_MAPPED_MASK) {
-			sched_yield();
+			wait_a_turn(&turns);
 			cell = table_load(&pool->cells, index);
 		}
 		assert((cell & CELL_LIVE) && "zs_map_object: no such object");

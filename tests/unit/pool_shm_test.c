@@ -7,6 +7,8 @@
 #include "segment/super.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <sys/syscall.h>
 
 #define OBJECTS 3000u
 
@@ -99,6 +101,54 @@ static void test_holds_end_with_the_process(void **state)
 	object_drop(pool, &object);
 	pool_ok(pool);
 	zs_destroy_pool(pool, NULL, NULL);
+}
+
+/* ------------------------------------------------------------------ an object that is being moved */
+
+static uint64_t *moving_cell; /* as if another thread moved it, which does not get the CPU as long as we spin */
+static unsigned spins;
+
+/* In place of the C library's: the mover goes on while its waiter sleeps. */
+int nanosleep(const struct timespec *time, struct timespec *rest)
+{
+	if (moving_cell)
+		__atomic_fetch_and(moving_cell, ~UINT64_C(2), __ATOMIC_RELEASE);
+	return (int)syscall(SYS_nanosleep, time, rest);
+}
+
+int sched_yield(void)
+{
+	if (moving_cell && ++spins == 1000000)
+		__atomic_fetch_and(moving_cell, ~UINT64_C(2), __ATOMIC_RELEASE);
+	return 0;
+}
+
+static void test_waits_without_spinning(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zs_pool *pool = attach(shm);
+	struct segment seg = {.kind = SEGMENT_SHM, .shmid = test_shm_id(shm)};
+	struct super_layout layout;
+	struct object object;
+	char why[200];
+
+	seg.base = test_shm_map(shm, &seg.bytes);
+	assert_int_equal(super_read(&seg, &layout, why, sizeof why), 0);
+	assert_true(object_make(pool, &object, 500, 1));
+	for (unsigned round = 0; round < 2; round++) {
+		moving_cell = &super_table(&seg, &layout).words[object.handle - 1];
+		assert_int_equal(*moving_cell & 3, 1);
+		*moving_cell |= 2;
+		spins = 0;
+		if (round == 0)
+			assert_true(object_intact(pool, &object));
+		else
+			object_drop(pool, &object);
+		moving_cell = NULL;
+		assert_in_range(spins, 0, 100);
+	}
+	zs_destroy_pool(pool, NULL, NULL);
+	segment_close(&seg);
 }
 
 static void test_other_params_are_refused(void **state)
@@ -242,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_found_again),
 		cmocka_unit_test(test_keeps_its_name),
 		cmocka_unit_test(test_holds_end_with_the_process),
+		cmocka_unit_test(test_waits_without_spinning),
 		cmocka_unit_test(test_other_params_are_refused),
 		cmocka_unit_test(test_twice_in_one_process),
 		cmocka_unit_test(test_used_by_another_process),
