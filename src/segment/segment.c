@@ -242,15 +242,29 @@ int segment_populate(struct segment *seg, uint64_t offset, uint64_t len)
 	return populate(seg->base + offset, (size_t)len, false);
 }
 
+/*
+ * The system refuses MADV_DONTNEED for locked memory, and does not know MADV_DONTNEED_LOCKED before Linux 5.18. What
+ * worked last is tried first: that saves a call for each range.
+ */
+static int release_anon(struct segment *seg, uint8_t *start, size_t len)
+{
+	bool locked = __atomic_load_n(&seg->release_locked, __ATOMIC_RELAXED);
+
+	if (madvise(start, len, locked ? MADV_DONTNEED_LOCKED : MADV_DONTNEED) == 0)
+		return 0;
+	if (madvise(start, len, locked ? MADV_DONTNEED : MADV_DONTNEED_LOCKED) < 0)
+		return -errno;
+	__atomic_store_n(&seg->release_locked, !locked, __ATOMIC_RELAXED);
+	return 0;
+}
+
 int segment_release(struct segment *seg, uint64_t offset, uint64_t len)
 {
 	uint8_t *start = seg->base + offset;
 
 	if (seg->kind == SEGMENT_SHM)
 		return madvise(start, (size_t)len, MADV_REMOVE) < 0 ? -errno : 0;
-	if (madvise(start, (size_t)len, MADV_DONTNEED) == 0)
-		return 0;
-	return madvise(start, (size_t)len, MADV_DONTNEED_LOCKED) < 0 ? -errno : 0;
+	return release_anon(seg, start, (size_t)len);
 }
 
 int segment_resident(const struct segment *seg, uint64_t offset, uint64_t len, unsigned char *vec)

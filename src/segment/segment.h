@@ -35,6 +35,7 @@ struct segment {
 	uint64_t claim;
 	uint8_t *base;
 	size_t bytes;
+	bool release_locked; /* MADV_DONTNEED_LOCKED is what gave memory back last */
 	/* For tests: every n-th populate fails with -ENOMEM; 0: none does. */
 	unsigned fail_every;
 	unsigned fail_count;

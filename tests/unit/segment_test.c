@@ -6,6 +6,8 @@
 #include "segment/segment.h"
 
 #include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 
 #define PAGES 64u
 
@@ -179,6 +181,41 @@ static void test_lock(void **state)
 	segment_close(&seg);
 }
 
+static int refused_advice;
+static unsigned advices;
+
+/* In place of the C library's: a system that refuses one kind of advice. */
+int madvise(void *start, size_t len, int advice)
+{
+	advices++;
+	if (advice == refused_advice) {
+		errno = EINVAL;
+		return -1;
+	}
+	return (int)syscall(SYS_madvise, start, len, advice == 24 /* MADV_DONTNEED_LOCKED */ ? MADV_DONTNEED : advice);
+}
+
+/* What gave memory back once is tried first the next time. */
+static void test_release_remembers(void **state)
+{
+	struct segment_spec spec = {.kind = SEGMENT_ANON};
+	struct segment seg;
+	const char *step;
+
+	assert_int_equal(segment_open(&seg, &spec, 4 * SEGMENT_PAGE, &step), 0);
+	for (unsigned i = 0; i < 12; i++) {
+		/* Locked, unlocked again, locked again. */
+		refused_advice = i / 4 % 2 ? 24 : MADV_DONTNEED;
+		seg.base[0] = 1;
+		advices = 0;
+		assert_int_equal(segment_release(&seg, 0, SEGMENT_PAGE), 0);
+		assert_int_equal(seg.base[0], 0);
+		assert_int_equal(advices, i % 4 ? 1 : 2);
+	}
+	refused_advice = 0;
+	segment_close(&seg);
+}
+
 static void test_private_memory(void **state)
 {
 	uint8_t *mem = segment_private_map(10000);
@@ -214,6 +251,7 @@ int main(void)
 		cmocka_unit_test(test_injected_failures),
 		cmocka_unit_test(test_attach_again),
 		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_release_remembers),
 		cmocka_unit_test(test_private_memory),
 		cmocka_unit_test(test_larger_than_the_machine),
 	};
