@@ -183,8 +183,9 @@ int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset);
  * -EIO: a partly overwritten block could not be read. */
 int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset);
 
-/* Make the range read as zeroes and free the blocks it covers. Ragged edges are written,
- * and can fail as writes do. Both are the same here and count apart. */
+/* Make the range read as zeroes and free the blocks it covers. Ragged edges are written after
+ * that, and can fail as writes do; the blocks are free then all the same. Both are the same here and
+ * count apart. */
 int zsblk_discard(struct zsblk *dev, uint64_t len, uint64_t offset);
 int zsblk_write_zeroes(struct zsblk *dev, uint64_t len, uint64_t offset);
 

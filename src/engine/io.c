@@ -358,36 +358,47 @@ static void clear_blocks(struct zsblk *dev, struct context *ctx, uint64_t block,
 	}
 }
 
-/* Make a range read as zeroes: edges are written, whole blocks freed, in pieces that hold nothing in between. */
+/* Free whole blocks, in pieces that hold nothing in between. */
+static void clear_whole(struct zsblk *dev, uint64_t block, uint64_t end)
+{
+	/* Where nothing was ever written there is nothing to do. */
+	while ((block = table_next_written(&dev->table, block, end)) < end) {
+		struct context *ctx = context_get(&dev->contexts);
+		uint64_t piece = end - block < PIECE_BLOCKS ? end - block : PIECE_BLOCKS;
+
+		clear_blocks(dev, ctx, block, block + piece);
+		context_put(&dev->contexts, ctx);
+		block += piece;
+	}
+}
+
+/* Zeroes into a part of one block. */
+static int clear_part(struct zsblk *dev, uint64_t len, uint64_t offset)
+{
+	struct context *ctx = context_get(&dev->contexts);
+	int r = write_part(dev, ctx, offset / BLOCK, (unsigned)(offset % BLOCK), (unsigned)len, NULL);
+
+	context_put(&dev->contexts, ctx);
+	return r;
+}
+
+/*
+ * Make a range read as zeroes. Whole blocks are freed first: writing the edges takes memory, and on a full device this
+ * may be where it comes from. An edge that cannot be written keeps what it had, and is the error in the end.
+ */
 static int clear(struct zsblk *dev, uint64_t len, uint64_t offset)
 {
-	while (len) {
-		struct context *ctx = context_get(&dev->contexts);
-		unsigned n = piece_len(offset, len);
-		uint64_t step = n;
-		int r = 0;
+	uint64_t end = offset + len, first = (offset + BLOCK - 1) / BLOCK, last = end / BLOCK;
+	int head = 0, tail = 0;
 
-		if (n < BLOCK) {
-			r = write_part(dev, ctx, offset / BLOCK, (unsigned)(offset % BLOCK), n, NULL);
-		} else {
-			uint64_t blocks = len / BLOCK < PIECE_BLOCKS ? len / BLOCK : PIECE_BLOCKS;
-
-			clear_blocks(dev, ctx, offset / BLOCK, offset / BLOCK + blocks);
-			step = blocks * BLOCK;
-			/* Nothing was ever written further on: go there at once. */
-			if (len - step >= BLOCK) {
-				uint64_t at = (offset + step) / BLOCK, end = (offset + len) / BLOCK;
-
-				step += (table_next_written(&dev->table, at, end) - at) * BLOCK;
-			}
-		}
-		context_put(&dev->contexts, ctx);
-		if (r)
-			return r;
-		offset += step;
-		len -= step;
-	}
-	return 0;
+	if (first > last)
+		return clear_part(dev, len, offset);
+	clear_whole(dev, first, last);
+	if (offset % BLOCK)
+		head = clear_part(dev, first * BLOCK - offset, offset);
+	if (end % BLOCK)
+		tail = clear_part(dev, end % BLOCK, last * BLOCK);
+	return head ? head : tail;
 }
 
 static int clear_counted(struct zsblk *dev, uint64_t len, uint64_t offset, bool is_discard)

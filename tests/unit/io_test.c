@@ -293,6 +293,40 @@ static void test_limit(void **state)
 	device_put(dev, 21, BLOCK_NOISE, 21);
 }
 
+/* Discards on a full device free what they can before they write the edges, which then find room. */
+static void test_ragged_discard_when_full(void **state)
+{
+	for (unsigned zeroes = 0; zeroes < 2; zeroes++) {
+		int (*clear)(struct zsblk *, uint64_t, uint64_t) = zeroes ? zsblk_write_zeroes : zsblk_discard;
+
+		zsblk_set_mem_limit(dev, 10 * 4096);
+		for (unsigned i = 0; i < 10; i++)
+			device_put(dev, i, BLOCK_NOISE, i);
+		/* Ragged at both ends, with blocks in between: done. */
+		assert_int_equal(clear(dev, 4 * 4096, 1 * 4096 + 512), 0);
+		assert_int_equal(zsblk_read(dev, got, 5 * 4096, 4096), 0);
+		block_make(data, BLOCK_NOISE, 1);
+		block_make(data + 4 * 4096, BLOCK_NOISE, 5);
+		memset(data + 512, 0, 4 * 4096);
+		assert_memory_equal(got, data, 5 * 4096);
+		/* Nothing but an edge, and no room for it: the block keeps what it had. */
+		zsblk_set_mem_limit(dev, 0);
+		for (unsigned i = 1; i < 6; i++)
+			device_put(dev, i, BLOCK_NOISE, i);
+		zsblk_set_mem_limit(dev, 10 * 4096);
+		assert_int_equal(clear(dev, 4096 - 8, 7 * 4096 + 4), -ENOSPC);
+		assert_true(device_has(dev, 7, BLOCK_NOISE, 7));
+		/* Edges of blocks that are full elsewhere as well: what is whole is freed, and the edge is told. */
+		zsblk_set_mem_limit(dev, 4096);
+		assert_int_equal(clear(dev, 4 * 4096, 1 * 4096 + 8), -ENOSPC);
+		assert_int_equal(device_stats(dev).mem_used_total, 7 * 4096);
+		assert_true(device_has(dev, 2, BLOCK_ZERO, 0) && device_has(dev, 4, BLOCK_ZERO, 0));
+		assert_true(device_has(dev, 1, BLOCK_NOISE, 1) && device_has(dev, 5, BLOCK_NOISE, 5));
+		zsblk_set_mem_limit(dev, 0);
+		assert_int_equal(zsblk_discard(dev, BYTES, 0), 0);
+	}
+}
+
 static void test_any_limit_is_a_limit(void **state)
 {
 	zsblk_set_mem_limit(dev, 1);
@@ -371,6 +405,7 @@ int main(void)
 		WITH_DEVICE(test_extents_can_be_ended), WITH_DEVICE(test_discard_edges),
 		WITH_DEVICE(test_cleared_in_pieces),	WITH_DEVICE(test_nothing_is_stored_for_nothing),
 		WITH_DEVICE(test_limit),		WITH_DEVICE(test_any_limit_is_a_limit),
+		WITH_DEVICE(test_ragged_discard_when_full),
 		WITH_DEVICE(test_half_a_request),	WITH_DEVICE(test_damaged_objects),
 	};
 
