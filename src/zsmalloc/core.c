@@ -180,35 +180,62 @@ static int alloc_growing(struct zs_core *core, struct zs_class *class, uint32_t 
 	return r;
 }
 
+/* From a zspage that the class has. Under the lock. -EAGAIN: there is none with room. */
+static int alloc_existing(struct zs_core *core, struct zs_class *class, uint32_t owner,
+			  struct zs_loc *loc)
+{
+	return alloc_ready(core, class, owner, loc) ? 0 : alloc_growing(core, class, owner, loc);
+}
+
+/* Allocate from a zspage that was formatted, and make it one of the class. Under the lock. -ENOSPC: it is not. */
+static int use_zspage(struct zs_core *core, struct zs_class *class, const struct run *run,
+		      uint32_t owner, struct zs_loc *loc)
+{
+	struct zspage *z = zspage_at(core, run->page);
+	int r;
+
+	atomic_fetch_add_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(run->hot),
+				  memory_order_relaxed);
+	r = zspage_grow(core, class, z, 0);
+	if (r) {
+		atomic_fetch_sub_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(run->hot),
+					  memory_order_relaxed);
+		return r;
+	}
+	class->capacity += z->capacity;
+	class->zspages[ZS_INUSE_RATIO_0]++;
+	zspage_enlist(core, class, run->page);
+	*loc = slot_from(core, class, run->page, owner);
+	return 0;
+}
+
 /* Take a new zspage for the class and allocate from it. Without the lock, which is taken here. */
 static int alloc_new(struct zs_core *core, unsigned class_index, uint32_t owner, struct zs_loc *loc)
 {
 	struct zs_class *class = &core->class[class_index];
-	struct zspage *z;
 	struct run run;
-	unsigned touched;
-	int r = runs_take(&core->runs, class->geo.pages, zspage_least_pages(class), &run);
+	bool used = false;
+	int r;
 
+	/* At the limit no page is touched for a zspage that could not be used. */
+	if (!runs_has_room(&core->runs, zspage_least_pages(class)))
+		return -ENOSPC;
+	r = runs_take(&core->runs, class->geo.pages, zspage_least_pages(class), &run);
 	if (r)
 		return r;
-	z = zspage_format(core, class, class_index, &run);
-	atomic_fetch_add_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(run.hot),
-				  memory_order_relaxed);
+	zspage_format(core, class, class_index, &run);
 	pthread_mutex_lock(&class->lock);
-	class->capacity += z->capacity;
-	class->zspages[ZS_INUSE_RATIO_0]++;
-	r = zspage_grow(core, class, z, 0);
+	/* Others may have made a zspage since we looked: one is enough. */
+	r = alloc_existing(core, class, owner, loc);
 	if (r) {
-		run = zspage_forget(core, class, run.page, &touched);
-	} else {
-		zspage_enlist(core, class, run.page);
-		*loc = slot_from(core, class, run.page, owner);
+		r = use_zspage(core, class, &run, owner, loc);
+		used = !r;
 	}
 	pthread_mutex_unlock(&class->lock);
-	if (r) {
+	if (!used) {
 		/* Formatting it has populated at least the pages of its header. */
 		run.hot |= bits_below(zspage_header_pages(class));
-		zspage_retire(core, &run, touched);
+		runs_give(&core->runs, &run);
 	}
 	return r;
 }
@@ -217,11 +244,10 @@ static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t o
 			  struct zs_loc *loc)
 {
 	struct zs_class *class = &core->class[class_index];
-	int r = 0;
+	int r;
 
 	pthread_mutex_lock(&class->lock);
-	if (!alloc_ready(core, class, owner, loc))
-		r = alloc_growing(core, class, owner, loc);
+	r = alloc_existing(core, class, owner, loc);
 	pthread_mutex_unlock(&class->lock);
 	return r == -EAGAIN ? alloc_new(core, class_index, owner, loc) : r;
 }

@@ -416,6 +416,13 @@ int runs_charge(struct runs *runs, unsigned pages)
 	return 0;
 }
 
+bool runs_has_room(struct runs *runs, unsigned pages)
+{
+	uint64_t limit = atomic_load_explicit(&runs->limit, memory_order_relaxed);
+
+	return !limit || atomic_load_explicit(&runs->used, memory_order_relaxed) + pages <= limit;
+}
+
 void runs_uncharge(struct runs *runs, unsigned pages)
 {
 	atomic_fetch_sub_explicit(&runs->used, pages, memory_order_relaxed);

@@ -76,6 +76,8 @@ void runs_give(struct runs *runs, const struct run *run);
 
 /* Count `pages` more in use: -ENOSPC, and nothing counted, if that exceeds the limit. */
 int runs_charge(struct runs *runs, unsigned pages);
+/* Would a charge of so many succeed now? */
+bool runs_has_room(struct runs *runs, unsigned pages);
 void runs_uncharge(struct runs *runs, unsigned pages);
 
 /* Have the first `most` bytes of descriptors in memory, so that no first touch happens under the lock. */

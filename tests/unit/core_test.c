@@ -3,6 +3,9 @@
 #include "lib/core.h"
 #include "lib/test.h"
 
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
 #define POOL_PAGES 16384u
 
 static int set_up(void **state)
@@ -200,6 +203,52 @@ static void test_limit_is_exact(void **state)
 	core_ok();
 }
 
+/* At the limit a failing allocation takes no pages and touches none. */
+static void test_nothing_is_touched_at_the_limit(void **state)
+{
+	uint32_t frontier;
+	uint64_t hot;
+
+	assert_int_equal(owner_alloc(0, 1000), 0);
+	zs_core_set_limit(core, core_pages_used());
+	frontier = core->runs.frontier;
+	hot = runs_hot_free(&core->runs);
+	for (unsigned size = 2000; size <= 4096; size += 100)
+		assert_int_equal(owner_alloc(1, size), -ENOSPC);
+	assert_int_equal(core->runs.frontier, frontier);
+	assert_int_equal(runs_hot_free(&core->runs), hot);
+	core_ok();
+}
+
+static unsigned meanwhile; /* owner of the object that somebody else allocates while we get our pages */
+
+/* In place of the C library's: pages are populated by the one who needs them. */
+int madvise(void *start, size_t len, int advice)
+{
+	unsigned owner = meanwhile;
+
+	meanwhile = 0;
+	if (owner)
+		must(owner_alloc(owner, 1000) == 0);
+	return (int)syscall(SYS_madvise, start, len, advice);
+}
+
+/* Two find no room in a class at the same time: one new zspage serves both. */
+static void test_one_zspage_for_two(void **state)
+{
+	struct zs_class_stats stats;
+
+	zs_core_set_reserve(core, 1);
+	meanwhile = 1;
+	assert_int_equal(owner_alloc(2, 1000), 0);
+	assert_int_equal(meanwhile, 0);
+	assert_true(owner_intact(1) && owner_intact(2));
+	assert_int_equal(zs_core_class_stats(core, owners[1].loc.class_index, &stats), 0);
+	assert_int_equal(stats.obj_used, 2);
+	assert_int_equal(stats.obj_allocated, stats.objs_per_zspage);
+	core_ok();
+}
+
 /* At the limit, room in one of the next larger classes is used, and no further than that. */
 static void test_borrows(void **state)
 {
@@ -325,7 +374,8 @@ int main(void)
 		WITH_CORE(test_pages_are_touched_when_needed),
 		WITH_CORE(test_fullest_first),
 		WITH_CORE(test_memory_returns),
-		WITH_CORE(test_limit_is_exact),
+		WITH_CORE(test_limit_is_exact), WITH_CORE(test_nothing_is_touched_at_the_limit),
+		WITH_CORE(test_one_zspage_for_two),
 		WITH_CORE(test_borrows),
 		WITH_CORE(test_short_zspages),
 		WITH_CORE(test_every_nth_page_fails),
