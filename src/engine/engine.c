@@ -211,14 +211,22 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 			   layout.chain);
 	if (!r)
 		r = make_stripes(dev);
-	if (!r)
-		r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(),
-				  dev->codec, dev->level);
 	if (r)
 		return fail(why, r, "no memory for the tables of the device: %s", strerror(-r));
+	r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(),
+			  dev->codec, dev->level);
+	if (r == -EINVAL)
+		return fail(why, r, "algorithm=%s level=%d cannot be set up with the version of its library that is "
+			    "installed; use another level or algorithm", dev->codec->name, dev->level);
+	if (r)
+		return fail(why, r, "no memory for the contexts of %s: %s", dev->codec->name, strerror(-r));
 	dev->watermark = zs_core_huge_watermark(dev->core);
 	blank = dev->seg.kind == SEGMENT_ANON || dev->seg.fresh;
-	return blank ? check_reserve(params, why) : rebuild(dev, why);
+	if (!blank)
+		r = rebuild(dev, why);
+	/* The front end may open a segment twice before it starts, and another server may have died early. */
+	dev->is_new = !r && table_next_written(&dev->table, 0, dev->table.n) == dev->table.n;
+	return r || !dev->is_new ? r : check_reserve(params, why);
 }
 
 int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct zsblk_why *why)
@@ -297,10 +305,10 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	 * goes on later.
 	 */
 	if (!r)
-		r = reserve_fill(dev, dev->seg.fresh);
+		r = reserve_fill(dev, dev->is_new);
 	if (r == -EINTR)
 		return fail(why, r, "told to stop while memory was filled");
-	if (r && dev->seg.fresh)
+	if (r && dev->is_new)
 		return fail(why, r, "reserve=%" PRIu64 " cannot be filled: %s; make it smaller, or free some memory",
 			    dev->reserve, strerror(-r));
 	r = workers_start(dev);

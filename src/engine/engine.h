@@ -81,6 +81,7 @@ struct zsblk {
 	struct stripe *stripes;
 	struct counters found; /* what the segment held when it was opened */
 	bool claimed;
+	bool is_new; /* nothing was ever written to it */
 	bool has_worker, has_refill;
 	pthread_t worker, refill;
 	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */

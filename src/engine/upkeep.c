@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What goes on beside the requests: the background thread, and compaction. */
+/* What goes on beside the requests: the background threads, and compaction. */
 #include "engine/engine.h"
 
 #include "engine/thread.h"
@@ -64,7 +64,7 @@ uint64_t zsblk_compact(struct zsblk *dev)
 	return freed;
 }
 
-/* ------------------------------------------------------------------ the background thread */
+/* ------------------------------------------------------------------ the background threads */
 
 #define SHORT_MS 10	     /* between two looks whether there is memory again */
 #define LONG_MS 1000	     /* between two looks whether to compact */
@@ -78,11 +78,10 @@ static void pause_ms(long ms)
 }
 
 /*
- * Compaction by itself. Discards leave zspages partly empty; on a swap device soon most of them.
- * When more than a quarter of the pool could be freed, and at least a few megabytes, move objects
- * until less than an eighth could. Where memory is short, in the system or below the limit, it is worth
- * four times the work for the same gain. zram waits for memory pressure to compact at all; user space hears of
- * it too late for that.
+ * When to compact without being asked. Discards leave zspages partly empty; on a swap device soon most of them are.
+ * Compaction begins when more than a quarter of the pool could be freed, and at least COMPACT_LEAST_PAGES. It ends when
+ * less than an eighth could. Where memory is short, in the system or below the limit, a quarter of that gain is enough.
+ * zram compacts only under memory pressure; user space hears of pressure too late for that.
  */
 #define COMPACT_LEAST_PAGES 1024u /* 4 MiB */
 #define SHORT_FACTOR 4u
@@ -143,46 +142,93 @@ int reserve_fill(struct zsblk *dev, bool wait)
 	}
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/*
+ * When the system refuses one kind of work it is left alone: for SHORT_MS at first, then for twice as long each time, up to
+ * LONG_MS. It may refuse for ever: before Linux 5.18 memory that is locked cannot be given back, and the pool's address
+ * space can be used up.
+ */
+struct backoff {
+	unsigned ms;    /* the last pause; 0: the last try went well */
+	uint64_t until; /* not before this time, in ms */
+};
+
+static void backoff_note(struct backoff *backoff, int error)
+{
+	if (!error) {
+		backoff->ms = 0;
+		return;
+	}
+	/* -EAGAIN costs one look at the system's figures, and memory may be there the next moment. */
+	backoff->ms = error == -EAGAIN || !backoff->ms ? SHORT_MS : 2 * backoff->ms;
+	if (backoff->ms > LONG_MS)
+		backoff->ms = LONG_MS;
+	backoff->until = now_ms() + backoff->ms;
+}
+
+/* Wait until this kind of work is wanted and may be tried; false when the thread is to end. */
+static bool worker_wait(struct zsblk *dev, enum runs_work work, const struct backoff *backoff,
+			unsigned timeout_ms, bool *may_try)
+{
+	uint64_t now = now_ms();
+
+	*may_try = true;
+	if (!backoff->ms || now >= backoff->until)
+		return zs_core_worker_wait(dev->core, work, timeout_ms);
+	*may_try = backoff->until - now <= timeout_ms;
+	return zs_core_worker_pause(dev->core, *may_try ? (unsigned)(backoff->until - now) : timeout_ms);
+}
+
 static void *refill(void *opaque)
 {
 	struct zsblk *dev = opaque;
+	struct backoff backoff = {0};
+	bool may_try;
 	int error;
 
-	while (zs_core_worker_wait(dev->core, RUNS_REFILL, LONG_MS)) {
+	while (worker_wait(dev, RUNS_REFILL, &backoff, LONG_MS, &may_try)) {
+		/* The threads of requests may be waiting for the CPU: see thread.h. */
 		while (refill_piece(dev, &error))
-			;
-		/* Ask for memory again, but leave the system alone for a moment. */
-		if (error)
-			pause_ms(SHORT_MS);
+			sched_yield();
+		backoff_note(&backoff, error);
 	}
 	return NULL;
 }
 
 /* Give back what is too much; false when the thread is to end. */
-static bool trim(struct zsblk *dev, unsigned timeout_ms)
+static bool trim(struct zsblk *dev, struct backoff *backoff, unsigned timeout_ms)
 {
+	bool may_try;
 	int error;
 
-	if (!zs_core_worker_wait(dev->core, RUNS_TRIM, timeout_ms))
+	if (!worker_wait(dev, RUNS_TRIM, backoff, timeout_ms, &may_try))
 		return false;
+	if (!may_try)
+		return true;
 	while (zs_core_upkeep(dev->core, RUNS_TRIM, &error))
-		;
-	if (error)
-		pause_ms(SHORT_MS);
+		sched_yield();
+	backoff_note(backoff, error);
 	return true;
 }
 
 /* One round over all classes, a zspage at a time; what becomes free goes back in between. */
-static bool compact_round(struct zsblk *dev)
+static bool compact_round(struct zsblk *dev, struct backoff *backoff)
 {
 	unsigned cursor = 0;
 	bool more = true;
 
 	while (more) {
-		if (!trim(dev, 0))
+		if (!trim(dev, backoff, 0))
 			return false;
 		zs_core_compact_step(dev->core, &cursor, move_block, dev, &more);
-		/* In a real-time class nobody else would come to it. */
+		/* In a real-time class no other thread of the server would get the CPU. */
 		sched_yield();
 	}
 	return true;
@@ -191,10 +237,11 @@ static bool compact_round(struct zsblk *dev)
 static void *work(void *opaque)
 {
 	struct zsblk *dev = opaque;
+	struct backoff backoff = {0};
 	bool begun = false;
 	time_t looked = 0;
 
-	while (trim(dev, LONG_MS)) {
+	while (trim(dev, &backoff, LONG_MS)) {
 		struct timespec now;
 
 		clock_gettime(CLOCK_MONOTONIC, &now);
@@ -202,7 +249,7 @@ static void *work(void *opaque)
 			continue;
 		looked = now.tv_sec;
 		begun = worth_compacting(dev, begun);
-		if (begun && !compact_round(dev))
+		if (begun && !compact_round(dev, &backoff))
 			break;
 	}
 	return NULL;

@@ -394,6 +394,11 @@ bool zs_core_worker_wait(struct zs_core *core, enum runs_work work, unsigned tim
 	return runs_wait(&core->runs, work, timeout_ms);
 }
 
+bool zs_core_worker_pause(struct zs_core *core, unsigned timeout_ms)
+{
+	return runs_pause(&core->runs, timeout_ms);
+}
+
 void zs_core_worker_stop(struct zs_core *core)
 {
 	runs_stop(&core->runs);

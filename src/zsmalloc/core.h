@@ -107,6 +107,7 @@ bool zs_core_upkeep(struct zs_core *core, enum runs_work work, int *error);
 bool zs_core_wants(struct zs_core *core, enum runs_work work);
 void zs_core_worker_start(struct zs_core *core);
 bool zs_core_worker_wait(struct zs_core *core, enum runs_work work, unsigned timeout_ms);
+bool zs_core_worker_pause(struct zs_core *core, unsigned timeout_ms);
 void zs_core_worker_stop(struct zs_core *core);
 
 struct zs_core_stats {

@@ -280,6 +280,20 @@ static int trim_piece(struct runs *runs)
 	return r;
 }
 
+static struct timespec deadline(unsigned timeout_ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	return until;
+}
+
 bool runs_upkeep(struct runs *runs, enum runs_work work, int *error)
 {
 	bool more;
@@ -303,6 +317,20 @@ bool runs_wants(struct runs *runs, enum runs_work work)
 	return wanted;
 }
 
+bool runs_pause(struct runs *runs, unsigned timeout_ms)
+{
+	struct timespec until = deadline(timeout_ms);
+	bool stopping;
+
+	pthread_mutex_lock(&runs->lock);
+	while (!runs->stopping)
+		if (pthread_cond_timedwait(&runs->stopped, &runs->lock, &until) == ETIMEDOUT)
+			break;
+	stopping = runs->stopping;
+	pthread_mutex_unlock(&runs->lock);
+	return !stopping;
+}
+
 void runs_start(struct runs *runs)
 {
 	pthread_mutex_lock(&runs->lock);
@@ -318,21 +346,15 @@ void runs_stop(struct runs *runs)
 	runs->stopping = true;
 	for (enum runs_work work = 0; work < RUNS_WORKS; work++)
 		pthread_cond_broadcast(&runs->wake[work]);
+	pthread_cond_broadcast(&runs->stopped);
 	pthread_mutex_unlock(&runs->lock);
 }
 
 bool runs_wait(struct runs *runs, enum runs_work work, unsigned timeout_ms)
 {
-	struct timespec until;
+	struct timespec until = deadline(timeout_ms);
 	bool stopping;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&runs->lock);
 	while (!runs->stopping && !wants(runs, work))
 		if (pthread_cond_timedwait(&runs->wake[work], &runs->lock, &until) == ETIMEDOUT)
@@ -445,6 +467,7 @@ int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t 
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	for (enum runs_work work = 0; work < RUNS_WORKS; work++)
 		pthread_cond_init(&runs->wake[work], &attr);
+	pthread_cond_init(&runs->stopped, &attr);
 	pthread_condattr_destroy(&attr);
 	runs->chunks = segment_private_map(runs->chunks_total * sizeof *runs->chunks);
 	return runs->chunks ? 0 : -ENOMEM;
@@ -458,6 +481,7 @@ void runs_destroy(struct runs *runs)
 	runs->chunks = NULL;
 	for (enum runs_work work = 0; work < RUNS_WORKS; work++)
 		pthread_cond_destroy(&runs->wake[work]);
+	pthread_cond_destroy(&runs->stopped);
 	pthread_mutex_destroy(&runs->lock);
 }
 

@@ -38,13 +38,14 @@ struct runs {
 	pthread_cond_t wake[RUNS_WORKS]; /* this work is to be done */
 	bool has_worker;                 /* who waits for it */
 	bool stopping;
+	pthread_cond_t stopped; /* `stopping` was set */
 	struct chunk *chunks;
 	uint32_t frontier; /* chunks in use so far: those from here on are whole, cold, and on no list */
 	uint32_t head[RUNS_LISTS][RUNS_CHUNK + 1]; /* by longest run */
 	uint64_t nonempty[RUNS_LISTS];             /* bit n - 1: head[n] has a chunk */
 	uint64_t hot_free;                         /* pages free and hot */
 	uint64_t in_hand;                          /* pages being populated or released */
-	uint64_t reserve;                          /* how many of those to keep ahead of demand */
+	uint64_t reserve;                          /* how many hot free pages to keep ahead of demand */
 
 	/* Pages touched by zspages, and their limit. Any thread, no lock. */
 	_Alignas(64) _Atomic uint64_t used;
@@ -95,6 +96,8 @@ bool runs_wants(struct runs *runs, enum runs_work work);
  * thread for each work.
  */
 bool runs_wait(struct runs *runs, enum runs_work work, unsigned timeout_ms);
+/* Wait for `timeout_ms` whatever there is to do; false as soon as runs_stop() was called. */
+bool runs_pause(struct runs *runs, unsigned timeout_ms);
 void runs_start(struct runs *runs);
 void runs_stop(struct runs *runs);
 

@@ -6,6 +6,8 @@
 
 #include "segment/super.h"
 
+#include <dlfcn.h>
+#include <lz4.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
@@ -511,9 +513,33 @@ static void test_fork_between_open_and_start(void **state)
 	zsblk_close(dev);
 }
 
+static bool old_library;
+
+/* In place of the library's: a version that cannot set up its state in the memory it was given. */
+LZ4_stream_t *LZ4_initStream(void *mem, size_t bytes)
+{
+	LZ4_stream_t *(*real)(void *, size_t) = (LZ4_stream_t * (*)(void *, size_t)) dlsym(RTLD_NEXT, "LZ4_initStream");
+
+	return old_library ? NULL : real(mem, bytes);
+}
+
+static void test_codec_that_cannot_be_set_up(void **state)
+{
+	struct zsblk_params params = device_params(BLOCKS);
+	struct zsblk_why why = {""};
+	struct zsblk *dev;
+
+	old_library = true;
+	assert_int_equal(zsblk_open(&params, &dev, &why), -EINVAL);
+	old_library = false;
+	assert_non_null(strstr(why.text, "algorithm=lz4 level=1 cannot be set up"));
+	assert_null(strstr(why.text, "memory"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_codec_that_cannot_be_set_up),
 		cmocka_unit_test(test_figures_of_a_device),
 		cmocka_unit_test(test_opened_and_never_started),
 		cmocka_unit_test(test_found_again),

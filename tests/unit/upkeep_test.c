@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Upkeep: the background thread, compaction in steps, and both beside requests. */
 #include "lib/device.h"
+#include "lib/shm.h"
 #include "lib/test.h"
 
 #include "engine/engine.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #define BLOCKS 4000u
 
@@ -211,6 +214,54 @@ static void test_reserve_is_refilled(void **state)
 	zsblk_close(dev);
 }
 
+/* ------------------------------------------------------------------ where the system does not do what it is asked */
+
+static atomic_bool refuse_release;
+static atomic_uint releases, yields;
+
+/* In place of the C library's: a system that does not let go of memory. */
+int madvise(void *start, size_t len, int advice)
+{
+	if (atomic_load(&refuse_release) && (advice == MADV_DONTNEED || advice == 24 /* MADV_DONTNEED_LOCKED */)) {
+		atomic_fetch_add(&releases, 1);
+		errno = EINVAL;
+		return -1;
+	}
+	return (int)syscall(SYS_madvise, start, len, advice);
+}
+
+int sched_yield(void)
+{
+	atomic_fetch_add(&yields, 1);
+	return (int)syscall(SYS_sched_yield);
+}
+
+/* Where memory cannot be given back the system is not asked a hundred times a second; compaction goes on all the same. */
+static void test_backs_off(void **state)
+{
+	struct zsblk *dev = device_new(BLOCKS);
+	unsigned before;
+
+	make_holes(dev);
+	atomic_store(&refuse_release, true);
+	atomic_store(&releases, 0);
+	must(zsblk_discard(dev, BLOCKS * 4096, 0) == 0);
+	for (unsigned i = 0; i < 10000 && !atomic_load(&releases); i++)
+		usleep(1000);
+	assert_true(atomic_load(&releases) > 0);
+	sleep(3);
+	/* 10, 20, 40 ms and so on up to a second, and two calls each time. */
+	assert_in_range(atomic_load(&releases), 2, 40);
+	atomic_store(&refuse_release, false);
+	for (unsigned i = 0; i < 10000 && device_stats(dev).reserved_bytes > 4 * 64 * 4096; i++)
+		usleep(1000);
+	assert_true(device_stats(dev).reserved_bytes <= 4 * 64 * 4096);
+	before = atomic_load(&releases);
+	device_ok(dev);
+	zsblk_close(dev);
+	assert_int_equal(atomic_load(&releases), before);
+}
+
 /* What the device takes for /proc/zoneinfo is a file of ours from now on. */
 static void take_over_zones(struct zsblk *dev)
 {
@@ -266,6 +317,57 @@ static void test_reserve_waits_for_memory(void **state)
 	assert_true(device_stats(dev).reserved_bytes >= reserve);
 	device_ok(dev);
 	zsblk_close(dev);
+}
+
+/* Long work lets other threads of the same class have the CPU: after each piece, 256 KiB at most. */
+static void test_long_work_yields(void **state)
+{
+	const unsigned pieces = BLOCKS / 64;
+	struct zsblk_params params = device_params(BLOCKS);
+	struct zsblk *dev;
+	unsigned before;
+
+	params.reserve = BLOCKS / 2 * 4096;
+	dev = device_open(&params);
+	/* The system does not let go and has nothing to spare, so that all the work is there at once when it does. */
+	atomic_store(&refuse_release, true);
+	take_over_zones(dev);
+	set_free_pages(dev, 0);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		device_put(dev, i, BLOCK_NOISE, i);
+	before = atomic_load(&yields);
+	set_free_pages(dev, 1000);
+	for (unsigned i = 0; i < 10000 && device_stats(dev).reserved_bytes < params.reserve; i++)
+		usleep(1000);
+	assert_true(atomic_load(&yields) - before >= pieces / 4);
+	must(zsblk_discard(dev, BLOCKS * 4096, 0) == 0);
+	before = atomic_load(&yields);
+	atomic_store(&refuse_release, false);
+	for (unsigned i = 0; i < 10000 && device_stats(dev).reserved_bytes > 2 * params.reserve; i++)
+		usleep(1000);
+	assert_true(atomic_load(&yields) - before >= pieces / 4);
+	zsblk_close(dev);
+}
+
+/* A new device insists on its reserve, also when it was opened once before; one with data does not. */
+static void test_reserve_of_a_new_segment(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = device_params(BLOCKS);
+	struct zsblk_why why = {""};
+	struct zsblk *dev;
+
+	params.reserve = 2 << 20;
+	params.memory = shm->memory;
+	for (unsigned round = 0; round < 3; round++) {
+		assert_int_equal(zsblk_open(&params, &dev, &why), 0);
+		take_over_zones(dev);
+		set_free_pages(dev, 0);
+		assert_int_equal(zsblk_start(dev, &why), round < 2 ? -ENOMEM : 0);
+		if (round)
+			device_put(dev, 0, BLOCK_TEXT, 1);
+		zsblk_close(dev);
+	}
 }
 
 static atomic_uint asked_to_stop;
@@ -392,6 +494,9 @@ int main(void)
 		cmocka_unit_test(test_memory_is_given_back),
 		cmocka_unit_test(test_reserve_is_refilled),
 		cmocka_unit_test(test_reserve_waits_for_memory),
+		cmocka_unit_test(test_backs_off),
+		cmocka_unit_test(test_long_work_yields),
+		cmocka_unit_test(test_reserve_of_a_new_segment),
 		cmocka_unit_test(test_filling_is_interruptible),
 		cmocka_unit_test(test_few_contexts),
 		cmocka_unit_test(test_limit_under_pressure),
