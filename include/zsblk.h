@@ -117,6 +117,9 @@ int zsblk_params_check(const struct zsblk_params *params, struct zsblk_why *why)
  * and others of mmap, shmget and shmat.
  * Starts no threads, so it may be followed by fork(); then only one of the two
  * processes may go on using the device, after zsblk_start().
+ *
+ * In a process that locks all its future mappings (mlockall(MCL_FUTURE)) that becomes lock on fault
+ * (MCL_FUTURE | MCL_ONFAULT), and stays so: otherwise the system would fill the whole sparse segment.
  */
 int zsblk_open(const struct zsblk_params *params, struct zsblk **dev, struct zsblk_why *why);
 
@@ -221,15 +224,17 @@ struct zsblk_stats {
 	uint64_t mem_used_total;   /* memory the pool takes from the system for objects and their headers */
 	uint64_t mem_limit;        /* 0: none */
 	uint64_t mem_used_max;     /* highest mem_used_total so far */
-	uint64_t same_pages;       /* blocks now held as same-filled, zero blocks not counted */
+	uint64_t same_pages;       /* blocks now held as same-filled, zero blocks not counted: those of a repeated
+				    * 32-bit word take no memory, others an object of 8 bytes, about 21 in all */
 	uint64_t pages_compacted;  /* pages freed by compaction so far */
 	uint64_t huge_pages;       /* blocks now stored raw */
 	uint64_t huge_pages_since; /* blocks stored raw so far */
 
-	uint64_t blocks_stored;    /* blocks held as objects in the pool, same-filled ones left out */
+	uint64_t blocks_stored;    /* blocks held compressed or raw; same-filled ones left out */
 	uint64_t pool_bytes;       /* mem_used_total without headers and back-references */
 	uint64_t metadata_bytes;   /* table, back-references, zspage and page-run descriptors */
-	uint64_t reserved_bytes;   /* populated and not in use: the reserve, zspage tails */
+	uint64_t reserved_bytes;   /* populated and not in use: the reserve and up to an eighth and 1 MiB more,
+				    * and the populated ends of zspages, of which each class has one or so */
 	uint64_t reserve_misses;   /* times a request found the reserve empty */
 
 	uint64_t reads, writes, discards, zeroes;               /* requests */
