@@ -162,6 +162,11 @@ static int plugin_after_fork(void)
 	if (protect_process() < 0 || (!device && open_device() < 0))
 		return -1;
 	r = zsblk_start(device, &why);
+	/* Not an error: nbdkit ends by itself, before it takes a connection. */
+	if (r == -EINTR) {
+		nbdkit_debug("zsblk: %s", why.text);
+		return 0;
+	}
 	if (r < 0) {
 		nbdkit_error("zsblk: %s", why.text[0] ? why.text : strerror(-r));
 		return -1;

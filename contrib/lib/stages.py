@@ -28,14 +28,15 @@ class Stage:
     limit     seconds after which its tests have failed
     short     run the short forms of the tests, since everything takes many times as long here
     builds    what is built beside the programs that its tests need: "all", "installed" or nothing
+    inside    the command, without the build folder, that commands are run by: for another system than this machine's
     possible  returns why it cannot be run here, or None
     """
 
     def __init__(self, name, summary, suites, options=(), cc="gcc", setup=None, build=None, limit=600,
-                 short=False, builds=None, possible=lambda: None):
+                 short=False, builds=None, inside=None, possible=lambda: None):
         self.name, self.summary, self.suites, self.options = name, summary, suites, list(options)
         self.cc, self.setup, self.build, self.limit = cc, setup, build or name, limit
-        self.short, self.builds, self.possible = short, builds, possible
+        self.short, self.builds, self.inside, self.possible = short, builds, inside, possible
         self.tally = tally.Tally()
         self.times = []
         self.cpu = 0.0  # seconds of processor time, of builds and tests
@@ -61,6 +62,14 @@ def no_i386():
     return "gcc -m32 does not link (gcc-multilib)" if probe.returncode else None
 
 
+OTHER_RELEASE = str(TOP / "contrib/lib/other-release")
+
+
+def no_other_release():
+    out = subprocess.run([OTHER_RELEASE, "--why-not"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return out.stdout.strip() or None
+
+
 SANITIZE = ["-Db_lundef=false", "--buildtype=debugoptimized"]
 
 STAGES = [
@@ -81,6 +90,9 @@ STAGES = [
     Stage("32bit", "gcc -m32, the libraries", ["unit", "model", "fault"],
           ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"],
           possible=no_i386),
+    # What is of this machine's kernel and not of the system's is left out.
+    Stage("release", "gcc -O2 on the other Debian release", ["unit", "model", "fault", "plugin", "daemon", "interop", "docs"],
+          builds="installed", inside=OTHER_RELEASE, short=True, possible=no_other_release),
 ]
 
 
@@ -155,6 +167,9 @@ class Runner:
     def folder(self, stage):
         return self.root / stage.build
 
+    def inside(self, stage, *command):
+        return [stage.inside, str(self.folder(stage)), *command] if stage.inside else list(command)
+
     def log(self, stage):
         return self.root / f"{stage.name}.log"
 
@@ -173,7 +188,8 @@ class Runner:
         if not well:
             shutil.rmtree(folder, ignore_errors=True)
             env = dict(os.environ, CC=owner.cc)
-            well = self.run_politely(stage, ["meson", "setup", str(folder), str(TOP), *options], log, 300, env) == 0
+            well = self.run_politely(stage, self.inside(stage, "meson", "setup", str(folder), str(TOP), *options), log, 300,
+                                     env) == 0
             if well:
                 stamp.write_text(wanted)
         self.configured[stage.build] = well
@@ -185,7 +201,7 @@ class Runner:
         log.unlink(missing_ok=True)
         if self.configure(stage):
             # Files that change the configuration make ninja configure anew, and then there may be other tests.
-            ninja = ["ninja", "-C", str(self.folder(stage))]
+            ninja = self.inside(stage, "ninja", "-C", str(self.folder(stage)))
             if self.run_politely(stage, [*ninja, "build.ninja"], log, 300) == 0:
                 goals = self.goals(stage)
                 if goals == [] or self.run_politely(stage, [*ninja, *(goals or [])], log, 900) == 0:
@@ -194,8 +210,8 @@ class Runner:
         return False
 
     def introspect(self, stage, what):
-        out = subprocess.run(["meson", "introspect", str(self.folder(stage)), f"--{what}"], capture_output=True,
-                             text=True, check=True).stdout
+        out = subprocess.run(self.inside(stage, "meson", "introspect", str(self.folder(stage)), f"--{what}"),
+                             capture_output=True, text=True, check=True).stdout
         return json.loads(out)
 
     def goals(self, stage):
@@ -272,8 +288,8 @@ class Runner:
         result.unlink(missing_ok=True)
         # Tests that give way to the virtual machines, or share the machine with others, may take their time.
         multiplier = 60 if self.args.long else 3
-        command = ["meson", "test", "-C", str(self.folder(stage)), "--no-rebuild", "--logbase", base,
-                   "--timeout-multiplier", str(multiplier)]
+        command = self.inside(stage, "meson", "test", "-C", str(self.folder(stage)), "--no-rebuild", "--logbase", base,
+                              "--timeout-multiplier", str(multiplier))
         for suite in suites:
             command += ["--suite", suite]
         command += ["--setup", stage.setup] if stage.setup else ["--wrapper", shlex.quote(GIVE_WAY)]
@@ -314,8 +330,16 @@ def fetch_machines(runner, stage):
     run_limited([str(TOP / "tests/vm/vm"), "--prepare"], runner.root / "vm-prepare.log", stage.limit)
 
 
+def fetch_release(runner, stage):
+    """The tree of the other Debian release, likewise. What goes wrong here goes wrong again in the stage, and is told there."""
+    run_limited([OTHER_RELEASE, "--prepare"], runner.root / "release-prepare.log", stage.limit)
+
+
 def lanes(runner):
     """The virtual machines run beside everything else; the rest one after the other."""
+    release = next(stage for stage in STAGES if stage.name == "release")
+    if runner.wanted(release) and not release.possible():
+        threading.Thread(target=fetch_release, args=(runner, release), daemon=True).start()
     machines = next(stage for stage in STAGES if stage.name == "vm")
     beside = None
     if runner.wanted(machines) and not runner.args.no_vm and not machines.possible():

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Configuration files, read by libinih. See config.h.
+ * Configuration files. See config.h.
  *
- *   read_line(): counts lines, refuses what is no text, no section of ours and no KEY = VALUE
- *     -> libinih: takes the line apart
- *       -> take_pair(): settings_set()
+ *   get_line(): counts lines, refuses what is no text and what is too long
+ *   read_line(): without comment and blanks; refuses what is no section of ours and no KEY = VALUE
+ *   take_pair(): settings_set()
  *
- * Debian's libinih tells its handler no line numbers, goes on after an error, cuts long lines in
- * two, and takes an indented line for more of the value before. read_line() is where all of that is
- * put right: it gives libinih one clean line at a time, and none after the first error.
+ * Nothing is read after the first error.
  */
 #include "daemon/config.h"
 
@@ -23,11 +21,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <ini.h>
-
 #define SECTION "[zsblk]"
 #define SUFFIX  ".conf"
 #define BLANKS  " \t\r\n"
+/* Bytes of the longest line, without its end. */
+#define LINE_LONGEST 199
 /* Of a path that is longer, the end is shown: the message needs room too. */
 #define PATH_SHOWN 120
 
@@ -64,7 +62,7 @@ __attribute__((format(printf, 2, 3))) static void complain(struct reader *reader
 /* ------------------------------------------------------------------ lines */
 
 /* Up to the end of the line, which is not kept. False at the end of the file, or after an error. */
-static bool get_line(struct reader *reader, char *line, size_t max)
+static bool get_line(struct reader *reader, char line[LINE_LONGEST + 1])
 {
 	size_t n = 0;
 	int c = fgetc(reader->file);
@@ -77,8 +75,8 @@ static bool get_line(struct reader *reader, char *line, size_t max)
 			complain(reader, "a byte 0x%02x; this is no text file", (unsigned)c);
 			return false;
 		}
-		if (n == max) {
-			complain(reader, "the line is longer than %zu bytes; make it shorter", max);
+		if (n == LINE_LONGEST) {
+			complain(reader, "the line is longer than %d bytes; make it shorter", LINE_LONGEST);
 			return false;
 		}
 		line[n++] = (char)c;
@@ -129,36 +127,38 @@ static void check_shape(struct reader *reader, const char *line)
 		complain(reader, "'%.80s' has no '='; write KEY = VALUE", line);
 }
 
-/* For libinih, in the manner of fgets(). */
-static char *read_line(char *line, int size, void *opaque)
+/* What the next line says, which may be nothing. False at the end of the file, or after an error. */
+static bool read_line(struct reader *reader, char line[LINE_LONGEST + 1])
 {
 	static const char bom[] = "\xef\xbb\xbf";
-	struct reader *reader = opaque;
 
-	if (reader->error || !get_line(reader, line, (size_t)size - 1))
-		return NULL;
+	if (reader->error || !get_line(reader, line))
+		return false;
 	if (reader->line == 1 && strncmp(line, bom, 3) == 0)
 		cut_first(line, 3);
 	cut_comment(line);
 	cut_blanks(line);
 	check_shape(reader, line);
-	return reader->error ? NULL : line;
+	return !reader->error;
 }
 
-/* For libinih: nonzero if all is well. */
-static int take_pair(void *opaque, const char *section, const char *key, const char *value)
+/* A line with a '=' in it. */
+static void take_pair(struct reader *reader, char *line)
 {
-	struct reader *reader = opaque;
+	char *value = strchr(line, '='), *key = line;
 	struct wrong why = {""};
-	int r = settings_set(reader->settings, key, value, &why);
+	int r;
 
+	*value++ = '\0';
+	cut_blanks(key);
+	cut_blanks(value);
+	r = settings_set(reader->settings, key, value, &why);
 	if (r < 0) {
 		complain(reader, "%s", why.text);
 		reader->error = r;
 	} else {
 		settings_came_from(reader->settings, key, reader->line);
 	}
-	return r == 0;
 }
 
 /* ------------------------------------------------------------------ the file */
@@ -233,17 +233,14 @@ static int name_after(const char *path, struct settings *settings, struct wrong 
 
 static int parse(struct reader *reader)
 {
-	int r;
+	char line[LINE_LONGEST + 1];
 
 	errno = 0;
-	r = ini_parse_stream(read_line, reader, take_pair, reader);
+	while (read_line(reader, line))
+		if (*line && *line != '[')
+			take_pair(reader, line);
 	if (ferror(reader->file))
 		return cannot_read(reader->path, errno ? errno : EIO, reader->wrong);
-	/* Nothing that read_line() lets pass should come to this. */
-	if (r != 0 && !reader->error) {
-		reader->line = r > 0 ? (unsigned)r : reader->line;
-		complain(reader, "the line is not understood; write KEY = VALUE");
-	}
 	return reader->error;
 }
 

@@ -72,5 +72,6 @@ def source_files():
         folders[:] = [f for f in folders
                       if f not in (".git", "__pycache__") and not f.startswith("build")
                       and not os.path.exists(os.path.join(folder, f, "build.ninja"))]
-        names += [os.path.relpath(os.path.join(folder, f), TOP) for f in files]
+        # .git is a file where the folder is a worktree of another one.
+        names += [os.path.relpath(os.path.join(folder, f), TOP) for f in files if f != ".git"]
     return sorted(names)

@@ -68,7 +68,7 @@ def documented():
     with folder() as path, open(os.path.join(SOURCE, "man/nbdkit-zsblk-plugin.1"), encoding="utf-8") as f:
         man = f.read()
         with Server("1G", f"stats={path}/stats"):
-            pass
+            wait_for(lambda: os.path.exists(f"{path}/stats"), "the file")
         in_man = set(re.findall(r"^\.It Va (.*)$", man.split(".Sh STATISTICS", 1)[1].split(".Sh ")[0], re.M))
         equal(set(" , ".join(in_man).split(" , ")), set(read_stats(f"{path}/stats")), "figures")
 

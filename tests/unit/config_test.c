@@ -320,6 +320,7 @@ static void test_lines(void **state)
 	refuse("foo # = 3\n", 1, "'foo' has no '='", "KEY = VALUE");
 	refuse("= 3\n", 1, "'= 3'", "no key");
 	refuse("size : 2G\n", 1, "'size : 2G'", "no '='");
+	refuse("size: 1G = 2G\n", 1, "'size: 1G'", "zsblk.conf(5)");
 	refuse("size =\n", 1, "size has no value", "leave the key out");
 	refuse("size = ; 2G\n", 1, "size has no value", "leave the key out");
 	refuse("\n[zram0]\n", 2, "[zram0]", "only [zsblk]");
