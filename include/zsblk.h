@@ -29,6 +29,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 #define ZSBLK_BLOCK_SIZE 4096u
+#define ZSBLK_MAX_CONTEXTS 65536u
 /* The largest device: 2^32 blocks, what a 32-bit back-reference can name. */
 #define ZSBLK_MAX_SIZE (UINT64_C(1) << 44)
 /*
@@ -87,7 +88,7 @@ struct zsblk_params {
 	 */
 	bool lock_shared;
 	/* How many requests may be compressing or decompressing at the same time; each
-	 * costs one set of codec contexts. Further ones wait their turn. 0: a default. */
+	 * costs one set of codec contexts. Further ones wait their turn. At most ZSBLK_MAX_CONTEXTS. 0: a default. */
 	unsigned contexts;
 	/* Longest zspage in pages, 1 to 64. 0: a default. */
 	unsigned chain;
@@ -144,7 +145,7 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
 void zsblk_close(struct zsblk *dev);
 
 /* The format of shared segments; one of another version is refused. */
-#define ZSBLK_SEGMENT_VERSION 1u
+#define ZSBLK_SEGMENT_VERSION 2u
 
 /* What is in a shared segment. */
 struct zsblk_segment {

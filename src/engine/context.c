@@ -56,6 +56,8 @@ int contexts_init(struct contexts *contexts, unsigned n, const struct codec *cod
 
 	pthread_mutex_init(&contexts->lock, NULL);
 	pthread_cond_init(&contexts->freed, NULL);
+	if (n > SIZE_MAX / 2 / each)
+		return -ENOMEM;
 	contexts->bytes = n * each;
 	contexts->all = segment_private_map(contexts->bytes);
 	if (!contexts->all)

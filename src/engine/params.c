@@ -139,6 +139,9 @@ static int check_memory(const struct zsblk_params *params, struct zsblk_why *why
 	if (segment_parse(params->memory, &spec))
 		return fail(why, -EINVAL, "memory=%s is not understood; use anon, shm:KEY with a number that is "
 			    "not 0 (such as shm:0x7a73), or shm:id=N as ipcs prints it", params->memory);
+	if (params->contexts > ZSBLK_MAX_CONTEXTS)
+		return fail(why, -EINVAL, "contexts=%u is out of range; use 1 to %u, or 0 for a default",
+			    params->contexts, ZSBLK_MAX_CONTEXTS);
 	if (params->chain > ZS_MAX_CHAIN)
 		return fail(why, -EINVAL, "chain=%u is out of range; use 1 to %u pages", params->chain,
 			    ZS_MAX_CHAIN);

@@ -129,6 +129,19 @@ static void test_levels(void **state)
 	assert_int_equal(zsblk_params_check(&params, NULL), 0);
 }
 
+/* So many that their memory, counted in bytes, would not fit into 32 bits. */
+static void test_contexts(void **state)
+{
+	struct zsblk_params params = good();
+
+	params.contexts = ZSBLK_MAX_CONTEXTS;
+	assert_int_equal(zsblk_params_check(&params, NULL), 0);
+	params.contexts = ZSBLK_MAX_CONTEXTS + 1;
+	expect_refusal(&params, "contexts=65537", "1 to 65536");
+	params.contexts = UINT32_MAX;
+	expect_refusal(&params, "contexts=4294967295", "1 to 65536");
+}
+
 static void test_memory(void **state)
 {
 	static const char *const bad[] = {"disk", "shm:", "shm:0", "shm:key", "shm:id=", "", "shm:1,2"};
@@ -192,6 +205,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_algorithms), cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_contexts),
 		cmocka_unit_test(test_memory),	   cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_nothing_crashes),
 	};
