@@ -3,6 +3,7 @@
 #include "engine/thread.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 
 #define STACK_BYTES (64u * 1024)
@@ -28,7 +29,8 @@ int thread_start_background(pthread_t *thread, const char *name, void *(*run)(vo
 	/* Signals are the front end's, and its threads'. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = start(thread, STACK_BYTES, run, opaque);
+	/* The least that a thread may have is more on machines with large pages or large registers. */
+	r = start(thread, STACK_BYTES > PTHREAD_STACK_MIN ? STACK_BYTES : (size_t)PTHREAD_STACK_MIN, run, opaque);
 	/* The program's thread-local variables live on the stack as well, and may need more. */
 	if (r == EINVAL)
 		r = start(thread, 0, run, opaque);
