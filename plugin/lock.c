@@ -20,10 +20,6 @@
 
 #include <linux/capability.h>
 
-#ifndef MCL_ONFAULT
-#define MCL_ONFAULT 4 /* Linux 4.4 */
-#endif
-
 static void raise_memlock_limit(void)
 {
 	struct rlimit limit;
