@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Bytes of the largest input of a codec. */
+#define CODEC_BLOCK 4096u
+
 /* Identities are stored in every table word and in the superblock: never renumber them. */
 enum codec_id {
 	CODEC_RAW = 0, /* stored as it is; has no operations */
@@ -35,7 +38,7 @@ struct codec {
 	int (*cctx_init)(void *mem, size_t size, int level);
 	int (*dctx_init)(void *mem, size_t size);
 	/*
-	 * Compress one block of `len` bytes (at most 4096) into at most `cap` bytes. Returns the bytes
+	 * Compress one block of `len` bytes (at most CODEC_BLOCK) into at most `cap` bytes. Returns the bytes
 	 * written, or 0 if they would be more than `cap`. Reads and writes nothing beyond.
 	 */
 	size_t (*compress)(void *cctx, int level, const void *src, size_t len, void *dst, size_t cap);

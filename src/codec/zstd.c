@@ -29,7 +29,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#define BLOCK_MAX    4096u
+#define BLOCK_MAX    CODEC_BLOCK
 #define WINDOW_LOG   12 /* BLOCK_MAX in bits: a window never needs to be longer than the block */
 #define HEADER_SIZE  6u
 #define BLOCK_HEADER 3u

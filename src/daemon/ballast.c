@@ -3,6 +3,7 @@
 #include "daemon/ballast.h"
 
 #include "daemon/maps.h"
+#include "process/system_page.h"
 #include "segment/spare.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
-#define PAGE      4096u
+/* A multiple of every system page there is. */
 #define PIECE     (256u << 10)
 #define MAX_FILES 64u
 /* Larger ones are tables of which next to nothing is used. */
@@ -33,7 +34,7 @@ struct file {
 	bool seen;
 };
 
-/* The first page of the mapping: true for all who share it. */
+/* The first system page of the mapping: true for all who share it. */
 struct shared {
 	size_t bytes;
 	size_t held; /* from the start on */
@@ -52,7 +53,7 @@ static int populate(void *start, size_t bytes)
 		return 0;
 	if (errno != EINVAL)
 		return -ENOMEM;
-	for (size_t at = 0; at < bytes; at += PAGE)
+	for (size_t at = 0; at < bytes; at += (size_t)system_page())
 		((volatile char *)start)[at] = 0;
 	return 0;
 }
@@ -60,20 +61,21 @@ static int populate(void *start, size_t bytes)
 int ballast_create(struct ballast **result, size_t bytes, bool fill)
 {
 	struct ballast *ballast = calloc(1, sizeof *ballast);
+	size_t head = (size_t)system_page();
 	void *map;
 
 	if (!ballast)
 		return -ENOMEM;
 	bytes = (bytes + PIECE - 1) / PIECE * PIECE;
 	spare_open(&ballast->spare);
-	map = mmap(NULL, PAGE + bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	map = mmap(NULL, head + bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (map != MAP_FAILED) {
-		madvise(map, PAGE + bytes, MADV_NOHUGEPAGE);
+		madvise(map, head + bytes, MADV_NOHUGEPAGE);
 		ballast->shared = map;
-		ballast->start = (char *)map + PAGE;
+		ballast->start = (char *)map + head;
 		ballast->shared->bytes = bytes;
 	}
-	if (map == MAP_FAILED || populate(map, PAGE + (fill ? bytes : 0))) {
+	if (map == MAP_FAILED || populate(map, head + (fill ? bytes : 0))) {
 		ballast_free(ballast);
 		return -ENOMEM;
 	}
@@ -96,7 +98,7 @@ void ballast_free(struct ballast *ballast)
 	for (unsigned i = 0; i < MAX_FILES; i++)
 		let_go(&ballast->files[i]);
 	if (ballast->shared)
-		munmap(ballast->shared, PAGE + ballast->shared->bytes);
+		munmap(ballast->shared, (size_t)system_page() + ballast->shared->bytes);
 	spare_close(&ballast->spare);
 	free(ballast);
 }
@@ -172,7 +174,7 @@ static void hold_file(struct ballast *ballast, const char *path)
 
 		if (start != MAP_FAILED)
 			*file = (struct file){st.st_dev, st.st_ino, start, (size_t)st.st_size, false};
-		for (size_t at = 0; start != MAP_FAILED && at < (size_t)st.st_size; at += PAGE)
+		for (size_t at = 0; start != MAP_FAILED && at < (size_t)st.st_size; at += (size_t)system_page())
 			(void)((volatile char *)start)[at];
 	}
 	if (file)

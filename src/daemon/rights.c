@@ -3,6 +3,7 @@
 #include "daemon/rights.h"
 
 #include "process/process.h"
+#include "process/system_page.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -70,7 +71,7 @@ __attribute__((noinline)) static void touch_stack(void)
 {
 	volatile char stack[STACK_BYTES];
 
-	for (size_t at = 0; at < sizeof stack; at += 4096)
+	for (size_t at = 0; at < sizeof stack; at += (size_t)system_page())
 		stack[at] = 0;
 }
 

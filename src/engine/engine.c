@@ -150,9 +150,12 @@ static int open_segment(struct zsblk *dev, const struct zsblk_params *params,
 static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 {
 	char text[200];
-	uint64_t unmapped = table_unmapped_words(&dev->table, &dev->seg);
-	int r;
+	uint64_t unmapped;
+	int r = table_unmapped_words(&dev->table, &dev->seg, &unmapped);
 
+	if (r)
+		return fail(why, r, "the system does not say which pages of the segment are in memory (mincore: %s)",
+			    strerror(-r));
 	if (unmapped < dev->table.n)
 		return fail(why, -EINVAL, "the segment is damaged: its map says that blocks %" PRIu64
 			    " and on were never written, and they were", unmapped);
@@ -274,7 +277,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
  */
 static int populate_metadata(struct zsblk *dev)
 {
-	uint64_t table = (dev->table.n * sizeof *dev->table.words + BLOCK - 1) & ~(uint64_t)(BLOCK - 1);
+	uint64_t table = dev->table.n * sizeof *dev->table.words;
 	uint64_t most = table < dev->reserve ? table : dev->reserve;
 	int r;
 

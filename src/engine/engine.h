@@ -13,6 +13,7 @@
 #define ENGINE_H
 
 #include "codec/codec.h"
+#include "fill/fill.h"
 #include "segment/segment.h"
 #include "segment/spare.h"
 #include "segment/super.h"
@@ -24,6 +25,9 @@
 #include <stdatomic.h>
 
 #define BLOCK ZSBLK_BLOCK_SIZE
+/* A block that is stored raw takes one page of the pool, and is one largest object of the allocator. */
+_Static_assert(BLOCK == ZS_PAGE_SIZE && BLOCK == ZS_MAX_OBJECT && BLOCK == CODEC_BLOCK && BLOCK == FILL_BLOCK,
+	       "blocks and pool pages are of one size");
 #define STRIPES 256u
 
 /* Holds the blocks whose number is congruent to its index still. */

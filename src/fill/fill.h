@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Is the block (4096 bytes, any alignment) one repeated word? If so *word is it. Gives up at the
+#define FILL_BLOCK 4096u
+
+/* Is the block (FILL_BLOCK bytes, any alignment) one repeated word? If so *word is it. Gives up at the
  * first difference, so ordinary data costs a few loads. */
 bool fill_detect(const void *block, uint64_t *word);
 /* Write `len` bytes of the block made of `word`, from byte `offset` of the block on. */

@@ -2,6 +2,8 @@
 /* What the kernel knows of a process. See process.h; the formats are those of proc(5). */
 #include "process/process.h"
 
+#include "process/system_page.h"
+
 #include <fcntl.h>
 #include <link.h>
 #include <malloc.h>
@@ -149,7 +151,7 @@ __attribute__((no_sanitize("address"))) static int touch_object(struct dl_phdr_i
 								void *opaque)
 {
 	bool (*const *wanted)(const char *name) = opaque;
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t page = (uintptr_t)system_page();
 
 	(void)size;
 	if (*wanted && !(*wanted)(info->dlpi_name))
@@ -181,7 +183,7 @@ void process_keep_heap(size_t bytes)
 	heap = malloc(bytes);
 	if (!heap)
 		return;
-	for (size_t at = 0; at < bytes; at += 4096)
+	for (size_t at = 0; at < bytes; at += (size_t)system_page())
 		heap[at] = 0;
 	free((void *)heap);
 }

@@ -8,6 +8,8 @@
  */
 #include "segment/segment.h"
 
+#include "process/system_page.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +23,6 @@
 #endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
-#endif
-#ifndef MLOCK_ONFAULT
-#define MCL_ONFAULT 4
 #endif
 
 int segment_parse(const char *memory, struct segment_spec *spec)
@@ -64,14 +63,14 @@ int segment_parse(const char *memory, struct segment_spec *spec)
 static void prefer_lock_on_fault(void)
 {
 	unsigned char resident = 0;
-	void *probe = mmap(NULL, SEGMENT_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			   -1, 0);
+	size_t bytes = (size_t)system_page();
+	void *probe = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (probe == MAP_FAILED)
 		return;
-	if (mincore(probe, SEGMENT_PAGE, &resident) == 0 && (resident & 1))
+	if (mincore(probe, bytes, &resident) == 0 && (resident & 1))
 		mlockall(MCL_FUTURE | MCL_ONFAULT);
-	munmap(probe, SEGMENT_PAGE);
+	munmap(probe, bytes);
 }
 
 void *segment_private_map(size_t bytes)
@@ -174,6 +173,10 @@ int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t 
 	int r;
 
 	*seg = (struct segment){.kind = spec->kind, .shmid = -1};
+	if (system_page() > SEGMENT_MAX_SYSTEM_PAGE || system_page() % SEGMENT_PAGE) {
+		*step = "pages of the system that are not 4, 8, 16, 32 or 64 KiB";
+		return -ENOTSUP;
+	}
 	if (bytes > SIZE_MAX / 2) {
 		*step = "mapping on a 32-bit system";
 		return -ENOMEM;
@@ -211,13 +214,16 @@ void segment_after_mlockall(struct segment *seg)
 /* `keep`: what is there has to stay, so that a system without the call leaves it to the first touch. */
 static int populate(uint8_t *start, size_t len, bool keep)
 {
-	if (madvise(start, len, MADV_POPULATE_WRITE) == 0)
+	uintptr_t first = (uintptr_t)system_page_floor((uintptr_t)start);
+	uintptr_t end = (uintptr_t)system_page_ceil((uintptr_t)start + len);
+
+	if (madvise((void *)first, end - first, MADV_POPULATE_WRITE) == 0)
 		return 0;
 	if (errno == EINTR || errno == EAGAIN)
 		return -EAGAIN;
 	if (errno != EINVAL)
 		return errno == EFAULT ? -ENOMEM : -errno;
-	/* Before Linux 5.14. */
+	/* Before Linux 5.14. Not beyond the range: what else lies in its system pages is others'. */
 	for (size_t at = 0; !keep && at < len; at += SEGMENT_PAGE)
 		*(volatile uint8_t *)(start + at) = 0;
 	return 0;
@@ -228,7 +234,7 @@ int segment_private_populate(void *mem, size_t bytes)
 	int r;
 
 	do
-		r = populate(mem, (bytes + SEGMENT_PAGE - 1) & ~(size_t)(SEGMENT_PAGE - 1), true);
+		r = populate(mem, bytes, true);
 	while (r == -EAGAIN);
 	return r;
 }
@@ -258,16 +264,46 @@ static int release_anon(struct segment *seg, uint8_t *start, size_t len)
 	return 0;
 }
 
+/*
+ * The kernel refuses a range that begins inside a system page, but rounds one that ends there up: it would take away
+ * what lies behind. Nothing lies behind the segment's own end.
+ */
 int segment_release(struct segment *seg, uint64_t offset, uint64_t len)
 {
-	uint8_t *start = seg->base + offset;
+	uint64_t first = system_page_ceil(offset), end = offset + len;
+	uint8_t *start = seg->base + first;
 
+	end = end == seg->bytes ? system_page_ceil(end) : system_page_floor(end);
+	if (first >= end)
+		return 0;
+	len = end - first;
 	if (seg->kind == SEGMENT_SHM)
 		return madvise(start, (size_t)len, MADV_REMOVE) < 0 ? -errno : 0;
 	return release_anon(seg, start, (size_t)len);
 }
 
+/* The same in larger system pages: one answer of mincore() stands for several pages. */
+static int resident_in_groups(const struct segment *seg, uint64_t offset, uint64_t end, unsigned char *vec)
+{
+	unsigned char some[256];
+	uint64_t page = system_page();
+
+	for (uint64_t at = system_page_floor(offset); at < end; at += sizeof some * page) {
+		uint64_t left = system_page_ceil(end) - at;
+		uint64_t len = left < sizeof some * page ? left : sizeof some * page;
+		uint64_t stop = at + len < end ? at + len : end;
+
+		if (mincore(seg->base + at, (size_t)len, some) < 0)
+			return -errno;
+		for (; offset < stop; offset += SEGMENT_PAGE)
+			*vec++ = some[(offset - at) / page];
+	}
+	return 0;
+}
+
 int segment_resident(const struct segment *seg, uint64_t offset, uint64_t len, unsigned char *vec)
 {
+	if (system_page() != SEGMENT_PAGE)
+		return resident_in_groups(seg, offset, offset + len, vec);
 	return mincore(seg->base + offset, (size_t)len, vec) < 0 ? -errno : 0;
 }

@@ -4,7 +4,7 @@
  * populates and releases memory.
  *
  * Its pages are not there until they are touched or populated, and read as zeroes before. Offsets are
- * bytes from the start, multiples of the page size. Functions return 0 or a negative errno.
+ * bytes from the start, multiples of SEGMENT_PAGE. Functions return 0 or a negative errno.
  */
 #ifndef SEGMENT_H
 #define SEGMENT_H
@@ -13,7 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A page of the segment, whatever the system's is: see process/system_page.h. */
 #define SEGMENT_PAGE 4096u
+/* The largest system page there is. Whatever is given back to the system begins on a multiple of it. */
+#define SEGMENT_MAX_SYSTEM_PAGE 65536u
 
 enum segment_kind {
 	SEGMENT_ANON, /* private to the process, ends with it */
@@ -64,11 +67,15 @@ int segment_remove_open(struct segment *seg);
  */
 void segment_after_mlockall(struct segment *seg);
 
-/* Have the range in memory, ready to be written without a fault. */
+/* Have the range in memory, ready to be written without a fault; also what else lies in its system pages. */
 int segment_populate(struct segment *seg, uint64_t offset, uint64_t len);
-/* Give the range back to the system; it reads as zeroes afterwards. */
+/*
+ * Give the system pages that lie wholly in the range back to the system; they read as zeroes afterwards. What is left
+ * at the ends of the range stays as it is.
+ */
 int segment_release(struct segment *seg, uint64_t offset, uint64_t len);
-/* Which pages of the range are in memory: the low bit of one byte each. */
+/* Which pages of the range are in memory: the low bit of one byte for each SEGMENT_PAGE. A page is in memory when
+ * its system page is. */
 int segment_resident(const struct segment *seg, uint64_t offset, uint64_t len, unsigned char *vec);
 
 /*

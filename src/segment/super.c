@@ -2,10 +2,14 @@
 /*
  * The superblock. See super.h.
  *
- *   0        4096   each part begins on a page boundary
- *   +--------+------+--------------------------------------+---------------------------+
- *   | super  | map  | table: one 64-bit word for each block | pool: pages of zspages    |
- *   +--------+------+--------------------------------------+---------------------------+
+ *   0        4096   each part begins on a page boundary                 on one of 64 KiB
+ *   +--------+------+--------------------------------------+------- - ---+--------------------------+
+ *   | super  | map  | table: one 64-bit word for each block | never used | pool: pages of zspages   |
+ *   +--------+------+--------------------------------------+------- - ---+--------------------------+
+ *
+ * The pool is what is given back to the system, so it begins on a system page. It begins on one of the
+ * largest there are, whatever this system's is: so the layout alone says where. What lies in between is
+ * never touched, and costs nothing.
  *
  * The claim is one word: process number and the low half of its start time, so that a number used
  * again by another process is not taken for a live holder.
@@ -13,6 +17,7 @@
 #include "segment/super.h"
 
 #include "process/process.h"
+#include "process/system_page.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -55,19 +60,19 @@ static struct super *super_of(const struct segment *seg)
 	return (struct super *)seg->base;
 }
 
-static uint64_t round_to_page(uint64_t bytes)
+static uint64_t round_up(uint64_t bytes, uint64_t unit)
 {
-	return (bytes + SEGMENT_PAGE - 1) & ~(uint64_t)(SEGMENT_PAGE - 1);
+	return (bytes + unit - 1) & ~(unit - 1);
 }
 
 static uint64_t words_offset(const struct super_layout *layout)
 {
-	return SEGMENT_PAGE + round_to_page(table_map_bytes(layout->table_words));
+	return SEGMENT_PAGE + round_up(table_map_bytes(layout->table_words), SEGMENT_PAGE);
 }
 
 uint64_t super_pool_offset(const struct super_layout *layout)
 {
-	return words_offset(layout) + round_to_page(layout->table_words * sizeof(uint64_t));
+	return round_up(words_offset(layout) + layout->table_words * sizeof(uint64_t), SEGMENT_MAX_SYSTEM_PAGE);
 }
 
 struct table super_table(const struct segment *seg, const struct super_layout *layout)
@@ -139,6 +144,8 @@ bool super_is_ours(const struct segment *seg)
 bool super_is_blank(const struct segment *seg)
 {
 	const struct super *super = super_of(seg);
+	/* The segment's first system page: all of it is in memory when its maker touched the superblock. */
+	size_t first = seg->bytes < system_page() ? seg->bytes : (size_t)system_page();
 	bool untouched, half_made;
 	long long in_use;
 
@@ -150,11 +157,10 @@ bool super_is_blank(const struct segment *seg)
 	/* Nobody stored anything in it. What may be there is our claim, and the beginnings of a superblock. */
 	untouched = all_zero(super, offsetof(struct super, claim));
 	half_made = super->version == SUPER_VERSION && super->bytes == offsetof(struct super, checksum);
-	if ((!untouched && !half_made) ||
-	    !all_zero(super + 1, SEGMENT_PAGE - sizeof *super))
+	if ((!untouched && !half_made) || !all_zero(super + 1, first - sizeof *super))
 		return false;
 	in_use = shm_bytes_in_use(seg->shmid);
-	return in_use >= 0 && in_use <= SEGMENT_PAGE;
+	return in_use >= 0 && (uint64_t)in_use <= system_page();
 }
 
 int super_read(const struct segment *seg, struct super_layout *layout, char *why, size_t why_size)

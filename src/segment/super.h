@@ -9,7 +9,7 @@
 #include "segment/segment.h"
 #include "segment/table.h"
 
-#define SUPER_VERSION 1u
+#define SUPER_VERSION 2u
 #define SUPER_CODECS 8u
 
 enum super_kind {

@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+_Static_assert(TABLE_PAGE_WORDS * sizeof(uint64_t) == SEGMENT_PAGE, "a bit of the map stands for a page");
+/* A word is the truth about a block at every instant (I5): a kill between the two halves of a store would tear it. */
+_Static_assert(__GCC_ATOMIC_LLONG_LOCK_FREE == 2, "64-bit stores must be single instructions");
+
 static uint64_t pages_of(uint64_t words)
 {
 	return (words + TABLE_PAGE_WORDS - 1) / TABLE_PAGE_WORDS;
@@ -86,20 +90,24 @@ static bool page_is_zero(const struct table *table, uint64_t page)
 	       memcmp(words, words + 1, (TABLE_PAGE_WORDS - 1) * sizeof *words) == 0;
 }
 
-uint64_t table_unmapped_words(const struct table *table, const struct segment *seg)
+int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first)
 {
 	uint64_t start = (uint64_t)((uint8_t *)table->words - seg->base), pages = pages_of(table->n);
 	unsigned char resident[1024];
 
-	for (uint64_t first = 0; first < pages; first += sizeof resident) {
-		uint64_t n = pages - first < sizeof resident ? pages - first : sizeof resident;
+	*first = table->n;
+	for (uint64_t page = 0; page < pages; page += sizeof resident) {
+		uint64_t n = pages - page < sizeof resident ? pages - page : sizeof resident;
+		int r = segment_resident(seg, start + page * SEGMENT_PAGE, n * SEGMENT_PAGE, resident);
 
-		if (segment_resident(seg, start + first * SEGMENT_PAGE, n * SEGMENT_PAGE, resident))
-			return table->n;
-		for (uint64_t i = 0; i < n; i++)
-			if ((resident[i] & 1) && !is_written(table, first + i) &&
-			    !page_is_zero(table, first + i))
-				return (first + i) * TABLE_PAGE_WORDS;
+		if (r)
+			return r;
+		for (uint64_t i = 0; i < n; i++) {
+			if (!(resident[i] & 1) || is_written(table, page + i) || page_is_zero(table, page + i))
+				continue;
+			*first = (page + i) * TABLE_PAGE_WORDS;
+			return 0;
+		}
 	}
-	return table->n;
+	return 0;
 }

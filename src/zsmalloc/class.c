@@ -9,15 +9,17 @@
  */
 #include "zsmalloc/class.h"
 
+#include "zsmalloc.h"
+
 #include <errno.h>
 
 struct class_rules class_rules_default(unsigned chain)
 {
 	return (struct class_rules){
-		.page_size = 4096,
+		.page_size = ZS_PAGE_SIZE,
 		.step = ZS_CLASS_STEP,
 		.min_size = ZS_CLASS_MIN,
-		.max_size = 4096,
+		.max_size = ZS_MAX_OBJECT,
 		.chain = chain,
 		.max_objects = ZS_MAX_OBJS,
 		.header = 32,

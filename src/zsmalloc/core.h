@@ -34,12 +34,14 @@ struct zs_loc {
 #define ZS_BORROW 3u
 #define ZS_DEFAULT_CHAIN 32u
 
+_Static_assert(ZS_PAGE_SIZE == SEGMENT_PAGE, "pages of the pool are pages of the segment");
+
 struct zs_core;
 
 /*
  * A core over `pages` pages of the segment from `offset` on, all of them taken as free. The segment
- * stays the caller's. `error` gets -EINVAL for a chain or a number of pages out of range, or
- * -ENOMEM.
+ * stays the caller's. -EINVAL for a chain or a number of pages out of range, or an offset that is not a
+ * multiple of the system page; or -ENOMEM.
  */
 int zs_core_create(struct zs_core **core, struct segment *seg, uint64_t offset, uint64_t pages,
 		   unsigned chain);

@@ -10,19 +10,27 @@
  * that are being populated or released are in neither: the system call happens outside the lock,
  * one call a run.
  *
+ * The system gives memory, and takes it back, by the system page. Where that is larger than a page of
+ * ours, the pages of one system page are a group. A third list then says where whole groups are hot,
+ * since these alone can be given back.
+ *
  * Invariants
  *   R1 a page is free in its chunk, or held by exactly one zspage, or in the hands of one upkeep call;
  *   R2 a chunk below the frontier is on the list of its longest hot run, and of its longest cold run,
  *      wherever that is not 0; a chunk beyond it is on none;
- *   R3 hot_free is the number of free hot pages.
+ *   R3 hot_free is the number of free hot pages;
+ *   R4 the free pages of a group are all hot or all cold, and cold only if the whole group is free:
+ *      beside a page in use there is no page without memory.
  */
 #include "zsmalloc/runs.h"
+
+#include "process/system_page.h"
 
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 
-/* Links are chunk numbers. These 40 bytes stand for 256 KiB of pool. */
+/* Links are chunk numbers. These 48 bytes stand for 256 KiB of pool. */
 struct chunk {
 	uint64_t free; /* bit n: page n is free */
 	uint64_t hot;  /* bit n: page n is free and populated */
@@ -30,6 +38,7 @@ struct chunk {
 	uint32_t prev[RUNS_LISTS];
 	uint8_t longest[RUNS_LISTS];
 };
+_Static_assert(sizeof(struct chunk) == 48, "what docs/architecture.md says");
 
 static uint64_t mask_of(unsigned first, unsigned n)
 {
@@ -67,12 +76,64 @@ static unsigned longest_run(uint64_t bits)
 	return low;
 }
 
-static uint64_t list_bits(const struct chunk *chunk, enum runs_list list)
+/* ------------------------------------------------------------------ groups */
+
+/* All pages of the groups that have one of the bits. */
+static uint64_t groups_with_any(const struct runs *runs, uint64_t bits)
 {
-	return list == RUNS_HOT ? chunk->hot : chunk->free & ~chunk->hot;
+	/* The first bit of each group becomes the OR of the group, then the whole group becomes its first bit. */
+	for (unsigned n = 1; n < runs->group; n *= 2)
+		bits |= bits >> n;
+	return (bits & ~UINT64_C(0) / bits_below(runs->group)) * bits_below(runs->group);
+}
+
+static uint64_t groups_with_all(const struct runs *runs, uint64_t bits)
+{
+	return ~groups_with_any(runs, ~bits);
+}
+
+/* Bits of the last chunk that stand for no page: a group that reaches beyond the pool's end is whole without them. */
+static uint64_t beyond_pool(const struct runs *runs, uint32_t index)
+{
+	return ~bits_below(runs->pages - index * RUNS_CHUNK);
+}
+
+/* What is hot when R4 is kept: pages whose system page is in memory. */
+static uint64_t hot_by_group(const struct runs *runs, uint32_t index)
+{
+	const struct chunk *chunk = &runs->chunks[index];
+	uint64_t whole = groups_with_all(runs, chunk->free | beyond_pool(runs, index));
+
+	return chunk->free & (~whole | groups_with_any(runs, chunk->hot));
 }
 
 /* ------------------------------------------------------------------ lists, under the lock */
+
+static uint64_t list_bits(const struct runs *runs, uint32_t index, enum runs_list list)
+{
+	const struct chunk *chunk = &runs->chunks[index];
+
+	switch (list) {
+	case RUNS_HOT:
+		return chunk->hot;
+	case RUNS_COLD:
+		return chunk->free & ~chunk->hot;
+	default:
+		return chunk->hot & groups_with_all(runs, chunk->hot | beyond_pool(runs, index));
+	}
+}
+
+/* The list of what can be given back. Groups of one page are always whole. */
+static enum runs_list trim_list(const struct runs *runs)
+{
+	return runs->group == 1 ? RUNS_HOT : RUNS_WHOLE;
+}
+
+/* The lists there are. */
+static enum runs_list lists_of(const struct runs *runs)
+{
+	return runs->group == 1 ? RUNS_WHOLE : RUNS_LISTS;
+}
 
 static void list_remove(struct runs *runs, uint32_t index, enum runs_list list)
 {
@@ -110,13 +171,21 @@ static void list_insert(struct runs *runs, uint32_t index, enum runs_list list, 
 	runs->nonempty[list] |= UINT64_C(1) << (longest - 1);
 }
 
-/* Put a chunk whose bits changed on the lists where it belongs. */
+/* Put a chunk whose bits changed on the lists where it belongs, after R4. */
 static void relist(struct runs *runs, uint32_t index)
 {
-	for (enum runs_list list = 0; list < RUNS_LISTS; list++) {
-		unsigned longest = longest_run(list_bits(&runs->chunks[index], list));
+	struct chunk *chunk = &runs->chunks[index];
 
-		if (longest == runs->chunks[index].longest[list])
+	if (runs->group > 1) {
+		uint64_t hot = hot_by_group(runs, index);
+
+		runs->hot_free += (unsigned)__builtin_popcountll(hot & ~chunk->hot);
+		chunk->hot = hot;
+	}
+	for (enum runs_list list = 0; list < lists_of(runs); list++) {
+		unsigned longest = longest_run(list_bits(runs, index, list));
+
+		if (longest == chunk->longest[list])
 			continue;
 		list_remove(runs, index, list);
 		list_insert(runs, index, list, longest);
@@ -147,27 +216,33 @@ static void take_from(struct runs *runs, enum runs_list list, unsigned longest, 
 {
 	uint32_t index = runs->head[list][longest];
 	struct chunk *chunk = &runs->chunks[index];
-	uint64_t starts = run_starts(list_bits(chunk, list), pages);
+	uint64_t starts = run_starts(list_bits(runs, index, list), pages);
 	unsigned first = (unsigned)__builtin_ctzll(starts);
 	uint64_t mask = mask_of(first, pages);
 
 	run->page = index * RUNS_CHUNK + first;
 	run->pages = pages;
-	run->hot = list == RUNS_HOT ? bits_below(pages) : 0;
+	run->hot = list == RUNS_COLD ? 0 : bits_below(pages);
 	chunk->free &= ~mask;
 	chunk->hot &= ~mask;
-	if (list == RUNS_HOT)
+	if (list != RUNS_COLD)
 		runs->hot_free -= pages;
 	relist(runs, index);
 }
 
-/* A run of `want` pages from the list, or else the longest one that is not below `least`. */
+/*
+ * A run of `want` pages from the list, or else the longest one that is not below `least`. Cold pages are
+ * taken in whole groups: the run can be longer than `want`, and whoever takes it calls give_surplus().
+ */
 static bool take_from_list(struct runs *runs, enum runs_list list, unsigned want, unsigned least,
 			   struct run *run)
 {
-	uint64_t enough = runs->nonempty[list] & ~bits_below(want - 1);
 	unsigned longest;
+	uint64_t enough;
 
+	if (list == RUNS_COLD)
+		want = (want + runs->group - 1) / runs->group * runs->group;
+	enough = runs->nonempty[list] & ~bits_below(want - 1);
 	if (enough) {
 		take_from(runs, list, (unsigned)__builtin_ctzll(enough) + 1, want, run);
 		return true;
@@ -193,6 +268,18 @@ static void put_back(struct runs *runs, uint32_t page, unsigned pages, uint64_t 
 	relist(runs, index);
 }
 
+/* Keep `want` pages of a run that was taken. */
+static void give_surplus(struct runs *runs, struct run *run, unsigned want)
+{
+	unsigned surplus = run->pages > want ? run->pages - want : 0;
+
+	if (!surplus)
+		return;
+	put_back(runs, run->page + want, surplus, run->hot >> want);
+	run->pages = want;
+	run->hot &= bits_below(want);
+}
+
 /* ------------------------------------------------------------------ upkeep */
 
 /* Free hot pages beyond the reserve that may stay: enough to give memory back in large pieces. */
@@ -208,7 +295,7 @@ static bool wants_refill(const struct runs *runs)
 
 static bool wants_trim(const struct runs *runs)
 {
-	return runs->hot_free > runs->reserve + slack(runs);
+	return runs->hot_free > runs->reserve + slack(runs) && runs->nonempty[trim_list(runs)];
 }
 
 static bool wants(const struct runs *runs, enum runs_work work)
@@ -264,11 +351,11 @@ static int refill_piece(struct runs *runs)
 static int trim_piece(struct runs *runs)
 {
 	uint64_t excess = runs->hot_free - runs->reserve;
+	unsigned want = excess < RUNS_CHUNK ? (unsigned)excess / runs->group * runs->group : RUNS_CHUNK;
 	struct run run;
 	int r;
 
-	if (!take_from_list(runs, RUNS_HOT, excess < RUNS_CHUNK ? (unsigned)excess : RUNS_CHUNK, 1,
-			    &run))
+	if (!want || !take_from_list(runs, trim_list(runs), want, 1, &run))
 		return -ENOSPC;
 	runs->in_hand += run.pages;
 	pthread_mutex_unlock(&runs->lock);
@@ -367,20 +454,26 @@ bool runs_wait(struct runs *runs, enum runs_work work, unsigned timeout_ms)
 /* ------------------------------------------------------------------ taking and giving */
 
 /* Populate a run that was taken cold. The caller needs it now: this is the wait the reserve is there to avoid. */
-static int heat(struct runs *runs, struct run *run)
+static int heat(struct runs *runs, struct run *run, unsigned want)
 {
 	int r = populate_run(runs, run->page, run->pages);
 
-	if (r)
+	if (r) {
 		runs_give(runs, run);
-	else
-		run->hot = bits_below(run->pages);
-	return r;
+		return r;
+	}
+	run->hot = bits_below(run->pages);
+	if (run->pages > want) {
+		pthread_mutex_lock(&runs->lock);
+		give_surplus(runs, run, want);
+		pthread_mutex_unlock(&runs->lock);
+	}
+	return 0;
 }
 
 int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 {
-	bool found, has_reserve;
+	bool found, has_reserve, heats;
 
 	pthread_mutex_lock(&runs->lock);
 	has_reserve = runs->reserve != 0;
@@ -394,11 +487,14 @@ int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 			take_from_list(runs, RUNS_HOT, want, least, run) ||
 			take_from_list(runs, RUNS_COLD, want, least, run);
 	}
+	heats = found && has_reserve && !run->hot;
+	if (found && !heats)
+		give_surplus(runs, run, want);
 	wake_workers(runs);
 	pthread_mutex_unlock(&runs->lock);
 	if (!found)
 		return -ENOSPC;
-	return has_reserve && !run->hot ? heat(runs, run) : 0;
+	return heats ? heat(runs, run, want) : 0;
 }
 
 void runs_give(struct runs *runs, const struct run *run)
@@ -457,6 +553,9 @@ int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t 
 	pthread_condattr_t attr;
 
 	memset(runs, 0, sizeof *runs);
+	if (offset % system_page())
+		return -EINVAL;
+	runs->group = (unsigned)(system_page() / SEGMENT_PAGE);
 	runs->seg = seg;
 	runs->offset = offset;
 	runs->pages = pages;
@@ -583,8 +682,10 @@ static const char *check_chunk(const struct runs *runs, uint32_t index, const ui
 
 	if (chunk->hot & ~chunk->free)
 		return "a page is hot but not free";
-	for (enum runs_list list = 0; list < RUNS_LISTS; list++)
-		if (chunk->longest[list] != longest_run(list_bits(chunk, list)))
+	if (chunk->hot != hot_by_group(runs, index))
+		return "free pages of one system page are hot and cold, or cold beside pages in use";
+	for (enum runs_list list = 0; list < lists_of(runs); list++)
+		if (chunk->longest[list] != longest_run(list_bits(runs, index, list)))
 			return "a chunk is on the list of another run length";
 	if (in_use && (chunk->free & in_use[index]))
 		return "a page of a zspage is free at the same time";
@@ -593,7 +694,7 @@ static const char *check_chunk(const struct runs *runs, uint32_t index, const ui
 
 static const char *check_lists(const struct runs *runs)
 {
-	for (enum runs_list list = 0; list < RUNS_LISTS; list++) {
+	for (enum runs_list list = 0; list < lists_of(runs); list++) {
 		for (unsigned n = 1; n <= RUNS_CHUNK; n++) {
 			uint32_t prev = RUNS_NONE, steps = 0;
 

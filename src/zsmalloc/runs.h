@@ -16,7 +16,10 @@
 #define RUNS_CHUNK 64u
 #define RUNS_NONE  UINT32_MAX
 
-enum runs_list { RUNS_HOT, RUNS_COLD, RUNS_LISTS };
+_Static_assert(RUNS_CHUNK * SEGMENT_PAGE % SEGMENT_MAX_SYSTEM_PAGE == 0, "no system page lies in two chunks");
+
+/* RUNS_WHOLE: of the hot ones, those that can be given back, being all of their system pages. */
+enum runs_list { RUNS_HOT, RUNS_COLD, RUNS_WHOLE, RUNS_LISTS };
 
 /* What is done in the background. */
 enum runs_work {
@@ -32,6 +35,7 @@ struct runs {
 	uint64_t offset;  /* of the pool in the segment */
 	uint32_t pages;   /* of the pool */
 	uint32_t chunks_total;
+	unsigned group;   /* pages that one system page holds: 1 to 16 */
 
 	/* Guards all down to the next comment; the innermost lock of the allocator. */
 	pthread_mutex_t lock;

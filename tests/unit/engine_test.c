@@ -49,11 +49,12 @@ struct picture {
 
 static struct picture take_picture(const uint8_t *mem, size_t bytes)
 {
+	const struct segment seg = {.base = (uint8_t *)(uintptr_t)mem, .bytes = bytes};
 	struct picture picture = {.pages = bytes / 4096};
 
 	picture.resident = malloc(picture.pages);
 	picture.bytes = malloc(bytes);
-	must(mincore((void *)(uintptr_t)mem, bytes, picture.resident) == 0);
+	must(segment_resident(&seg, 0, bytes, picture.resident) == 0);
 	for (size_t i = 0; i < picture.pages; i++)
 		if (picture.resident[i] & 1)
 			memcpy(picture.bytes + picture.n++ * 4096, mem + i * 4096, 4096);
@@ -262,7 +263,7 @@ static void test_damaged_superblock(void **state)
 		size_t at;
 		const char *words;
 	} cases[] = {
-		{0, "not made by zsblk"},   {AT_VERSION, "version 17"}, {AT_VERSION + 4, "checksum"},
+		{0, "not made by zsblk"},   {AT_VERSION, "version 18"}, {AT_VERSION + 4, "checksum"},
 		{16, "checksum"},	    {AT_CODECS + 17, "checksum"}, {AT_CHECKSUM, "checksum"},
 	};
 	const struct test_shm *shm = test_shm_new();

@@ -11,6 +11,9 @@
 
 #define PAGES (20 * RUNS_CHUNK + 13) /* the last chunk is short */
 
+/* Not at the segment's start, and on a page of any system. */
+#define OFFSET ((uint64_t)SEGMENT_MAX_SYSTEM_PAGE)
+
 static struct segment seg;
 static struct runs runs;
 
@@ -19,8 +22,8 @@ static int set_up(void **state)
 	const struct segment_spec anon = {.kind = SEGMENT_ANON};
 	const char *step;
 
-	must(segment_open(&seg, &anon, (uint64_t)(PAGES + 1) * SEGMENT_PAGE, &step) == 0);
-	must(runs_init(&runs, &seg, SEGMENT_PAGE, PAGES) == 0);
+	must(segment_open(&seg, &anon, OFFSET + (uint64_t)PAGES * SEGMENT_PAGE, &step) == 0);
+	must(runs_init(&runs, &seg, OFFSET, PAGES) == 0);
 	return 0;
 }
 
@@ -97,6 +100,12 @@ static void test_every_page_can_be_had(void **state)
 	assert_int_equal(run.pages, 1);
 }
 
+/* Parts of larger system pages are never cold beside pages in use. */
+static uint64_t heat_of(unsigned pages)
+{
+	return runs.group > 1 ? bits_below(pages) : 0;
+}
+
 /* Fragments only: a shorter run before an error, and never one that is too short. */
 static void test_shorter_runs_when_short(void **state)
 {
@@ -106,7 +115,7 @@ static void test_shorter_runs_when_short(void **state)
 	while (runs_take(&runs, 1, 1, &run) == 0)
 		hold(&model, &run);
 	for (unsigned length = 1; length <= 9; length++) {
-		run = (struct run){.page = length * RUNS_CHUNK + 5, .pages = length};
+		run = (struct run){.page = length * RUNS_CHUNK + 5, .pages = length, .hot = heat_of(length)};
 		let_go(&model, &run);
 	}
 	assert_int_equal(runs_take(&runs, 64, 10, &run), -ENOSPC);
@@ -126,9 +135,9 @@ static void test_best_fit(void **state)
 
 	while (runs_take(&runs, 1, 1, &run) == 0)
 		hold(&model, &run);
-	run = (struct run){.page = 3 * RUNS_CHUNK, .pages = 40};
+	run = (struct run){.page = 3 * RUNS_CHUNK, .pages = 40, .hot = heat_of(40)};
 	let_go(&model, &run);
-	run = (struct run){.page = 9 * RUNS_CHUNK, .pages = 7};
+	run = (struct run){.page = 9 * RUNS_CHUNK, .pages = 7, .hot = heat_of(7)};
 	let_go(&model, &run);
 	assert_int_equal(runs_take(&runs, 6, 6, &run), 0);
 	assert_int_equal(run.page, 9 * RUNS_CHUNK);
@@ -138,13 +147,13 @@ static void test_hot_before_cold(void **state)
 {
 	struct run run;
 
-	assert_int_equal(runs_take(&runs, 8, 8, &run), 0);
+	assert_int_equal(runs_take(&runs, 16, 16, &run), 0);
 	assert_int_equal(run.hot, 0);
-	run.hot = bits_below(8);
+	run.hot = bits_below(16);
 	runs_give(&runs, &run);
-	assert_int_equal(runs_hot_free(&runs), 8);
-	assert_int_equal(runs_take(&runs, 5, 5, &run), 0);
-	assert_int_equal(run.hot, bits_below(5));
+	assert_int_equal(runs_hot_free(&runs), 16);
+	assert_int_equal(runs_take(&runs, 13, 13, &run), 0);
+	assert_int_equal(run.hot, bits_below(13));
 	assert_int_equal(runs_hot_free(&runs), 3);
 	/* Without a reserve, length goes before heat. */
 	assert_int_equal(runs_take(&runs, 4, 1, &run), 0);
@@ -211,7 +220,7 @@ static unsigned resident_of_first(unsigned pages)
 	unsigned char resident[PAGES];
 	unsigned n = 0;
 
-	assert_int_equal(segment_resident(&seg, SEGMENT_PAGE, (uint64_t)pages * SEGMENT_PAGE, resident), 0);
+	assert_int_equal(segment_resident(&seg, OFFSET, (uint64_t)pages * SEGMENT_PAGE, resident), 0);
 	for (unsigned i = 0; i < pages; i++)
 		n += resident[i] & 1;
 	return n;
@@ -246,12 +255,13 @@ static void test_reserve_is_filled(void **state)
 	struct run run;
 	int error, steps = 0;
 
-	runs.reserve = 100;
+	/* Of whole pages of any system. */
+	runs.reserve = 112;
 	while (runs_upkeep(&runs, RUNS_REFILL, &error))
-		assert_true(++steps < 100);
+		assert_true(++steps < 1000);
 	assert_int_equal(error, 0);
-	assert_int_equal(runs_hot_free(&runs), 100);
-	assert_int_equal(resident_pages(), 100);
+	assert_int_equal(runs_hot_free(&runs), 112);
+	assert_int_equal(resident_pages(), 112);
 	assert_int_equal(runs_take(&runs, 16, 1, &run), 0);
 	assert_int_equal(run.hot, bits_below(16));
 	assert_int_equal(runs.misses, 0);
@@ -264,7 +274,7 @@ static void test_reserve_is_filled(void **state)
 	assert_int_equal(run.hot, bits_below(run.pages));
 	while (runs_upkeep(&runs, RUNS_REFILL, &error))
 		;
-	assert_int_equal(runs_hot_free(&runs), 100);
+	assert_in_range(runs_hot_free(&runs), 112, 112 + runs.group - 1);
 }
 
 static void test_reserve_larger_than_the_pool(void **state)
@@ -276,6 +286,95 @@ static void test_reserve_larger_than_the_pool(void **state)
 		;
 	assert_int_equal(error, -ENOSPC);
 	assert_int_equal(runs_hot_free(&runs), PAGES);
+}
+
+static unsigned resident_hot_and_held(const struct model *model)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < COUNT_OF(model->held); i++)
+		n += (unsigned)__builtin_popcountll(model->held[i]);
+	return n + (unsigned)runs_hot_free(&runs);
+}
+
+/*
+ * Pages that are written as soon as they are taken, and hot when they go back: then what is in memory is what is
+ * held and what is counted as hot, whatever parts of system pages are free. What is in memory and free in whole
+ * system pages is given back.
+ */
+static void test_figures_are_of_memory(void **state)
+{
+	uint64_t random = test_seed("runs, figures");
+	static struct run held[PAGES];
+	struct model model = {0};
+	unsigned n = 0;
+	int error;
+
+	for (unsigned i = 0; i < test_amount(4000); i++) {
+		if (random_below(&random, 5) < (i % 1000 < 500 ? 3 : 2)) {
+			if (runs_take(&runs, 1 + (unsigned)random_below(&random, 20), 1, &held[n]))
+				continue;
+			memset(runs_address(&runs, held[n].page), 0xaa, (size_t)held[n].pages * SEGMENT_PAGE);
+			held[n].hot = bits_below(held[n].pages);
+			hold(&model, &held[n++]);
+		} else if (n) {
+			unsigned at = (unsigned)random_below(&random, n);
+
+			let_go(&model, &held[at]);
+			held[at] = held[--n];
+		}
+		if (i % 100 == 0) {
+			runs_ok(&model);
+			assert_int_equal(resident_pages(), resident_hot_and_held(&model));
+		}
+	}
+	/* No neighbour went along. */
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned page = 0; page < held[i].pages; page++)
+			assert_int_equal(runs_address(&runs, held[i].page)[page * SEGMENT_PAGE + 7], 0xaa);
+	while (n-- > 0)
+		let_go(&model, &held[n]);
+	while (runs_upkeep(&runs, RUNS_TRIM, &error))
+		;
+	assert_int_equal(error, 0);
+	assert_int_equal(resident_pages(), runs_hot_free(&runs));
+	assert_true(runs_hot_free(&runs) <= 4 * RUNS_CHUNK);
+}
+
+/*
+ * One page in sixteen is in use: where that is one in every system page, nothing can be given back, and nobody tries again and
+ * again; else all the rest is.
+ */
+static void test_one_page_in_use_here_and_there(void **state)
+{
+	struct model model = {0};
+	struct run run, all[PAGES];
+	unsigned n = 0;
+	int error;
+
+	while (runs_take(&runs, 1, 1, &run) == 0) {
+		memset(runs_address(&runs, run.page), 0xaa, SEGMENT_PAGE);
+		run.hot = 1;
+		hold(&model, &run);
+		if (run.page % 16)
+			all[n++] = run;
+	}
+	while (n-- > 0)
+		let_go(&model, &all[n]);
+	assert_false(runs_wants(&runs, RUNS_TRIM));
+	assert_false(runs_upkeep(&runs, RUNS_TRIM, &error));
+	assert_int_equal(error, 0);
+	if (runs.group == 16)
+		assert_true(runs_hot_free(&runs) > PAGES / 2);
+	else
+		assert_true(runs_hot_free(&runs) <= 4 * RUNS_CHUNK);
+	assert_int_equal(resident_pages(), resident_hot_and_held(&model));
+	runs_ok(&model);
+	for (uint32_t page = 0; page < PAGES; page += 16)
+		assert_int_equal(*runs_address(&runs, page), 0xaa);
+	/* It is ready for use. */
+	assert_int_equal(runs_take(&runs, 2, 2, &run), 0);
+	assert_int_equal(run.hot, 3);
 }
 
 static void test_populate_fails(void **state)
@@ -392,7 +491,8 @@ int main(void)
 		WITH_RUNS(test_reserve_is_filled),	 WITH_RUNS(test_reserve_larger_than_the_pool),
 		WITH_RUNS(test_populate_fails),		 WITH_RUNS(test_any_order),
 		WITH_RUNS(test_populate_fails_half_way),
-		WITH_RUNS(test_worker_is_woken),
+		WITH_RUNS(test_worker_is_woken),	 WITH_RUNS(test_figures_are_of_memory),
+		WITH_RUNS(test_one_page_in_use_here_and_there),
 	};
 
 	return cmocka_run_group_tests_name("runs", tests, NULL, NULL);

@@ -3,13 +3,14 @@
 #include "lib/shm.h"
 #include "lib/test.h"
 
+#include "process/system_page.h"
 #include "segment/segment.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#define PAGES 64u
+#define PAGES 1024u
 
 static void test_parse(void **state)
 {
@@ -80,12 +81,13 @@ static unsigned resident(const struct segment *seg)
 
 static void populate_and_release(bool shared)
 {
+	uint64_t page = system_page();
 	struct segment seg;
 
 	open_kind(&seg, shared);
 	assert_int_equal(resident(&seg), 0);
-	assert_int_equal(segment_populate(&seg, 8 * SEGMENT_PAGE, 16 * SEGMENT_PAGE), 0);
-	assert_int_equal(resident(&seg), 16);
+	assert_int_equal(segment_populate(&seg, 8 * page, 16 * page), 0);
+	assert_int_equal(resident(&seg), 16 * page / SEGMENT_PAGE);
 	for (unsigned i = 0; i < PAGES * SEGMENT_PAGE; i += 512)
 		assert_int_equal(seg.base[i], 0);
 	memset(seg.base, 0xee, PAGES * SEGMENT_PAGE);
@@ -93,12 +95,12 @@ static void populate_and_release(bool shared)
 	/* Populating does not change what is there. */
 	assert_int_equal(segment_populate(&seg, 0, PAGES * SEGMENT_PAGE), 0);
 	assert_int_equal(seg.base[5000], 0xee);
-	assert_int_equal(segment_release(&seg, 10 * SEGMENT_PAGE, 20 * SEGMENT_PAGE), 0);
-	assert_int_equal(resident(&seg), PAGES - 20);
-	assert_int_equal(seg.base[10 * SEGMENT_PAGE - 1], 0xee);
-	assert_int_equal(seg.base[10 * SEGMENT_PAGE], 0);
-	assert_int_equal(seg.base[30 * SEGMENT_PAGE - 1], 0);
-	assert_int_equal(seg.base[30 * SEGMENT_PAGE], 0xee);
+	assert_int_equal(segment_release(&seg, 10 * page, 20 * page), 0);
+	assert_int_equal(resident(&seg), PAGES - 20 * page / SEGMENT_PAGE);
+	assert_int_equal(seg.base[10 * page - 1], 0xee);
+	assert_int_equal(seg.base[10 * page], 0);
+	assert_int_equal(seg.base[30 * page - 1], 0);
+	assert_int_equal(seg.base[30 * page], 0xee);
 	segment_close(&seg);
 	segment_close(&seg);
 }
@@ -111,6 +113,60 @@ static void test_anonymous_memory(void **state)
 static void test_shared_memory(void **state)
 {
 	populate_and_release(true);
+}
+
+/* Every range, whatever part of a system page it begins and ends in: what lies beside it stays, what lies in it goes in whole
+ * system pages, and what is populated or resident is told page by page. */
+static void release_parts(bool shared)
+{
+	const unsigned group = (unsigned)(system_page() / SEGMENT_PAGE), span = 3 * group + 1;
+	struct segment seg;
+
+	open_kind(&seg, shared);
+	for (unsigned first = 0; first < span; first++) {
+		for (unsigned end = first; end <= span; end++) {
+			unsigned whole = (first + group - 1) / group * group, until = end / group * group;
+			unsigned char vec[PAGES];
+
+			memset(seg.base, 0xee, (span + group) * SEGMENT_PAGE);
+			assert_int_equal(segment_release(&seg, first * SEGMENT_PAGE, (end - first) * SEGMENT_PAGE), 0);
+			assert_int_equal(segment_resident(&seg, SEGMENT_PAGE, span * SEGMENT_PAGE, vec), 0);
+			for (unsigned i = 0; i < span + group; i++)
+				if ((seg.base[i * SEGMENT_PAGE] == 0) != (i >= whole && i < until))
+					fail_msg("pages %u to %u released, and page %u is wrong", first, end, i);
+			for (unsigned i = 1; i <= span; i++)
+				if ((vec[i - 1] & 1) == (i >= whole && i < until))
+					fail_msg("pages %u to %u released, and page %u is said to be %s memory", first,
+						 end, i, vec[i - 1] & 1 ? "in" : "out of");
+			/* What is populated stays what it was, also where that is less than a system page. */
+			assert_int_equal(segment_populate(&seg, first * SEGMENT_PAGE, (end - first) * SEGMENT_PAGE), 0);
+			assert_int_equal(seg.base[(span + group - 1) * SEGMENT_PAGE], 0xee);
+		}
+	}
+	segment_close(&seg);
+}
+
+static void test_parts_of_system_pages(void **state)
+{
+	release_parts(false);
+	release_parts(true);
+}
+
+/* Nothing lies behind the end of a segment: its last system page goes although the segment ends within. */
+static void test_release_at_the_end(void **state)
+{
+	const struct segment_spec anon = {.kind = SEGMENT_ANON};
+	unsigned char vec[PAGES];
+	struct segment seg;
+	const char *step;
+
+	assert_int_equal(segment_open(&seg, &anon, (PAGES - 1) * SEGMENT_PAGE, &step), 0);
+	memset(seg.base, 0xee, (PAGES - 1) * SEGMENT_PAGE);
+	assert_int_equal(segment_release(&seg, 0, (PAGES - 1) * SEGMENT_PAGE), 0);
+	assert_int_equal(segment_resident(&seg, 0, (PAGES - 1) * SEGMENT_PAGE, vec), 0);
+	for (unsigned i = 0; i < PAGES - 1; i++)
+		assert_int_equal(vec[i] & 1, 0);
+	segment_close(&seg);
 }
 
 static void test_injected_failures(void **state)
@@ -174,9 +230,9 @@ static void test_lock(void **state)
 	else
 		assert_true(test_shm_is_locked(shm));
 	/* Locked pages can be given back all the same. */
-	memset(seg.base, 1, SEGMENT_PAGE);
+	memset(seg.base, 1, system_page());
 	segment_after_mlockall(&seg);
-	assert_int_equal(segment_release(&seg, 0, SEGMENT_PAGE), 0);
+	assert_int_equal(segment_release(&seg, 0, system_page()), 0);
 	assert_int_equal(seg.base[0], 0);
 	segment_close(&seg);
 }
@@ -248,6 +304,8 @@ int main(void)
 		cmocka_unit_test(test_parse_refuses),
 		cmocka_unit_test(test_anonymous_memory),
 		cmocka_unit_test(test_shared_memory),
+		cmocka_unit_test(test_parts_of_system_pages),
+		cmocka_unit_test(test_release_at_the_end),
 		cmocka_unit_test(test_injected_failures),
 		cmocka_unit_test(test_attach_again),
 		cmocka_unit_test(test_lock),

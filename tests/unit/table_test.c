@@ -5,6 +5,9 @@
 
 #include "segment/table.h"
 
+#include <errno.h>
+#include <sys/mman.h>
+
 #define WORDS (200u * TABLE_PAGE_WORDS + 77)
 
 static struct table table;
@@ -92,6 +95,35 @@ static void test_against_a_plain_map(void **state)
 	}
 }
 
+static uint8_t *map_table(struct segment *seg)
+{
+	seg->bytes = (WORDS * sizeof *table.words + SEGMENT_MAX_SYSTEM_PAGE) / SEGMENT_MAX_SYSTEM_PAGE * SEGMENT_MAX_SYSTEM_PAGE;
+	seg->base = mmap(NULL, seg->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(seg->base, MAP_FAILED);
+	return seg->base;
+}
+
+/* Words in pages that the map calls empty are found; and where the system does not say what is in memory, that is said. */
+static void test_unmapped_words(void **state)
+{
+	struct segment seg = {.kind = SEGMENT_ANON};
+	struct table mapped = table;
+	uint64_t first = 0;
+
+	mapped.words = (uint64_t *)map_table(&seg);
+	assert_int_equal(table_unmapped_words(&mapped, &seg, &first), 0);
+	assert_int_equal(first, WORDS);
+	table_store(&mapped, 3, 42);
+	mapped.words[199 * TABLE_PAGE_WORDS + 77] = 0;
+	assert_int_equal(table_unmapped_words(&mapped, &seg, &first), 0);
+	assert_int_equal(first, WORDS);
+	mapped.words[199 * TABLE_PAGE_WORDS + 77] = 42;
+	assert_int_equal(table_unmapped_words(&mapped, &seg, &first), 0);
+	assert_int_equal(first, 199 * TABLE_PAGE_WORDS);
+	munmap(seg.base, seg.bytes);
+	assert_int_equal(table_unmapped_words(&mapped, &seg, &first), -ENOMEM);
+}
+
 static void test_bytes(void **state)
 {
 	uint64_t empty = table_bytes(&table);
@@ -117,6 +149,7 @@ int main(void)
 		WITH_TABLE(test_store_and_load), WITH_TABLE(test_unwritten_pages_are_empty),
 		WITH_TABLE(test_change),	 WITH_TABLE(test_next_written),
 		WITH_TABLE(test_against_a_plain_map), WITH_TABLE(test_bytes),
+		WITH_TABLE(test_unmapped_words),
 	};
 
 	return cmocka_run_group_tests_name("table", tests, NULL, NULL);

@@ -224,7 +224,7 @@ daemon_start() {
 # Of the size and priority asked for; the header takes a page.
 is_swap() {
 	cat /proc/swaps
-	grep -Eq "^$nbd +partition[[:space:]]+$(($(numfmt --from=iec "${SIZE:-1G}") / 1024 - 4))[[:space:]]+[0-9]+[[:space:]]+100$" \
+	grep -Eq "^$nbd +partition[[:space:]]+$(($(numfmt --from=iec "${SIZE:-1G}") / 1024 - $(getconf PAGESIZE) / 1024))[[:space:]]+[0-9]+[[:space:]]+100$" \
 		/proc/swaps
 }
 
