@@ -617,10 +617,14 @@ static int end_use(const struct job_detach *detach, const struct device *device,
 	return r ? r : take_exclusively(device, wrong);
 }
 
+static bool others_need_settings(const void *index)
+{
+	return device_has_others(*(const int *)index);
+}
+
 static void undo_settings(int index)
 {
-	if (!device_has_others(index))
-		sysctls_undo(SYSCTLS_RECORD);
+	sysctls_undo(SYSCTLS_RECORD, others_need_settings, &index);
 }
 
 int job_lost(const void *what, struct wrong *wrong)

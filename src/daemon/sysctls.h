@@ -14,20 +14,23 @@
 #ifndef SYSCTLS_H
 #define SYSCTLS_H
 
+#include <stdbool.h>
+
 /* Where it is written down what they were; for all instances. No instance can have that name. */
 #define SYSCTLS_RECORD "/run/zsblk/~sysctls"
 
 /*
- * Make the settings, those that are not made already, and write down in `file` what they were. Nothing if the
- * file exists: then it was done before. What cannot be set is said, and no reason to fail.
+ * Make the settings, and write down in `file` what they were. A setting that the file has already was made before, and is left as
+ * it is. What cannot be set or written down is said, and no reason to fail. The file is locked meanwhile; may wait for the lock.
  */
 void sysctls_make(const char *file);
 
 /*
- * Undo what `file` says, except where somebody has changed a setting since. Nothing if there is no such file. For the last
- * instance to call.
+ * Undo what `file` says, except where somebody has changed a setting since, and remove the file. Nothing if there is no such file,
+ * or is_needed() says so: does any other instance need the settings? It is asked while the file is locked, so that the settings
+ * of an instance that begins at this moment are not undone. May wait for the lock.
  */
-void sysctls_undo(const char *file);
+void sysctls_undo(const char *file, bool (*is_needed)(const void *opaque), const void *opaque);
 
 /* The folder of the settings: "/proc/sys/vm". Tests have their own. */
 void sysctls_use_folder(const char *folder);

@@ -4,6 +4,7 @@
 #include "lib/test.h"
 
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/zsblk-sysctls.XXXXXX";
@@ -46,19 +47,29 @@ static int set_up(void **state)
 	return 0;
 }
 
+static bool nobody(const void *opaque)
+{
+	return false;
+}
+
+static bool somebody(const void *opaque)
+{
+	return true;
+}
+
 static void test_made_and_undone(void **state)
 {
 	sysctls_make(record);
 	assert_int_equal(get("page-cluster"), 0);
 	assert_int_equal(get("watermark_boost_factor"), 0);
 	assert_in_range(get("min_free_kbytes"), 2001, 65536);
-	sysctls_undo(record);
+	sysctls_undo(record, nobody, NULL);
 	assert_int_equal(get("page-cluster"), 3);
 	assert_int_equal(get("watermark_boost_factor"), 15000);
 	assert_int_equal(get("min_free_kbytes"), 2000);
 	assert_int_equal(access(record, F_OK), -1);
 	/* Once more changes nothing. */
-	sysctls_undo(record);
+	sysctls_undo(record, nobody, NULL);
 	assert_int_equal(get("page-cluster"), 3);
 }
 
@@ -67,7 +78,7 @@ static void test_made_twice(void **state)
 {
 	sysctls_make(record);
 	sysctls_make(record);
-	sysctls_undo(record);
+	sysctls_undo(record, nobody, NULL);
 	assert_int_equal(get("page-cluster"), 3);
 }
 
@@ -75,7 +86,7 @@ static void test_changed_meanwhile(void **state)
 {
 	sysctls_make(record);
 	put("page-cluster", "1");
-	sysctls_undo(record);
+	sysctls_undo(record, nobody, NULL);
 	assert_int_equal(get("page-cluster"), 1);
 	assert_int_equal(get("watermark_boost_factor"), 15000);
 }
@@ -85,7 +96,7 @@ static void test_more_is_left(void **state)
 	put("min_free_kbytes", "99999");
 	sysctls_make(record);
 	assert_int_equal(get("min_free_kbytes"), 99999);
-	sysctls_undo(record);
+	sysctls_undo(record, nobody, NULL);
 	assert_int_equal(get("min_free_kbytes"), 99999);
 }
 
@@ -98,9 +109,80 @@ static void test_missing(void **state)
 	unlink(path);
 	sysctls_make(record);
 	assert_int_equal(get("page-cluster"), 0);
-	sysctls_undo(record);
+	sysctls_undo(record, nobody, NULL);
 	assert_int_equal(get("page-cluster"), 3);
 	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* Where nothing can be written down, the settings are made all the same: without them the machine may hang. */
+static void test_no_record(void **state)
+{
+	static const char *const places[] = {"/dev/full", "/proc/nowhere/record"};
+
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+		put("page-cluster", "3");
+		sysctls_make(places[i]);
+		assert_int_equal(get("page-cluster"), 0);
+		sysctls_undo(places[i], nobody, NULL);
+		assert_int_equal(get("page-cluster"), 0);
+	}
+}
+
+/* A daemon that died half-way has written down one of them; the next one makes those that are missing. */
+static void test_half_made(void **state)
+{
+	put("record", "page-cluster 3 0");
+	put("page-cluster", "0");
+	sysctls_make(record);
+	assert_int_equal(get("watermark_boost_factor"), 0);
+	sysctls_undo(record, nobody, NULL);
+	assert_int_equal(get("page-cluster"), 3);
+	assert_int_equal(get("watermark_boost_factor"), 15000);
+}
+
+static void test_needed_by_others(void **state)
+{
+	sysctls_make(record);
+	sysctls_undo(record, somebody, NULL);
+	assert_int_equal(get("page-cluster"), 0);
+	sysctls_undo(record, nobody, NULL);
+	assert_int_equal(get("page-cluster"), 3);
+}
+
+static int begin;
+
+/* Another instance begins right after we looked whether there is one. */
+static bool nobody_yet(const void *opaque)
+{
+	assert_int_equal(write(begin, "", 1), 1);
+	/* Time for it to take what it finds for made, if it does not wait for us. */
+	usleep(200 * 1000);
+	return false;
+}
+
+static void test_race(void **state)
+{
+	int status = -1, ends[2];
+	char byte;
+	pid_t other;
+
+	sysctls_make(record);
+	assert_int_equal(pipe(ends), 0);
+	other = fork();
+	if (other == 0) {
+		if (read(ends[0], &byte, 1) == 1)
+			sysctls_make(record);
+		_exit(0);
+	}
+	begin = ends[1];
+	sysctls_undo(record, nobody_yet, NULL);
+	assert_int_equal(waitpid(other, &status, 0), other);
+	assert_int_equal(status, 0);
+	assert_int_equal(get("page-cluster"), 0);
+	sysctls_undo(record, nobody, NULL);
+	assert_int_equal(get("page-cluster"), 3);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 int main(void)
@@ -111,6 +193,10 @@ int main(void)
 		cmocka_unit_test_setup(test_changed_meanwhile, set_up),
 		cmocka_unit_test_setup(test_more_is_left, set_up),
 		cmocka_unit_test_setup(test_missing, set_up),
+		cmocka_unit_test_setup(test_no_record, set_up),
+		cmocka_unit_test_setup(test_half_made, set_up),
+		cmocka_unit_test_setup(test_needed_by_others, set_up),
+		cmocka_unit_test_setup(test_race, set_up),
 	};
 	char command[80];
 	int failed;
