@@ -35,14 +35,18 @@
 
 struct zone {
 	uint64_t free, min, low, protection;
-	bool has_free;
+	unsigned told; /* a bit for each of them */
 };
+
+#define ALL_TOLD 15u
 
 static bool zone_has_spare(const struct zone *zone, bool realtime)
 {
-	uint64_t floor = realtime ? zone->min - zone->min / 8 : zone->min + (zone->low - zone->min) / 2;
+	uint64_t low = zone->low > zone->min ? zone->low : zone->min;
+	uint64_t floor = realtime ? zone->min - zone->min / 8 : zone->min + (low - zone->min) / 2;
 
-	return zone->has_free && zone->free > floor + zone->protection;
+	/* Of a zone in which the text was cut off, nothing is known. */
+	return zone->told == ALL_TOLD && zone->free > floor && zone->free - floor > zone->protection;
 }
 
 /* The largest of "(0, 188, 188)": what is held back from those who could use a better zone. */
@@ -76,29 +80,45 @@ static bool begins(const char *at, const char *word, const char **rest)
 	return true;
 }
 
+/* A line of a zone. */
+static void read_line(struct zone *zone, const char *at)
+{
+	const char *rest;
+
+	if (begins(at, "pages free ", &rest)) {
+		zone->free = strtoull(rest, NULL, 10);
+		zone->told |= 1;
+	} else if (begins(at, "min ", &rest)) {
+		zone->min = strtoull(rest, NULL, 10);
+		zone->told |= 2;
+	} else if (begins(at, "low ", &rest)) {
+		zone->low = strtoull(rest, NULL, 10);
+		zone->told |= 4;
+	} else if (begins(at, "protection: ", &rest)) {
+		zone->protection = largest(rest);
+		zone->told |= 8;
+	}
+}
+
 bool spare_in_zones(const char *text, bool realtime)
 {
 	struct zone zone = {0};
 	bool any = false;
 
-	for (const char *line = text; line; line = strchr(line, '\n'), line += line != NULL) {
+	for (const char *line = text, *end; line; line = end ? end + 1 : NULL) {
 		const char *rest, *at = skip_blanks(line);
 
-		if (begins(at, "Node ", &rest)) {
-			if (zone_has_spare(&zone, realtime))
-				return true;
-			any = true;
-			memset(&zone, 0, sizeof zone);
-		} else if (begins(at, "pages free ", &rest)) {
-			zone.free = strtoull(rest, NULL, 10);
-			zone.has_free = true;
-		} else if (begins(at, "min ", &rest)) {
-			zone.min = strtoull(rest, NULL, 10);
-		} else if (begins(at, "low ", &rest)) {
-			zone.low = strtoull(rest, NULL, 10);
-		} else if (begins(at, "protection: ", &rest)) {
-			zone.protection = largest(rest);
+		end = strchr(line, '\n');
+		if (!begins(at, "Node ", &rest)) {
+			/* A line that was cut off may have a number that was, too. */
+			if (end)
+				read_line(&zone, at);
+			continue;
 		}
+		if (zone_has_spare(&zone, realtime))
+			return true;
+		any = true;
+		memset(&zone, 0, sizeof zone);
 	}
 	return !any || zone_has_spare(&zone, realtime);
 }

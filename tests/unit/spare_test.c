@@ -55,13 +55,17 @@ static void test_unknown_text(void **state)
 	assert_true(spare_in_zones("something else\nentirely", false));
 	/* Zones without pages show no watermarks. */
 	assert_false(spare_in_zones("Node 0, zone Movable\n" ZONE("DMA", 10, 47, 58, "(0)"), false));
-	/* Cut short anywhere, it is read to where it ends. */
-	for (size_t len = strlen(ZONE("DMA", 10, 47, 58, "(0, 1)")); len-- > 0;) {
-		char text[1024] = ZONE("DMA", 10, 47, 58, "(0, 1)");
+	/* Cut short anywhere, a zone without memory to spare does not come to have some. */
+	for (size_t len = strlen(ZONE("DMA", 1000, 47, 58, "(0, 3019)")); len >= strlen("Node "); len--) {
+		char text[1024] = ZONE("DMA", 1000, 47, 58, "(0, 3019)");
 
 		text[len] = '\0';
-		(void)spare_in_zones(text, false);
+		assert_false(spare_in_zones(text, false));
 	}
+	/* As large as numbers get, and the wrong way round. */
+	assert_false(spare_in_zones(ZONE("DMA", 1000, 18446744073709551615, 4000, "(0)"), true));
+	assert_false(spare_in_zones(ZONE("DMA", 1000, 10, 20, "(18446744073709551615)"), false));
+	assert_true(spare_in_zones(ZONE("DMA", 1000, 20, 10, "(0)"), false));
 }
 
 static void test_this_machine(void **state)

@@ -275,7 +275,8 @@ static void take_over_zones(struct zsblk *dev)
 static void set_free_pages(struct zsblk *dev, unsigned pages)
 {
 	char text[128];
-	int len = snprintf(text, sizeof text, "Node 0, zone Normal\n  pages free %8u\n min 100\n low 200\n", pages);
+	int len = snprintf(text, sizeof text,
+			   "Node 0, zone Normal\n  pages free %8u\n min 100\n low 200\n protection: (0, 0)\n", pages);
 
 	must(pwrite(dev->spare.fd, text, (size_t)len, 0) == len);
 }
