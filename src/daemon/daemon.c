@@ -737,6 +737,15 @@ static int look_at_segment(struct daemon *daemon, struct wrong *wrong)
 	return r;
 }
 
+/* The files of a server that worked, which a daemon before this one kept. */
+static void inherit_files(struct daemon *daemon)
+{
+	struct kept kept;
+
+	supervise_inherit(&kept);
+	server_command_inherit(daemon->command, &kept, supervise_keep);
+}
+
 static int prepare(struct daemon *daemon, struct wrong *wrong)
 {
 	const struct settings *settings = daemon->settings;
@@ -761,6 +770,8 @@ static int prepare(struct daemon *daemon, struct wrong *wrong)
 	if (r)
 		snprintf(wrong->text, sizeof wrong->text, "nbdkit=%s cannot be run: %s", settings->nbdkit,
 			 strerror(-r));
+	else
+		inherit_files(daemon);
 	return r;
 }
 

@@ -4,11 +4,13 @@
 
 #include "daemon/maps.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -84,25 +86,136 @@ static int open_plugin(pid_t pid, const char *plugin)
 	return fd;
 }
 
-void kept_take(struct kept *kept, pid_t pid, const char *program, const char *plugin)
+/* What we hold of a server that was started from it is its program, too, though another one is installed. */
+static bool is_held(const struct kept *kept, int fd)
+{
+	struct stat held, other;
+
+	return kept->program >= 0 && fstat(kept->program, &held) == 0 && fstat(fd, &other) == 0 &&
+	       held.st_ino == other.st_ino && held.st_dev == other.st_dev;
+}
+
+bool kept_take(struct kept *kept, pid_t pid, uint64_t start, const char *program, const char *plugin)
 {
 	char path[40];
-	struct kept taken = {.of = pid};
+	struct kept taken = {.of = pid, .of_start = start};
 
-	if (kept->of == pid)
-		return;
+	if (kept->of == pid && kept->of_start == start)
+		return false;
 	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
 	taken.program = open(path, O_RDONLY | O_CLOEXEC);
 	taken.plugin = open_plugin(pid, plugin);
 	/* A script that runs nbdkit may have its reasons. (One that was replaced meanwhile differs, too.) */
-	if (taken.program >= 0 && !are_one_file(taken.program, program)) {
+	if (taken.program >= 0 && !are_one_file(taken.program, program) && !is_held(kept, taken.program)) {
 		close(taken.program);
 		taken.program = -1;
 	}
 	if (taken.plugin < 0) {
 		kept_close(&taken);
-		return;
+		return false;
 	}
 	kept_close(kept);
 	*kept = taken;
+	return true;
+}
+
+/* ------------------------------------------------------------------ to another process */
+
+/* The descriptors are those of the process that holds them; what is sent says only which of them there are. */
+struct parcel {
+	uint32_t magic;
+	uint32_t n_files;
+	struct kept kept;
+};
+
+#define PARCEL_MAGIC 0x6b657074u
+#define MAX_FILES    2u
+
+union control {
+	struct cmsghdr header; /* for its alignment */
+	char bytes[CMSG_SPACE(MAX_FILES * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+};
+
+int kept_send(const struct kept *kept, int socket)
+{
+	struct parcel parcel = {.magic = PARCEL_MAGIC, .kept = *kept};
+	int files[MAX_FILES];
+	union control control = {0};
+	struct iovec text = {&parcel, sizeof parcel};
+	struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = control.bytes};
+
+	if (kept->plugin >= 0)
+		files[parcel.n_files++] = kept->plugin;
+	if (kept->program >= 0)
+		files[parcel.n_files++] = kept->program;
+	if (!kept->of || kept->plugin < 0)
+		return -EINVAL;
+	message.msg_controllen = CMSG_SPACE(parcel.n_files * sizeof(int));
+	control.header = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(parcel.n_files * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&control.header), files, parcel.n_files * sizeof(int));
+	return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* A program file that we may read, and nothing that could keep us waiting. */
+static bool is_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
+/* Take the descriptors and the sender out of a message. Whatever came is ours to close. */
+static unsigned unpack(struct msghdr *message, int files[MAX_FILES], pid_t *sender)
+{
+	unsigned n = 0;
+
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
+		size_t bytes = part->cmsg_len - CMSG_LEN(0);
+
+		if (part->cmsg_level != SOL_SOCKET)
+			continue;
+		if (part->cmsg_type == SCM_CREDENTIALS && bytes == sizeof(struct ucred)) {
+			struct ucred who;
+
+			memcpy(&who, CMSG_DATA(part), sizeof who);
+			*sender = who.pid;
+		} else if (part->cmsg_type == SCM_RIGHTS) {
+			n = (unsigned)(bytes / sizeof(int));
+			memcpy(files, CMSG_DATA(part), n * sizeof(int));
+		}
+	}
+	return n;
+}
+
+int kept_receive(struct kept *kept, int socket, pid_t sender)
+{
+	struct parcel parcel;
+	int files[MAX_FILES];
+	union control control;
+	struct iovec text = {&parcel, sizeof parcel};
+	struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = control.bytes,
+				 .msg_controllen = sizeof control.bytes};
+	ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	pid_t from = 0;
+	unsigned n;
+	bool right;
+
+	if (got <= 0)
+		return got == 0 ? -ENOTCONN : errno == EINTR || errno == EAGAIN ? -EAGAIN : -ENOTCONN;
+	n = unpack(&message, files, &from);
+	right = got == (ssize_t)sizeof parcel && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && from == sender &&
+		parcel.magic == PARCEL_MAGIC && n >= 1 && n == parcel.n_files && parcel.kept.of > 0;
+	for (unsigned i = 0; i < n; i++)
+		right = right && is_file(files[i]);
+	if (!right) {
+		for (unsigned i = 0; i < n; i++)
+			close(files[i]);
+		return -EBADMSG;
+	}
+	kept_close(kept);
+	*kept = parcel.kept;
+	kept->plugin = files[0];
+	kept->program = n > 1 ? files[1] : -1;
+	return 0;
 }

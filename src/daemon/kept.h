@@ -7,12 +7,17 @@
 #define KEPT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
+/* A process has a number and a start time (process_start_time()): numbers alone are used again. */
 struct kept {
 	pid_t of; /* the process whose files these are; 0: nobody's */
+	uint64_t of_start;
 	int program; /* -1: the server's is not the one that we run, which starts it in a way of its own */
 	int plugin;
+	pid_t user; /* the last server that was started from these files; 0: none */
+	uint64_t user_start;
 };
 
 void kept_init(struct kept *kept);
@@ -20,8 +25,22 @@ void kept_close(struct kept *kept);
 
 /*
  * Hold nbdkit and the plugin of this server in place of what was held. `program` is what we run for it; `plugin` is its name or its
- * path, as nbdkit takes them. If the plugin cannot be found, what there was is kept. One thread; reads /proc.
+ * path, as nbdkit takes them. If the plugin cannot be found, what there was is kept. True: these are other files than before.
+ * One thread; reads /proc.
  */
-void kept_take(struct kept *kept, pid_t pid, const char *program, const char *plugin);
+bool kept_take(struct kept *kept, pid_t pid, uint64_t start, const char *program, const char *plugin);
+
+/*
+ * Send a copy of *kept, with copies of its descriptors, over a connected SOCK_SEQPACKET socket. Does not wait. 0 or a negative
+ * errno.
+ */
+int kept_send(const struct kept *kept, int socket);
+
+/*
+ * Receive what kept_send() sent, in place of what *kept was, which is closed. `sender`: the only process it may come from; the socket
+ * has SO_PASSCRED. Does not wait. 0: received; -EAGAIN: nothing is there; -ENOTCONN: nothing will come any more; -EBADMSG: what came
+ * is not what kept_send() sends, or came from another process, and *kept is as it was.
+ */
+int kept_receive(struct kept *kept, int socket, pid_t sender);
 
 #endif

@@ -77,6 +77,7 @@ int main(int argc, char **argv)
 	options_parse(&options, argc, argv);
 	if (options.request)
 		return ask_daemon(&options);
+	supervise_hold_signals();
 	say_init(options.settings.name, options.verbose);
 	needed = device_of_instance(options.settings.name) != DEVICE_NONE;
 	if (prepare(&options.settings, needed, &ballast) == 0) {

@@ -8,6 +8,9 @@
 #ifndef SAY_H
 #define SAY_H
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 /* syslog(3)'s. */
 enum say_level { SAY_ERROR = 3, SAY_WARNING = 4, SAY_NOTICE = 5, SAY_INFO = 6, SAY_DEBUG = 7 };
 
@@ -18,6 +21,15 @@ void say_init(const char *name, int verbose);
  * takes what its children are not to have. 0 or a negative errno.
  */
 int say_through_pipe(void);
+/* In the process that called say_through_pipe(): has a child ended that handed messages on? */
+bool say_relay_ended(pid_t pid);
+/*
+ * In that process: see to it that there is somebody who hands messages on. What is in the pipe is kept for the next one. Returns
+ * the milliseconds after which to call again, or -1.
+ */
+int say_keep_relay(void);
+/* In a child of that process: it only writes messages. */
+void say_as_child(void);
 /* At the end: see to it that what was said is out, unless its reader waits for too long. */
 void say_end(void);
 __attribute__((format(printf, 2, 3))) void say(enum say_level level, const char *format, ...);

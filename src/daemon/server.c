@@ -2,7 +2,6 @@
 /* Servers. See server.h. */
 #include "daemon/server.h"
 
-#include "daemon/kept.h"
 #include "daemon/rights.h"
 #include "process/process.h"
 
@@ -31,6 +30,7 @@ struct server_command {
 	unsigned n;
 	unsigned plugin; /* which one of them it is */
 	struct kept kept;
+	server_kept_fn *kept_changed; /* NULL: nobody is told */
 	char *program;
 	char **environment;
 	char unix_socket[FOLDER_PATH_MAX + 70]; /* an argument that each server makes for itself */
@@ -161,10 +161,29 @@ int server_command_make(struct server_command **result, const struct settings *s
 	return 0;
 }
 
+void server_command_inherit(struct server_command *command, const struct kept *kept, server_kept_fn *changed)
+{
+	kept_close(&command->kept);
+	command->kept = *kept;
+	command->kept_changed = changed;
+}
+
+static void tell(const struct server_command *command)
+{
+	if (command->kept_changed)
+		command->kept_changed(&command->kept);
+}
+
+bool server_command_kept_runs(const struct server_command *command, const struct server *server)
+{
+	return command->kept.of && command->kept.user == server->pid && command->kept.user_start == server->start;
+}
+
 void server_command_keep(struct server_command *command, const struct server *server)
 {
-	if (!server->of_kept)
-		kept_take(&command->kept, server->pid, command->program, command->arguments[command->plugin]);
+	if (!server->of_kept && kept_take(&command->kept, server->pid, server->start, command->program,
+					  command->arguments[command->plugin]))
+		tell(command);
 }
 
 bool server_command_matches(const struct server_command *command, const char *text, size_t bytes)
@@ -291,7 +310,7 @@ static int pidfd_open(pid_t pid)
 	return fd;
 }
 
-int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder, bool of_kept)
+int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, bool of_kept)
 {
 	pid_t daemon = getpid(), pid;
 
@@ -314,6 +333,11 @@ int server_spawn(struct server *server, const struct server_command *command, co
 		folder_remove_server(folder, pid, server->start);
 		server_forget(server);
 		return r;
+	}
+	if (of_kept) {
+		command->kept.user = pid;
+		command->kept.user_start = server->start;
+		tell(command);
 	}
 	return 0;
 }

@@ -8,6 +8,7 @@
 #define SERVER_H
 
 #include "daemon/folder.h"
+#include "daemon/kept.h"
 #include "daemon/settings.h"
 
 #include <stdbool.h>
@@ -28,6 +29,12 @@ struct server {
 struct server_command;
 int server_command_make(struct server_command **command, const struct settings *settings,
 			const char *memory, const char *stats);
+/*
+ * Begin with these files, which an earlier daemon kept; they become the command's. `changed` is told of every change: what it gets is
+ * what the next daemon is to begin with.
+ */
+typedef void server_kept_fn(const struct kept *kept);
+void server_command_inherit(struct server_command *command, const struct kept *kept, server_kept_fn *changed);
 void server_command_free(struct server_command *command);
 /* Keep the program files of this server, which works; not if it was started from such files itself. */
 void server_command_keep(struct server_command *command, const struct server *server);
@@ -37,10 +44,13 @@ bool server_command_is_of(const struct server_command *command, pid_t pid);
 bool server_command_matches(const struct server_command *command, const char *text, size_t bytes);
 
 /*
- * Start one. `of_kept`: from the files that were kept, if any were. 0 or a negative errno of fork, pidfd_open. *folder must stay until it was reaped or forgotten; the server is noted
- * down there before it becomes one, and if we die before that, it does.
+ * Start one. `of_kept`: from the files that were kept, if any were. 0 or a negative errno of fork, pidfd_open. *folder must stay until
+ * it was reaped or forgotten; the server is noted down there before it becomes one, and if we die before that, it does.
  */
-int server_spawn(struct server *server, const struct server_command *command, const struct folder *folder, bool of_kept);
+int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, bool of_kept);
+
+/* Was this server, which was adopted, started from the files that are kept? */
+bool server_command_kept_runs(const struct server_command *command, const struct server *server);
 
 /* Take over one that an earlier zsblkd started. -ESRCH if it is not alive. */
 int server_adopt(struct server *server, const struct folder *folder, pid_t pid);

@@ -5,10 +5,13 @@
 #include "daemon/say.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -23,6 +26,14 @@
 static int parent = -1;
 static bool is_first;
 
+/*
+ * The program files of a server that worked, which are to outlive the daemon that found them. In the supervisor: what the daemon
+ * has sent; each daemon has by fork() what the one before has sent.
+ */
+static struct kept kept = {.program = -1, .plugin = -1};
+/* Between supervisor and daemon, an end for each: nobody else has one, since it is made for each daemon before the fork. */
+static int link_end = -1;
+
 bool supervise_is_first(void)
 {
 	return is_first;
@@ -33,12 +44,69 @@ int supervise_parent(void)
 	return parent;
 }
 
-static pid_t start(supervise_fn *fn, void *opaque, struct ballast *ballast)
+void supervise_keep(const struct kept *files)
 {
-	pid_t self = getpid(), pid = fork();
+	if (link_end >= 0)
+		kept_send(files, link_end);
+}
 
-	if (pid != 0)
+void supervise_inherit(struct kept *files)
+{
+	*files = kept;
+	kept_init(&kept);
+}
+
+static void handled_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGCHLD);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGHUP);
+	sigaddset(signals, SIGABRT);
+}
+
+void supervise_hold_signals(void)
+{
+	sigset_t signals;
+
+	handled_signals(&signals);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
+/* Both ends, or -1: the daemon goes without. */
+static void make_link(int ends[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+		ends[0] = ends[1] = -1;
+	else
+		setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
+}
+
+static void close_link(int *end)
+{
+	if (*end >= 0)
+		close(*end);
+	*end = -1;
+}
+
+static pid_t start(supervise_fn *fn, void *opaque, struct ballast *ballast, int signals)
+{
+	int ends[2];
+	pid_t self = getpid(), pid;
+
+	make_link(ends);
+	pid = fork();
+	if (pid != 0) {
+		close_link(&ends[1]);
+		close_link(&link_end);
+		link_end = ends[0];
 		return pid;
+	}
+	close_link(&ends[0]);
+	link_end = ends[1];
+	close(signals);
+	say_as_child();
 	parent = (int)syscall(SYS_pidfd_open, self, 0);
 	/* systemd's watchdog hears from the daemon. */
 	unsetenv("WATCHDOG_PID");
@@ -54,6 +122,41 @@ static void wait_ms(long ms)
 	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 }
 
+/* What the daemon has sent, also before it died. */
+static void receive(pid_t child)
+{
+	int r = 0;
+
+	while (link_end >= 0 && r != -EAGAIN) {
+		r = kept_receive(&kept, link_end, child);
+		if (r == -ENOTCONN)
+			close_link(&link_end);
+	}
+}
+
+/* The number of the next signal. Until then, what outlives the daemon is seen to. */
+static int next_signal(int signals, pid_t child)
+{
+	struct signalfd_siginfo info;
+
+	for (;;) {
+		struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = link_end, .events = POLLIN}};
+
+		poll(fds, 2, say_keep_relay());
+		receive(child);
+		if (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
+			return (int)info.ssi_signo;
+	}
+}
+
+static time_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 /*
  * The child, or one of its servers that came to us when it died. True: the child ended by itself, with *status, and is not to
  * have a successor.
@@ -64,8 +167,11 @@ static bool reap(pid_t *child, time_t started, bool first, int *status)
 	int how;
 
 	while ((pid = waitpid(-1, &how, WNOHANG)) > 0) {
+		if (say_relay_ended(pid))
+			say(SAY_ERROR, "the process that hands messages on (process %d) was ended; another one takes over", (int)pid);
 		if (pid != *child)
 			continue;
+		receive(pid);
 		*child = 0;
 		*status = WEXITSTATUS(how);
 		if (WIFEXITED(how) && (*status != SUPERVISE_AGAIN || first))
@@ -73,7 +179,7 @@ static bool reap(pid_t *child, time_t started, bool first, int *status)
 		if (WIFSIGNALED(how))
 			say(SAY_ERROR, "the daemon (process %d) was ended by signal %d (%s); another one takes over",
 			    (int)pid, WTERMSIG(how), sigdescr_np(WTERMSIG(how)));
-		if (time(NULL) - started < SHORT_LIFE_S)
+		if (now_s() - started < SHORT_LIFE_S)
 			wait_ms(PAUSE_MS);
 	}
 	return false;
@@ -97,26 +203,26 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 {
 	time_t started = 0;
 	pid_t child = 0;
-	sigset_t signals;
-	int status = 0, signal, told = 0;
+	sigset_t handled;
+	int status = 0, signals, signal, told = 0;
 	unsigned children = 0;
 
 	/* Orphans come to us, and not to a process 1 that may be waiting for the device. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGCHLD);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
-	sigaddset(&signals, SIGABRT);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
+	supervise_hold_signals();
+	handled_signals(&handled);
+	signals = signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0) {
+		say(SAY_ERROR, "signals cannot be waited for: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
 	do {
 		if (!child) {
 			if (started)
 				ballast_drop(ballast, DROP_BYTES);
-			started = time(NULL);
+			started = now_s();
 			is_first = children == 0;
-			child = start(fn, opaque, ballast);
+			child = start(fn, opaque, ballast, signals);
 			if (child < 0) {
 				say(SAY_ERROR, "no daemon can be started: %s", strerror(errno));
 				child = 0;
@@ -128,7 +234,7 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 			if (told)
 				kill(child, told);
 		}
-		signal = sigwaitinfo(&signals, NULL);
+		signal = next_signal(signals, child);
 		if (signal == SIGTERM && getenv("NOTIFY_SOCKET"))
 			told = signal;
 		if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP)
@@ -136,6 +242,9 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 		else if (signal == SIGABRT)
 			give_up(child);
 	} while (!reap(&child, started, children == 1, &status));
+	close(signals);
+	close_link(&link_end);
+	kept_close(&kept);
 	/* systemd tries at once. */
 	if (status == SUPERVISE_AGAIN)
 		wait_ms(SUPERVISE_AGAIN_S * 1000);

@@ -152,14 +152,15 @@ def test_stop_beside_replacement(instance):
     point(not instance.world.attached and not instance.servers(), "it is not attached again")
 
 
+# What such a version still does.
+TRIAL = "[[ $* = *rehearsal* || $* = *--dump-plugin* || $* = */proc/self/fd/4* ]]"
 OLD_FILES = "from the files of the one before"
 
 
 def test_version_that_does_not_work(instance):
     """It passes the trial, and then cannot open the segment."""
-    trial = "[[ $* = *rehearsal* || $* = *--dump-plugin* || $* = */proc/self/fd/4* ]]"
     server = instance.serve()
-    instance.script(trial + " || { echo 'cannot open this segment' >&2; exit 1; }")
+    instance.script(TRIAL + " || { echo 'cannot open this segment' >&2; exit 1; }")
     status, said = instance.ask("--upgrade", 60)
     point(status == 1 and "one " + OLD_FILES + " is there again" in said,
           "--upgrade to a version that does not work goes back to the one before", said + instance.said())
@@ -168,7 +169,7 @@ def test_version_that_does_not_work(instance):
     os.kill(old, signal.SIGKILL)
     again = must(instance.new_server(old), "it is killed: there is another", instance.said())
 
-    instance.script(trial + " || { (sleep 3; kill -SEGV $$) & }")
+    instance.script(TRIAL + " || { (sleep 3; kill -SEGV $$) & }")
     status, said = instance.ask("--upgrade", 60)
     point(status == 0, "--upgrade to a version that crashes after a while", said)
     point(soon(lambda: OLD_FILES in instance.ask("--status")[1]), "there is one from the old files again", instance.said())
@@ -189,6 +190,56 @@ def test_version_that_does_not_work(instance):
     point(pathlib.Path(f"/proc/{new}/comm").read_text(encoding="ascii").strip() == "nbdkit", "and is called nbdkit")
     instance.script("")
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
+def test_files_outlive_daemon(instance):
+    """What is installed does not work, and the daemon that holds the files that do is killed as well."""
+    server = instance.serve()
+    instance.script(TRIAL + " || { echo 'cannot open this segment' >&2; exit 1; }")
+    instance.ask("--upgrade", 60)
+    old = must(instance.new_server(server), "--upgrade to a version that does not work goes back to the one before",
+               instance.all_said())
+    for times in ("", ", and once more"):
+        daemon = instance.daemon()
+        os.kill(daemon, signal.SIGKILL)
+        os.kill(old, signal.SIGKILL)
+        old = must(instance.new_server(old), "daemon and server are killed: there is another" + times, instance.said())
+        point(instance.daemon() != daemon and OLD_FILES in instance.ask("--status")[1], "from the old files", instance.said())
+    os.kill(instance.daemon(), signal.SIGKILL)
+    point(soon(instance.server, 30) == old and OLD_FILES in instance.ask("--status")[1],
+          "the daemon is killed: the next one knows whose files the server has", instance.ask("--status"))
+    time.sleep(6)  # until it counts as one that works
+    os.kill(old, signal.SIGKILL)
+    old = must(instance.new_server(old), "the server is killed then: there is another", instance.said())
+    point(OLD_FILES in instance.ask("--status")[1], "from the old files", instance.said())
+    instance.script("")
+    point(instance.ask("--upgrade", 60)[0] == 0 and OLD_FILES not in instance.ask("--status")[1],
+          "a version that works takes over", instance.said())
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
+def test_relay(instance):
+    """The process that hands messages on is killed."""
+    server = instance.serve()
+    relay = must(instance.relay(), "there is a process that hands messages on")
+    instance.mark()
+    os.kill(relay, signal.SIGKILL)
+    point(soon(lambda: instance.relay() not in (0, relay)), "it is killed: there is another", instance.said())
+    point(instance.says("hands messages on"), "which says so", instance.said())
+    instance.mark()
+    os.kill(server, signal.SIGKILL)
+    server = must(instance.new_server(server), "the server is killed: there is another", instance.said())
+    point(instance.says("serves nbd0 again"), "and that is said", instance.said())
+    # At the same moment: what is said meanwhile is not lost.
+    relay = must(instance.relay(), "there is a process that hands messages on")
+    instance.mark()
+    os.kill(relay, signal.SIGSTOP)
+    os.kill(server, signal.SIGKILL)
+    server = must(instance.new_server(server), "it hangs, and the server is killed: there is another", instance.said())
+    os.kill(relay, signal.SIGKILL)
+    point(instance.says("serves nbd0 again"), "and what was said meanwhile is said by the next", instance.said())
+    point(instance.ask("--stop")[0] == 0 and instance.process.wait(30) == 0, "--stop", instance.said())
+    point(soon(lambda: not instance.children()), "none of its processes stays", instance.children())
 
 
 def test_other_parameters(instance):
@@ -325,6 +376,8 @@ TESTS = {
     "other-parameters": test_other_parameters,
     "daemon-hangs": test_daemon_that_hangs,
     "foreign": test_foreign,
+    "files-outlive-daemon": test_files_outlive_daemon,
+    "relay": test_relay,
 }
 
 if __name__ == "__main__":

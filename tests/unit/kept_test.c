@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Program files that are held open: what is sent of them to another process, and what that takes. */
+#include "daemon/kept.h"
+#include "lib/test.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int ends[2];
+static int program, plugin;
+static struct kept received;
+
+static int set_up(void **state)
+{
+	kept_init(&received);
+	program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	plugin = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	return program < 0 || plugin < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ||
+	       setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)) < 0;
+}
+
+static int tear_down(void **state)
+{
+	kept_close(&received);
+	close(program);
+	close(plugin);
+	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
+
+static bool same_file(int one, int other)
+{
+	struct stat a, b;
+
+	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+static unsigned open_files(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 200; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void test_sent_and_received(void **state)
+{
+	struct kept kept = {.of = 17, .of_start = 170, .program = program, .plugin = plugin, .user = 18, .user_start = 180};
+	unsigned before;
+
+	assert_int_equal(kept_receive(&received, ends[0], getpid()), -EAGAIN);
+	assert_int_equal(kept_send(&kept, ends[1]), 0);
+	assert_int_equal(kept_receive(&received, ends[0], getpid()), 0);
+	assert_int_equal(received.of, 17);
+	assert_int_equal(received.of_start, 170);
+	assert_int_equal(received.user, 18);
+	assert_int_equal(received.user_start, 180);
+	assert_true(received.program != program && same_file(received.program, program));
+	assert_true(received.plugin != plugin && same_file(received.plugin, plugin));
+	assert_true(fcntl(received.plugin, F_GETFD) & FD_CLOEXEC);
+
+	/* Without a program; the one from before is let go of. */
+	before = open_files();
+	kept.program = -1;
+	kept.of = 20;
+	assert_int_equal(kept_send(&kept, ends[1]), 0);
+	assert_int_equal(kept_receive(&received, ends[0], getpid()), 0);
+	assert_int_equal(received.of, 20);
+	assert_int_equal(received.program, -1);
+	assert_true(same_file(received.plugin, plugin));
+	assert_int_equal(open_files(), before - 1);
+
+	close(ends[1]);
+	assert_int_equal(kept_receive(&received, ends[0], getpid()), -ENOTCONN);
+	assert_int_equal(received.of, 20);
+}
+
+static void test_nobodys(void **state)
+{
+	struct kept kept;
+
+	kept_init(&kept);
+	assert_int_equal(kept_send(&kept, ends[1]), -EINVAL);
+	assert_int_equal(kept_receive(&received, ends[0], getpid()), -EAGAIN);
+}
+
+static void test_what_is_not_taken(void **state)
+{
+	struct kept kept = {.of = 17, .program = program, .plugin = plugin};
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), writable = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	unsigned before = open_files();
+
+	/* From another process. */
+	assert_int_equal(kept_send(&kept, ends[1]), 0);
+	assert_int_equal(kept_receive(&received, ends[0], getpid() + 1), -EBADMSG);
+	/* No files, or open for more than reading. */
+	kept.program = null;
+	assert_int_equal(kept_send(&kept, ends[1]), 0);
+	assert_int_equal(kept_receive(&received, ends[0], getpid()), -EBADMSG);
+	if (writable >= 0) {
+		kept.program = writable;
+		assert_int_equal(kept_send(&kept, ends[1]), 0);
+		assert_int_equal(kept_receive(&received, ends[0], getpid()), -EBADMSG);
+		close(writable);
+		before--;
+	}
+	/* Without descriptors, and of another length. */
+	assert_int_equal(send(ends[1], "kept", 4, 0), 4);
+	assert_int_equal(kept_receive(&received, ends[0], getpid()), -EBADMSG);
+	assert_int_equal(open_files(), before);
+	assert_int_equal(received.of, 0);
+	close(null);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_sent_and_received, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nobodys, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_is_not_taken, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
