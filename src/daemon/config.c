@@ -121,6 +121,9 @@ static void check_shape(struct reader *reader, const char *line)
 		complain(reader, "a carriage return within the line; lines end with a line feed");
 	else if (line[0] == '[' && strcmp(line, SECTION) != 0)
 		complain(reader, "section %.80s is not known; there is only " SECTION ", and it can be left out", line);
+	/* libinih would end the key there. */
+	else if (line[0] != '[' && strchr(line, '=') && line[strcspn(line, ":=")] == ':')
+		complain(reader, "'%.80s' has a ':' before the '='; write KEY = VALUE", line);
 	else if (line[0] == '=')
 		complain(reader, "'%.80s' has no key before the '='; write KEY = VALUE", line);
 	else if (*line && line[0] != '[' && !strchr(line, '='))
