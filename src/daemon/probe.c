@@ -35,6 +35,7 @@ struct probe {
 	bool is_out;
 	bool has_failed; /* an answer was an error, and that was said */
 	uint64_t blocks;
+	uint64_t stride;    /* from one block to the next */
 	uint64_t block;     /* the next one to be read */
 	uint64_t completed; /* requests of the device, and since when no more */
 	uint64_t stuck_since;
@@ -69,12 +70,31 @@ static int answered(void *opaque, int *error)
 	return 1; /* retire the request */
 }
 
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+	while (b) {
+		uint64_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+uint64_t probe_stride(uint64_t blocks)
+{
+	uint64_t stride = blocks / 3 * 2 + 1;
+
+	while (common_divisor(stride, blocks) != 1)
+		stride++;
+	return stride;
+}
+
 static void ask(struct probe *probe)
 {
 	nbd_completion_callback done = {.callback = answered, .user_data = probe};
 
-	/* Spread over the device, so that a lock that is held for ever is found somewhere. */
-	probe->block = (probe->block + probe->blocks / 3 * 2 + 1) % probe->blocks;
+	probe->block = (probe->block + probe->stride) % probe->blocks;
 	probe->asked = clock_us();
 	probe->is_out = true;
 	if (nbd_aio_pread(probe->nbd, probe->buffer, BLOCK, probe->block * BLOCK, done, 0) < 0)
@@ -158,6 +178,7 @@ int probe_start(struct probe **result, struct sd_event *loop, struct nbd_handle 
 		.stuck_since = clock_us(),
 		.blocks = (uint64_t)nbd_get_size(nbd) / BLOCK,
 	};
+	probe->stride = probe_stride(probe->blocks);
 	r = pump_start(&probe->pump, loop, nbd, moved, probe);
 	if (r >= 0)
 		r = sd_event_add_time(loop, &probe->timer, CLOCK_MONOTONIC, clock_us() + probe->timeout / LOOKS, 1000,
