@@ -2,6 +2,8 @@
 /* The control socket. See control.h. */
 #include "daemon/control.h"
 
+#include "daemon/clock.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,11 @@
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
+
+/* For a daemon to accept a connection. */
+#define ACCEPT_S 10u
+/* Without a descriptor for it, whoever connects is looked at again after so long. */
+#define AGAIN_US 1000000u
 
 struct client {
 	struct control *control;
@@ -24,6 +31,7 @@ struct client {
 struct control {
 	sd_event *loop;
 	sd_event_source *source;
+	sd_event_source *again; /* after AGAIN_US */
 	int fd;
 	control_request_fn *request;
 	void *opaque;
@@ -80,8 +88,14 @@ static int new_client(sd_event_source *source, int fd, uint32_t events, void *op
 	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client *client;
 
-	if (connection < 0)
+	if (connection < 0) {
+		/* No descriptor or no memory: whoever waits goes on waiting, and would be told of for ever. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+			sd_event_source_set_enabled(source, SD_EVENT_OFF);
+			clock_set(control->again, AGAIN_US);
+		}
 		return 0;
+	}
 	client = find_place(control);
 	if (!client) {
 		close(connection);
@@ -92,6 +106,14 @@ static int new_client(sd_event_source *source, int fd, uint32_t events, void *op
 	client->number = ++control->last_number;
 	if (sd_event_add_io(control->loop, &client->source, connection, EPOLLIN, client_event, client) < 0)
 		end_client(client);
+	return 0;
+}
+
+static int listen_again(sd_event_source *source, uint64_t when, void *opaque)
+{
+	struct control *control = opaque;
+
+	sd_event_source_set_enabled(control->source, SD_EVENT_ON);
 	return 0;
 }
 
@@ -109,6 +131,10 @@ int control_listen(struct control **result, struct sd_event *loop, const struct 
 	control->fd = folder_listen(folder, "control", SOCK_SEQPACKET);
 	r = control->fd < 0 ? control->fd
 			    : sd_event_add_io(loop, &control->source, control->fd, EPOLLIN, new_client, control);
+	if (r >= 0)
+		r = sd_event_add_time(loop, &control->again, CLOCK_MONOTONIC, 0, 0, listen_again, control);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(control->again, SD_EVENT_OFF);
 	if (r < 0) {
 		control_close(control);
 		return r;
@@ -124,6 +150,7 @@ void control_close(struct control *control)
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		end_client(&control->clients[i]);
 	sd_event_source_disable_unref(control->source);
+	sd_event_source_disable_unref(control->again);
 	if (control->fd >= 0)
 		close(control->fd);
 	free(control);
@@ -157,7 +184,12 @@ int control_ask(const char *top, const char *name, const char *request, unsigned
 		return r;
 	folder_file(&folder, "control", path);
 	folder_close(&folder);
-	fd = r ? r : folder_connect(path, SOCK_SEQPACKET);
+	/* A daemon that is well accepts at once, whatever it is asked for. */
+	fd = r ? r : folder_connect(path, SOCK_SEQPACKET, seconds && seconds < ACCEPT_S ? seconds : ACCEPT_S);
+	if (fd == -EAGAIN) {
+		snprintf(answer->text, sizeof answer->text, "zsblkd for '%s' does not answer", name);
+		return -EREMOTEIO;
+	}
 	if (fd < 0) {
 		snprintf(answer->text, sizeof answer->text, "there is no zsblkd for '%s' (%s: %s)", name, path,
 			 strerror(-fd));

@@ -83,7 +83,8 @@ static int start_line(struct line *line, const char *path)
 	line->nbd = nbd_create();
 	if (!line->nbd || configure(line->nbd) < 0)
 		return -ENOMEM;
-	fd = folder_connect(path, SOCK_STREAM);
+	/* libnbd waits for nothing either. */
+	fd = folder_connect(path, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return fd;
 	/* From here on the descriptor is libnbd's. */

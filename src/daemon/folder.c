@@ -234,8 +234,9 @@ int folder_listen(const struct folder *folder, const char *name, int type)
 	return r;
 }
 
-int folder_connect(const char *path, int type)
+int folder_connect(const char *path, int type, unsigned seconds)
 {
+	const struct timeval patience = {.tv_sec = (time_t)seconds};
 	struct sockaddr_un address;
 	int fd, r = address_of(path, &address);
 
@@ -244,6 +245,8 @@ int folder_connect(const char *path, int type)
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	/* connect(2) waits as send(2) does, while too many others wait to be accepted. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
 		return fd;
 	r = -errno;

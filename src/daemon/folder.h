@@ -60,8 +60,11 @@ void folder_read_note(const struct folder *folder, const char *name, char *text,
  * descriptor or a negative errno.
  */
 int folder_listen(const struct folder *folder, const char *name, int type);
-/* A connection to such a socket. -ECONNREFUSED or -ENOENT: nobody listens. */
-int folder_connect(const char *path, int type);
+/*
+ * A connection to such a socket. -ECONNREFUSED or -ENOENT: nobody listens. -EAGAIN: too many others wait to be accepted; `seconds`: how
+ * long to wait for that, 0: for ever. With SOCK_NONBLOCK in `type` not at all.
+ */
+int folder_connect(const char *path, int type, unsigned seconds);
 
 /*
  * Note down a server / that there is none any more, with what it left. For a server that is about to be: 0 or a negative

@@ -458,7 +458,8 @@ static void try_to_dial(struct keeper *keeper)
 	/* nbdkit has a umask of its own. (Nobody else gets into the folder anyway.) Not before: then it may not be there yet. */
 	if (!r)
 		chmod(keeper->server.socket, 0600);
-	if (r == -ENOENT || r == -ECONNREFUSED)
+	/* -EAGAIN: too many others wait to be accepted. */
+	if (r == -ENOENT || r == -ECONNREFUSED || r == -EAGAIN)
 		clock_set(keeper->timer, SOCKET_LOOK_US);
 	else if (!r)
 		clock_set(keeper->timer, keeper->limit - clock_us());

@@ -86,7 +86,7 @@ static int connect_to_it(void)
 	int fd;
 
 	folder_file(&folder, "control", path);
-	fd = folder_connect(path, SOCK_SEQPACKET);
+	fd = folder_connect(path, SOCK_SEQPACKET, 1);
 	must(fd >= 0);
 	return fd;
 }

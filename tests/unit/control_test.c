@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-event.h>
@@ -142,11 +143,53 @@ static void test_nobody(void **state)
 	assert_non_null(strstr(answer.text, "there is no zsblkd for 'one'"));
 }
 
+static unsigned events;
+
+static int count_events(sd_event_source *source, void *opaque)
+{
+	events++;
+	return 0;
+}
+
+static int stop_loop(sd_event_source *source, uint64_t when, void *opaque)
+{
+	return sd_event_exit(loop, 0);
+}
+
+/* No descriptor is left for one who connects: the loop does not spin over that. */
+static void test_no_descriptors(void **state)
+{
+	struct rlimit usual, few;
+	struct wrong wrong = {""};
+	struct folder folder;
+	int waiting;
+
+	assert_int_equal(folder_open(&folder, top, "one", true, &wrong), 0);
+	assert_true(sd_event_new(&loop) >= 0);
+	assert_int_equal(control_listen(&control, loop, &folder, requested, NULL), 0);
+	assert_true(sd_event_add_post(loop, NULL, count_events, NULL) >= 0);
+	assert_true(sd_event_add_time_relative(loop, NULL, CLOCK_MONOTONIC, 300000, 0, stop_loop, NULL) >= 0);
+	waiting = connect_to_it();
+	assert_true(waiting >= 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+	few = (struct rlimit){(rlim_t)waiting, usual.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	events = 0;
+	assert_int_equal(sd_event_loop(loop), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+	assert_in_range(events, 1, 10);
+	close(waiting);
+	control_close(control);
+	sd_event_unref(loop);
+	folder_close(&folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_descriptors, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

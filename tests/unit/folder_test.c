@@ -139,16 +139,20 @@ static void test_sockets(void **state)
 	struct stat st;
 
 	folder_file(&folder, "control", path);
-	assert_int_equal(folder_connect(path, SOCK_SEQPACKET), -ENOENT);
+	assert_int_equal(folder_connect(path, SOCK_SEQPACKET, 1), -ENOENT);
 	listening = folder_listen(&folder, "control", SOCK_SEQPACKET);
 	assert_true(listening >= 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	connection = folder_connect(path, SOCK_SEQPACKET);
+	connection = folder_connect(path, SOCK_SEQPACKET, 1);
 	assert_true(connection >= 0);
+	/* Nobody accepts, and there is room for one more to wait. */
+	assert_int_equal(listen(listening, 0), 0);
+	assert_int_equal(folder_connect(path, SOCK_SEQPACKET, 1), -EAGAIN);
+	assert_int_equal(folder_connect(path, SOCK_SEQPACKET | SOCK_NONBLOCK, 0), -EAGAIN);
 	close(connection);
 	close(listening);
-	assert_int_equal(folder_connect(path, SOCK_SEQPACKET), -ECONNREFUSED);
+	assert_int_equal(folder_connect(path, SOCK_SEQPACKET, 1), -ECONNREFUSED);
 	folder_remove(&folder);
 	folder_close(&folder);
 }
