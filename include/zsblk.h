@@ -224,6 +224,7 @@ struct zsblk_stats {
 	uint64_t compr_data_size;  /* bytes of the objects in the pool, without rounding */
 	uint64_t mem_used_total;   /* memory the pool takes from the system for objects and their headers */
 	uint64_t mem_limit;        /* 0: none */
+	uint64_t mem_cap;          /* what the limits of control groups leave to the pool now; 0: they have none */
 	uint64_t mem_used_max;     /* highest mem_used_total so far */
 	uint64_t same_pages;       /* blocks now held as same-filled, zero blocks not counted: those of a repeated
 				    * 32-bit word take no memory, others an object of 8 bytes, about 21 in all */

@@ -2,6 +2,8 @@
 /* The plugin's parameters. See params.h. */
 #include "params.h"
 
+#include "process/cgroup.h"
+
 #include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -168,6 +170,13 @@ static uint64_t default_reserve(const struct zsblk_params *engine)
 {
 	uint64_t most = engine->mem_limit && engine->mem_limit < engine->size ? engine->mem_limit
 									      : engine->size;
+	struct cgroup *cgroup = cgroup_open();
+	struct cgroup_found found;
+
+	cgroup_look(cgroup, 0, NULL, &found);
+	cgroup_close(cgroup);
+	if (found.limit < most)
+		most = found.limit;
 
 	return most / 16 < RESERVE_DEFAULT ? most / 16 : RESERVE_DEFAULT;
 }

@@ -50,6 +50,7 @@ size_t stats_text(struct zsblk *dev, char *text, size_t size)
 	FIGURE(compr_data_size);
 	FIGURE(mem_used_total);
 	FIGURE(mem_limit);
+	FIGURE(mem_cap);
 	FIGURE(mem_used_max);
 	FIGURE(same_pages);
 	FIGURE(pages_compacted);
@@ -182,7 +183,7 @@ int stats_file_start(struct stats_file **result, const char *path, struct zsblk 
 		destroy(file);
 		return -ENOMEM;
 	}
-	spare_open(&file->spare);
+	spare_open(&file->spare, NULL);
 	update_if_cheap(file);
 	r = thread_start_background(&file->thread, "zsblk-stats", keep_up_to_date, file);
 	if (r) {

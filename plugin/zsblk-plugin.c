@@ -17,6 +17,7 @@
  */
 #include "lock.h"
 #include "params.h"
+#include "process/cgroup.h"
 #include "statsfile.h"
 #include "zsblk.h"
 
@@ -103,6 +104,22 @@ static void tell_missing(unsigned had)
 		is_enough(had) ? "" : "good as a disk, not safe as swap: ", text);
 }
 
+/* A limit that nobody has asked zsblk for, and that ends writes all the same. */
+static void tell_cap(void)
+{
+	uint64_t limit = params.engine.mem_limit;
+	struct cgroup *cgroup = cgroup_open();
+	struct cgroup_found found;
+	char text[300];
+
+	cgroup_look(cgroup, 0, NULL, &found);
+	cgroup_describe(cgroup, &found, text, sizeof text);
+	cgroup_close(cgroup);
+	if (text[0] && (!limit || limit > found.limit))
+		fprintf(stderr, "nbdkit: zsblk: %s, and mem-limit is %" PRIu64 "%s: writes fail with ENOSPC before that is used up\n",
+			text, limit, limit ? "" : " (none)");
+}
+
 static int plugin_get_ready(void)
 {
 	if (params.lock != LOCK_MODE_NO)
@@ -113,6 +130,7 @@ static int plugin_get_ready(void)
 		return -1;
 	if (params.lock != LOCK_MODE_NO && lock_can != LOCK_ALL)
 		tell_missing(lock_can);
+	tell_cap();
 	/* Everything mapped now would be filled to its end. It has been checked; open it once that
 	 * is over. */
 	if (lock_server_will()) {

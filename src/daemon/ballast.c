@@ -43,6 +43,7 @@ struct shared {
 struct ballast {
 	struct shared *shared;
 	char *start; /* the next page */
+	struct cgroup *cgroup;
 	struct spare spare;
 	struct file files[MAX_FILES];
 };
@@ -67,7 +68,8 @@ int ballast_create(struct ballast **result, size_t bytes, bool fill)
 	if (!ballast)
 		return -ENOMEM;
 	bytes = (bytes + PIECE - 1) / PIECE * PIECE;
-	spare_open(&ballast->spare);
+	ballast->cgroup = cgroup_open();
+	spare_open(&ballast->spare, ballast->cgroup);
 	map = mmap(NULL, head + bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (map != MAP_FAILED) {
 		madvise(map, head + bytes, MADV_NOHUGEPAGE);
@@ -100,6 +102,7 @@ void ballast_free(struct ballast *ballast)
 	if (ballast->shared)
 		munmap(ballast->shared, (size_t)system_page() + ballast->shared->bytes);
 	spare_close(&ballast->spare);
+	cgroup_close(ballast->cgroup);
 	free(ballast);
 }
 

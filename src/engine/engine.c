@@ -229,7 +229,9 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 		r = rebuild(dev, why);
 	/* The front end may open a segment twice before it starts, and another server may have died early. */
 	dev->is_new = !r && table_next_written(&dev->table, 0, dev->table.n) == dev->table.n;
-	return r || !dev->is_new ? r : check_reserve(params, why);
+	if (!r && dev->is_new)
+		r = check_reserve(params, why);
+	return r || !dev->is_new ? r : cap_check(dev, params, why);
 }
 
 int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct zsblk_why *why)
@@ -246,6 +248,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	memset(dev, 0, sizeof *dev);
 	dev->size = params->size;
 	dev->interrupted = params->interrupted;
+	dev->cgroup = cgroup_open();
 	dev->codec = codec_by_name(algorithm_name(params));
 	dev->level = params->has_level ? params->level : dev->codec->level_default;
 	pthread_mutex_init(&dev->compact_lock, NULL);
@@ -259,9 +262,9 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	}
 	zsblk_set_mem_limit(dev, params->mem_limit);
 	dev->reserve = params->reserve;
-	if (dev->reserve) {
-		spare_open(&dev->spare);
-		spare_open(&dev->worker_spare);
+	if (dev->reserve || dev->cgroup) {
+		spare_open(&dev->spare, dev->cgroup);
+		spare_open(&dev->worker_spare, dev->cgroup);
 	}
 	zs_core_set_reserve(dev->core, (params->reserve + BLOCK - 1) / BLOCK);
 	*result = dev;
@@ -278,10 +281,10 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 static int populate_metadata(struct zsblk *dev)
 {
 	uint64_t table = dev->table.n * sizeof *dev->table.words;
-	uint64_t most = table < dev->reserve ? table : dev->reserve;
+	uint64_t wanted = cap_table_bytes(dev, dev->reserve), most = table < wanted ? table : wanted;
 	int r;
 
-	if (!dev->reserve)
+	if (!wanted)
 		return 0;
 	r = segment_private_populate(dev->table.map, table_map_bytes(dev->table.n));
 	for (uint64_t at = 0; at < most && !r; at += POPULATE_STEP)
@@ -314,6 +317,7 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	if (r && dev->is_new)
 		return fail(why, r, "reserve=%" PRIu64 " cannot be filled: %s; make it smaller, or free some memory",
 			    dev->reserve, strerror(-r));
+	cap_keep(dev, &dev->spare);
 	r = workers_start(dev);
 	if (r)
 		return fail(why, r, "the background threads cannot be started: %s", strerror(-r));
@@ -332,6 +336,7 @@ void zsblk_close(struct zsblk *dev)
 	zs_core_destroy(dev->core);
 	spare_close(&dev->spare);
 	spare_close(&dev->worker_spare);
+	cgroup_close(dev->cgroup);
 	if (dev->claimed)
 		super_unclaim(&dev->seg);
 	segment_close(&dev->seg);

@@ -5,6 +5,7 @@
  *   engine.c  life: open, start, close        io.c      requests
  *   params.c  parameters and algorithms       upkeep.c  compaction, the background thread
  *   context.c codec contexts and counters     stats.c   figures and checks
+ *   cap.c     limits of control groups
  *
  * Locks, in the order they are taken: compact_lock, the allocator's compaction lock, one stripe, then
  * the allocator's other locks. Never two stripes.
@@ -80,6 +81,9 @@ struct zsblk {
 	struct table table;
 	uint64_t reserve; /* bytes */
 	bool (*interrupted)(void); /* or NULL: see struct zsblk_params */
+	struct cgroup *cgroup; /* the limits above us; NULL: none to look for */
+	/* Pages that the pool may take: as was asked for, and for the limits' sake; 0: no limit. See cap.c. */
+	_Atomic uint64_t mem_limit, cap;
 	struct zs_core *core;
 	struct contexts contexts;
 	struct stripe *stripes;
@@ -134,6 +138,19 @@ static inline bool is_interrupted(const struct zsblk *dev)
 }
 int workers_start(struct zsblk *dev);
 void workers_stop(struct zsblk *dev);
+
+/* cap.c */
+/*
+ * Look at the limits, and let the pool grow no further than they allow from now on. `spare` is the calling thread's. One
+ * thread at a time: the refill's, or the worker's where there is no reserve.
+ */
+void cap_keep(struct zsblk *dev, struct spare *spare);
+/* The limit of the pool: the smaller one of what was asked for, and the cap. */
+void cap_apply(struct zsblk *dev);
+/* Is there room for a new device? -ENOMEM and a message if not. */
+int cap_check(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why);
+/* Bytes of the table that are to be in memory before requests come. */
+uint64_t cap_table_bytes(struct zsblk *dev, uint64_t reserve);
 
 /* stats.c */
 int scan_table(void *dev, zs_each_fn *each, void *opaque);

@@ -31,7 +31,8 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 		.orig_data_size = (sum.objects + sum.same) * BLOCK,
 		.compr_data_size = sum.compr_bytes,
 		.mem_used_total = pool.pages_used * BLOCK,
-		.mem_limit = zs_core_limit(dev->core) * BLOCK,
+		.mem_limit = atomic_load(&dev->mem_limit) * BLOCK,
+		.mem_cap = atomic_load(&dev->cap) * BLOCK,
 		.mem_used_max = pool.pages_used_max * BLOCK,
 		.same_pages = sum.same,
 		.pages_compacted = pool.pages_compacted,
@@ -63,7 +64,8 @@ void zsblk_reset_mem_used_max(struct zsblk *dev)
 void zsblk_set_mem_limit(struct zsblk *dev, uint64_t mem_limit)
 {
 	/* Rounded up: a limit of a few bytes is a limit. */
-	zs_core_set_limit(dev->core, mem_limit / BLOCK + (mem_limit % BLOCK != 0));
+	atomic_store(&dev->mem_limit, mem_limit / BLOCK + (mem_limit % BLOCK != 0));
+	cap_apply(dev);
 }
 
 /* ------------------------------------------------------------------ checks */

@@ -89,10 +89,11 @@ static void pause_ms(long ms)
 
 static bool memory_is_short(struct zsblk *dev, const struct zs_core_stats *pool)
 {
-	uint64_t limit = zs_core_limit(dev->core);
+	uint64_t limit = zs_core_limit(dev->core), cap = atomic_load(&dev->cap);
 
-	return (limit && pool->pages_used >= limit - limit / NEAR_LIMIT) ||
-	       !spare_memory_for(&dev->worker_spare, false);
+	return (cap && zs_core_resident(dev->core) >= cap - cap / NEAR_LIMIT) ||
+	       (limit && pool->pages_used >= limit - limit / NEAR_LIMIT) ||
+	       (dev->reserve && !spare_memory_for(&dev->worker_spare, false));
 }
 
 static bool worth_compacting(struct zsblk *dev, bool begun)
@@ -113,9 +114,16 @@ static bool worth_compacting(struct zsblk *dev, bool begun)
 /* A piece of refilling; true: call again. *error: the system has no memory now. */
 static bool refill_piece(struct zsblk *dev, int *error)
 {
+	bool wanted = zs_core_wants(dev->core, RUNS_REFILL);
+
 	/* Not to wait for it in the kernel: see spare.h. */
-	if (zs_core_wants(dev->core, RUNS_REFILL) && !spare_memory(&dev->spare)) {
+	if (wanted && !spare_memory(&dev->spare)) {
 		*error = -EAGAIN;
+		return false;
+	}
+	/* Nobody makes room below a limit of ours as quickly as the system does. */
+	if (wanted && !spare_below_limits(&dev->spare)) {
+		*error = -ENOMEM;
 		return false;
 	}
 	return zs_core_upkeep(dev->core, RUNS_REFILL, error);
@@ -194,9 +202,12 @@ static void *refill(void *opaque)
 	int error;
 
 	while (worker_wait(dev, RUNS_REFILL, &backoff, LONG_MS, &may_try)) {
+		cap_keep(dev, &dev->spare);
 		/* The threads of requests may be waiting for the CPU: see thread.h. */
-		while (refill_piece(dev, &error))
+		while (refill_piece(dev, &error)) {
+			cap_keep(dev, &dev->spare);
 			sched_yield();
+		}
 		backoff_note(&backoff, error);
 	}
 	return NULL;
@@ -248,6 +259,9 @@ static void *work(void *opaque)
 		if (now.tv_sec == looked)
 			continue;
 		looked = now.tv_sec;
+		/* One thread at a time: what was found earlier must not replace what was found later. */
+		if (!dev->reserve)
+			cap_keep(dev, &dev->worker_spare);
 		begun = worth_compacting(dev, begun);
 		if (begun && !compact_round(dev, &backoff))
 			break;

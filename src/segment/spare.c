@@ -31,6 +31,17 @@
 #include <unistd.h>
 
 #define TEXT_FIRST (16u * 1024)
+/* What is populated at once, and room for it in the tables of the kernel. */
+#define PIECE (512u * 1024)
+
+#ifndef SCHED_RESET_ON_FORK
+#define SCHED_RESET_ON_FORK 0x40000000
+#endif
+#ifndef SCHED_DEADLINE
+#define SCHED_DEADLINE 6
+#endif
+
+_Static_assert(TEXT_FIRST >= CGROUP_TEXT, "the same buffer is for both");
 #define TEXT_MOST  (4u * 1024 * 1024) /* thousands of CPUs and nodes */
 
 struct zone {
@@ -138,8 +149,9 @@ static size_t read_text(struct spare *spare)
 	return len;
 }
 
-void spare_open(struct spare *spare)
+void spare_open(struct spare *spare, const struct cgroup *cgroup)
 {
+	spare->cgroup = cgroup;
 	spare->text = NULL;
 	spare->size = TEXT_FIRST;
 	spare->fd = open("/proc/zoneinfo", O_RDONLY | O_CLOEXEC);
@@ -170,21 +182,55 @@ void spare_close(struct spare *spare)
 	spare->text = NULL;
 }
 
-static bool is_realtime(void)
+bool spare_is_realtime(int policy)
 {
-	int policy = sched_getscheduler(0);
-
-	return policy == SCHED_FIFO || policy == SCHED_RR;
+	policy &= ~SCHED_RESET_ON_FORK;
+	return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
 }
 
-bool spare_memory_for(struct spare *spare, bool realtime)
+static bool in_zones(struct spare *spare, bool realtime)
 {
 	return !spare->text || !read_text(spare) || spare_in_zones(spare->text, realtime);
 }
 
+/* After the zones: to look takes the kernel a page of memory. */
+static bool in_cgroup(struct spare *spare, bool half)
+{
+	struct cgroup_found found;
+	uint64_t margin;
+
+	if (!spare->cgroup)
+		return true;
+	cgroup_look(spare->cgroup, CGROUP_MARGIN_MOST + PIECE, spare->text, &found);
+	margin = cgroup_margin(found.limit);
+	return found.room >= (half ? margin / 2 : margin) + PIECE;
+}
+
+int64_t spare_in_cgroup(struct spare *spare, uint64_t *limit)
+{
+	struct cgroup_found found;
+
+	/* Only those who have memory to spare look at the page cache. */
+	cgroup_look(spare->cgroup, CGROUP_MARGIN_MOST + PIECE, in_zones(spare, false) ? spare->text : NULL, &found);
+	*limit = found.limit;
+	if (found.limit == CGROUP_NO_LIMIT)
+		return INT64_MAX;
+	return (int64_t)found.room - (int64_t)cgroup_margin(found.limit);
+}
+
+bool spare_memory_for(struct spare *spare, bool realtime)
+{
+	return in_zones(spare, realtime) && in_cgroup(spare, true);
+}
+
 bool spare_memory(struct spare *spare)
 {
-	return spare_memory_for(spare, is_realtime());
+	return in_zones(spare, spare_is_realtime(sched_getscheduler(0)));
+}
+
+bool spare_below_limits(struct spare *spare)
+{
+	return in_cgroup(spare, false);
 }
 
 /* ------------------------------------------------------------------ how much at most */

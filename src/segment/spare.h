@@ -9,29 +9,53 @@
 #ifndef SPARE_H
 #define SPARE_H
 
+#include "process/cgroup.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct spare {
+	const struct cgroup *cgroup; /* NULL: no limits of control groups count */
 	char *text; /* NULL: the system does not say */
 	int fd;     /* /proc/zoneinfo, kept open: reading it again allocates nothing */
 	size_t size;
 };
 
-/* Never fails: where the system does not say, there is memory to spare. Allocates. */
-void spare_open(struct spare *spare);
+/*
+ * Never fails: where the system does not say, there is memory to spare. Allocates. `cgroup` may be NULL; it is the caller's,
+ * and stays open for as long as `spare` is.
+ */
+void spare_open(struct spare *spare, const struct cgroup *cgroup);
 /* Also right for what was zeroed and never opened. */
 void spare_close(struct spare *spare);
 
 /*
- * Could the calling thread have a few hundred KiB at once, without reclaim? Allocates nothing; for
- * one thread at a time.
+ * Could the calling thread have a few hundred KiB of the system at once, without reclaim? Allocates nothing; for one thread at
+ * a time.
  */
 bool spare_memory(struct spare *spare);
 
-/* The same, for a task of a real-time class or an ordinary one, whatever the caller is. */
+/*
+ * Could it have them, and leave the whole margin (cgroup.h) below every limit of a control group? For what grows: the pool. To be
+ * asked after spare_memory(): looking takes the kernel a page.
+ */
+bool spare_below_limits(struct spare *spare);
+
+/*
+ * Both, for what has a bound: half of the margin is enough. For a task of a real-time class or an ordinary one, whatever
+ * the caller is.
+ */
 bool spare_memory_for(struct spare *spare, bool realtime);
+
+/*
+ * What the groups' limits leave beyond their margin: bytes, below zero where the margin is used; INT64_MAX: there is
+ * no limit. `limit` gets the smallest limit, or CGROUP_NO_LIMIT.
+ */
+int64_t spare_in_cgroup(struct spare *spare, uint64_t *limit);
+
+/* Is this scheduling policy, as sched_getscheduler(2) gives it, one of a real-time class? */
+bool spare_is_realtime(int policy);
 
 /*
  * The same, of a text as /proc/zoneinfo has it. For spare_memory() and tests. `realtime`: for a task

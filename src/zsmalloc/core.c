@@ -355,6 +355,21 @@ uint64_t zs_core_limit(struct zs_core *core)
 	return atomic_load_explicit(&core->runs.limit, memory_order_relaxed);
 }
 
+void zs_core_set_cap(struct zs_core *core, uint64_t pages)
+{
+	atomic_store_explicit(&core->runs.cap, pages, memory_order_relaxed);
+}
+
+uint64_t zs_core_hot_free(struct zs_core *core)
+{
+	return runs_hot_free(&core->runs);
+}
+
+uint64_t zs_core_resident(struct zs_core *core)
+{
+	return runs_resident(&core->runs);
+}
+
 void zs_core_set_reserve(struct zs_core *core, uint64_t pages)
 {
 	pthread_mutex_lock(&core->runs.lock);

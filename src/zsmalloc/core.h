@@ -98,6 +98,12 @@ int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, cha
 
 /* 0: none. In pages. */
 void zs_core_set_limit(struct zs_core *core, uint64_t pages);
+/* The most pages of the pool that may be in memory, in use or not; 0: no limit. Those that are there stay. */
+void zs_core_set_cap(struct zs_core *core, uint64_t pages);
+/* Pages of the pool that are in memory: in use, or populated and free. */
+uint64_t zs_core_resident(struct zs_core *core);
+/* Those that are populated and in no zspage. */
+uint64_t zs_core_hot_free(struct zs_core *core);
 uint64_t zs_core_limit(struct zs_core *core);
 void zs_core_set_reserve(struct zs_core *core, uint64_t pages);
 /* Have up to `most` bytes of descriptors in memory, ahead of the requests that will touch them. */

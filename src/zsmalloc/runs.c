@@ -471,9 +471,38 @@ static int heat(struct runs *runs, struct run *run, unsigned want)
 	return 0;
 }
 
+/* Under the lock. */
+static uint64_t resident(const struct runs *runs)
+{
+	return atomic_load_explicit(&runs->used, memory_order_relaxed) +
+	       atomic_load_explicit(&runs->tails, memory_order_relaxed) +
+	       atomic_load_explicit(&runs->heating, memory_order_relaxed) + runs->hot_free;
+}
+
+/* May `pages` more be populated? Under the lock. */
+static bool below_cap(const struct runs *runs, unsigned pages)
+{
+	uint64_t cap = atomic_load_explicit(&runs->cap, memory_order_relaxed);
+
+	return !cap || resident(runs) + pages <= cap;
+}
+
+/* Without a hot run of the length that is wanted. Under the lock. */
+static bool take_second_best(struct runs *runs, unsigned want, unsigned least, struct run *run)
+{
+	if (!below_cap(runs, want))
+		return take_from_list(runs, RUNS_HOT, want, least, run);
+	return take_from_list(runs, RUNS_COLD, want, want, run) ||
+	       (open_chunk(runs) && take_from_list(runs, RUNS_COLD, want, least, run)) ||
+	       take_from_list(runs, RUNS_HOT, want, least, run) ||
+	       take_from_list(runs, RUNS_COLD, want, least, run);
+}
+
 int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 {
 	bool found, has_reserve, heats;
+	unsigned taken;
+	int r;
 
 	pthread_mutex_lock(&runs->lock);
 	has_reserve = runs->reserve != 0;
@@ -482,19 +511,23 @@ int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 	if (!found) {
 		if (has_reserve)
 			atomic_fetch_add_explicit(&runs->misses, 1, memory_order_relaxed);
-		found = take_from_list(runs, RUNS_COLD, want, want, run) ||
-			(open_chunk(runs) && take_from_list(runs, RUNS_COLD, want, least, run)) ||
-			take_from_list(runs, RUNS_HOT, want, least, run) ||
-			take_from_list(runs, RUNS_COLD, want, least, run);
+		found = take_second_best(runs, want, least, run);
 	}
 	heats = found && has_reserve && !run->hot;
+	if (heats)
+		atomic_fetch_add_explicit(&runs->heating, run->pages, memory_order_relaxed);
 	if (found && !heats)
 		give_surplus(runs, run, want);
 	wake_workers(runs);
 	pthread_mutex_unlock(&runs->lock);
 	if (!found)
 		return -ENOSPC;
-	return heats ? heat(runs, run, want) : 0;
+	if (!heats)
+		return 0;
+	taken = run->pages;
+	r = heat(runs, run, want);
+	atomic_fetch_sub_explicit(&runs->heating, taken, memory_order_relaxed);
+	return r;
 }
 
 void runs_give(struct runs *runs, const struct run *run)
@@ -654,6 +687,16 @@ uint64_t runs_descriptor_bytes(struct runs *runs)
 	bytes = runs->frontier * sizeof(struct chunk);
 	pthread_mutex_unlock(&runs->lock);
 	return bytes;
+}
+
+uint64_t runs_resident(struct runs *runs)
+{
+	uint64_t pages;
+
+	pthread_mutex_lock(&runs->lock);
+	pages = resident(runs);
+	pthread_mutex_unlock(&runs->lock);
+	return pages;
 }
 
 uint64_t runs_hot_free(struct runs *runs)

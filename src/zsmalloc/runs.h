@@ -55,6 +55,8 @@ struct runs {
 	_Alignas(64) _Atomic uint64_t used;
 	_Atomic uint64_t used_max;
 	_Atomic uint64_t limit; /* 0: none */
+	_Atomic uint64_t cap;   /* of pages in memory, in use or not; 0: none */
+	_Atomic uint64_t heating; /* being populated for those who take them */
 	_Atomic uint64_t misses; /* times the reserve was empty when it was needed */
 	_Atomic uint64_t tails;  /* pages hot in zspages but not touched yet */
 	/* For tests: every n-th charge fails; 0: none does. */
@@ -73,7 +75,8 @@ void runs_destroy(struct runs *runs);
 
 /*
  * Take a run of `want` pages, or a shorter one of at least `least`. With a reserve, its pages are
- * populated; if that fails, or there are no such pages, -ENOSPC or -ENOMEM.
+ * populated; if that fails, or there are no such pages, -ENOSPC or -ENOMEM. Beyond the cap only pages that are
+ * populated already are taken.
  */
 int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run);
 /* Give a run back; run->hot says which pages are populated. */
@@ -113,6 +116,8 @@ void runs_rebuild_finish(struct runs *runs);
 
 uint64_t runs_descriptor_bytes(struct runs *runs);
 uint64_t runs_hot_free(struct runs *runs);
+/* Pages in memory: in use, in zspages and not touched yet, free. */
+uint64_t runs_resident(struct runs *runs);
 
 /* Verify the lists and counts; `in_use` (one bit per page, may be NULL) is what the caller holds. NULL or a reason. */
 const char *runs_check(struct runs *runs, const uint64_t *in_use);

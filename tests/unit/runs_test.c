@@ -277,6 +277,44 @@ static void test_reserve_is_filled(void **state)
 	assert_in_range(runs_hot_free(&runs), 112, 112 + runs.group - 1);
 }
 
+/* At the cap nothing more comes into memory: only what is there already can be taken. */
+static void test_cap(void **state)
+{
+	struct model model = {0};
+	struct run run, hot;
+	int error;
+
+	runs.reserve = 128;
+	while (runs_upkeep(&runs, RUNS_REFILL, &error))
+		;
+	assert_int_equal(runs_resident(&runs), 128);
+	runs.cap = 150;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(runs_take(&runs, 64, 64, &hot), 0);
+		assert_int_equal(runs_charge(&runs, 64), 0);
+		hold(&model, &hot);
+	}
+	assert_int_equal(runs_take(&runs, 64, 1, &run), -ENOSPC);
+	assert_int_equal(resident_pages(), 128);
+	/* The last pages below the cap; those of one system page come together. */
+	assert_int_equal(runs_take(&runs, 16, 16, &run), 0);
+	assert_int_equal(runs_charge(&runs, 16), 0);
+	hold(&model, &run);
+	assert_int_equal(runs_resident(&runs), 144);
+	assert_int_equal(runs_take(&runs, 16, 1, &run), -ENOSPC);
+	assert_int_equal(resident_pages(), 144);
+	runs_ok(&model);
+	/* What is given back can be taken again; and so can more, when the cap is higher. */
+	let_go(&model, &hot);
+	runs_uncharge(&runs, hot.pages);
+	assert_int_equal(runs_take(&runs, 64, 64, &hot), 0);
+	hold(&model, &hot);
+	runs.cap = 0;
+	assert_int_equal(runs_take(&runs, 64, 64, &run), 0);
+	hold(&model, &run);
+	runs_ok(&model);
+}
+
 static void test_reserve_larger_than_the_pool(void **state)
 {
 	int error;
@@ -492,7 +530,7 @@ int main(void)
 		WITH_RUNS(test_populate_fails),		 WITH_RUNS(test_any_order),
 		WITH_RUNS(test_populate_fails_half_way),
 		WITH_RUNS(test_worker_is_woken),	 WITH_RUNS(test_figures_are_of_memory),
-		WITH_RUNS(test_one_page_in_use_here_and_there),
+		WITH_RUNS(test_one_page_in_use_here_and_there), WITH_RUNS(test_cap),
 	};
 
 	return cmocka_run_group_tests_name("runs", tests, NULL, NULL);

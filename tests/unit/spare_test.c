@@ -4,7 +4,10 @@
 
 #include "segment/spare.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A zone as the kernel prints it, with lines around those that matter. */
 #define ZONE(name, free, min, low, protection)                                                                         \
@@ -68,12 +71,83 @@ static void test_unknown_text(void **state)
 	assert_true(spare_in_zones(ZONE("DMA", 1000, 20, 10, "(0)"), false));
 }
 
+/* The bit that new threads do not inherit the class is no class, and SCHED_DEADLINE is one above the others. */
+static void test_policies(void **state)
+{
+	assert_true(spare_is_realtime(1 /* SCHED_FIFO */));
+	assert_true(spare_is_realtime(2 /* SCHED_RR */));
+	assert_true(spare_is_realtime(6 /* SCHED_DEADLINE */));
+	assert_true(spare_is_realtime(2 | 0x40000000 /* SCHED_RESET_ON_FORK */));
+	assert_false(spare_is_realtime(0 | 0x40000000));
+	assert_false(spare_is_realtime(0));
+	assert_false(spare_is_realtime(3 /* SCHED_BATCH */));
+	assert_false(spare_is_realtime(-1));
+}
+
+static char folder[] = "/tmp/zsblk-spare-XXXXXX";
+
+static void put(const char *name, const char *text)
+{
+	char path[100];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* A control group of 96 MiB: the margin is 12 MiB. */
+static void test_cgroup(void **state)
+{
+	char path[100], mounts[100], text[300];
+	struct spare spare = {0};
+	struct cgroup *cgroup;
+	uint64_t limit;
+
+	assert_non_null(mkdtemp(folder));
+	put("cgroup", "0::/\n");
+	snprintf(text, sizeof text, "31 23 0:27 / %s rw - cgroup2 none rw\n", folder);
+	put("mountinfo", text);
+	put("memory.max", "100663296\n");
+	put("memory.current", "0\n");
+	put("memory.stat", "inactive_file 0\n");
+	snprintf(path, sizeof path, "%s/cgroup", folder);
+	snprintf(mounts, sizeof mounts, "%s/mountinfo", folder);
+	cgroup = cgroup_open_from(path, mounts);
+	assert_non_null(cgroup);
+	spare_open(&spare, cgroup);
+	assert_int_equal(spare_in_cgroup(&spare, &limit), 84 << 20);
+	assert_int_equal(limit, 96 << 20);
+	/* 13 MiB left, 11, 5. */
+	put("memory.current", "87031808\n");
+	assert_int_equal(spare_in_cgroup(&spare, &limit), 1 << 20);
+	put("memory.current", "89128960\n");
+	assert_int_equal(spare_in_cgroup(&spare, &limit), -(1 << 20));
+	assert_false(spare_below_limits(&spare));
+	put("memory.current", "95420416\n");
+	assert_false(spare_below_limits(&spare));
+	assert_false(spare_memory_for(&spare, true));
+	/* Page cache that can be dropped is room. */
+	put("memory.stat", "inactive_file 52428800\n");
+	if (spare_memory_for(&spare, false))
+		assert_int_equal(spare_in_cgroup(&spare, &limit), (96 - 91 + 50 - 12) << 20);
+	put("memory.max", "max\n");
+	assert_true(spare_in_cgroup(&spare, &limit) == INT64_MAX);
+	assert_true(limit == CGROUP_NO_LIMIT);
+	spare_close(&spare);
+	cgroup_close(cgroup);
+	snprintf(text, sizeof text, "rm -r %s", folder);
+	assert_int_equal(system(text), 0);
+}
+
 static void test_this_machine(void **state)
 {
 	struct spare spare = {0};
 
 	spare_close(&spare);
-	spare_open(&spare);
+	spare_open(&spare, NULL);
 	/* Whatever it says, it says it again and again. */
 	for (unsigned i = 0; i < 100; i++)
 		(void)spare_memory(&spare);
@@ -103,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_available),
+		cmocka_unit_test(test_policies),	 cmocka_unit_test(test_cgroup),
 		cmocka_unit_test(test_watermarks),	 cmocka_unit_test(test_protection),
 		cmocka_unit_test(test_any_zone_will_do), cmocka_unit_test(test_unknown_text),
 		cmocka_unit_test(test_this_machine),	 cmocka_unit_test(test_realtime),

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The cap: how far the pool may grow below the memory limits of the control groups that this process is in.
+ *
+ *   0 ......................................................................... limit
+ *   | other memory in the group | pool: in use | pool: populated, free | room | margin |
+ *                               |<----------------- cap ------------------->|
+ *
+ * At a group's limit the kernel kills somebody, or lets everybody wait who needs memory in that group: replies need some, and
+ * whoever has memory swapped out to the device waits for those. So the pool ends before, and a write that would need more fails
+ * with ENOSPC, as at mem-limit. The margin is left to everything else; cgroup.h says to what.
+ *
+ * The limits are read again by the background threads: once a second, and before each piece that is populated. Requests
+ * only compare with the result. Between two looks the pool cannot grow beyond the last result.
+ *
+ * Where a limit was lowered, or other processes of the group have grown, and half of the margin is gone, the reserve is given back.
+ */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+/* What a device is to be able to store at least. */
+#define LEAST_POOL (UINT64_C(1) << 20)
+/* A table up to this part of the limit is in memory from the start. */
+#define TABLE_PART 8u
+
+void cap_apply(struct zsblk *dev)
+{
+	uint64_t limit = atomic_load(&dev->mem_limit), cap = atomic_load(&dev->cap);
+
+	zs_core_set_cap(dev->core, cap);
+	zs_core_set_limit(dev->core, cap && (!limit || cap < limit) ? cap : limit);
+}
+
+/* Pages that are to be kept ready: `wanted`, or fewer when the margin is being used up. */
+static uint64_t reserve_pages(struct zsblk *dev, int64_t room, uint64_t margin)
+{
+	uint64_t wanted = (dev->reserve + BLOCK - 1) / BLOCK, missing, have;
+
+	if (!wanted || room >= 0 || (uint64_t)-room < margin / 2)
+		return wanted;
+	missing = (uint64_t)-room / BLOCK;
+	have = zs_core_hot_free(dev->core);
+	have = have > missing ? have - missing : 1; /* 0 would mean that there is none to be kept at all */
+	return have < wanted ? have : wanted;
+}
+
+void cap_keep(struct zsblk *dev, struct spare *spare)
+{
+	uint64_t limit, resident, after, less, cap, most;
+	int64_t room;
+
+	if (!dev->cgroup)
+		return;
+	/* The smaller one of before and after: pages that come or go meanwhile must not count twice. */
+	resident = zs_core_resident(dev->core);
+	room = spare_in_cgroup(spare, &limit);
+	after = zs_core_resident(dev->core);
+	resident = after < resident ? after : resident;
+	if (limit == CGROUP_NO_LIMIT) {
+		if (!atomic_exchange(&dev->cap, 0))
+			return;
+	} else {
+		less = room < 0 ? (uint64_t)-room / BLOCK : 0;
+		cap = room >= 0 ? resident + (uint64_t)room / BLOCK + 1 : resident > less ? resident - less : 1;
+		/* Pages of an earlier group, which was removed, are not charged to this one. */
+		most = limit > cgroup_margin(limit) ? (limit - cgroup_margin(limit)) / BLOCK : 0;
+		/* 0 would mean that there is no cap. */
+		atomic_store(&dev->cap, cap < most ? cap : most + 1);
+	}
+	if (dev->reserve)
+		zs_core_set_reserve(dev->core, reserve_pages(dev, room, cgroup_margin(limit)));
+	cap_apply(dev);
+}
+
+uint64_t cap_table_bytes(struct zsblk *dev, uint64_t reserve)
+{
+	uint64_t table = table_bytes(&dev->table);
+	struct cgroup_found found;
+
+	cgroup_look(dev->cgroup, 0, NULL, &found);
+	return found.limit != CGROUP_NO_LIMIT && table <= found.limit / TABLE_PART && table > reserve ? table : reserve;
+}
+
+/* The smallest limit below which `bytes` fit. */
+static uint64_t limit_for(uint64_t bytes)
+{
+	uint64_t limit = bytes;
+
+	for (unsigned i = 0; i < 8; i++)
+		limit = bytes + cgroup_margin(limit);
+	return (limit + (1u << 20) - 1) >> 20 << 20;
+}
+
+int cap_check(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
+{
+	uint64_t need = params->reserve + cap_table_bytes(dev, 0) + LEAST_POOL, others, least;
+	char buffer[CGROUP_TEXT];
+	struct cgroup_found found;
+	char what[160];
+
+	cgroup_look(dev->cgroup, UINT64_MAX, buffer, &found);
+	/* Half of the margin will do: a server that is tried beside one at its cap finds no more. */
+	if (found.limit == CGROUP_NO_LIMIT || found.room >= need + cgroup_margin(found.limit) / 2)
+		return 0;
+	others = found.room < found.limit ? found.limit - found.room : 0;
+	least = limit_for(others + need);
+	cgroup_describe(dev->cgroup, &found, what, sizeof what);
+	return fail(why, -ENOMEM, "%s, and at least %" PRIu64 " MiB are needed: %" PRIu64 " MiB are in use there, %" PRIu64
+		    " are for reserve, table and data, and %" PRIu64 " stay free; raise it, or make reserve=%" PRIu64 " smaller",
+		    what, least >> 20, others >> 20, (need + (1 << 20) - 1) >> 20, cgroup_margin(least) >> 20,
+		    params->reserve);
+}

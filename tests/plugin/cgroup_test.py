@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""A server in a control group with a memory limit: writes fail before the limit is reached, and nobody is killed."""
+from zsblktest import *
+
+NOISE = 160 * MiB
+LIMIT = 96 * MiB
+
+
+class Group:
+    """A control group of our own, of either version, with a memory limit."""
+
+    def __init__(self, limit):
+        need_root()
+        folder, self.names = self._find()
+        self.path = os.path.join(folder, f"zsblk-test-{os.getpid()}-{random.SystemRandom().randrange(1 << 30)}")
+        try:
+            os.mkdir(self.path)
+        except OSError as error:
+            raise Skip(f"no control group can be made in {folder}: {error.strerror}") from error
+        try:
+            self.set_limit(limit)
+        except OSError as error:
+            os.rmdir(self.path)
+            raise Skip(f"{self.path}: no memory limit can be set: {error.strerror}") from error
+
+    @staticmethod
+    def _find():
+        """The folder of our own group in the hierarchy with the memory controller, or the one above."""
+        with open("/proc/self/cgroup", encoding="utf-8") as f:
+            groups = {c: p for _, c, p in (line.rstrip("\n").split(":", 2) for line in f)}
+        v1 = next((c for c in groups if "memory" in c.split(",")), None)
+        with open("/proc/self/mounts", encoding="utf-8") as f:
+            for line in f:
+                _, point, kind, options = line.split()[:4]
+                if v1 is not None and kind == "cgroup" and "memory" in options.split(","):
+                    return point + groups[v1], ("memory.limit_in_bytes", "memory.usage_in_bytes")
+                if v1 is None and kind == "cgroup2":
+                    # A group with processes has no groups with controllers below it.
+                    return os.path.dirname(point + groups.get("", "/")), ("memory.max", "memory.current")
+        raise Skip("there is no hierarchy with the memory controller")
+
+    def set_limit(self, limit):
+        with open(os.path.join(self.path, self.names[0]), "w", encoding="ascii") as f:
+            f.write(str(limit))
+
+    def usage(self):
+        with open(os.path.join(self.path, self.names[1]), encoding="ascii") as f:
+            return int(f.read())
+
+    def kills(self):
+        """How often the kernel killed somebody for the limit."""
+        for name in ("memory.events", "memory.oom_control"):
+            with contextlib.suppress(OSError), open(os.path.join(self.path, name), encoding="ascii") as f:
+                return int(dict(line.split() for line in f)["oom_kill"])
+        raise Skip("the kernel does not say whether it killed anybody")
+
+    def inside(self):
+        """What to run a program with, so that it is in the group."""
+        return ["sh", "-c", f'echo $$ >{self.path}/cgroup.procs && exec "$@"', "sh"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        for _ in range(500):
+            with contextlib.suppress(OSError):
+                os.rmdir(self.path)
+                return
+            time.sleep(0.01)
+
+
+def fill(handle, start, end, rng):
+    """Write noise until that is refused; what was written, by offset."""
+    written = {}
+    for offset in range(start, end, MiB // 4):
+        data = rng.randbytes(MiB // 4)
+        try:
+            handle.pwrite(data, offset)
+        except nbd.Error as error:
+            equal(error.errnum, 28, "errno (ENOSPC)")
+            return written
+        written[offset] = data
+    return written
+
+
+def fill_and_check(*params, reserve=None):
+    rng = random.Random(5)
+    if nbd is None:
+        raise Skip("python3-libnbd is not installed")
+    with Group(LIMIT) as group:
+        words = ["1G", "lock=no", *params, *([f"reserve={reserve}"] if reserve is not None else [])]
+        with Server(*words, wrap=group.inside()) as server:
+            handle = server.connect()
+            written = fill(handle, 0, NOISE, rng)
+            stored = len(written) * MiB // 4
+            say(f"{stored / MiB} MiB stored, {group.usage() / MiB:.1f} MiB in use")
+            assert 32 * MiB < stored < LIMIT, f"{stored} bytes stored"
+            for _ in range(20):  # refused again and again
+                assert not fill(handle, NOISE, NOISE + MiB, rng), "written all the same"
+            for offset, data in written.items():
+                equal(handle.pread(len(data), offset) == data, True, f"contents at {offset}")
+            # Freed space is used again.
+            handle.trim(stored // 2, 0)
+            wait_for(lambda: len(fill(handle, 512 * MiB, 512 * MiB + 8 * MiB, rng)) == 32, "writes after a discard")
+            # A limit that is raised is seen.
+            group.set_limit(LIMIT + 48 * MiB)
+            wait_for(lambda: len(fill(handle, 600 * MiB, 600 * MiB + stored // 2 + 16 * MiB, rng)) * MiB // 4 > stored // 2,
+                     "writes below the higher limit")
+            equal(group.kills(), 0, "processes killed")
+            contains(server.log(), "96 MiB", "control group", "ENOSPC")
+
+
+@test
+def anonymous_memory():
+    "memory=anon: writes are refused before the group's limit, nothing is lost"
+    fill_and_check()
+
+
+@test
+def without_reserve():
+    "reserve=0: the same"
+    fill_and_check(reserve=0)
+
+
+@test
+def shared_segment():
+    "memory=shm: the same"
+    with shm_key() as key:
+        fill_and_check(f"memory=shm:{key:#x}")
+
+
+@test
+def mem_limit_below():
+    "a mem-limit below the group's limit is nothing to be told of"
+    with Group(LIMIT) as group, Server("1G", "lock=no", "mem-limit=32M", wrap=group.inside()) as server:
+        assert "control group" not in server.log(), server.log()
+
+
+@test
+def too_small():
+    "a limit below which nothing could be stored is refused, with what is needed"
+    with Group(32 * MiB) as group:
+        contains(refuse("1G", "lock=no", "reserve=40M", wrap=group.inside()), "32 MiB", "reserve=41943040", "at least")
+    with Group(32 * MiB) as group, Server("1G", "lock=no", wrap=group.inside()) as server:
+        server.connect().pwrite(bytes(range(256)) * 4096, 0)  # the default reserve follows the limit
+
+
+main()
