@@ -14,6 +14,7 @@
 #include "daemon/control.h"
 #include "daemon/job.h"
 #include "daemon/keeper.h"
+#include "daemon/memlimit.h"
 #include "daemon/rights.h"
 #include "daemon/say.h"
 #include "daemon/supervise.h"
@@ -77,6 +78,7 @@ struct daemon {
 	bool cannot_restart; /* no server would come up with the parameters that were given */
 	struct server_command *command;
 	struct ballast *ballast;
+	struct memlimit memlimit;
 	struct keeper_spec keeper_spec;
 	struct keeper *keeper;
 	struct job *job;        /* whatever changes the device */
@@ -175,6 +177,7 @@ static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 	if (!keeper_is_serving(daemon->keeper))
 		return 0;
 	keeper_check(daemon->keeper);
+	memlimit_say(&daemon->memlimit, daemon->settings);
 	/* A fork takes memory, and to wait for it here would be to look after nothing. */
 	if (ballast_is_whole(daemon->ballast))
 		read_figures(daemon);
@@ -184,6 +187,7 @@ static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 static void say_ready(struct daemon *daemon)
 {
 	daemon->ready = daemon->ready_is_due = true;
+	memlimit_say(&daemon->memlimit, daemon->settings);
 	read_figures(daemon);
 	clock_set(daemon->status_timer, STATUS_INTERVAL_US);
 }
@@ -890,6 +894,7 @@ static void clean_up(struct daemon *daemon)
 	sd_event_source_disable_unref(daemon->quiet_timer);
 	sd_event_unref(daemon->loop);
 	server_command_free(daemon->command);
+	memlimit_close(&daemon->memlimit);
 	folder_close(&daemon->folder);
 }
 
@@ -933,6 +938,7 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 	bool locked, alone, needed;
 	int r;
 
+	memlimit_open(&daemon.memlimit);
 	snprintf(daemon.backend, sizeof daemon.backend, DEVICE_BACKEND_START "%s", settings->name);
 	/* Before the first server, who inherits it. Memory locks are each process's own. */
 	r = rights_take(&wrong);

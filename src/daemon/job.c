@@ -329,8 +329,8 @@ int job_rehearse(const void *what, struct wrong *wrong)
 	const struct job_rehearsal *rehearsal = what;
 	const struct settings *settings = rehearsal->settings;
 	const char *arguments[SETTINGS_MAX_WORDS + 12] = {settings->nbdkit, "--foreground", "--unix", rehearsal->socket,
-							  settings->plugin, "memory=anon", "size=64M", "lock=no"};
-	size_t n = 8;
+							  settings->plugin, "memory=anon", "size=64M", "lock=no", "reserve=0"};
+	size_t n = 9;
 	int r;
 
 	alarm(REHEARSAL_LIMIT_S);

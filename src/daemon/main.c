@@ -3,6 +3,7 @@
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/device.h"
+#include "daemon/memlimit.h"
 #include "daemon/options.h"
 #include "daemon/rights.h"
 #include "daemon/say.h"
@@ -56,6 +57,9 @@ static int prepare(const struct settings *settings, bool needed, struct ballast 
 	}
 	if (!r)
 		r = rights_take(&wrong);
+	/* A device that is attached goes on below any limit; then it is only said. */
+	if (!r && !needed)
+		r = memlimit_check(settings, &wrong);
 	/* While the device is down is no time to ask for memory; it is filled once there is some. */
 	if (!r && ballast_create(ballast, (size_t)settings->recovery_reserve, !needed)) {
 		r = -ENOMEM;

@@ -4,6 +4,7 @@
 
 #include "daemon/config.h"
 #include "daemon/device.h"
+#include "daemon/memlimit.h"
 #include "daemon/supervise.h"
 
 #include <errno.h>
@@ -175,6 +176,7 @@ void options_parse(struct options *options, int argc, char **argv)
 	*options = (struct options){.request = NULL};
 	settings_init(settings);
 	settings->ram_bytes = memory_bytes();
+	settings->limit_bytes = memlimit_smallest();
 	while ((c = getopt_long(argc, argv, "n:c:p:vhV", long_options, &index)) != -1) {
 		switch (c) {
 		case OPT_SETTING:

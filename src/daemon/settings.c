@@ -31,6 +31,8 @@
 #define MAX_DEVICE_DIGITS 6
 /* Bytes, between which a 32nd of memory is held ready, for pages to be stored and for the next server. */
 #define LEAST_RESERVE (UINT64_C(8) << 20)
+/* Of a control group's limit, each of the two reserves takes at most this part. */
+#define LIMIT_PART 8u
 #define MOST_RESERVE  (UINT64_C(64) << 20)
 /* What nbdkit and its libraries take to start, twice over. */
 #define MOST_RECOVERY (UINT64_C(32) << 20)
@@ -709,6 +711,8 @@ void settings_default_recovery(struct settings *settings)
 {
 	uint64_t share = settings->ram_bytes / 32;
 
+	if (settings->limit_bytes && share > settings->limit_bytes / LIMIT_PART)
+		share = settings->limit_bytes / LIMIT_PART;
 	if (!settings_given(settings, "recovery-reserve") && share && share < MOST_RECOVERY)
 		settings->recovery_reserve = share & ~(uint64_t)(BLOCK - 1);
 }
@@ -725,6 +729,8 @@ int settings_default_reserve(struct settings *settings)
 		reserve = limit / 2;
 	if (size && reserve > size / 4)
 		reserve = size / 4;
+	if (settings->limit_bytes && reserve > settings->limit_bytes / LIMIT_PART)
+		reserve = settings->limit_bytes / LIMIT_PART;
 	snprintf(text, sizeof text, "%" PRIu64, reserve & ~(uint64_t)(BLOCK - 1));
 	r = settings_word(settings, "reserve", text);
 	return r == -EEXIST ? 0 : r;

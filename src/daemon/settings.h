@@ -54,6 +54,7 @@ struct settings {
 	size_t n_words;
 
 	uint64_t ram_bytes; /* what "ram" stands for in sizes; 0: not known, and refused */
+	uint64_t limit_bytes; /* the memory limit of a control group; 0: none */
 	uint32_t given;     /* a bit for each key that settings_set() has had; ask settings_given() */
 	char *path;         /* of the configuration file, for messages; NULL: none */
 	unsigned lines[32]; /* where it has each key; 0: nowhere */
@@ -95,11 +96,11 @@ bool settings_given(const struct settings *settings, const char *key);
 /* The key that was just set is in this line of the file `path`. */
 void settings_came_from(struct settings *settings, const char *key, unsigned line);
 
-/* A 32nd of ram_bytes, at most 32 MiB, unless it was given. */
+/* A 32nd of ram_bytes, at most 32 MiB, and at most an eighth of limit_bytes, unless it was given. */
 void settings_default_recovery(struct settings *settings);
 /*
- * Give the plugin a reserve, unless one was asked for: a 32nd of ram_bytes, 8 to 64 MiB, and at most half of mem-limit
- * and a quarter of size.
+ * Give the plugin a reserve, unless one was asked for: a 32nd of ram_bytes, 8 to 64 MiB, and at most half of mem-limit,
+ * a quarter of size, and an eighth of limit_bytes.
  * Memory that is ready before it is needed: what stores a page must not wait for memory, which those who wait for that
  * page to be stored would have to free. 0, or an error of settings_word().
  */
