@@ -147,25 +147,65 @@ void zsblk_close(struct zsblk *dev);
 /* The format of shared segments; one of another version is refused. */
 #define ZSBLK_SEGMENT_VERSION 2u
 
+#define ZSBLK_NAME_MAX 32u
+
+/*
+ * Make a shared segment for a device of these parameters that bears a name of 1 to ZSBLK_NAME_MAX bytes. With memory =
+ * "shm:KEY" it has that key. Otherwise it has none: nobody can have made it first, or open it by guessing. Nobody uses it
+ * yet; "shm:id=N" with *id opens it. It stays until it is removed: note the identifier before it is used, or look for the
+ * name with zsblk_find(). -EEXIST: a segment has that key; other errors are those of zsblk_open().
+ */
+int zsblk_create(const struct zsblk_params *params, const char *name, int *id, struct zsblk_why *why);
+
+/*
+ * Find the shared segment that bears this name among those that the calling user made and keeps to itself: what others
+ * made is not looked into. 0, with its identifier; -ENOENT if there is none; -EEXIST if there are
+ * several.
+ */
+int zsblk_find(const char *name, int *id, struct zsblk_why *why);
+
 /* What is in a shared segment. */
 struct zsblk_segment {
 	uint64_t size; /* of the device in it; 0: none yet */
+	uint64_t used; /* bytes of memory that it takes */
 	int id;        /* as ipcs -m prints it */
-	int holder;    /* process that has claimed it and is alive; 0: none */
+	int holder;    /* process that has claimed it and is alive, or may be; 0: none */
+	bool in_service; /* a server has come into service with it at some time */
+	bool removed;  /* somebody removed it (ipcrm): it ends with the last process that has it attached */
+	char name[ZSBLK_NAME_MAX + 1]; /* that zsblk_create() gave it; empty: none */
 };
 
 /*
  * Look at the shared segment that `memory` ("shm:...") names, without using it: a process that uses it
- * is not disturbed. -ENOENT if there is none, -EINVAL if it holds something else than a device, is
- * damaged, or is of another version.
+ * is not disturbed, and none is made. -ENOENT if there is none, -EPERM if another user made or owns it or it is open to
+ * others, -EINVAL if it holds something else than a device, is damaged, or is of another version.
  */
 int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_why *why);
 
 /*
  * Remove the shared segment that `memory` ("shm:...") names, with its contents. Refused with -EBUSY
- * while a live process uses it, and with -EINVAL if zsblk did not make it.
+ * while a live process uses it, with -EINVAL if zsblk did not make it, and with -EPERM if another user did.
  */
 int zsblk_remove(const char *memory, struct zsblk_why *why);
+
+/*
+ * Keep a shared segment attached without using it, so that it outlasts its removal by others (ipcrm,
+ * kernel.shm_rmid_forced) for as long as the caller lives. Children do not inherit this. Errors are those of
+ * zsblk_inspect(). zsblk_keep_end() takes NULL.
+ */
+struct zsblk_keep;
+int zsblk_keep(const char *memory, struct zsblk_keep **keep, struct zsblk_why *why);
+void zsblk_keep_end(struct zsblk_keep *keep);
+/* Has somebody removed the segment? It ends with the last process that has it attached. */
+bool zsblk_keep_is_removed(const struct zsblk_keep *keep);
+/* The same of the segment of an open device. */
+bool zsblk_is_removed(const struct zsblk *dev);
+
+/*
+ * Does the kernel remove shared segments that no process has attached (kernel.shm_rmid_forced = 1)? Then a segment ends with
+ * its server, and what is stored is lost.
+ */
+bool zsblk_segments_are_removed(void);
 
 uint64_t zsblk_size(const struct zsblk *dev);
 /* "lz4" and so on, and the level, for blocks written from now on. */

@@ -5,8 +5,8 @@
  *   start:  rights, folder, lock  ->  what is there already (adopt)  ->  keeper  ->  swapon  ->  READY=1
  *   stop:   swapoff, detach (a job, the keeper goes on meanwhile)  ->  server  ->  segment  ->  folder
  *
- * What an earlier daemon left is found in what cannot be wrong: the segment names the server that has claimed it,
- * and the kernel knows which device has our backend identifier.
+ * What an earlier daemon left is found in what cannot be wrong: the segment bears our name and names the server that has
+ * claimed it (own_segment.h), and the kernel knows which device has our backend identifier.
  */
 #include "daemon/daemon.h"
 
@@ -15,6 +15,7 @@
 #include "daemon/job.h"
 #include "daemon/keeper.h"
 #include "daemon/memlimit.h"
+#include "daemon/own_segment.h"
 #include "daemon/rights.h"
 #include "daemon/say.h"
 #include "daemon/supervise.h"
@@ -33,9 +34,6 @@
 
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 /* Times that a test waits for are shorter in tests/daemon's build, which defines them. */
 #ifndef STATUS_INTERVAL_US
@@ -68,11 +66,12 @@ struct daemon {
 	struct settings *settings;
 	sd_event *loop;
 	struct folder folder;
-	char memory[40];
+	struct own_segment segment;
 	char backend[48];
 	char stats[FOLDER_PATH_MAX + 60];
-	bool segment_was_there;
-	bool note_is_due; /* of the segment, once it serves */
+	bool was_attached; /* the device, by an earlier daemon, when we started */
+	bool stop_asked;   /* by somebody, not by a start that failed */
+	bool detached_by_others;
 	pid_t holder; /* an earlier daemon's server, that has the segment; 0: none */
 	uint64_t holder_start;
 	bool cannot_restart; /* no server would come up with the parameters that were given */
@@ -134,6 +133,9 @@ static void describe(struct daemon *daemon, const char *figures, char *status, s
 		snprintf(status + at, size - (size_t)at, "; it was started from the files of the one before, since what is installed did not work");
 	else if (daemon->cannot_restart)
 		snprintf(status + at, size - (size_t)at, "; no other server would come up with the present parameters");
+	at = (int)strlen(status);
+	if (own_segment_is_removed(&daemon->segment))
+		snprintf(status + at, size - (size_t)at, "; somebody has removed its segment: save what is stored, stop, and start again");
 }
 
 static void figures_read(void *opaque, int r, const char *figures)
@@ -174,6 +176,7 @@ static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 	if (daemon->stopping != STOP_NOT)
 		return 0;
 	look_for_loss(daemon);
+	own_segment_is_removed(&daemon->segment);
 	if (!keeper_is_serving(daemon->keeper))
 		return 0;
 	keeper_check(daemon->keeper);
@@ -194,19 +197,43 @@ static void say_ready(struct daemon *daemon)
 
 /* ------------------------------------------------------------------ stop */
 
+static bool may_remove_segment(const struct daemon *daemon)
+{
+	return own_segment_may_remove(&(struct own_segment_end){
+		.made = daemon->segment.made,
+		.in_service = daemon->ready || daemon->was_attached,
+		.asked = daemon->stop_asked,
+		.detached_by_others = daemon->detached_by_others,
+	});
+}
+
+/*
+ * The end of the instance: its segment goes, if it may, and so does the folder. A segment that stays is found again by the
+ * note in the folder. 0 or a negative errno and the reason.
+ */
+static int leave_nothing(struct daemon *daemon, struct wrong *wrong)
+{
+	bool there = daemon->segment.memory[0], remove = there && may_remove_segment(daemon);
+	int r = remove ? own_segment_remove(&daemon->segment, wrong) : 0;
+
+	if (there && (!remove || r))
+		own_segment_leave(&daemon->segment, daemon->settings->name);
+	folder_remove(&daemon->folder, there && daemon->segment.has_name && (!remove || r) ? OWN_SEGMENT_NOTE : NULL);
+	return r;
+}
+
 static void server_gone(void *opaque)
 {
 	struct daemon *daemon = opaque;
-	struct zsblk_why why = {""};
-	int r = zsblk_remove(daemon->memory, &why);
+	struct wrong wrong = {"stopped"};
+	int r = leave_nothing(daemon, &wrong);
 
-	if (r && r != -ENOENT)
-		say(SAY_ERROR, "the segment stays: %s", why.text);
-	else
-		say(SAY_NOTICE, "stopped");
-	folder_remove(&daemon->folder);
-	control_answer(daemon->control, daemon->stop_client, !r || r == -ENOENT, r && r != -ENOENT ? why.text : "stopped");
-	exit_loop(daemon, daemon->exit_status ? daemon->exit_status : r && r != -ENOENT);
+	say(r ? SAY_ERROR : SAY_NOTICE, "%s", wrong.text);
+	/* Then it is no stop: the device was in somebody else's hands, and the data is still there. */
+	if (!r && daemon->detached_by_others)
+		wrong_say(&wrong, "the device was detached by somebody else; its segment stays");
+	control_answer(daemon->control, daemon->stop_client, !r && !daemon->detached_by_others, wrong.text);
+	exit_loop(daemon, daemon->exit_status ? daemon->exit_status : r != 0);
 }
 
 static void detached_by_others(struct daemon *daemon);
@@ -242,6 +269,7 @@ static void detached(void *opaque, int r, const char *why)
 	}
 	say(SAY_ERROR, "not stopped: %s; it goes on serving", why);
 	daemon->stopping = STOP_NOT;
+	daemon->stop_asked = daemon->insistent;
 	control_answer(daemon->control, daemon->stop_client, false, why);
 	daemon->stop_client = CONTROL_NOBODY;
 	if (!daemon->insistent)
@@ -251,11 +279,12 @@ static void detached(void *opaque, int r, const char *why)
 	clock_set(daemon->stop_timer, STOP_RETRY_US);
 }
 
-/* nbd-client -d, for instance. There is nothing left to do for us, and nobody who could get at the data. */
+/* nbd-client -d, for instance. There is nothing left to serve; the data stays for whoever starts the instance again. */
 static void detached_by_others(struct daemon *daemon)
 {
 	say(SAY_ERROR, "%s was detached by somebody else", keeper_device(daemon->keeper)->path);
 	daemon->exit_status = EXIT_FAILURE;
+	daemon->detached_by_others = true;
 	detached(daemon, 0, "");
 }
 
@@ -351,6 +380,7 @@ static int stop_signal(sd_event_source *source, const struct signalfd_siginfo *i
 
 	sd_notify(false, "STOPPING=1");
 	daemon->insistent = managed;
+	daemon->stop_asked = true;
 	/* Something else may be going on with the device. */
 	if (stop(daemon, managed) && daemon->stopping == STOP_NOT) {
 		daemon->stopping = STOP_RETRYING;
@@ -440,8 +470,12 @@ static void requested(void *opaque, unsigned client, const char *request)
 	} else if (strcmp(request, "upgrade") == 0) {
 		upgrade(daemon, client);
 	} else if (strcmp(request, "stop") == 0 || strcmp(request, "stop-unused") == 0) {
-		int r = stop(daemon, strcmp(request, "stop") == 0);
+		bool asked = daemon->stop_asked;
+		int r;
 
+		daemon->stop_asked = true;
+		r = stop(daemon, strcmp(request, "stop") == 0);
+		daemon->stop_asked = !r || asked;
 		if (r)
 			control_answer(daemon->control, client, false, why_not(r));
 		else
@@ -536,11 +570,8 @@ static void serving(void *opaque)
 {
 	struct daemon *daemon = opaque;
 	pid_t adopted = daemon->holder;
-	int r = daemon->note_is_due ? folder_note(&daemon->folder, "segment", daemon->memory) : 0;
 
-	if (r)
-		say(SAY_WARNING, "%s/segment: %s", daemon->folder.path, strerror(-r));
-	daemon->note_is_due = false;
+	own_segment_serves(&daemon->segment, &daemon->folder);
 	/* One that was started with the present parameters has come up. */
 	if (keeper_server(daemon->keeper) != adopted && !keeper_server_is_old(daemon->keeper))
 		daemon->cannot_restart = false;
@@ -585,11 +616,16 @@ static int end_leftover(void *opaque, pid_t pid, uint64_t start)
 	struct daemon *daemon = opaque;
 	struct server server;
 	char how[80];
+	int r;
 
-	if (pid == daemon->holder && process_start_time(pid) == start)
+	r = pid == daemon->holder ? 0 : server_adopt(&server, &daemon->folder, pid);
+	if (pid == daemon->holder && daemon->holder_start == start)
 		return 0;
-	if (server_adopt(&server, &daemon->folder, pid) || server.start != start) {
-		server_forget(&server);
+	if (r && r != -ESRCH)
+		return r;
+	if (pid == daemon->holder || r || server.start != start) {
+		if (pid != daemon->holder)
+			server_forget(&server);
 		folder_remove_server(&daemon->folder, pid, start);
 		return 0;
 	}
@@ -648,32 +684,14 @@ static int agree_on_size(struct daemon *daemon, uint64_t size, struct wrong *wro
 	if (device_find(daemon->backend) == DEVICE_NONE) {
 		snprintf(wrong->text, sizeof wrong->text,
 			 "%s holds a device of %" PRIu64 " bytes, and size=%" PRIu64
-			 " was asked for; ask for that size, or remove the segment (ipcrm)",
-			 daemon->memory, size, asked);
+			 " was asked for; ask for that size, or remove the segment (ipcrm -m %d)",
+			 daemon->segment.shown, size, asked, daemon->segment.found.id);
 		return -EINVAL;
 	}
 	say(SAY_WARNING, "size=%" PRIu64 " was asked for; the device is attached with %" PRIu64
 	    " bytes and stays so until it is stopped", asked, size);
 	snprintf(text, sizeof text, "%" PRIu64, size);
 	return settings_replace_word(daemon->settings, "size", text);
-}
-
-/*
- * Nor can its segment change: what is stored is in the one that it was attached with. (If somebody has emptied our folder, the
- * size is what is left to tell by.)
- */
-static int agree_on_segment(struct daemon *daemon)
-{
-	char attached[sizeof daemon->memory];
-
-	folder_read_note(&daemon->folder, "segment", attached, sizeof attached);
-	daemon->note_is_due = device_find(daemon->backend) == DEVICE_NONE || !attached[0];
-	if (daemon->note_is_due || strcmp(attached, daemon->memory) == 0)
-		return 0;
-	say(SAY_WARNING, "memory=%s was asked for; the device is attached with %s and stays so until it is stopped",
-	    daemon->memory, attached);
-	snprintf(daemon->memory, sizeof daemon->memory, "%s", attached);
-	return settings_replace_word(daemon->settings, "memory", attached);
 }
 
 static int is_one(void *opaque, pid_t pid, uint64_t start)
@@ -703,42 +721,66 @@ static int check_holder(struct daemon *daemon, struct wrong *wrong)
 	if (other)
 		snprintf(wrong->text, sizeof wrong->text,
 			 "%s is served by process %d, which another zsblkd looks after, process %d; end that one (SIGKILL) first",
-			 daemon->memory, (int)daemon->holder, (int)other);
+			 daemon->segment.shown, (int)daemon->holder, (int)other);
 	else if (daemon->holder &&
-		 !folder_has_server(&daemon->folder, daemon->holder, process_start_time(daemon->holder)) &&
+		 !folder_has_server(&daemon->folder, daemon->holder, daemon->holder_start) &&
 		 (device_find(daemon->backend) == DEVICE_NONE || folder_each_server(&daemon->folder, is_one, NULL)))
 		snprintf(wrong->text, sizeof wrong->text,
 			 "%s is in use by process %d, which is no server of '%s'; stop that one first, or use another segment",
-			 daemon->memory, (int)daemon->holder, daemon->settings->name);
+			 daemon->segment.shown, (int)daemon->holder, daemon->settings->name);
 	else
 		return 0;
 	daemon->holder = 0;
 	return -EBUSY;
 }
 
-/* What is in the segment, and who serves it? */
+/* Which segment is it, what is in it, and who serves it? */
 static int look_at_segment(struct daemon *daemon, struct wrong *wrong)
 {
-	struct zsblk_segment segment;
-	struct zsblk_why why = {""};
-	int r = zsblk_inspect(daemon->memory, &segment, &why);
+	int attached = device_find(daemon->backend), r;
+	struct device device;
+	uint64_t size;
 
-	daemon->segment_was_there = r != -ENOENT;
-	daemon->holder = r ? 0 : segment.holder;
-	daemon->holder_start = daemon->holder ? process_start_time(daemon->holder) : 0;
-	if (!r) {
-		r = check_holder(daemon, wrong);
-		return r ? r : agree_on_size(daemon, segment.size, wrong);
+	device_init(&device, attached);
+	daemon->was_attached = attached != DEVICE_NONE;
+	size = daemon->was_attached ? device_size(&device) : 0;
+	device_close(&device);
+	if (daemon->was_attached && !size) {
+		wrong_say(wrong, "/dev/nbd%d is attached, and its size cannot be read; try again", attached);
+		return -EAGAIN;
 	}
-	if (r == -ENOENT && device_find(daemon->backend) == DEVICE_NONE)
+	r = own_segment_find(&daemon->segment, daemon->settings, &daemon->folder, size, wrong);
+	if (r || !daemon->segment.memory[0])
+		return r;
+	daemon->holder = daemon->segment.found.holder;
+	r = daemon->holder ? process_start_time(daemon->holder, &daemon->holder_start) : 0;
+	if (r == -ESRCH) {
+		daemon->holder = 0;
+	} else if (r) {
+		wrong_say(wrong, "process %d, which has claimed %s, cannot be looked at: %s", (int)daemon->holder,
+			  daemon->segment.shown, strerror(-r));
+		daemon->holder = 0;
+		return r;
+	}
+	r = check_holder(daemon, wrong);
+	return r ? r : agree_on_size(daemon, daemon->segment.found.size, wrong);
+}
+
+/* If server and daemon are killed together, nobody has the segment attached, and it must stay all the same. */
+static int check_segments_last(const struct daemon *daemon, struct wrong *wrong)
+{
+	static const char reason[] = "kernel.shm_rmid_forced is 1: the kernel removes shared memory that no process has attached, and "
+				     "what is stored would be lost if server and daemon ended at once; set it to 0 (sysctl "
+				     "kernel.shm_rmid_forced=0)";
+
+	if (!zsblk_segments_are_removed())
 		return 0;
-	if (r == -ENOENT)
-		snprintf(wrong->text, sizeof wrong->text,
-			 "/dev/nbd%d is attached, but its segment %s is gone, and what was stored with it; detach it (nbd-client -d)",
-			 device_find(daemon->backend), daemon->memory);
-	else if (r)
-		snprintf(wrong->text, sizeof wrong->text, "%s", why.text);
-	return r;
+	if (daemon->was_attached) {
+		say(SAY_WARNING, "%s", reason);
+		return 0;
+	}
+	wrong_say(wrong, "%s", reason);
+	return -EPERM;
 }
 
 /* The files of a server that worked, which a daemon before this one kept. */
@@ -753,24 +795,21 @@ static void inherit_files(struct daemon *daemon)
 static int prepare(struct daemon *daemon, struct wrong *wrong)
 {
 	const struct settings *settings = daemon->settings;
-	const char *memory = settings_word_value(settings, "memory");
 	int r;
 
-	/* The key follows from the name, so that the segment is found again whatever else was lost. */
-	if (memory)
-		snprintf(daemon->memory, sizeof daemon->memory, "%s", memory);
-	else
-		snprintf(daemon->memory, sizeof daemon->memory, "shm:0x%08x",
-			 (unsigned)XXH32(settings->name, strlen(settings->name), 0x7a73) | 1u);
 	folder_file(&daemon->folder, "stats", daemon->stats);
-	r = agree_on_segment(daemon);
+	r = look_at_segment(daemon, wrong);
 	if (!r)
-		r = look_at_segment(daemon, wrong);
+		r = check_segments_last(daemon, wrong);
 	if (!r)
 		r = choose_device(daemon, wrong);
+	if (!r && !daemon->segment.memory[0])
+		r = own_segment_make(&daemon->segment, settings, &daemon->folder, wrong);
+	if (!r && settings_replace_word(daemon->settings, "memory", daemon->segment.memory))
+		r = -ENOMEM;
 	if (r)
 		return r;
-	r = server_command_make(&daemon->command, settings, daemon->memory, daemon->stats);
+	r = server_command_make(&daemon->command, settings, daemon->segment.memory, daemon->stats);
 	if (r)
 		snprintf(wrong->text, sizeof wrong->text, "nbdkit=%s cannot be run: %s", settings->nbdkit,
 			 strerror(-r));
@@ -869,6 +908,7 @@ static int make_parts(struct daemon *daemon, struct wrong *wrong)
 /* It did not come up: leave nothing behind that was not there before. */
 static void undo_start(struct daemon *daemon)
 {
+	struct wrong wrong = {""};
 	struct server server;
 	char how[80];
 
@@ -878,9 +918,7 @@ static void undo_start(struct daemon *daemon)
 		poll(&(struct pollfd){.fd = server.pidfd, .events = POLLIN}, 1, LEFTOVER_LIMIT_MS);
 		server_reap(&server, how, sizeof how);
 	}
-	if (!daemon->segment_was_there)
-		zsblk_remove(daemon->memory, NULL);
-	folder_remove(&daemon->folder);
+	leave_nothing(daemon, &wrong);
 }
 
 static void clean_up(struct daemon *daemon)
@@ -895,6 +933,7 @@ static void clean_up(struct daemon *daemon)
 	sd_event_unref(daemon->loop);
 	server_command_free(daemon->command);
 	memlimit_close(&daemon->memlimit);
+	own_segment_close(&daemon->segment);
 	folder_close(&daemon->folder);
 }
 
@@ -958,7 +997,7 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 	if (!r)
 		r = end_leftovers(&daemon, &wrong);
 	/* Others may have taken a while to end. */
-	if (daemon.holder && process_start_time(daemon.holder) != daemon.holder_start)
+	if (daemon.holder && !process_may_be(daemon.holder, daemon.holder_start))
 		daemon.holder = 0;
 	if (!r)
 		r = keeper_start(daemon.keeper, daemon.holder, &wrong);
@@ -966,8 +1005,10 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 		refuse(&wrong);
 		/* Or there is another daemon, who looks after it. */
 		needed = alone && device_find(daemon.backend) != DEVICE_NONE;
-		if (locked && !needed && !daemon.holder)
-			folder_remove(&daemon.folder);
+		if (locked && !needed && !daemon.holder && daemon.segment.made)
+			leave_nothing(&daemon, &wrong);
+		else if (locked && !needed && !daemon.holder)
+			folder_remove(&daemon.folder, daemon.segment.has_name ? OWN_SEGMENT_NOTE : NULL);
 		clean_up(&daemon);
 		return needed ? SUPERVISE_AGAIN : EXIT_FAILURE;
 	}

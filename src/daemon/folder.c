@@ -16,6 +16,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Times that a folder may be removed by another daemon while we come to lock it. */
+#define LOCK_TRIES 100
+
 static int refuse(struct wrong *wrong, int error, const char *path, const char *what)
 {
 	snprintf(wrong->text, sizeof wrong->text, "%s%s %s", path, error == -ENOTDIR || error == -ELOOP ? "" : ":", what);
@@ -70,7 +73,7 @@ int folder_open(struct folder *folder, const char *top, const char *name, bool m
 
 	*folder = (struct folder){.fd = -1, .lock = -1};
 	snprintf(folder->path, sizeof folder->path, "%s/%s", top, name);
-	above = open_folder(AT_FDCWD, top, top, make, 0755, wrong);
+	above = open_folder(AT_FDCWD, top, top, make, 0700, wrong);
 	if (above < 0)
 		return above;
 	folder->fd = open_folder(above, name, folder->path, make, 0700, wrong);
@@ -80,8 +83,14 @@ int folder_open(struct folder *folder, const char *top, const char *name, bool m
 
 int folder_note(const struct folder *folder, const char *name, const char *text)
 {
-	unlinkat(folder->fd, name, 0);
-	return symlinkat(text, folder->fd, name) < 0 ? -errno : 0;
+	char new[80];
+
+	/* In one step: whoever dies in between leaves the old note or the new one. */
+	snprintf(new, sizeof new, "%s.new", name);
+	unlinkat(folder->fd, new, 0);
+	if (symlinkat(text, folder->fd, new) < 0 || renameat(folder->fd, new, folder->fd, name) < 0)
+		return -errno;
+	return 0;
 }
 
 void folder_read_note(const struct folder *folder, const char *name, char *text, size_t size)
@@ -91,17 +100,25 @@ void folder_read_note(const struct folder *folder, const char *name, char *text,
 	text[got < 0 ? 0 : got] = '\0';
 }
 
-int folder_lock(struct folder *folder, pid_t *holder, struct wrong *wrong)
+/* Is this still the file of that name in a folder that is still there? Or has another daemon removed it as it ended? */
+static bool is_in_folder(const struct folder *folder, int fd)
+{
+	struct stat open_file, named;
+
+	return fstat(fd, &open_file) == 0 && stat(folder->path, &named) == 0 && open_file.st_dev == named.st_dev &&
+	       fstatat(folder->fd, "lock", &named, AT_SYMLINK_NOFOLLOW) == 0 && open_file.st_ino == named.st_ino;
+}
+
+/* 0: locked; -EAGAIN: what was locked is gone. */
+static int lock_file(struct folder *folder, pid_t *holder, struct wrong *wrong)
 {
 	char pid[16] = "";
-	int length;
 
 	if (holder)
 		*holder = 0;
-
 	folder->lock = openat(folder->fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (folder->lock < 0)
-		return refuse(wrong, -errno, folder->path, strerror(errno));
+		return errno == ENOENT ? -EAGAIN : refuse(wrong, -errno, folder->path, strerror(errno));
 	if (flock(folder->lock, LOCK_EX | LOCK_NB) < 0) {
 		int error = errno;
 
@@ -117,6 +134,29 @@ int folder_lock(struct folder *folder, pid_t *holder, struct wrong *wrong)
 		folder->lock = -1;
 		return error == EWOULDBLOCK ? -EBUSY : -error;
 	}
+	if (is_in_folder(folder, folder->lock))
+		return 0;
+	close(folder->lock);
+	folder->lock = -1;
+	return -EAGAIN;
+}
+
+int folder_lock(struct folder *folder, pid_t *holder, struct wrong *wrong)
+{
+	char pid[16];
+	int length, r = lock_file(folder, holder, wrong);
+
+	for (int i = 0; r == -EAGAIN && i < LOCK_TRIES; i++) {
+		close(folder->fd);
+		folder->fd = open_folder(AT_FDCWD, folder->path, folder->path, true, 0700, wrong);
+		if (folder->fd < 0)
+			return folder->fd;
+		r = lock_file(folder, holder, wrong);
+	}
+	if (r == -EAGAIN)
+		return refuse(wrong, r, folder->path, "is removed again and again; try again");
+	if (r)
+		return r;
 	length = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
 	if (ftruncate(folder->lock, 0) < 0 || pwrite(folder->lock, pid, (size_t)length, 0) < 0)
 		return refuse(wrong, -errno, folder->path, strerror(errno));
@@ -132,18 +172,55 @@ void folder_close(struct folder *folder)
 	folder->lock = folder->fd = -1;
 }
 
-void folder_remove(struct folder *folder)
+/* All but `keep`; the lock last: from then on it is another daemon's folder, if one has come to make it its own. */
+static void empty(int fd, const char *keep)
 {
-	DIR *dir = opendir(folder->path);
+	DIR *dir = fdopendir(dup(fd));
 	struct dirent *entry;
 
 	if (!dir)
 		return;
+	rewinddir(dir);
 	while ((entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			unlinkat(dirfd(dir), entry->d_name, 0);
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    strcmp(entry->d_name, "lock") != 0 && (!keep || strcmp(entry->d_name, keep) != 0))
+			unlinkat(fd, entry->d_name, 0);
+	unlinkat(fd, "lock", 0);
 	closedir(dir);
+}
+
+static bool is_same(int fd, int other)
+{
+	struct stat st, other_st;
+
+	return fstat(fd, &st) == 0 && fstat(other, &other_st) == 0 && st.st_dev == other_st.st_dev &&
+	       st.st_ino == other_st.st_ino;
+}
+
+/* Somebody removed our folder, and a server has made it again; unless it is another daemon's now. */
+static bool is_ours_as_well(int fd)
+{
+	int lock = openat(fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	bool ours = lock < 0 ? errno == ENOENT : flock(lock, LOCK_EX | LOCK_NB) == 0;
+
+	if (lock >= 0)
+		close(lock);
+	return ours;
+}
+
+void folder_remove(struct folder *folder, const char *keep)
+{
+	struct wrong wrong;
+	int fd = open_folder(AT_FDCWD, folder->path, folder->path, false, 0, &wrong);
+
+	empty(folder->fd, keep);
+	if (fd < 0)
+		return;
+	if (!is_same(fd, folder->fd) && is_ours_as_well(fd))
+		empty(fd, keep);
+	/* Fails if anything is in it. */
 	rmdir(folder->path);
+	close(fd);
 }
 
 void folder_file(const struct folder *folder, const char *name, char path[FOLDER_PATH_MAX + 60])

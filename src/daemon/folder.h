@@ -40,8 +40,11 @@ int folder_open(struct folder *folder, const char *top, const char *name, bool m
 /* Become its daemon. -EBUSY, with the number of the live one in the reason and in *holder (0: not known; may be NULL). */
 int folder_lock(struct folder *folder, pid_t *holder, struct wrong *wrong);
 void folder_close(struct folder *folder);
-/* Remove all that is in it, and the folder. */
-void folder_remove(struct folder *folder);
+/*
+ * Remove all that is in it but the note `keep` (NULL: none), and the folder if it is empty then. To be called by its daemon, or
+ * by whoever made it and nobody has locked it since: another daemon's is left alone.
+ */
+void folder_remove(struct folder *folder, const char *keep);
 
 /* "FOLDER/NAME" into `path`. */
 void folder_file(const struct folder *folder, const char *name, char path[FOLDER_PATH_MAX + 60]);

@@ -632,6 +632,10 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 	r = server_adopt(&keeper->server, keeper->spec->folder, adopted);
 	keeper->adopted = device_is_attached(keeper->device.index);
 	keeper->server.of_kept = !r && server_command_kept_runs(keeper->spec->command, &keeper->server);
+	if (r && r != -ESRCH) {
+		wrong_say(wrong, "process %d, a server, cannot be looked at: %s", (int)adopted, strerror(-r));
+		return r;
+	}
 	if (r) {
 		begin(keeper);
 		return 0;

@@ -249,13 +249,14 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 	const char *program = command->program;
 	int fds[2];
 	char *socket = (char *)command->unix_socket;
-	uint64_t start = process_start_time(getpid());
-	int null = open("/dev/null", O_RDWR), r;
+	uint64_t start;
+	int r = process_start_time(getpid(), &start), null = open("/dev/null", O_RDWR);
 	sigset_t signals;
 
 	/* One that no daemon knew of would keep the segment from all that come after it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	r = getppid() == parent ? folder_add_server(folder, getpid(), start) : -ESRCH;
+	if (!r)
+		r = getppid() == parent ? folder_add_server(folder, getpid(), start) : -ESRCH;
 	if (r) {
 		dprintf(STDERR_FILENO, "%s: a server cannot be noted down: %s\n", folder->path, strerror(-r));
 		_exit(126);
@@ -313,6 +314,7 @@ static int pidfd_open(pid_t pid)
 int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, bool of_kept)
 {
 	pid_t daemon = getpid(), pid;
+	int r;
 
 	of_kept = of_kept && command->kept.of;
 	*server = (struct server){.pidfd = -1, .folder = folder, .of_kept = of_kept};
@@ -322,12 +324,12 @@ int server_spawn(struct server *server, struct server_command *command, const st
 	if (pid < 0)
 		return -errno;
 	server->pid = pid;
-	server->start = process_start_time(pid);
+	/* It may have ended already; its remains are there until they are reaped, and so is its start time. */
+	r = process_start_time(pid, &server->start);
 	server->pidfd = pidfd_open(pid);
 	folder_server_socket(folder, pid, server->start, server->socket);
-	if (server->pidfd < 0) {
-		int r = server->pidfd;
-
+	if (server->pidfd < 0 || !server->start) {
+		r = server->pidfd < 0 ? server->pidfd : r;
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		folder_remove_server(folder, pid, server->start);
@@ -344,15 +346,16 @@ int server_spawn(struct server *server, struct server_command *command, const st
 
 int server_adopt(struct server *server, const struct folder *folder, pid_t pid)
 {
+	int r;
+
 	*server = (struct server){.pid = pid, .pidfd = pidfd_open(pid), .folder = folder};
 	if (server->pidfd < 0)
 		return server->pidfd;
-	server->start = process_start_time(pid);
+	r = process_start_time(pid, &server->start);
 	folder_server_socket(folder, pid, server->start, server->socket);
-	if (server->start)
-		return 0;
-	server_forget(server);
-	return -ESRCH;
+	if (r)
+		server_forget(server);
+	return r;
 }
 
 void server_kill(const struct server *server)

@@ -52,7 +52,7 @@ int server_spawn(struct server *server, struct server_command *command, const st
 /* Was this server, which was adopted, started from the files that are kept? */
 bool server_command_kept_runs(const struct server_command *command, const struct server *server);
 
-/* Take over one that an earlier zsblkd started. -ESRCH if it is not alive. */
+/* Take over one that an earlier zsblkd started. -ESRCH if it is not alive; any other error: that cannot be told. */
 int server_adopt(struct server *server, const struct folder *folder, pid_t pid);
 
 /* SIGKILL. Its pidfd becomes readable when it does no more. */

@@ -24,7 +24,7 @@ static uint64_t pool_pages(uint64_t blocks)
 	return pages < ZSBLK_MAX_POOL / BLOCK ? pages : ZSBLK_MAX_POOL / BLOCK;
 }
 
-static void describe(struct super_layout *layout, const struct zsblk_params *params)
+void describe_device(struct super_layout *layout, const struct zsblk_params *params)
 {
 	struct class_rules rules = class_rules_default(params->chain ? params->chain : ZS_DEFAULT_CHAIN);
 
@@ -95,12 +95,14 @@ static int lock_segment(struct zsblk *dev, const struct zsblk_params *params, st
 		    "pages can be swapped out", params->memory, strerror(-r), dev->seg.bytes);
 }
 
-static int explain_open(int error, const char *step, const struct zsblk_params *params,
+static int explain_open(int error, const char *step, const struct zsblk *dev, const struct zsblk_params *params,
 			uint64_t bytes, struct zsblk_why *why)
 {
-	if (error == -ENOENT || (params->memory && strstr(params->memory, "id=") && error == -EINVAL))
+	if (error == -ENOENT)
 		return fail(why, -EINVAL, "%s does not exist; ipcs -m lists the segments there are",
 			    params->memory);
+	if (strcmp(step, SEGMENT_FOREIGN) == 0)
+		return fail_foreign(why, params->memory, dev->seg.shmid);
 	return fail(why, error, "no segment of %" PRIu64 " bytes: %s: %s", bytes, step, strerror(-error));
 }
 
@@ -112,11 +114,11 @@ static int open_segment(struct zsblk *dev, const struct zsblk_params *params,
 	const char *step;
 	int r;
 
-	describe(&wanted, params);
+	describe_device(&wanted, params);
 	segment_parse(params->memory, &dev->spec);
 	r = segment_open(&dev->seg, &dev->spec, super_segment_bytes(&wanted), &step);
 	if (r)
-		return explain_open(r, step, params, super_segment_bytes(&wanted), why);
+		return explain_open(r, step, dev, params, super_segment_bytes(&wanted), why);
 	if (super_is_blank(&dev->seg)) {
 		if (dev->seg.bytes < super_segment_bytes(&wanted))
 			return fail(why, -EINVAL,
@@ -321,6 +323,7 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	r = workers_start(dev);
 	if (r)
 		return fail(why, r, "the background threads cannot be started: %s", strerror(-r));
+	super_put_in_service(&dev->seg);
 	return 0;
 }
 
@@ -342,6 +345,11 @@ void zsblk_close(struct zsblk *dev)
 	segment_close(&dev->seg);
 	pthread_mutex_destroy(&dev->compact_lock);
 	free(dev);
+}
+
+bool zsblk_is_removed(const struct zsblk *dev)
+{
+	return segment_is_removed(&dev->seg);
 }
 
 uint64_t zsblk_size(const struct zsblk *dev)

@@ -117,6 +117,9 @@ void counters_sum(struct zsblk *dev, struct counters *sum);
 /* The allocator under the device, for tests. */
 struct zs_core *zsblk_pool(struct zsblk *dev);
 
+/* What a device with these parameters has in its superblock. */
+void describe_device(struct super_layout *layout, const struct zsblk_params *params);
+
 /* io.c */
 static inline pthread_mutex_t *stripe_of(struct zsblk *dev, uint64_t block)
 {
@@ -160,6 +163,8 @@ int verify_words(struct zsblk *dev, struct counters *found, struct zsblk_why *wh
 /* params.c */
 __attribute__((format(printf, 3, 4))) int fail(struct zsblk_why *why, int error, const char *format,
 					       ...);
+/* -EPERM: the segment is not ours, whose it is, and what to do. */
+int fail_foreign(struct zsblk_why *why, const char *memory, int shmid);
 const char *algorithm_name(const struct zsblk_params *params);
 void describe_codecs(char codecs[SUPER_CODECS][16]);
 

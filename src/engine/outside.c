@@ -1,9 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A shared segment as seen by those who do not use it: what is in it, and its removal. */
+/*
+ * A shared segment as seen by those who do not use it: it is made, found, looked at, kept and removed.
+ *
+ * Nothing here trusts a name. A segment that somebody else made, owns or may attach is refused (segment/owner.h), looking
+ * never makes one, and a name in a superblock counts only there.
+ */
 #include "engine/engine.h"
 
+#include "segment/owner.h"
+
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+_Static_assert(ZSBLK_SEGMENT_VERSION == SUPER_VERSION, "the public name of the same number");
+_Static_assert(ZSBLK_NAME_MAX == sizeof((struct super_layout *)0)->name, "a name fits, without a zero");
 
 static int open_outside(const char *memory, struct segment *seg, struct zsblk_why *why)
 {
@@ -13,21 +28,120 @@ static int open_outside(const char *memory, struct segment *seg, struct zsblk_wh
 
 	if (segment_parse(memory, &spec) || spec.kind != SEGMENT_SHM)
 		return fail(why, -EINVAL, "memory=%s is no shared segment", memory ? memory : "anon");
-	if (!segment_exists(&spec))
-		return fail(why, -ENOENT, "%s does not exist", memory);
-	r = segment_open(seg, &spec, SEGMENT_PAGE, &step);
+	r = segment_attach(seg, &spec, &step);
+	if (r == -ENOENT)
+		return fail(why, r, "%s does not exist", memory);
+	if (r && strcmp(step, SEGMENT_FOREIGN) == 0)
+		return fail_foreign(why, memory, seg->shmid);
 	if (r)
 		return fail(why, r, "%s: %s: %s", memory, step, strerror(-r));
 	return 0;
 }
 
-_Static_assert(ZSBLK_SEGMENT_VERSION == SUPER_VERSION, "the public name of the same number");
+/* ------------------------------------------------------------------ making */
+
+static int format(struct segment *seg, const struct zsblk_params *params, const char *name, struct zsblk_why *why)
+{
+	struct super_layout layout;
+	int holder, r = super_claim(seg, false, &holder);
+
+	if (!r && params->lock_shared)
+		r = segment_lock(seg);
+	if (r)
+		return fail(why, r == -ENOMEM ? -EPERM : r, "a segment of %zu bytes cannot be locked in memory (SHM_LOCK: %s); "
+			    "it takes CAP_IPC_LOCK, or a locked-memory limit (ulimit -l) as large", seg->bytes, strerror(-r));
+	describe_device(&layout, params);
+	memcpy(layout.name, name, strlen(name));
+	super_format(seg, &layout);
+	super_unclaim(seg);
+	return 0;
+}
+
+int zsblk_create(const struct zsblk_params *params, const char *name, int *id, struct zsblk_why *why)
+{
+	struct segment_spec spec;
+	struct super_layout layout;
+	struct segment seg;
+	const char *step;
+	int r = zsblk_params_check(params, why);
+
+	if (r)
+		return r;
+	segment_parse(params->memory, &spec);
+	if (!*name || strlen(name) > sizeof layout.name)
+		return fail(why, -EINVAL, "the name '%s' has %zu bytes; 1 to %u are needed", name, strlen(name), ZSBLK_NAME_MAX);
+	describe_device(&layout, params);
+	r = segment_create(&seg, spec.kind == SEGMENT_SHM && !spec.by_id ? spec.key : IPC_PRIVATE,
+			   super_segment_bytes(&layout), &step);
+	if (r)
+		return fail(why, r, "no segment of %llu bytes: %s: %s",
+			    (unsigned long long)super_segment_bytes(&layout), step, strerror(-r));
+	r = format(&seg, params, name, why);
+	if (r)
+		segment_remove_open(&seg);
+	*id = seg.shmid;
+	segment_close(&seg);
+	return r;
+}
+
+/* ------------------------------------------------------------------ finding */
+
+struct search {
+	const char *name;
+	int id;
+	unsigned found;
+};
+
+/*
+ * Only where the first page is in memory: another program's may be swapped out, and reading it could wait for the very
+ * device that is being looked after. Ours is locked.
+ */
+static int look_for(void *opaque, int shmid, const struct shmid_ds *ds)
+{
+	struct segment_spec spec = {.kind = SEGMENT_SHM, .by_id = true, .key = shmid};
+	struct search *search = opaque;
+	struct super_layout layout;
+	unsigned char resident = 0;
+	struct segment seg;
+	const char *step;
+	char why[200];
+
+	if (ds->shm_segsz < SEGMENT_PAGE || segment_attach(&seg, &spec, &step))
+		return 0;
+	if (segment_resident(&seg, 0, SEGMENT_PAGE, &resident) == 0 && (resident & 1) &&
+	    super_read(&seg, &layout, why, sizeof why) == 0 && layout.kind == SUPER_DEVICE &&
+	    strncmp(layout.name, search->name, sizeof layout.name) == 0) {
+		search->id = shmid;
+		search->found++;
+	}
+	segment_close(&seg);
+	return 0;
+}
+
+int zsblk_find(const char *name, int *id, struct zsblk_why *why)
+{
+	struct search search = {.name = name};
+	int r = *name ? owner_each(look_for, &search) : -ENOENT;
+
+	if (r)
+		return fail(why, r, "no segments can be listed: %s", strerror(-r));
+	if (!search.found)
+		return fail(why, -ENOENT, "no segment bears the name '%s'", name);
+	if (search.found > 1)
+		return fail(why, -EEXIST, "%u segments bear the name '%s', one of them with identifier %d; remove those that are "
+			    "not needed (ipcs -m, ipcrm -m ID)", search.found, name, search.id);
+	*id = search.id;
+	return 0;
+}
+
+/* ------------------------------------------------------------------ looking */
 
 int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_why *why)
 {
 	struct zsblk_why ignored;
 	struct super_layout layout = {0};
 	struct segment seg;
+	long long used;
 	int r;
 
 	*found = (struct zsblk_segment){.size = 0};
@@ -41,12 +155,20 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 		if (!r && layout.kind != SUPER_DEVICE)
 			r = fail(why, -EINVAL, "%s holds a zsmalloc pool, not a block device", memory);
 		found->size = layout.table_words * layout.block_size;
+		memcpy(found->name, layout.name, sizeof layout.name);
 	}
-	if (!r)
+	if (!r) {
+		used = owner_bytes_in_use(seg.shmid);
+		found->used = used > 0 ? (uint64_t)used : 0;
 		found->holder = super_holder(&seg);
+		found->in_service = super_was_in_service(&seg);
+		found->removed = segment_is_removed(&seg);
+	}
 	segment_close(&seg);
 	return r;
 }
+
+/* ------------------------------------------------------------------ removing */
 
 int zsblk_remove(const char *memory, struct zsblk_why *why)
 {
@@ -74,4 +196,61 @@ int zsblk_remove(const char *memory, struct zsblk_why *why)
 	}
 	segment_close(&seg);
 	return r;
+}
+
+/* ------------------------------------------------------------------ keeping */
+
+struct zsblk_keep {
+	struct segment seg;
+};
+
+int zsblk_keep(const char *memory, struct zsblk_keep **result, struct zsblk_why *why)
+{
+	struct zsblk_why ignored;
+	struct zsblk_keep *keep = calloc(1, sizeof *keep);
+	int r = keep ? 0 : fail(why, -ENOMEM, "out of memory");
+
+	*result = NULL;
+	why = why ? why : &ignored;
+	if (!r)
+		r = open_outside(memory, &keep->seg, why);
+	if (!r && !super_is_ours(&keep->seg)) {
+		segment_close(&keep->seg);
+		r = fail(why, -EINVAL, "%s was not made by zsblk", memory);
+	}
+	if (r) {
+		free(keep);
+		return r;
+	}
+	/* A child would be one more that has it attached, for as long as it lives. */
+	madvise(keep->seg.base, keep->seg.bytes, MADV_DONTFORK);
+	super_keep(&keep->seg, true);
+	*result = keep;
+	return 0;
+}
+
+void zsblk_keep_end(struct zsblk_keep *keep)
+{
+	if (!keep)
+		return;
+	super_keep(&keep->seg, false);
+	segment_close(&keep->seg);
+	free(keep);
+}
+
+bool zsblk_keep_is_removed(const struct zsblk_keep *keep)
+{
+	return segment_is_removed(&keep->seg);
+}
+
+bool zsblk_segments_are_removed(void)
+{
+	int fd = open("/proc/sys/kernel/shm_rmid_forced", O_RDONLY | O_CLOEXEC);
+	char value = '0';
+
+	if (fd < 0)
+		return false;
+	(void)!read(fd, &value, 1);
+	close(fd);
+	return value == '1';
 }

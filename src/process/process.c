@@ -4,9 +4,11 @@
 
 #include "process/system_page.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,38 +25,61 @@
 /* Both of what PR_SET_IO_FLUSHER sets, as /proc shows it. Asking with prctl takes the right to set it. */
 #define PF_IO_FLUSHER 0x00180000ul
 
-/* The fields of a stat file after the command's name, which may hold anything; NULL if it cannot be read. */
+/*
+ * The fields of a stat file after the command's name, which may hold anything; NULL, with errno, if it cannot be
+ * read. No malloc(): whoever asks may be short of memory, and would take the failure for an answer.
+ */
 static const char *read_stat(const char *path, char *text, size_t size)
 {
-	FILE *f = fopen(path, "re");
-	size_t got;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), error;
+	ssize_t got;
 	char *at;
 
-	if (!f)
+	if (fd < 0)
 		return NULL;
-	got = fread(text, 1, size - 1, f);
-	fclose(f);
-	text[got] = 0;
+	do
+		got = read(fd, text, size - 1);
+	while (got < 0 && errno == EINTR);
+	error = got < 0 ? errno : EIO;
+	close(fd);
+	text[got < 0 ? 0 : got] = 0;
 	at = strrchr(text, ')');
+	errno = error;
 	return at ? at + 1 : NULL;
 }
 
-uint64_t process_start_time(pid_t pid)
+int process_start_time(pid_t pid, uint64_t *start_time)
 {
 	char path[40], text[1024], state;
 	unsigned long long start;
 	const char *fields;
 	long threads;
 
+	*start_time = 0;
+	if (pid <= 0)
+		return -ESRCH;
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	fields = read_stat(path, text, sizeof text);
+	if (!fields) {
+		int error = errno;
+
+		/* Where /proc hides it (hidepid), or is not mounted, it may be there all the same. */
+		return kill(pid, 0) < 0 && errno == ESRCH ? -ESRCH : error == ENOENT || error == ESRCH ? -EACCES : -error;
+	}
 	/* State (3), and further on the number of threads (20) and the start time (22). */
-	if (!fields || sscanf(fields, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-				      "%ld %*s %llu", &state, &threads, &start) != 3)
-		return 0;
-	if ((state == 'Z' || state == 'X') && threads <= 1)
-		return 0;
-	return start;
+	if (sscanf(fields, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+			   "%ld %*s %llu", &state, &threads, &start) != 3)
+		return -EIO;
+	*start_time = start;
+	return (state == 'Z' || state == 'X') && threads <= 1 ? -ESRCH : 0;
+}
+
+bool process_may_be(pid_t pid, uint64_t start)
+{
+	uint64_t now;
+	int r = process_start_time(pid, &now);
+
+	return r == 0 ? now == start : r != -ESRCH;
 }
 
 pid_t process_parent(pid_t pid)

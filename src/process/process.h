@@ -12,11 +12,14 @@
 #include <sys/types.h>
 
 /*
- * When a process started, in clock ticks since boot; 0 if there is none of that number, or only its
- * remains: a zombie whose threads have all ended does nothing any more, however long its parent
- * leaves it there. Number and start time together name a process for good.
+ * When a process started, in clock ticks since boot: number and start time together name a process for good. Three
+ * answers: 0, with *start; -ESRCH: there is no such process, or only its remains (a zombie whose threads have all
+ * ended does nothing any more, however long its parent leaves it there; then *start is set, too); any other error: this cannot be told now,
+ * for want of a descriptor or of memory, or because /proc hides it. "Cannot be told" is never "dead".
  */
-uint64_t process_start_time(pid_t pid);
+int process_start_time(pid_t pid, uint64_t *start);
+/* False only if it is certain that the process of this number and start time has ended. */
+bool process_may_be(pid_t pid, uint64_t start);
 
 /* Number of its parent; 0: it has none that we see, or there is no such process. */
 pid_t process_parent(pid_t pid);

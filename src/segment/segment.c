@@ -9,6 +9,7 @@
 #include "segment/segment.h"
 
 #include "process/system_page.h"
+#include "segment/owner.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -93,15 +94,6 @@ void segment_private_unmap(void *mem, size_t bytes)
 		munmap(mem, bytes);
 }
 
-bool segment_exists(const struct segment_spec *spec)
-{
-	struct shmid_ds ds;
-
-	if (spec->kind == SEGMENT_ANON)
-		return false;
-	return spec->by_id ? shmctl(spec->key, IPC_STAT, &ds) == 0 : shmget(spec->key, 0, 0) >= 0;
-}
-
 static int open_anon(struct segment *seg, uint64_t bytes, const char **step)
 {
 	*step = "mmap";
@@ -113,19 +105,14 @@ static int open_anon(struct segment *seg, uint64_t bytes, const char **step)
 	return 0;
 }
 
+/* Another process may make it, or remove it, between the two calls: look again. */
 static int find_or_create_shm(struct segment *seg, const struct segment_spec *spec, uint64_t bytes)
 {
-	if (spec->by_id) {
-		seg->shmid = spec->key;
-		return 0;
-	}
-	/* Another process may make it, or remove it, between the two calls: look again. */
 	do {
 		seg->shmid = shmget(spec->key, 0, 0);
-		if (seg->shmid >= 0 || errno != ENOENT)
+		if (seg->shmid >= 0 || errno != ENOENT || !bytes)
 			break;
-		seg->shmid = shmget(spec->key, (size_t)bytes,
-				    IPC_CREAT | IPC_EXCL | SHM_NORESERVE | 0600);
+		seg->shmid = shmget(spec->key, (size_t)bytes, IPC_CREAT | IPC_EXCL | SHM_NORESERVE | 0600);
 		seg->fresh = seg->shmid >= 0;
 	} while (seg->shmid < 0 && errno == EEXIST);
 	return seg->shmid < 0 ? -errno : 0;
@@ -138,33 +125,69 @@ int segment_lock(struct segment *seg)
 	return shmctl(seg->shmid, SHM_LOCK, NULL) < 0 ? -errno : 0;
 }
 
-static int open_shm(struct segment *seg, const struct segment_spec *spec, uint64_t bytes,
-		    const char **step)
+/* 0 or a negative errno; -ENOENT for every way in which a segment can be missing. */
+static int check_owner(const struct segment *seg, struct shmid_ds *ds, const char **step)
+{
+	int r = owner_check(seg->shmid, ds);
+
+	*step = r == -EPERM ? SEGMENT_FOREIGN : "shmctl(IPC_STAT)";
+	return r == -EINVAL || r == -EIDRM ? -ENOENT : r;
+}
+
+static int attach_shm(struct segment *seg, const char **step)
 {
 	unsigned char resident;
 	struct shmid_ds ds;
 	void *base;
-	int r;
+	int r = check_owner(seg, &ds, step);
 
-	*step = "shmget";
-	r = find_or_create_shm(seg, spec, bytes);
 	if (r)
 		return r;
-	*step = "shmctl(IPC_STAT)";
-	if (shmctl(seg->shmid, IPC_STAT, &ds) < 0)
-		return -errno;
-	seg->bytes = ds.shm_segsz;
 	*step = "shmat";
 	prefer_lock_on_fault();
 	base = shmat(seg->shmid, NULL, 0);
 	if (base == (void *)-1)
-		return -errno;
+		return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
 	seg->base = base;
+	/* Identifiers are used again. This one is not, as long as the segment is attached. */
+	r = check_owner(seg, &ds, step);
+	if (r)
+		return r;
+	seg->bytes = ds.shm_segsz;
 	madvise(seg->base, seg->bytes, MADV_NOHUGEPAGE);
 	segment_after_mlockall(seg);
 	/* What the next server of this segment cannot do without: better refused now than then. */
 	*step = "mincore";
 	return segment_resident(seg, 0, SEGMENT_PAGE, &resident);
+}
+
+/* `bytes`: of the segment to make if there is none; 0: make none. */
+static int open_shm(struct segment *seg, const struct segment_spec *spec, uint64_t bytes, const char **step)
+{
+	int r = 0;
+
+	*step = "shmget";
+	if (spec->by_id)
+		seg->shmid = spec->key;
+	else
+		r = find_or_create_shm(seg, spec, bytes);
+	if (!r)
+		r = attach_shm(seg, step);
+	if (!r)
+		return 0;
+	segment_close(seg);
+	if (seg->fresh)
+		shmctl(seg->shmid, IPC_RMID, NULL);
+	return r;
+}
+
+static int check_system(uint64_t bytes, const char **step)
+{
+	*step = "pages of the system that are not 4, 8, 16, 32 or 64 KiB";
+	if (system_page() > SEGMENT_MAX_SYSTEM_PAGE || system_page() % SEGMENT_PAGE)
+		return -ENOTSUP;
+	*step = "mapping on a 32-bit system";
+	return bytes > SIZE_MAX / 2 ? -ENOMEM : 0;
 }
 
 int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t bytes,
@@ -173,20 +196,53 @@ int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t 
 	int r;
 
 	*seg = (struct segment){.kind = spec->kind, .shmid = -1};
-	if (system_page() > SEGMENT_MAX_SYSTEM_PAGE || system_page() % SEGMENT_PAGE) {
-		*step = "pages of the system that are not 4, 8, 16, 32 or 64 KiB";
-		return -ENOTSUP;
-	}
-	if (bytes > SIZE_MAX / 2) {
-		*step = "mapping on a 32-bit system";
-		return -ENOMEM;
-	}
-	if (spec->kind == SEGMENT_ANON)
-		return open_anon(seg, bytes, step);
-	r = open_shm(seg, spec, bytes, step);
-	if (r && seg->fresh)
+	r = check_system(bytes, step);
+	if (r)
+		return r;
+	return spec->kind == SEGMENT_ANON ? open_anon(seg, bytes, step) : open_shm(seg, spec, bytes, step);
+}
+
+int segment_attach(struct segment *seg, const struct segment_spec *spec, const char **step)
+{
+	int r;
+
+	*seg = (struct segment){.kind = SEGMENT_SHM, .shmid = -1};
+	r = check_system(0, step);
+	if (r)
+		return r;
+	*step = "attaching";
+	return spec->kind == SEGMENT_SHM ? open_shm(seg, spec, 0, step) : -EINVAL;
+}
+
+int segment_create(struct segment *seg, int key, uint64_t bytes, const char **step)
+{
+	int r;
+
+	*seg = (struct segment){.kind = SEGMENT_SHM, .fresh = true};
+	r = check_system(bytes, step);
+	if (r)
+		return r;
+	*step = "shmget";
+	seg->shmid = shmget(key, (size_t)bytes, IPC_CREAT | IPC_EXCL | SHM_NORESERVE | 0600);
+	if (seg->shmid < 0)
+		return -errno;
+	r = attach_shm(seg, step);
+	if (r) {
+		segment_close(seg);
 		shmctl(seg->shmid, IPC_RMID, NULL);
+	}
 	return r;
+}
+
+bool segment_is_removed(const struct segment *seg)
+{
+	struct shmid_ds ds;
+
+	if (seg->kind == SEGMENT_ANON)
+		return false;
+	if (shmctl(seg->shmid, IPC_STAT, &ds) < 0)
+		return errno == EINVAL || errno == EIDRM;
+	return ds.shm_perm.mode & SHM_DEST;
 }
 
 void segment_close(struct segment *seg)

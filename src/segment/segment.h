@@ -47,15 +47,27 @@ struct segment {
 /* "anon" (also NULL), "shm:KEY", "shm:id=N". -EINVAL if it is none of them. */
 int segment_parse(const char *memory, struct segment_spec *spec);
 
+/* What `step` points to when a shared segment is refused with -EPERM, since it is somebody else's: owner.h. */
+#define SEGMENT_FOREIGN "owner"
+
 /*
- * Map a segment: create one of `bytes`, or attach the existing one, whatever its size.
- * On failure `step` (never NULL) names the call that failed.
+ * Map a segment: create one of `bytes`, or attach the existing one, whatever its size. A shared segment that the calling
+ * user did not make, does not own or has opened to others is refused with -EPERM, and one by identifier that does not
+ * exist with -ENOENT. On failure `step` (never NULL) names the call that failed.
  */
 int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t bytes,
 		 const char **step);
+/* The same of a shared segment that exists; -ENOENT if it does not. Never makes one. */
+int segment_attach(struct segment *seg, const struct segment_spec *spec, const char **step);
+/*
+ * Make a shared segment with this key; -EEXIST if there is one. With IPC_PRIVATE it has none: nobody can guess it, or
+ * have made it before.
+ */
+int segment_create(struct segment *seg, int key, uint64_t bytes, const char **step);
+/* Has somebody removed it (ipcrm)? Then it ends with the last process that has it attached. */
+bool segment_is_removed(const struct segment *seg);
 /* Lock shared memory, so that it cannot be swapped out, whoever is alive (SHM_LOCK). */
 int segment_lock(struct segment *seg);
-bool segment_exists(const struct segment_spec *spec);
 /* Unmap; shared memory stays. Harmless on a zeroed struct. */
 void segment_close(struct segment *seg);
 /* Remove an open shared segment for good, once the last process lets go of it. */

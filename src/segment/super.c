@@ -18,12 +18,11 @@
 
 #include "process/process.h"
 #include "process/system_page.h"
+#include "segment/owner.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/shm.h>
 #include <time.h>
@@ -50,6 +49,8 @@ struct super {
 	uint64_t checksum;
 	/* The fields above never change. */
 	uint64_t claim;
+	uint64_t keeper;   /* as a claim: who has it attached without using it */
+	uint64_t in_service; /* 1 once a server has come into service with it */
 };
 _Static_assert(sizeof(struct super) <= SEGMENT_PAGE, "the superblock is one page");
 _Static_assert(sizeof(struct super_layout) == 4 * 2 + 8 * 2 + 4 * 4 + 32 + 16 * SUPER_CODECS,
@@ -110,24 +111,6 @@ void super_format(struct segment *seg, const struct super_layout *layout)
 	__atomic_store_n(&super->magic_word, copy.magic_word, __ATOMIC_RELEASE);
 }
 
-/* Bytes of a System V segment that exist at all, in memory or swapped out; -1 if unknown. */
-static long long shm_bytes_in_use(int shmid)
-{
-	FILE *f = fopen("/proc/sysvipc/shm", "re");
-	long long rss = 0, swap = 0, found = -1;
-	char line[512];
-	int id;
-
-	/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap */
-	while (f && found < 0 && fgets(line, sizeof line, f))
-		if (sscanf(line, "%*d %d %*o %*u %*d %*d %*u %*u %*u %*u %*u %*u %*u %*u %lld %lld",
-			   &id, &rss, &swap) == 3 && id == shmid)
-			found = rss + swap;
-	if (f)
-		fclose(f);
-	return found;
-}
-
 static bool all_zero(const void *mem, size_t len)
 {
 	const char *bytes = mem;
@@ -139,6 +122,28 @@ bool super_is_ours(const struct segment *seg)
 {
 	return seg->bytes >= SEGMENT_PAGE &&
 	       memcmp(super_of(seg)->magic, super_magic, sizeof super_magic) == 0;
+}
+
+/*
+ * Nobody stored anything in it. What its maker stores first is a claim. Whoever finds it between the two waits a moment,
+ * if the maker may be alive.
+ */
+static bool maker_claims(const struct segment *seg)
+{
+	const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
+	struct shmid_ds ds;
+	uint64_t start;
+
+	if (shmctl(seg->shmid, IPC_STAT, &ds) < 0 || ds.shm_cpid == getpid())
+		return false;
+	for (int i = 0; i < 100; i++) {
+		if (__atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE) || super_is_ours(seg))
+			return true;
+		if (process_start_time(ds.shm_cpid, &start) == -ESRCH)
+			return false;
+		nanosleep(&moment, NULL);
+	}
+	return false;
 }
 
 bool super_is_blank(const struct segment *seg)
@@ -154,12 +159,16 @@ bool super_is_blank(const struct segment *seg)
 		return !super_is_ours(seg);
 	if (seg->bytes < SEGMENT_PAGE || !all_zero(super->magic, sizeof super->magic))
 		return false;
-	/* Nobody stored anything in it. What may be there is our claim, and the beginnings of a superblock. */
-	untouched = all_zero(super, offsetof(struct super, claim));
+	/*
+	 * What may be there is our claim, and the beginnings of a superblock. With neither, it may be anybody's, made a moment
+	 * ago.
+	 */
+	untouched = all_zero(super, offsetof(struct super, claim)) && (super->claim || maker_claims(seg));
 	half_made = super->version == SUPER_VERSION && super->bytes == offsetof(struct super, checksum);
-	if ((!untouched && !half_made) || !all_zero(super + 1, first - sizeof *super))
+	if (super_is_ours(seg) || (!untouched && !half_made) ||
+	    !all_zero(&super->keeper, first - offsetof(struct super, keeper)))
 		return false;
-	in_use = shm_bytes_in_use(seg->shmid);
+	in_use = owner_bytes_in_use(seg->shmid);
 	return in_use >= 0 && (uint64_t)in_use <= system_page();
 }
 
@@ -200,30 +209,45 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *why
 
 static uint64_t claim_of(int pid)
 {
-	return (uint64_t)(uint32_t)pid << 32 | (uint32_t)process_start_time(pid);
+	uint64_t start;
+
+	process_start_time(pid, &start);
+	return (uint64_t)(uint32_t)pid << 32 | (uint32_t)start;
 }
 
+/* "Cannot be told" is "alive": two who use one segment destroy it. */
 static bool claim_is_live(uint64_t claim)
 {
 	int pid = (int)(claim >> 32);
+	uint64_t start;
+	int r;
 
-	if (claim == 0 || (kill(pid, 0) < 0 && errno != EPERM))
+	if (claim == 0)
 		return false;
-	/* A claim without a start time was made where there is no /proc: the number has to do. */
-	return (uint32_t)claim == 0 || claim_of(pid) == claim;
+	r = process_start_time(pid, &start);
+	if (r)
+		return r != -ESRCH;
+	/* A claim without a start time was made where it could not be told: the number has to do. */
+	return (uint32_t)claim == 0 || (uint32_t)claim == (uint32_t)start;
 }
 
 /* Mappings through which this process holds a claim: its number alone does not tell them apart. */
 static pthread_mutex_t own_claims_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct segment *own_claims;
 static pid_t own_claims_of;
+static uint64_t own_claim;
 
 /* A forked child has its parent's mappings, but none of its claims. Under the lock. */
 static void drop_parents_claims(void)
 {
-	if (own_claims_of != getpid())
+	if (own_claims_of != getpid()) {
 		own_claims = NULL;
+		own_claim = 0;
+	}
 	own_claims_of = getpid();
+	/* Once: our own claim must look the same to us even when /proc cannot be read the next time. */
+	if (!own_claim)
+		own_claim = claim_of(getpid());
 }
 
 /* Is there another mapping of the same segment among them? Under the lock. */
@@ -264,9 +288,11 @@ static bool heir_claims(const struct segment *seg, uint64_t old)
 	struct shmid_ds ds;
 
 	for (int i = 0; i < 100; i++) {
+		unsigned known = super_keeper(seg) ? 2 : 1;
+
 		if (__atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE) != old)
 			return true;
-		if (shmctl(seg->shmid, IPC_STAT, &ds) < 0 || ds.shm_nattch <= 1)
+		if (shmctl(seg->shmid, IPC_STAT, &ds) < 0 || ds.shm_nattch <= known)
 			return false;
 		nanosleep(&moment, NULL);
 	}
@@ -277,7 +303,7 @@ static bool heir_claims(const struct segment *seg, uint64_t old)
 static int take_claim(struct segment *seg, bool from_parent, int *holder)
 {
 	struct super *super = super_of(seg);
-	uint64_t own = claim_of(getpid());
+	uint64_t own = own_claim;
 	uint64_t old = __atomic_load_n(&super->claim, __ATOMIC_ACQUIRE);
 
 	while (old != own) {
@@ -326,10 +352,10 @@ void super_unclaim(struct segment *seg)
 
 	if (seg->kind == SEGMENT_ANON || !seg->base)
 		return;
-	own = claim_of(getpid());
 	pthread_mutex_lock(&own_claims_lock);
 	drop_parents_claims();
 	forget(seg);
+	own = own_claim;
 	__atomic_compare_exchange_n(&super_of(seg)->claim, &own, 0, false, __ATOMIC_ACQ_REL,
 				    __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&own_claims_lock);
@@ -340,4 +366,32 @@ int super_holder(const struct segment *seg)
 	uint64_t claim = __atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE);
 
 	return claim_is_live(claim) ? (int)(claim >> 32) : 0;
+}
+
+void super_keep(struct segment *seg, bool keep)
+{
+	uint64_t own = claim_of(getpid());
+
+	if (keep)
+		__atomic_store_n(&super_of(seg)->keeper, own, __ATOMIC_RELEASE);
+	else
+		__atomic_compare_exchange_n(&super_of(seg)->keeper, &own, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+int super_keeper(const struct segment *seg)
+{
+	uint64_t keeper = __atomic_load_n(&super_of(seg)->keeper, __ATOMIC_ACQUIRE);
+
+	return claim_is_live(keeper) ? (int)(keeper >> 32) : 0;
+}
+
+void super_put_in_service(struct segment *seg)
+{
+	if (seg->kind == SEGMENT_SHM)
+		__atomic_store_n(&super_of(seg)->in_service, 1, __ATOMIC_RELEASE);
+}
+
+bool super_was_in_service(const struct segment *seg)
+{
+	return seg->kind == SEGMENT_SHM && __atomic_load_n(&super_of(seg)->in_service, __ATOMIC_ACQUIRE);
 }

@@ -42,7 +42,10 @@ struct table super_table(const struct segment *seg, const struct super_layout *l
 /* Write the superblock of a fresh segment; its magic comes last, so that a half-made one is still fresh. */
 void super_format(struct segment *seg, const struct super_layout *layout);
 
-/* Is this an all-new segment (or one whose maker died before it could be used)? */
+/*
+ * Is this an all-new segment (or one whose maker died before it could be used)? Not one that is merely empty: our makers
+ * leave a claim in it before anything else, and what has none is somebody else's.
+ */
 bool super_is_blank(const struct segment *seg);
 
 /* Does it bear our magic, damaged or not? */
@@ -65,5 +68,17 @@ int super_claim(struct segment *seg, bool from_parent, int *holder);
 void super_unclaim(struct segment *seg);
 /* The live process that has the claim; 0: none. */
 int super_holder(const struct segment *seg);
+
+/*
+ * Say, or take back, that the calling process has the segment attached to keep it, and does not use it: who claims it
+ * need not wait for that one to end.
+ */
+void super_keep(struct segment *seg, bool keep);
+/* The live process that keeps it; 0: none. */
+int super_keeper(const struct segment *seg);
+
+/* Has any server come into service with it? Before, there is nothing in it that anybody relies on. */
+void super_put_in_service(struct segment *seg);
+bool super_was_in_service(const struct segment *seg);
 
 #endif

@@ -181,9 +181,18 @@ class Instance:
             with contextlib.suppress(ProcessLookupError, FileNotFoundError):
                 os.kill(self.daemon(), signal.SIGKILL)
         for pid in self.servers():
-            key = re.search(rb"memory=shm:(0x[0-9a-f]+)", pathlib.Path(f"/proc/{pid}/cmdline").read_bytes())
             os.kill(pid, signal.SIGKILL)
-            subprocess.run(["ipcrm", "-M", key[1]], check=False)
+            soon(lambda pid=pid: not is_alive(pid))
+        with contextlib.suppress(OSError):
+            subprocess.run(["ipcrm", "-m", os.readlink(self.folder / "run" / self.name / "segment").removeprefix("shm:id=")],
+                           check=False, stderr=subprocess.DEVNULL)
+
+    def segment(self):
+        """Identifier of the segment that is noted; 0: there is no note."""
+        try:
+            return int(os.readlink(self.folder / "run" / self.name / "segment").removeprefix("shm:id="))
+        except FileNotFoundError:
+            return 0
 
     def new_server(self, old, seconds=30.0):
         return soon(lambda: (new := self.server()) not in (0, old) and new, seconds)

@@ -30,7 +30,7 @@ static unsigned n_asked, n_answered;
 
 static void remove_folder(void)
 {
-	folder_remove(&folder);
+	folder_remove(&folder, NULL);
 	rmdir(top);
 }
 

@@ -354,8 +354,16 @@ static void test_segments_that_do_not_fit(void **state)
 	const struct test_shm *shm = test_shm_new();
 	struct zsblk_params params = device_params(BLOCKS);
 
+	uint8_t *mem;
+
 	assert_true(shmget(shm->key, 4096, IPC_CREAT | 0600) >= 0);
 	params.memory = shm->memory;
+	/* Nobody has claimed it, so it is not ours, however empty it is. */
+	expect_refusal(shm, &params, -EINVAL, "not made by zsblk");
+	assert_int_equal(zsblk_remove(shm->memory, NULL), -EINVAL);
+	mem = test_shm_map(shm, NULL);
+	memset(mem + 16 + sizeof(struct super_layout) + 8, 0x11, 8);
+	shmdt(mem);
 	expect_refusal(shm, &params, -EINVAL, "too few");
 	params.memory = "shm:id=2147483647";
 	assert_int_equal(zsblk_open(&params, &(struct zsblk *){NULL}, NULL), -EINVAL);

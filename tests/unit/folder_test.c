@@ -44,7 +44,7 @@ static void test_made(void **state)
 	folder = open_it();
 	assert_int_equal(stat(folder.path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
-	folder_remove(&folder);
+	folder_remove(&folder, NULL);
 	folder_close(&folder);
 	assert_int_equal(stat(folder.path, &st), -1);
 }
@@ -153,7 +153,7 @@ static void test_sockets(void **state)
 	close(connection);
 	close(listening);
 	assert_int_equal(folder_connect(path, SOCK_SEQPACKET, 1), -ECONNREFUSED);
-	folder_remove(&folder);
+	folder_remove(&folder, NULL);
 	folder_close(&folder);
 }
 
@@ -178,7 +178,7 @@ static void test_servers(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(folder_each_server(&folder, count, &found), 0);
 	assert_int_equal(found, 1);
-	folder_remove(&folder);
+	folder_remove(&folder, NULL);
 	folder_close(&folder);
 }
 

@@ -4,6 +4,7 @@
 #include "lib/test.h"
 
 #include "process/system_page.h"
+#include "segment/owner.h"
 #include "segment/segment.h"
 
 #include <dlfcn.h>
@@ -61,9 +62,7 @@ static void open_kind(struct segment *seg, bool shared)
 	const char *step;
 
 	assert_int_equal(segment_parse(shm ? shm->memory : "anon", &spec), 0);
-	assert_false(segment_exists(&spec));
 	assert_int_equal(segment_open(seg, &spec, PAGES * SEGMENT_PAGE, &step), 0);
-	assert_int_equal(segment_exists(&spec), shared);
 	assert_true(seg->fresh);
 	assert_int_equal(seg->bytes, PAGES * SEGMENT_PAGE);
 }
@@ -202,15 +201,156 @@ static void test_attach_again(void **state)
 	segment_close(&seg);
 	snprintf(text, sizeof text, "shm:id=%d", test_shm_id(shm));
 	assert_int_equal(segment_parse(text, &by_id), 0);
-	assert_true(segment_exists(&by_id));
 	assert_int_equal(segment_open(&seg, &by_id, 1, &step), 0);
 	assert_string_equal((char *)seg.base + 5000, "hello");
 	assert_int_equal(segment_remove_open(&seg), 0);
 	segment_close(&seg);
-	assert_false(segment_exists(&spec));
-	assert_false(segment_exists(&by_id));
-	assert_int_not_equal(segment_open(&seg, &by_id, 1, &step), 0);
+	assert_int_equal(segment_attach(&seg, &spec, &step), -ENOENT);
+	assert_int_equal(segment_attach(&seg, &by_id, &step), -ENOENT);
+	assert_int_equal(segment_open(&seg, &by_id, 1, &step), -ENOENT);
 	assert_true(strlen(step) > 0);
+}
+
+/* Looking at what does not exist makes nothing: it would be in the way of whoever makes it next. */
+static void test_attach_makes_nothing(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct segment_spec spec;
+	struct segment seg;
+	const char *step;
+
+	segment_parse(shm->memory, &spec);
+	assert_int_equal(segment_attach(&seg, &spec, &step), -ENOENT);
+	assert_int_equal(test_shm_id(shm), -1);
+	assert_int_equal(segment_attach(&seg, &(struct segment_spec){.kind = SEGMENT_ANON}, &step), -EINVAL);
+	segment_close(&seg);
+}
+
+/* ------------------------------------------------------------------ whose it is */
+
+static void refuse(const struct test_shm *shm)
+{
+	struct segment_spec spec;
+	struct segment seg;
+	const char *step;
+
+	segment_parse(shm->memory, &spec);
+	assert_int_equal(segment_open(&seg, &spec, PAGES * SEGMENT_PAGE, &step), -EPERM);
+	assert_string_equal(step, SEGMENT_FOREIGN);
+	assert_null(seg.base);
+	assert_int_equal(segment_attach(&seg, &spec, &step), -EPERM);
+	assert_true(test_shm_id(shm) >= 0);
+}
+
+/* Ours, and open to others: whoever has attached it stays in it. */
+static void test_open_to_others(void **state)
+{
+	static const unsigned modes[] = {0604, 0602, 0640, 0620, 0666, 0777, 0601};
+
+	for (size_t i = 0; i < COUNT_OF(modes); i++) {
+		const struct test_shm *shm = test_shm_new();
+
+		must(shmget(shm->key, PAGES * SEGMENT_PAGE, IPC_CREAT | (int)modes[i]) >= 0);
+		refuse(shm);
+		test_shm_remove(shm);
+	}
+}
+
+struct foreign {
+	int key;
+	unsigned mode;
+	bool give_away; /* to us: its maker stays its creator */
+};
+
+static void make_foreign(void *opaque)
+{
+	const struct foreign *foreign = opaque;
+	struct shmid_ds ds;
+	int id;
+
+	must(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
+	id = shmget(foreign->key, PAGES * SEGMENT_PAGE, IPC_CREAT | (int)foreign->mode);
+	must(id >= 0 && shmctl(id, IPC_STAT, &ds) == 0);
+	ds.shm_perm.uid = 0;
+	must(!foreign->give_away || shmctl(id, IPC_SET, &ds) == 0);
+	_exit(0);
+}
+
+/* What another user made under this key before us shows that user all that is stored in it. */
+static void test_made_by_others(void **state)
+{
+	static const struct {
+		unsigned mode;
+		bool give_away;
+	} all[] = {{0666, false}, {0600, false}, {0666, true}, {0600, true}};
+
+	if (geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < COUNT_OF(all); i++) {
+		const struct test_shm *shm = test_shm_new();
+		struct foreign foreign = {shm->key, all[i].mode, all[i].give_away};
+		char text[400];
+
+		assert_int_equal(WEXITSTATUS(test_in_child(make_foreign, &foreign)), 0);
+		refuse(shm);
+		owner_explain(test_shm_id(shm), text, sizeof text);
+		assert_non_null(strstr(text, "made by user 65534"));
+		assert_non_null(strstr(text, all[i].give_away ? "belongs to user 0" : "belongs to user 65534"));
+		assert_non_null(strstr(text, all[i].mode == 0666 ? "mode 0666" : "mode 0600"));
+		assert_non_null(strstr(text, "ipcrm -m"));
+		test_shm_remove(shm);
+	}
+}
+
+/* One that we made, given away: its new owner can attach it. */
+static void test_given_to_others(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct shmid_ds ds;
+	int id;
+
+	if (geteuid() != 0)
+		skip();
+	id = shmget(shm->key, PAGES * SEGMENT_PAGE, IPC_CREAT | 0600);
+	must(id >= 0 && shmctl(id, IPC_STAT, &ds) == 0);
+	ds.shm_perm.uid = 65534;
+	must(shmctl(id, IPC_SET, &ds) == 0);
+	refuse(shm);
+}
+
+static void test_private(void **state)
+{
+	struct segment seg, other;
+	struct shmid_ds ds;
+	const char *step;
+
+	assert_int_equal(segment_create(&seg, IPC_PRIVATE, PAGES * SEGMENT_PAGE, &step), 0);
+	assert_true(seg.fresh);
+	assert_int_equal(shmctl(seg.shmid, IPC_STAT, &ds), 0);
+	assert_int_equal(ds.shm_perm.__key, IPC_PRIVATE);
+	assert_int_equal(ds.shm_perm.mode & 0777, 0600);
+	assert_int_equal(segment_create(&other, IPC_PRIVATE, PAGES * SEGMENT_PAGE, &step), 0);
+	assert_int_not_equal(seg.shmid, other.shmid);
+	assert_false(segment_is_removed(&seg));
+	assert_int_equal(segment_remove_open(&seg), 0);
+	assert_int_equal(segment_remove_open(&other), 0);
+	assert_true(segment_is_removed(&seg));
+	segment_close(&seg);
+	assert_true(segment_is_removed(&seg));
+	segment_close(&other);
+}
+
+/* A key that is taken is not made again. */
+static void test_create_with_key(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct segment seg, other;
+	const char *step;
+
+	assert_int_equal(segment_create(&seg, shm->key, PAGES * SEGMENT_PAGE, &step), 0);
+	assert_int_equal(segment_create(&other, shm->key, PAGES * SEGMENT_PAGE, &step), -EEXIST);
+	assert_int_equal(test_shm_id(shm), seg.shmid);
+	segment_close(&seg);
 }
 
 static void test_lock(void **state)
@@ -313,6 +453,12 @@ int main(void)
 		cmocka_unit_test(test_release_at_the_end),
 		cmocka_unit_test(test_injected_failures),
 		cmocka_unit_test(test_attach_again),
+		cmocka_unit_test(test_attach_makes_nothing),
+		cmocka_unit_test(test_open_to_others),
+		cmocka_unit_test(test_made_by_others),
+		cmocka_unit_test(test_given_to_others),
+		cmocka_unit_test(test_private),
+		cmocka_unit_test(test_create_with_key),
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_release_remembers),
 		cmocka_unit_test(test_private_memory),

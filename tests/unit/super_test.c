@@ -6,6 +6,7 @@
 #include "segment/super.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 static const struct super_layout layout = {
 	.kind = SUPER_DEVICE,
@@ -158,7 +159,8 @@ static void test_blank(void **state)
 	segment_close(&seg);
 	attach();
 	assert_false(seg.fresh);
-	assert_true(super_is_blank(&seg));
+	/* Nobody claimed it: it may be another program's, made a moment ago. */
+	assert_false(super_is_blank(&seg));
 	/* Its maker claimed it, and died. */
 	memset(seg.base + AT_CLAIM, 0x11, 8);
 	assert_true(super_is_blank(&seg));
@@ -278,6 +280,97 @@ static void test_claims_of_the_dead(void **state)
 	}
 }
 
+/* Every descriptor in use: nothing can be opened, not even /proc. */
+static void use_up_descriptors(void)
+{
+	struct rlimit limit;
+
+	must(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = 3;
+	must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+static void claim_without_descriptors(void *opaque)
+{
+	struct segment own;
+	struct segment_spec spec;
+	const char *step;
+	int holder = 0, r;
+
+	must(segment_parse(shm->memory, &spec) == 0);
+	must(segment_open(&own, &spec, 4096, &step) == 0);
+	must(super_claim(&own, false, &holder) == -EBUSY && holder == getppid());
+	use_up_descriptors();
+	r = super_claim(&own, false, &holder);
+	_exit(r == -EBUSY && holder == getppid() && super_holder(&own) == getppid() ? 42 : 1);
+}
+
+/* That it cannot be told whether the holder lives does not make it dead: two would write to one pool. */
+static void test_cannot_tell(void **state)
+{
+	int holder;
+
+	super_format(&seg, &layout);
+	assert_int_equal(super_claim(&seg, false, &holder), 0);
+	assert_int_equal(WEXITSTATUS(test_in_child(claim_without_descriptors, NULL)), 42);
+}
+
+static void keep_claim_without_descriptors(void *opaque)
+{
+	int holder;
+
+	must(super_claim(&seg, false, &holder) == 0);
+	use_up_descriptors();
+	/* It is still our own claim, and can be given up. */
+	must(super_claim(&seg, false, &holder) == 0);
+	must(super_holder(&seg) == getpid());
+	super_unclaim(&seg);
+	_exit(super_holder(&seg) == 0 ? 42 : 1);
+}
+
+static void test_own_claim_without_descriptors(void **state)
+{
+	super_format(&seg, &layout);
+	assert_int_equal(WEXITSTATUS(test_in_child(keep_claim_without_descriptors, NULL)), 42);
+}
+
+static void keep_in_child(void *opaque)
+{
+	super_keep(&seg, true);
+	must(super_keeper(&seg) == getpid());
+	super_keep(&seg, false);
+	must(super_keeper(&seg) == 0);
+	super_keep(&seg, true);
+	_exit(42);
+}
+
+/* Whoever only keeps it is no holder, and is forgotten when it ends. */
+static void test_keeper(void **state)
+{
+	int holder;
+
+	super_format(&seg, &layout);
+	assert_int_equal(WEXITSTATUS(test_in_child(keep_in_child, NULL)), 42);
+	assert_int_equal(super_keeper(&seg), 0);
+	super_keep(&seg, true);
+	assert_int_equal(super_keeper(&seg), getpid());
+	assert_int_equal(super_holder(&seg), 0);
+	assert_int_equal(super_claim(&seg, false, &holder), 0);
+	super_keep(&seg, false);
+	assert_int_equal(super_holder(&seg), getpid());
+}
+
+static void test_in_service(void **state)
+{
+	super_format(&seg, &layout);
+	assert_false(super_was_in_service(&seg));
+	super_put_in_service(&seg);
+	assert_true(super_was_in_service(&seg));
+	segment_close(&seg);
+	attach();
+	assert_true(super_was_in_service(&seg));
+}
+
 static void test_anonymous_needs_no_claim(void **state)
 {
 	struct segment anon = {.kind = SEGMENT_ANON};
@@ -297,6 +390,8 @@ int main(void)
 		WITH_SHM(test_foreign),		 WITH_SHM(test_claims),
 		WITH_SHM(test_handed_down),	 WITH_SHM(test_second_mapping),
 		WITH_SHM(test_claims_of_the_dead), WITH_SHM(test_anonymous_needs_no_claim),
+		WITH_SHM(test_cannot_tell),	 WITH_SHM(test_own_claim_without_descriptors),
+		WITH_SHM(test_keeper),		 WITH_SHM(test_in_service),
 	};
 
 	return cmocka_run_group_tests_name("super", tests, NULL, NULL);

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Segments from outside: made with a name, found by it, looked at, kept and removed, and nothing of it with others' segments. */
+#include "lib/device.h"
+#include "lib/shm.h"
+#include "lib/test.h"
+
+#include <errno.h>
+
+static char name[ZSBLK_NAME_MAX + 1];
+
+/* 32 bytes: the longest there can be, and nobody else's. */
+static int set_up(void **state)
+{
+	snprintf(name, sizeof name, "outside-%024d", (int)getpid());
+	return 0;
+}
+
+static int make(const struct zsblk_params *params)
+{
+	struct zsblk_why why = {""};
+	int id;
+
+	if (zsblk_create(params, name, &id, &why))
+		fail_msg("%s", why.text);
+	return id;
+}
+
+static void remove_id(int id)
+{
+	char memory[24];
+
+	snprintf(memory, sizeof memory, "shm:id=%d", id);
+	assert_int_equal(zsblk_remove(memory, NULL), 0);
+}
+
+static void test_made(void **state)
+{
+	struct zsblk_params params = device_params(100);
+	struct zsblk_segment found;
+	struct zsblk_why why = {""};
+	struct shmid_ds ds;
+	struct zsblk *dev;
+	char memory[24];
+	int id;
+
+	params.lock_shared = false;
+	id = make(&params);
+	assert_int_equal(shmctl(id, IPC_STAT, &ds), 0);
+	assert_int_equal(ds.shm_perm.__key, IPC_PRIVATE);
+	assert_int_equal(ds.shm_perm.mode & 0777, 0600);
+	assert_int_equal(ds.shm_nattch, 0);
+	snprintf(memory, sizeof memory, "shm:id=%d", id);
+	assert_int_equal(zsblk_inspect(memory, &found, &why), 0);
+	assert_string_equal(found.name, name);
+	assert_int_equal(found.size, 100 * 4096);
+	assert_int_equal(found.id, id);
+	assert_int_equal(found.holder, 0);
+	assert_true(found.used >= 4096);
+	assert_false(found.in_service);
+	assert_false(found.removed);
+	params.memory = memory;
+	assert_int_equal(zsblk_open(&params, &dev, &why), 0);
+	assert_int_equal(zsblk_start(dev, &why), 0);
+	device_put(dev, 7, BLOCK_TEXT, 1);
+	zsblk_close(dev);
+	assert_int_equal(zsblk_inspect(memory, &found, &why), 0);
+	assert_true(found.in_service);
+	remove_id(id);
+}
+
+static void test_made_with_a_key(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = device_params(100);
+	struct zsblk_why why;
+	int id, other;
+
+	params.lock_shared = false;
+	params.memory = shm->memory;
+	id = make(&params);
+	assert_int_equal(id, test_shm_id(shm));
+	assert_int_equal(zsblk_create(&params, name, &other, &why), -EEXIST);
+	remove_id(id);
+}
+
+static void test_names(void **state)
+{
+	struct zsblk_params params = device_params(100);
+	struct zsblk_why why;
+	int id;
+
+	params.lock_shared = false;
+	assert_int_equal(zsblk_create(&params, "", &id, &why), -EINVAL);
+	assert_int_equal(zsblk_create(&params, "123456789012345678901234567890123", &id, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "has 33 bytes"));
+	params.size = 1;
+	assert_int_equal(zsblk_create(&params, name, &id, &why), -EINVAL);
+}
+
+static void test_found(void **state)
+{
+	struct zsblk_params params = device_params(100);
+	struct zsblk_why why = {""};
+	int first, second, id = -1;
+
+	params.lock_shared = false;
+	assert_int_equal(zsblk_find(name, &id, &why), -ENOENT);
+	first = make(&params);
+	assert_int_equal(zsblk_find(name, &id, &why), 0);
+	assert_int_equal(id, first);
+	/* A name is not found by how it begins. */
+	name[strlen(name) - 1]++;
+	assert_int_equal(zsblk_find(name, &id, &why), -ENOENT);
+	assert_int_equal(zsblk_find("outside-", &id, &why), -ENOENT);
+	assert_int_equal(zsblk_find("", &id, &why), -ENOENT);
+	name[strlen(name) - 1]--;
+	second = make(&params);
+	assert_int_equal(zsblk_find(name, &id, &why), -EEXIST);
+	assert_non_null(strstr(why.text, name));
+	remove_id(first);
+	assert_int_equal(zsblk_find(name, &id, &why), 0);
+	assert_int_equal(id, second);
+	remove_id(second);
+}
+
+/* ------------------------------------------------------------------ other users' */
+
+static void become_somebody(void)
+{
+	must(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
+}
+
+struct forgery {
+	int id;
+	int told[2], go[2];
+};
+
+/* Another user forges a segment with our name in it, and opens it to all. */
+static void forge(void *opaque)
+{
+	struct forgery *forgery = opaque;
+	struct zsblk_params params = device_params(100);
+	struct zsblk_why why;
+	struct shmid_ds ds;
+	char byte;
+
+	become_somebody();
+	params.lock_shared = false;
+	must(zsblk_create(&params, name, &forgery->id, &why) == 0);
+	must(shmctl(forgery->id, IPC_STAT, &ds) == 0);
+	ds.shm_perm.mode = 0666;
+	must(shmctl(forgery->id, IPC_SET, &ds) == 0);
+	must(write(forgery->told[1], &forgery->id, sizeof forgery->id) == sizeof forgery->id);
+	must(read(forgery->go[0], &byte, 1) == 1);
+	must(shmctl(forgery->id, IPC_RMID, NULL) == 0);
+	_exit(42);
+}
+
+static void test_others(void **state)
+{
+	struct zsblk_params params = device_params(100);
+	struct forgery forgery = {0};
+	struct zsblk_segment found;
+	struct zsblk_why why = {""};
+	struct zsblk_keep *keep;
+	char memory[24], byte = 1;
+	int id, status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	must(pipe(forgery.told) == 0 && pipe(forgery.go) == 0);
+	pid = fork();
+	if (pid == 0) {
+		forge(&forgery);
+		_exit(1);
+	}
+	must(read(forgery.told[0], &forgery.id, sizeof forgery.id) == sizeof forgery.id);
+	snprintf(memory, sizeof memory, "shm:id=%d", forgery.id);
+	params.memory = memory;
+	assert_int_equal(zsblk_find(name, &id, &why), -ENOENT);
+	assert_int_equal(zsblk_open(&params, &(struct zsblk *){NULL}, &why), -EPERM);
+	assert_non_null(strstr(why.text, "made by user 65534"));
+	assert_non_null(strstr(why.text, "ipcrm -m"));
+	assert_int_equal(zsblk_inspect(memory, &found, &why), -EPERM);
+	assert_non_null(strstr(why.text, "made by user 65534"));
+	assert_int_equal(zsblk_remove(memory, &why), -EPERM);
+	assert_int_equal(zsblk_keep(memory, &keep, &why), -EPERM);
+	assert_null(keep);
+	must(write(forgery.go[1], &byte, 1) == 1);
+	must(waitpid(pid, &status, 0) == pid);
+	assert_int_equal(WEXITSTATUS(status), 42);
+}
+
+static void look_as_somebody(void *opaque)
+{
+	const char *memory = opaque;
+	struct zsblk_params params = device_params(100);
+	struct zsblk_segment found;
+	struct zsblk_why why = {""};
+
+	become_somebody();
+	params.memory = memory;
+	params.lock_shared = false;
+	/* It is there, and it is not ours; it is not called missing. */
+	must(zsblk_inspect(memory, &found, &why) == -EPERM && strstr(why.text, "made by user 0"));
+	must(zsblk_open(&params, &(struct zsblk *){NULL}, &why) == -EPERM);
+	must(zsblk_remove(memory, &why) == -EPERM);
+	_exit(42);
+}
+
+static void test_ours_for_others(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = device_params(100);
+	char memory[24];
+
+	if (geteuid() != 0)
+		skip();
+	params.lock_shared = false;
+	params.memory = shm->memory;
+	snprintf(memory, sizeof memory, "shm:id=%d", make(&params));
+	assert_int_equal(WEXITSTATUS(test_in_child(look_as_somebody, memory)), 42);
+	assert_int_equal(WEXITSTATUS(test_in_child(look_as_somebody, (void *)(uintptr_t)shm->memory)), 42);
+	assert_int_equal(zsblk_remove(memory, NULL), 0);
+}
+
+/* ------------------------------------------------------------------ keeping */
+
+static void write_and_die(void *opaque)
+{
+	struct zsblk_params params = device_params(100);
+	struct zsblk_why why;
+	struct zsblk *dev;
+
+	params.lock_shared = false;
+	params.memory = opaque;
+	must(zsblk_open(&params, &dev, &why) == 0 && zsblk_start(dev, &why) == 0);
+	device_put(dev, 7, BLOCK_TEXT, 1);
+	raise(SIGKILL);
+}
+
+/* Removed by somebody, its server killed: what is stored is there as long as it is kept. */
+static void test_kept(void **state)
+{
+	struct zsblk_params params = device_params(100);
+	struct zsblk_why why = {""};
+	struct zsblk_segment found;
+	struct zsblk_keep *keep;
+	struct shmid_ds ds;
+	struct zsblk *dev;
+	char memory[24];
+	int id;
+
+	params.lock_shared = false;
+	id = make(&params);
+	snprintf(memory, sizeof memory, "shm:id=%d", id);
+	assert_int_equal(zsblk_keep(memory, &keep, &why), 0);
+	assert_false(zsblk_keep_is_removed(keep));
+	assert_true(WIFSIGNALED(test_in_child(write_and_die, memory)));
+	/* No child has it attached. */
+	assert_int_equal(shmctl(id, IPC_STAT, &ds), 0);
+	assert_int_equal(ds.shm_nattch, 1);
+	assert_int_equal(shmctl(id, IPC_RMID, NULL), 0);
+	assert_true(zsblk_keep_is_removed(keep));
+	assert_int_equal(zsblk_inspect(memory, &found, &why), 0);
+	assert_true(found.removed);
+	params.memory = memory;
+	assert_int_equal(zsblk_open(&params, &dev, &why), 0);
+	assert_true(zsblk_is_removed(dev));
+	assert_true(device_has(dev, 7, BLOCK_TEXT, 1));
+	zsblk_close(dev);
+	zsblk_keep_end(keep);
+	assert_int_equal(zsblk_inspect(memory, &found, &why), -ENOENT);
+	zsblk_keep_end(NULL);
+}
+
+static void test_keep_refuses(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_why why = {""};
+	struct zsblk_keep *keep;
+
+	assert_int_equal(zsblk_keep(shm->memory, &keep, &why), -ENOENT);
+	assert_int_equal(test_shm_id(shm), -1);
+	assert_int_equal(zsblk_keep("anon", &keep, &why), -EINVAL);
+	must(shmget(shm->key, 1 << 20, IPC_CREAT | 0600) >= 0);
+	assert_int_equal(zsblk_keep(shm->memory, &keep, &why), -EINVAL);
+	assert_null(keep);
+}
+
+/* Looking at what does not exist, again and again while it is made and removed, never makes one in its place. */
+static void look_for_ever(void *opaque)
+{
+	struct zsblk_segment found;
+
+	for (;;)
+		zsblk_inspect(opaque, &found, NULL);
+}
+
+static void test_looking_makes_nothing(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = device_params(100);
+	struct zsblk_why why = {""};
+	pid_t pid = fork();
+	int id, r = 0;
+
+	if (pid == 0)
+		look_for_ever((void *)(uintptr_t)shm->memory);
+	params.lock_shared = false;
+	params.memory = shm->memory;
+	for (unsigned i = 0; i < 2000 && !r; i++) {
+		r = zsblk_create(&params, name, &id, &why);
+		if (!r)
+			r = zsblk_remove(shm->memory, &why);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (r)
+		fail_msg("%s", why.text);
+	assert_int_equal(test_shm_id(shm), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_made),
+		cmocka_unit_test(test_made_with_a_key),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_found),
+		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_ours_for_others),
+		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_keep_refuses),
+		cmocka_unit_test(test_looking_makes_nothing),
+	};
+
+	return cmocka_run_group_tests_name("outside", tests, set_up, NULL);
+}

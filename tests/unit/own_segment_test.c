@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Which segment is an instance's, and when it may be removed: every case of both decisions, and the segment itself. */
+#include "lib/test.h"
+
+#include "daemon/own_segment.h"
+
+#include <errno.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+
+/* ------------------------------------------------------------------ decisions */
+
+/* made, in service, asked, detached by others */
+static void test_may_remove(void **state)
+{
+	static const struct {
+		struct own_segment_end end;
+		bool may;
+		const char *what;
+	} cases[] = {
+		{{false, false, false, false}, false, "a start failed on a segment that was there (mount: wrong fs type)"},
+		{{false, false, true, false}, false, "SIGTERM during the first start on a segment that was there"},
+		{{true, false, false, false}, true, "a start failed that had made it: nothing is in it"},
+		{{true, false, true, false}, true, "SIGTERM during the start that made it"},
+		{{false, true, true, false}, true, "--stop"},
+		{{true, true, true, false}, true, "--stop by the daemon that made it"},
+		{{false, true, false, false}, false, "a daemon that ends by a fault of its own"},
+		{{true, true, false, false}, false, "the same, having made it"},
+		{{false, true, false, true}, false, "nbd-client -d by somebody"},
+		{{true, true, false, true}, false, "the same, having made it"},
+		{{true, true, true, true}, false, "and a stop that was asked for before"},
+		{{true, false, false, true}, false, "detached before it was in use"},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++)
+		if (own_segment_may_remove(&cases[i].end) != cases[i].may)
+			fail_msg("%s: %s", cases[i].what, cases[i].may ? "stays" : "is removed");
+}
+
+static void test_choose(void **state)
+{
+	static const struct {
+		struct own_segment_facts facts;
+		enum own_segment_source source;
+	} cases[] = {
+		/* attached, noted, configured, fits, named, fits */
+		{{false, false, false, false, false, false}, SEGMENT_TO_BE_MADE},
+		{{false, false, true, false, false, false}, SEGMENT_CONFIGURED},
+		{{false, true, true, false, false, false}, SEGMENT_CONFIGURED},
+		{{false, true, false, false, false, false}, SEGMENT_NOTED},
+		{{false, false, false, false, true, false}, SEGMENT_NAMED},
+		/* What is attached is what was noted, whatever else there is. */
+		{{true, true, false, false, false, false}, SEGMENT_NOTED},
+		{{true, true, true, true, true, true}, SEGMENT_NOTED},
+		/* The folder is empty. */
+		{{true, false, false, false, true, true}, SEGMENT_NAMED},
+		{{true, false, true, false, true, true}, SEGMENT_NAMED},
+		{{true, false, true, true, true, false}, SEGMENT_CONFIGURED},
+		{{true, false, true, true, false, false}, SEGMENT_CONFIGURED},
+		{{true, false, true, true, true, true}, SEGMENT_AMBIGUOUS},
+		/* Another one, or a new one, would read as zeroes, or as somebody's data. */
+		{{true, false, false, false, false, false}, SEGMENT_GONE},
+		{{true, false, true, false, false, false}, SEGMENT_GONE},
+		{{true, false, false, false, true, false}, SEGMENT_GONE},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++)
+		if (own_segment_choose(&cases[i].facts) != cases[i].source)
+			fail_msg("case %zu: %d", i, (int)own_segment_choose(&cases[i].facts));
+}
+
+/* ------------------------------------------------------------------ the segment itself */
+
+#define SIZE UINT64_C(1048576)
+
+static char top[64];
+static struct settings settings;
+static struct folder folder;
+
+static int set_up(void **state)
+{
+	struct wrong wrong;
+	char name[33];
+
+	strcpy(top, "/tmp/zsblk-own-segment.XXXXXX");
+	must(mkdtemp(top));
+	snprintf(name, sizeof name, "own-%d", (int)getpid());
+	settings_init(&settings);
+	must(settings_name(&settings, name, &wrong) == 0);
+	must(settings_word(&settings, "size", "1048576") == 0 && settings_word(&settings, "lock", "no") == 0);
+	must(folder_open(&folder, top, name, true, &wrong) == 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	char command[100], memory[24];
+	int id;
+
+	while (zsblk_find(settings.name, &id, NULL) == 0) {
+		snprintf(memory, sizeof memory, "shm:id=%d", id);
+		must(zsblk_remove(memory, NULL) == 0);
+	}
+	settings_free(&settings);
+	folder_close(&folder);
+	snprintf(command, sizeof command, "rm -rf %s", top);
+	return system(command);
+}
+
+static int find(struct own_segment *segment, uint64_t device_size)
+{
+	struct wrong wrong = {""};
+
+	*segment = (struct own_segment){.made = false};
+	return own_segment_find(segment, &settings, &folder, device_size, &wrong);
+}
+
+static void make(struct own_segment *segment)
+{
+	struct wrong wrong = {""};
+
+	assert_int_equal(find(segment, 0), 0);
+	assert_string_equal(segment->memory, "");
+	if (own_segment_make(segment, &settings, &folder, &wrong))
+		fail_msg("%s", wrong.text);
+}
+
+/* As if a server had come into service with it. */
+static void put_in_service(const struct own_segment *segment)
+{
+	struct zsblk_params params;
+	struct zsblk *dev;
+
+	zsblk_params_init(&params);
+	params.size = SIZE;
+	params.lock_shared = false;
+	params.memory = segment->memory;
+	must(zsblk_open(&params, &dev, NULL) == 0 && zsblk_start(dev, NULL) == 0);
+	zsblk_close(dev);
+}
+
+static void test_made_and_noted(void **state)
+{
+	struct own_segment segment, again;
+	char note[40];
+
+	make(&segment);
+	assert_true(segment.made && segment.has_name);
+	folder_read_note(&folder, "segment", note, sizeof note);
+	assert_string_equal(note, segment.memory);
+	assert_int_equal(strncmp(note, "shm:id=", 7), 0);
+	put_in_service(&segment);
+	assert_int_equal(find(&again, SIZE), 0);
+	assert_string_equal(again.memory, segment.memory);
+	assert_false(again.made);
+	assert_int_equal(again.found.size, SIZE);
+	/* Not attached, with data: it is used again. */
+	assert_int_equal(find(&again, 0), 0);
+	assert_string_equal(again.memory, segment.memory);
+}
+
+/* Somebody has emptied the folder. */
+static void test_found_by_name(void **state)
+{
+	struct own_segment segment, again;
+
+	make(&segment);
+	put_in_service(&segment);
+	must(unlinkat(folder.fd, "segment", 0) == 0);
+	assert_int_equal(find(&again, SIZE), 0);
+	assert_string_equal(again.memory, segment.memory);
+	assert_true(again.note_is_due);
+	assert_int_equal(find(&again, 0), 0);
+	assert_string_equal(again.memory, segment.memory);
+	/* The device has another size: what it was attached with is gone. */
+	assert_int_equal(find(&again, 2 * SIZE), -ENOENT);
+}
+
+/* A number is used again: a note is believed only if the segment bears our name. */
+static void test_note_of_another(void **state)
+{
+	struct zsblk_params params;
+	struct own_segment segment;
+	char note[40];
+	int id;
+
+	zsblk_params_init(&params);
+	params.size = SIZE;
+	params.lock_shared = false;
+	must(zsblk_create(&params, "somebody-else", &id, NULL) == 0);
+	snprintf(note, sizeof note, "shm:id=%d", id);
+	must(folder_note(&folder, "segment", note) == 0);
+	assert_int_equal(find(&segment, SIZE), -ENOENT);
+	assert_int_equal(find(&segment, 0), 0);
+	assert_string_equal(segment.memory, "");
+	must(zsblk_remove(note, NULL) == 0);
+	assert_int_equal(find(&segment, SIZE), -ENOENT);
+	assert_int_equal(find(&segment, 0), 0);
+}
+
+/* A segment under a noted number that another user made. */
+static void test_note_of_another_user(void **state)
+{
+	struct own_segment segment;
+	struct shmid_ds ds;
+	char note[40];
+	int id = shmget(IPC_PRIVATE, 1 << 20, 0666);
+
+	must(id >= 0);
+	snprintf(note, sizeof note, "shm:id=%d", id);
+	must(folder_note(&folder, "segment", note) == 0);
+	assert_int_equal(find(&segment, SIZE), -EPERM);
+	assert_int_equal(find(&segment, 0), 0);
+	assert_string_equal(segment.memory, "");
+	/* It is left alone. */
+	assert_int_equal(shmctl(id, IPC_STAT, &ds), 0);
+	shmctl(id, IPC_RMID, NULL);
+}
+
+/* A start that did not get as far as a server: nothing is in it, and it may not be what is asked for now. */
+static void test_discarded(void **state)
+{
+	struct own_segment segment, again;
+	struct zsblk_segment found;
+
+	make(&segment);
+	assert_int_equal(find(&again, 0), 0);
+	assert_string_equal(again.memory, "");
+	assert_int_equal(zsblk_inspect(segment.memory, &found, NULL), -ENOENT);
+	/* But not what the device is attached with. */
+	make(&segment);
+	assert_int_equal(find(&again, SIZE), 0);
+	assert_string_equal(again.memory, segment.memory);
+}
+
+static void test_configured(void **state)
+{
+	struct own_segment segment, again;
+	struct wrong wrong = {""};
+	char key[24];
+
+	snprintf(key, sizeof key, "shm:0x%x", 0x30000000u | (unsigned)getpid());
+	must(settings_word(&settings, "memory", key) == 0);
+	make(&segment);
+	assert_string_equal(segment.shown, key);
+	assert_int_equal(strncmp(segment.memory, "shm:id=", 7), 0);
+	put_in_service(&segment);
+	assert_int_equal(find(&again, 0), 0);
+	assert_string_equal(again.memory, segment.memory);
+	assert_int_equal(find(&again, SIZE), 0);
+	assert_string_equal(again.memory, segment.memory);
+	assert_string_equal(again.shown, key);
+	must(settings_replace_word(&settings, "memory", "shm:id=2147483647") == 0);
+	must(own_segment_remove(&segment, &wrong) == 0);
+	assert_int_equal(find(&again, 0), -ENOENT);
+}
+
+static void test_removed_by_others(void **state)
+{
+	struct own_segment segment;
+	struct wrong wrong = {""};
+
+	make(&segment);
+	own_segment_serves(&segment, &folder);
+	assert_false(own_segment_is_removed(&segment));
+	must(shmctl(atoi(segment.memory + 7), IPC_RMID, NULL) == 0);
+	assert_true(own_segment_is_removed(&segment));
+	/* Kept, and found again by the next daemon. */
+	put_in_service(&segment);
+	assert_int_equal(own_segment_remove(&segment, &wrong), 0);
+	assert_int_equal(zsblk_inspect(segment.memory, &segment.found, NULL), -ENOENT);
+}
+
+static void test_left(void **state)
+{
+	struct own_segment segment, again;
+
+	make(&segment);
+	put_in_service(&segment);
+	own_segment_serves(&segment, &folder);
+	own_segment_leave(&segment, settings.name);
+	assert_int_equal(find(&again, 0), 0);
+	assert_string_equal(again.memory, segment.memory);
+}
+
+int main(void)
+{
+#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_may_remove),
+		cmocka_unit_test(test_choose),
+		WITH_FOLDER(test_made_and_noted),
+		WITH_FOLDER(test_found_by_name),
+		WITH_FOLDER(test_note_of_another),
+		WITH_FOLDER(test_note_of_another_user),
+		WITH_FOLDER(test_discarded),
+		WITH_FOLDER(test_configured),
+		WITH_FOLDER(test_removed_by_others),
+		WITH_FOLDER(test_left),
+	};
+
+	return cmocka_run_group_tests_name("own_segment", tests, NULL, NULL);
+}
