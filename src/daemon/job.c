@@ -133,6 +133,7 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
+		struct wrong text = {""};
 		sigset_t none;
 
 		/* The lock on the folder, above all: it is the daemon's life that it stands for. */
@@ -141,8 +142,10 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		rights_drop();
-		job->report->wrong.text[0] = '\0';
-		job->report->r = fn(what, &job->report->wrong);
+		/* In this order: one that ends before it returns leaves what was there. */
+		r = fn(what, &text);
+		job->report->wrong = text;
+		job->report->r = r;
 		_exit(0);
 	}
 	job->done = done;

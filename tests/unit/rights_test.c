@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Rights: which are missing, and what comes of those that are there. Each in a process of its own. */
+#include "lib/test.h"
+
+#include "daemon/rights.h"
+#include "daemon/settings.h"
+#include "process/process.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#include <linux/capability.h>
+
+static struct wrong wrong;
+
+static const struct {
+	unsigned capability;
+	const char *name;
+} needed[] = {
+	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
+	{CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE"},
+	{CAP_IPC_LOCK, "CAP_IPC_LOCK"},
+	{CAP_SYS_NICE, "CAP_SYS_NICE"},
+};
+
+/* As nobody: all that user 65534 has not. */
+static void drop_all(void)
+{
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534))
+		_exit(2);
+}
+
+/* 42 if the message names just those that are missing. */
+static void check(void *opaque)
+{
+	bool right = true, all = true;
+	int r;
+
+	if (opaque)
+		drop_all();
+	r = rights_check(&wrong);
+	for (size_t i = 0; i < COUNT_OF(needed); i++) {
+		bool has = process_has_capability(needed[i].capability);
+
+		all &= has;
+		right &= has == !strstr(wrong.text, needed[i].name);
+	}
+	right &= r == (all ? 0 : -EPERM);
+	right &= all || (strncmp(wrong.text, "missing rights: ", 16) == 0 && strstr(wrong.text, "run it as root"));
+	_exit(right ? 42 : 1);
+}
+
+static void test_missing(void **state)
+{
+	assert_int_equal(WEXITSTATUS(test_in_child(check, NULL)), 42);
+	assert_int_equal(WEXITSTATUS(test_in_child(check, &wrong)), 42);
+}
+
+static void take_without(void *opaque)
+{
+	const struct rlimit none = {0, 0};
+	int r;
+
+	drop_all();
+	setrlimit(RLIMIT_MEMLOCK, &none);
+	r = rights_take(&wrong);
+	_exit((r == -EPERM || r == -ENOMEM) && strstr(wrong.text, "memory cannot be locked") ? 42 : 1);
+}
+
+static void test_none(void **state)
+{
+	assert_int_equal(WEXITSTATUS(test_in_child(take_without, NULL)), 42);
+}
+
+static bool scheduled(int policy, int priority)
+{
+	struct sched_param param = {0};
+
+	return sched_getscheduler(0) == policy && sched_getparam(0, &param) == 0 && param.sched_priority == priority;
+}
+
+/* A daemon, then its server and its helper: 42. What is missing for it here: 43. */
+static void take(void *opaque)
+{
+	struct wrong why = {""};
+	bool may = rights_check(&why) == 0;
+	int r = rights_take(&wrong);
+
+	if (!may)
+		_exit(r < 0 && wrong.text[0] ? 43 : 1);
+	if (r || !scheduled(SCHED_RR, 2) || process_oom_score_adj() != -1000)
+		_exit(2);
+	rights_for_server();
+	if (!scheduled(SCHED_RR, 1))
+		_exit(3);
+	rights_drop();
+	_exit(scheduled(SCHED_OTHER, 0) && process_oom_score_adj() == 0 ? 42 : 4);
+}
+
+static void test_taken(void **state)
+{
+	int status = WEXITSTATUS(test_in_child(take, NULL));
+
+	/* 43: without the rights there is a message, at least. (cmocka's skip() reads as a failure in its TAP.) */
+	assert_true(status == 42 || status == 43);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_taken),
+	};
+
+	return cmocka_run_group_tests_name("rights", tests, NULL, NULL);
+}
