@@ -41,7 +41,10 @@ static unsigned lock_can; /* what get_ready saw that can be had */
 /* Was the server told to end? Its signal handler only makes a note, which this call looks at. */
 static bool told_to_end(void)
 {
-	return nbdkit_nanosleep(0, 0) < 0;
+	static bool told; /* each call that finds it so prints a line */
+
+	told = told || nbdkit_nanosleep(0, 0) < 0;
+	return told;
 }
 
 static void plugin_load(void)
