@@ -70,9 +70,11 @@ unsigned lock_apply(void)
 		 * The server's threads grow their buffers with realloc() when a request is larger than
 		 * any before. Left to itself, malloc then maps memory, which takes the address space's
 		 * lock for writing; a thread that populates memory holds it for reading, for as long as
-		 * the system has none: all requests would wait for it, and it for them.
+		 * the system has none: all requests would wait for it, and it for them. Buffers that are larger
+		 * than a kernel that swaps asks for have mappings of their own: those go back to the system when
+		 * their connection ends, and the heap would keep them, locked.
 		 */
-		process_keep_heap(LOCK_HEAP_BYTES);
+		process_keep_heap(LOCK_HEAP_BYTES, LOCK_HEAP_LARGEST);
 	}
 	if (process_become_io_flusher())
 		had |= LOCK_FLUSHER;

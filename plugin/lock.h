@@ -26,6 +26,8 @@
  * of 256 KiB, that came to them by way of smaller ones.
  */
 #define LOCK_HEAP_BYTES (4 * 1024 * 1024)
+/* Buffers of this size and more are not taken from the heap. */
+#define LOCK_HEAP_LARGEST (512 * 1024)
 
 /*
  * Before the server forks: raise the limit on locked memory as far as it goes, set the I/O flusher

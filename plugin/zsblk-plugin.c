@@ -261,12 +261,19 @@ static int64_t plugin_get_size(void *handle)
 	return (int64_t)zsblk_size(device);
 }
 
+/*
+ * What clients are asked not to exceed: nbdkit has a buffer for each thread of a connection, as large as the
+ * largest request that the thread has had. Larger requests are served all the same, up to nbdkit's own limit of 64 MiB:
+ * the buffer is there before the plugin is called, and clients that did not ask for the limit may exceed it.
+ */
+#define LARGEST_REQUEST (2u * 1024 * 1024)
+
 static int plugin_block_size(void *handle, uint32_t *minimum, uint32_t *preferred,
 			     uint32_t *maximum)
 {
 	*minimum = 1;
 	*preferred = ZSBLK_BLOCK_SIZE;
-	*maximum = UINT32_MAX;
+	*maximum = LARGEST_REQUEST;
 	return 0;
 }
 

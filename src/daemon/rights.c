@@ -92,7 +92,7 @@ int rights_take(struct wrong *wrong)
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
 		return failed(wrong, "memory cannot be locked (mlockall)");
-	process_keep_heap(HEAP_BYTES);
+	process_keep_heap(HEAP_BYTES, 0);
 	process_touch_objects(runs_in_recovery);
 	touch_stack();
 	if (!process_become_io_flusher())

@@ -198,7 +198,9 @@ void process_touch_objects(bool (*wanted)(const char *name))
 	dl_iterate_phdr(touch_object, &wanted);
 }
 
-void process_keep_heap(size_t bytes)
+#define MAPPINGS_MAX 65536 /* the C library's own default */
+
+void process_keep_heap(size_t bytes, size_t own_mapping)
 {
 	volatile char *heap;
 
@@ -211,4 +213,8 @@ void process_keep_heap(size_t bytes)
 	for (size_t at = 0; at < bytes; at += (size_t)system_page())
 		heap[at] = 0;
 	free((void *)heap);
+	if (own_mapping) {
+		mallopt(M_MMAP_MAX, MAPPINGS_MAX);
+		mallopt(M_MMAP_THRESHOLD, (int)own_mapping);
+	}
 }

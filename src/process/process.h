@@ -49,9 +49,10 @@ bool process_avoid_oom_killer(void);
 void process_touch_objects(bool (*wanted)(const char *name));
 
 /*
- * Have malloc() keep one heap, of which `bytes` are in memory, map nothing beside it and give nothing
- * back: what asks for no more than that never waits for the system to find memory.
+ * Have malloc() keep one heap, of which `bytes` are in memory, and give nothing of it back: what asks for no more
+ * than that never waits for the system to find memory. What is as large as `own_mapping` or larger has a mapping
+ * of its own, which goes back when it is freed; 0: nothing has.
  */
-void process_keep_heap(size_t bytes);
+void process_keep_heap(size_t bytes, size_t own_mapping);
 
 #endif

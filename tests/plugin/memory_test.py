@@ -306,6 +306,32 @@ def requests_map_nothing():
 
 
 @test
+def buffers_go_back():
+    "the buffers of large requests go back to the system when their connection ends, locked or not"
+    need_root()
+    if SANITIZED:
+        raise Skip("a sanitizer has its own malloc()")
+    for lock in ("auto", "no"):
+        with Server("1G", f"lock={lock}", "reserve=1M") as server:
+            small = [server.connect()]
+            small[0].pread(BLOCK, 0)
+            before = server.status("VmRSS")
+            for _ in range(3):
+                large = server.connect()
+                for request in range(16):
+                    large.aio_pread(nbd.Buffer(32 * MiB), request * 32 * MiB)
+                while large.aio_in_flight():
+                    large.poll(-1)
+                assert server.status("VmRSS") > before + 32 * MiB, "this client has had no large buffers"
+                # Allocated after the large ones, and still there when these go.
+                small.append(server.connect())
+                for _ in range(40):
+                    small[-1].pread(BLOCK, 0)
+                large.shutdown()
+                wait_for(lambda: server.status("VmRSS") < before + 24 * MiB, f"lock={lock}: buffers given back")
+
+
+@test
 def trimmed_memory_goes_back():
     "discarded blocks give memory back to the system, locked or not"
     need_root()

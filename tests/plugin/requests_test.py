@@ -32,7 +32,7 @@ def offers():
             equal(info[what], False, what)
         equal(info["block_size_minimum"], 1, "minimum block size")
         equal(info["block_size_preferred"], 4096, "preferred block size")
-        equal(info["block_size_maximum"], 0xffffffff, "maximum block size")
+        equal(info["block_size_maximum"], 2 * MiB, "maximum block size")
         equal([c for c in info["contexts"]], ["base:allocation"], "contexts")
 
 
