@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -87,12 +88,17 @@ static int set_lock(struct plugin_params *params, const char *value)
 	return -1;
 }
 
-static int check_directory(const char *path)
+static int check_stats_path(const char *path)
 {
 	char *copy = strdup(path);
 	int r = copy ? access(dirname(copy), W_OK | X_OK) : -1;
+	struct stat st;
 
-	if (r < 0)
+	/* Whatever file is there is replaced, but a directory cannot be. */
+	if (r == 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+		nbdkit_error("zsblk: stats=%s is a directory; name a file, such as %s/zsblk.stats", path, path);
+		r = -1;
+	} else if (r < 0)
 		nbdkit_error(
 			"zsblk: stats=%s cannot be written: %s; name a file in a directory that "
 			"exists and is yours to write, such as /run",
@@ -105,7 +111,7 @@ static int set_stats(struct plugin_params *params, const char *value)
 {
 	/* The server changes to / when it goes to the background. */
 	params->stats_path = nbdkit_absolute_path(value);
-	return params->stats_path ? check_directory(params->stats_path) : -1;
+	return params->stats_path ? check_stats_path(params->stats_path) : -1;
 }
 
 /* ------------------------------------------------------------------ all of them */

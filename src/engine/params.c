@@ -100,6 +100,8 @@ static int check_size(uint64_t size, struct zsblk_why *why)
 	if (size > ZSBLK_MAX_SIZE)
 		return fail(why, -EINVAL, "size=%" PRIu64 " is too large; the largest device is %" PRIu64
 			    " (16T)", size, ZSBLK_MAX_SIZE);
+	if (size < BLOCK)
+		return fail(why, -EINVAL, "size=%" PRIu64 " is too small; the smallest device is %u", size, BLOCK);
 	if (size % BLOCK)
 		return fail(why, -EINVAL, "size=%" PRIu64 " is not a multiple of %u; the nearest ones are %" PRIu64
 			    " and %" PRIu64, size, BLOCK, size / BLOCK * BLOCK, (size / BLOCK + 1) * BLOCK);
