@@ -123,6 +123,19 @@ static void tell_cap(void)
 			text, limit, limit ? "" : " (none)");
 }
 
+/*
+ * Before 1.34 nbdkit fails an assertion when a client goes away while threads answer it. nbdkit does not tell plugins its
+ * version, and the one that the plugin was built with may be another. But this function came with 1.34.
+ */
+extern void nbdkit_disconnect(int force) __attribute__((weak));
+
+static void tell_fragile_server(void)
+{
+	if (!nbdkit_disconnect && strcmp(params.engine.memory, "anon") == 0)
+		fprintf(stderr, "nbdkit: zsblk: this nbdkit is older than 1.34: a client that is killed can end it, and the data "
+				"with it. Use memory=shm:KEY to keep the data, or --threads 1 to avoid the fault\n");
+}
+
 static int plugin_get_ready(void)
 {
 	if (params.lock != LOCK_MODE_NO)
@@ -134,6 +147,7 @@ static int plugin_get_ready(void)
 	if (params.lock != LOCK_MODE_NO && lock_can != LOCK_ALL)
 		tell_missing(lock_can);
 	tell_cap();
+	tell_fragile_server();
 	/* Everything mapped now would be filled to its end. It has been checked; open it once that
 	 * is over. */
 	if (lock_server_will()) {
