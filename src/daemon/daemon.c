@@ -939,12 +939,12 @@ static void clean_up(struct daemon *daemon)
 
 static int wait_for_lock(struct daemon *daemon, pid_t *holder, struct wrong *wrong)
 {
-	int r = -EBUSY;
+	uint64_t until = clock_after_ms(MAKE_WAY_MS);
+	int r;
 
-	for (int waited = 0; r == -EBUSY && waited < MAKE_WAY_MS; waited += 10) {
-		poll(NULL, 0, 10);
+	do {
 		r = folder_lock(&daemon->folder, holder, wrong);
-	}
+	} while (r == -EBUSY && clock_pause(until, 10));
 	return r;
 }
 

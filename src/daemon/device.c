@@ -2,6 +2,8 @@
 /* The block device. See device.h. */
 #include "daemon/device.h"
 
+#include "daemon/clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +27,8 @@
 
 /* For udev to take a link away. */
 #define UDEV_WAIT_MS 3000
+/* An event may be lost. */
+#define UDEV_AGAIN_MS 500
 
 void device_init(struct device *device, int index)
 {
@@ -209,14 +213,17 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
 void device_lose_links(int index)
 {
 	char number[32], link[80];
+	uint64_t until, next_event = 0;
 
 	if (read_attribute(index, "diskseq", number, sizeof number) < 0)
 		return;
 	snprintf(link, sizeof link, "/dev/disk/by-diskseq/%s", number);
-	for (unsigned waited = 0; waited < UDEV_WAIT_MS && access(link, F_OK) == 0; waited += 10) {
-		if (waited % 500 == 0)
-			write_attribute(index, "uevent", "change");
-		usleep(10 * 1000);
+	until = clock_after_ms(UDEV_WAIT_MS);
+	while (access(link, F_OK) == 0 && clock_pause(until, 10)) {
+		if (clock_us() < next_event)
+			continue;
+		write_attribute(index, "uevent", "change");
+		next_event = clock_after_ms(UDEV_AGAIN_MS);
 	}
 	unlink(link);
 }

@@ -2,6 +2,8 @@
 /* Work in a child process. See job.h. */
 #include "daemon/job.h"
 
+#include "daemon/clock.h"
+#include "daemon/command.h"
 #include "daemon/device.h"
 #include "daemon/netlink.h"
 #include "daemon/rights.h"
@@ -31,13 +33,11 @@
 
 /* At the start of a device, where most of what can be on it has its mark. */
 #define BLANK_BYTES (64u * 1024)
-/* For a server that is tried, and for what it is asked before. */
-#ifndef REHEARSAL_LIMIT_S /* shorter in tests/daemon's build */
-#define REHEARSAL_LIMIT_S 30u
-#endif
 
 /* udev takes a fraction of a second to look at a device. */
 #define LOCK_WAIT_MS 5000
+/* Somebody else's swapoff reads back what is swapped out. */
+#define OTHER_SWAPOFF_MS 60000
 
 /* How it went; in memory that parent and child share. */
 struct report {
@@ -113,14 +113,6 @@ static int ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
 	return 0;
 }
 
-/* What is begun for a daemon is not to go on under the next one. */
-static void end_with(pid_t parent)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(EXIT_FAILURE);
-}
-
 int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, void *opaque)
 {
 	pid_t daemon = getpid(), pid;
@@ -138,7 +130,7 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 
 		/* The lock on the folder, above all: it is the daemon's life that it stands for. */
 		syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
-		end_with(daemon);
+		command_end_with(daemon);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		rights_drop();
@@ -164,70 +156,7 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 	return r;
 }
 
-/* ------------------------------------------------------------------ programs */
-
-/* In a child: become a program that ends with `parent` and whose `stream` is `output`. */
-__attribute__((noreturn)) static void become(const char *const arguments[], pid_t parent, int stream, int output)
-{
-	end_with(parent);
-	dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
-	dup2(STDIN_FILENO, STDOUT_FILENO);
-	dup2(output, stream);
-	execvp(arguments[0], (char *const *)arguments);
-	dprintf(STDERR_FILENO, "%s: %s\n", arguments[0], strerror(errno));
-	_exit(127);
-}
-
-/*
- * Run a program, and keep what it says on `stream`, as far as there is room. 0: it ended with status 0; -EIO: with another one
- * (*ended_with, which may be NULL; negative: the signal that ended it).
- */
-static int run_and_read(const char *const arguments[], int stream, char *text, size_t size, int *ended_with)
-{
-	int output[2], status = 0;
-	char beyond[256];
-	size_t length = 0;
-	ssize_t got;
-	pid_t parent = getpid(), pid;
-
-	text[0] = '\0';
-	if (pipe2(output, O_CLOEXEC) < 0)
-		return -errno;
-	pid = fork();
-	if (pid == 0)
-		become(arguments, parent, stream, output[1]);
-	close(output[1]);
-	while (pid > 0) {
-		bool full = length == size - 1;
-
-		got = full ? read(output[0], beyond, sizeof beyond)
-			   : read(output[0], text + length, size - 1 - length);
-		if (got <= 0)
-			break;
-		length += full ? 0 : (size_t)got;
-	}
-	text[length] = '\0';
-	close(output[0]);
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
-		return -errno;
-	status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-	if (ended_with)
-		*ended_with = status;
-	if (status == 0)
-		return 0;
-	if (!length)
-		snprintf(text, size, "%s ended with status %d", arguments[0], status);
-	return -EIO;
-}
-
-/* Run a program: 0, or the first line that it said on its standard error. */
-static int run(const char *const arguments[], struct wrong *wrong)
-{
-	int r = run_and_read(arguments, STDERR_FILENO, wrong->text, sizeof wrong->text, NULL);
-
-	wrong->text[strcspn(wrong->text, "\n")] = '\0';
-	return r;
-}
+/* ------------------------------------------------------------------ what systemd is up to */
 
 /* Is systemd on its way to poweroff, reboot or the like? */
 static bool machine_goes_down(void)
@@ -235,7 +164,7 @@ static bool machine_goes_down(void)
 	const char *const arguments[] = {"systemctl", "is-system-running", NULL};
 	char state[40];
 
-	run_and_read(arguments, STDOUT_FILENO, state, sizeof state, NULL);
+	command_read(arguments, state, sizeof state, NULL);
 	return strcmp(state, "stopping\n") == 0;
 }
 
@@ -252,100 +181,10 @@ static bool service_is_to_run(void)
 	if (sd_pid_get_unit(0, &unit) < 0)
 		return false;
 	arguments[4] = unit;
-	if (run_and_read(arguments, STDOUT_FILENO, jobs, sizeof jobs, NULL) == 0)
+	if (command_read(arguments, jobs, sizeof jobs, NULL) == 0)
 		sscanf(jobs, "%*s %*s %15s", type);
 	free(unit);
 	return strcmp(type, "restart") == 0 || strcmp(type, "start") == 0;
-}
-
-/* Does this plugin know our format of segments? */
-static int ask_segment_version(const struct settings *settings, struct wrong *wrong)
-{
-	const char *const arguments[] = {settings->nbdkit, "--dump-plugin", settings->plugin, NULL};
-	char facts[8192], known[48];
-	int r = run(arguments, wrong);
-
-	if (!r)
-		r = run_and_read(arguments, STDOUT_FILENO, facts, sizeof facts, NULL);
-	if (r)
-		return r;
-	snprintf(known, sizeof known, "\nzsblk_segment_version=%u\n", ZSBLK_SEGMENT_VERSION);
-	if (strstr(facts, known))
-		return 0;
-	snprintf(wrong->text, sizeof wrong->text,
-		 "the plugin that is installed now does not know segments of version %u, which this one is; stop, and start anew",
-		 ZSBLK_SEGMENT_VERSION);
-	return -EINVAL;
-}
-
-/* Start a server, and end it when it has its socket, or after some time. */
-static int try_server(const char *const arguments[], const char *socket, struct wrong *wrong)
-{
-	pid_t parent = getpid(), pid;
-	int output[2], r = -ETIMEDOUT;
-	ssize_t got = 0;
-
-	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
-	pid = fork();
-	if (pid == 0)
-		become(arguments, parent, STDERR_FILENO, output[1]);
-	if (pid < 0)
-		r = -errno;
-	for (unsigned waited = 0; r == -ETIMEDOUT && waited < REHEARSAL_LIMIT_S * 900; waited += 10) {
-		if (access(socket, F_OK) == 0)
-			r = 0;
-		else if (waitpid(pid, NULL, WNOHANG) == pid)
-			r = -EIO;
-		else
-			usleep(10 * 1000);
-	}
-	if (r == 0 || r == -ETIMEDOUT) {
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-	}
-	if (r)
-		got = read(output[0], wrong->text, sizeof wrong->text - 1);
-	wrong->text[got > 0 ? got : 0] = '\0';
-	wrong->text[strcspn(wrong->text, "\n")] = '\0';
-	if (r && !wrong->text[0])
-		snprintf(wrong->text, sizeof wrong->text, "a server that is started for a trial %s",
-			 r == -EIO ? "ends" : "does not come up");
-	close(output[0]);
-	close(output[1]);
-	return r;
-}
-
-/* What is the server's alone: the segment, of its size, its lock on memory, its reserve and its statistics. */
-static bool is_for_rehearsal(const char *word)
-{
-	static const char *const others[] = {"memory=", "size=", "lock=", "reserve=", "stats="};
-
-	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-		if (strncmp(word, others[i], strlen(others[i])) == 0)
-			return false;
-	return true;
-}
-
-int job_rehearse(const void *what, struct wrong *wrong)
-{
-	const struct job_rehearsal *rehearsal = what;
-	const struct settings *settings = rehearsal->settings;
-	const char *arguments[SETTINGS_MAX_WORDS + 12] = {settings->nbdkit, "--foreground", "--unix", rehearsal->socket,
-							  settings->plugin, "memory=anon", "size=64M", "lock=no", "reserve=0"};
-	size_t n = 9;
-	int r;
-
-	alarm(REHEARSAL_LIMIT_S);
-	r = ask_segment_version(settings, wrong);
-	for (size_t i = 0; i < settings->n_words; i++)
-		if (is_for_rehearsal(settings->words[i]))
-			arguments[n++] = settings->words[i];
-	unlink(rehearsal->socket);
-	if (!r)
-		r = try_server(arguments, rehearsal->socket, wrong);
-	unlink(rehearsal->socket);
-	return r;
 }
 
 /* ------------------------------------------------------------------ whose device it is */
@@ -406,7 +245,7 @@ static bool is_blank(const char *device)
 		blank = !start[i];
 	if (fd >= 0)
 		close(fd);
-	return blank && run_and_read(arguments, STDOUT_FILENO, found, sizeof found, &status) && status == 2;
+	return blank && command_read(arguments, found, sizeof found, &status) && status == 2;
 }
 
 int job_mount(const void *what, struct wrong *wrong)
@@ -418,13 +257,13 @@ int job_mount(const void *what, struct wrong *wrong)
 	int r = hold(mount->device, mount->backend, wrong);
 
 	if (!r && is_blank(device))
-		r = run(mkfs, wrong);
+		r = command_run(mkfs, wrong);
 	if (r)
 		return r;
 	/* For all who use the file system. */
 	umask(022);
 	make_folders(mount->path);
-	return run(attach, wrong);
+	return command_run(attach, wrong);
 }
 
 /* ------------------------------------------------------------------ swap */
@@ -440,7 +279,7 @@ int job_swap_on(const void *what, struct wrong *wrong)
 	int r = hold(swap->device, swap->backend, wrong), flags = SWAP_FLAG_DISCARD;
 
 	if (!r)
-		r = run(arguments, wrong);
+		r = command_run(arguments, wrong);
 	if (r)
 		return r;
 	if (swap->managed)
@@ -491,7 +330,7 @@ static int swapoff_in_child(const char *path)
 	int status;
 
 	if (pid == 0) {
-		end_with(parent);
+		command_end_with(parent);
 		_exit(swapoff(path) == 0 ? 0 : errno);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
@@ -502,13 +341,14 @@ static int swapoff_in_child(const char *path)
 /* Whoever else is at it (systemd, at shutdown) hides the area from us until it is done. */
 static int wait_for_other_swapoff(const struct device *device)
 {
-	for (int i = 0; i < 600 && device_user(device) == USER_SWAP; i++) {
-		int r = swapoff_in_child(device->path);
+	uint64_t until = clock_after_ms(OTHER_SWAPOFF_MS);
+
+	do {
+		int r = device_user(device) == USER_SWAP ? swapoff_in_child(device->path) : 0;
 
 		if (r != -EINVAL)
 			return r;
-		usleep(100 * 1000);
-	}
+	} while (clock_pause(until, 100));
 	return device_user(device) == USER_SWAP ? -EBUSY : 0;
 }
 
@@ -532,7 +372,7 @@ static int umount(const struct device *device, struct wrong *wrong)
 {
 	const char *const arguments[] = {"umount", device->path, NULL};
 
-	return run(arguments, wrong);
+	return command_run(arguments, wrong);
 }
 
 /*
@@ -543,6 +383,7 @@ static int umount(const struct device *device, struct wrong *wrong)
 static int take_exclusively(const struct device *device, struct wrong *wrong)
 {
 	int fd = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	uint64_t until;
 
 	/* Not attached. A node that is missing says nothing about who uses the device. */
 	if (fd < 0 && errno == ENXIO)
@@ -553,8 +394,9 @@ static int take_exclusively(const struct device *device, struct wrong *wrong)
 			 device->path, strerror(errno));
 		return -errno;
 	}
-	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0 && waited < LOCK_WAIT_MS; waited += 10)
-		usleep(10 * 1000);
+	until = clock_after_ms(LOCK_WAIT_MS);
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0 && clock_pause(until, 10))
+		;
 	return 0;
 }
 

@@ -162,7 +162,7 @@ int say_through_pipe(void)
 
 void say_end(void)
 {
-	const struct timespec moment = {.tv_nsec = 5000000};
+	uint64_t until = clock_after_ms(END_WAIT_MS);
 
 	/* The last words find somebody, too. */
 	if (!relay && pipe_end >= 0)
@@ -170,8 +170,8 @@ void say_end(void)
 	if (!relay)
 		return;
 	close(STDERR_FILENO);
-	for (int waited = 0; waited < END_WAIT_MS && waitpid(relay, NULL, WNOHANG) == 0; waited += 5)
-		nanosleep(&moment, NULL);
+	while (waitpid(relay, NULL, WNOHANG) == 0 && clock_pause(until, 5))
+		;
 }
 
 /* Without allocating, and in one write, so that lines of several processes do not mix. */

@@ -89,6 +89,32 @@ def test_upgrades(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
+def test_trial(instance):
+    """What --upgrade asks before it replaces anything: once, by one clock, and with nothing left behind."""
+    instance.setting = {"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": "600000000"}
+    server = instance.serve()
+    started = pathlib.Path(f"/proc/{server}/environ").read_bytes().split(b"\0")
+    point(not [word for word in started if word.startswith((b"NOTIFY_SOCKET", b"WATCHDOG_"))],
+          "what systemd tells zsblkd is not told to the server", started)
+    trace = 'echo "${NOTIFY_SOCKET-none} ${WATCHDOG_USEC-none} $*" >>trace'
+    for what, when, said_so in (("whose --dump-plugin hangs", "*--dump-plugin*", "--dump-plugin"),
+                                ("that hangs", "*rehearsal*", "does not come up within")):
+        instance.script(f'{trace}; [[ $* = {when} ]] && sleep 97')
+        status, said = instance.ask("--upgrade", 60)
+        point(status == 1 and said_so in said and "10 seconds" in said, f"--upgrade to a server {what} ends", said)
+        point(soon(lambda: not instance.running("sleep\x0097")), "and nothing of it goes on", instance.running("sleep\x0097"))
+        point(not (instance.folder / "run" / instance.name / "rehearsal.sock").exists(), "nor is left in the folder")
+    lines = (instance.folder / "trace").read_text(encoding="ascii").splitlines()
+    point(sum("--dump-plugin" in line for line in lines) == 2, "the plugin is asked once each time", lines)
+    point(all(line.startswith("none none ") for line in lines), "what systemd tells zsblkd is not told to it", lines)
+    instance.script("")
+    status, said = instance.ask("--upgrade", 60)
+    point(instance.new_server(server) and not (instance.folder / "run" / instance.name / "rehearsal.sock").exists(),
+          "one that comes up leaves nothing in the folder", said)
+    instance.setting = {}
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
 def test_start_that_hangs(instance):
     server = instance.serve()
     instance.script("[ -e \"$PWD/hung\" ] || { touch \"$PWD/hung\"; kill -STOP $$; }")
@@ -363,6 +389,7 @@ def test_foreign(instance):
 TESTS = {
     "faults": test_faults,
     "upgrades": test_upgrades,
+    "trial": test_trial,
     "start-that-hangs": test_start_that_hangs,
     "folder-removed": test_folder_removed,
     "detached": test_detached,

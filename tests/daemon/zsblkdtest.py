@@ -161,6 +161,16 @@ class Instance:
                     found.append(int(path.name))
         return found
 
+    def running(self, arguments):
+        """Processes with these in their command line that were started in our folder."""
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if arguments.encode() in (path / "cmdline").read_bytes() and \
+                        (path / "cwd").resolve() == self.folder.resolve():
+                    found.append(int(path.name))
+        return found
+
     def servers(self):
         """All processes that run one, or are about to."""
         wanted = f"{self.name}/".encode()
