@@ -362,6 +362,26 @@ static void test_any_order(void **state)
 	core_ok();
 }
 
+/* So many small ones that zspages have each of their slots in use: all are apart. Then holes, filled again. */
+static void test_full_zspages(void **state)
+{
+	uint64_t random = 1;
+
+	for (uint32_t i = 0; i < OWNERS; i++)
+		assert_int_equal(owner_alloc(i, 1 + i % 48), 0);
+	core_ok();
+	for (uint32_t i = 0; i < OWNERS; i++)
+		assert_true(owner_intact(i));
+	for (uint32_t i = 0; i < OWNERS; i++)
+		if (random_below(&random, 3) == 0) {
+			owner_free(i);
+			assert_int_equal(owner_alloc(i, 1 + i % 40), 0);
+		}
+	core_ok();
+	for (uint32_t i = 0; i < OWNERS; i++)
+		assert_true(owner_intact(i));
+}
+
 int main(void)
 {
 #define WITH_CORE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -369,12 +389,14 @@ int main(void)
 		WITH_CORE(test_create_refuses),
 		WITH_CORE(test_classes),
 		WITH_CORE(test_every_size),
+		WITH_CORE(test_full_zspages),
 		WITH_CORE(test_objects_cross_pages),
 		WITH_CORE(test_huge_objects),
 		WITH_CORE(test_pages_are_touched_when_needed),
 		WITH_CORE(test_fullest_first),
 		WITH_CORE(test_memory_returns),
-		WITH_CORE(test_limit_is_exact), WITH_CORE(test_nothing_is_touched_at_the_limit),
+		WITH_CORE(test_limit_is_exact),
+		WITH_CORE(test_nothing_is_touched_at_the_limit),
 		WITH_CORE(test_one_zspage_for_two),
 		WITH_CORE(test_borrows),
 		WITH_CORE(test_short_zspages),

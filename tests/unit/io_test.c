@@ -5,6 +5,9 @@
 
 #include "engine/engine.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define BLOCKS 40u
 #define BYTES  (BLOCKS * BLOCK_BYTES)
 
@@ -395,18 +398,112 @@ static void test_damaged_objects(void **state)
 	assert_true(device_has(dev, 5, BLOCK_TEXT, 1));
 }
 
+/* In several pieces, of which none forgets a block, be it the last of one or the first of the next. */
+static void test_long_discard(void **state)
+{
+	const unsigned blocks = 5000, from = 10, to = 4990;
+	struct zsblk *large = device_new(blocks);
+
+	for (unsigned i = 0; i < blocks; i++)
+		device_put(large, i, BLOCK_SAME32, i);
+	assert_int_equal(zsblk_discard(large, (to - from) * UINT64_C(4096), from * UINT64_C(4096)), 0);
+	for (unsigned i = 0; i < blocks; i++)
+		assert_true(device_has(large, i, i < from || i >= to ? BLOCK_SAME32 : BLOCK_ZERO, i));
+	assert_int_equal(device_stats(large).same_pages, blocks - (to - from));
+	device_ok(large);
+	zsblk_close(large);
+}
+
+/* ------------------------------------------------------------------ blocks that are held still */
+
+static _Atomic bool is_through;
+
+static void *read_it(void *opaque)
+{
+	assert_true(device_has(dev, 0, BLOCK_TEXT, 1));
+	is_through = true;
+	return NULL;
+}
+
+static void *write_it(void *opaque)
+{
+	device_put(dev, 0, BLOCK_NOISE, 2);
+	is_through = true;
+	return NULL;
+}
+
+static void *write_a_part(void *opaque)
+{
+	must(zsblk_write(dev, "part", 4, 100) == 0);
+	is_through = true;
+	return NULL;
+}
+
+static void *discard_it(void *opaque)
+{
+	must(zsblk_discard(dev, 4096, 0) == 0);
+	is_through = true;
+	return NULL;
+}
+
+static void *compact_it(void *opaque)
+{
+	zsblk_compact(dev);
+	is_through = true;
+	return NULL;
+}
+
+/* While somebody holds a block, nobody reads, replaces, frees or moves its object. */
+static void test_held_block_waits(void **state)
+{
+	static void *(*const requests[])(void *opaque) = {compact_it, read_it, write_a_part, write_it, discard_it};
+
+	for (size_t i = 0; i < COUNT_OF(requests); i++) {
+		pthread_t thread;
+		uint64_t word;
+
+		/* The first object of an almost empty zspage, with others of its class that have room: it would be
+		 * moved. */
+		for (unsigned n = 0; n < BLOCKS; n++)
+			device_put(dev, n, BLOCK_TEXT, 1);
+		for (unsigned n = 1; n < BLOCKS; n += 2)
+			assert_int_equal(zsblk_discard(dev, 4096, n * UINT64_C(4096)), 0);
+		is_through = false;
+		pthread_mutex_lock(stripe_of(dev, 0));
+		word = table_load(&dev->table, 0);
+		assert_int_equal(pthread_create(&thread, NULL, requests[i], NULL), 0);
+		/* Long enough for what does not wait. What waits as it should makes no difference to the time. */
+		usleep(100 * 1000);
+		assert_true(table_load(&dev->table, 0) == word);
+		assert_true(i == 0 || !is_through);
+		pthread_mutex_unlock(stripe_of(dev, 0));
+		pthread_join(thread, NULL);
+		assert_true(is_through);
+		device_ok(dev);
+	}
+}
+
 int main(void)
 {
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_DEVICE(test_reads_as_zeroes),	WITH_DEVICE(test_every_kind_of_block),
-		WITH_DEVICE(test_every_alignment),	WITH_DEVICE(test_single_bytes),
-		WITH_DEVICE(test_bounds),		WITH_DEVICE(test_extents_are_exact),
-		WITH_DEVICE(test_extents_can_be_ended), WITH_DEVICE(test_discard_edges),
-		WITH_DEVICE(test_cleared_in_pieces),	WITH_DEVICE(test_nothing_is_stored_for_nothing),
-		WITH_DEVICE(test_limit),		WITH_DEVICE(test_any_limit_is_a_limit),
+		WITH_DEVICE(test_reads_as_zeroes),
+		WITH_DEVICE(test_every_kind_of_block),
+		WITH_DEVICE(test_every_alignment),
+		WITH_DEVICE(test_single_bytes),
+		WITH_DEVICE(test_bounds),
+		WITH_DEVICE(test_extents_are_exact),
+		WITH_DEVICE(test_extents_can_be_ended),
+		WITH_DEVICE(test_discard_edges),
+		WITH_DEVICE(test_cleared_in_pieces),
+		WITH_DEVICE(test_nothing_is_stored_for_nothing),
+		WITH_DEVICE(test_limit),
+		WITH_DEVICE(test_any_limit_is_a_limit),
 		WITH_DEVICE(test_ragged_discard_when_full),
-		WITH_DEVICE(test_half_a_request),	WITH_DEVICE(test_damaged_objects),
+		WITH_DEVICE(test_long_discard),
+		WITH_DEVICE(test_held_block_waits),
+		WITH_DEVICE(test_half_a_request),
+		WITH_DEVICE(test_damaged_objects),
 	};
 
 	return cmocka_run_group_tests_name("io", tests, NULL, NULL);
