@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ static const char help[] =
 	"Keep a compressed block device in memory attached as /dev/nbdN, whatever happens to its server.\n"
 	"\n"
 	"KEY=VALUE are parameters of the server's plugin (nbdkit zsblk --help), such as size=2G algorithm=zstd.\n"
+	"Sizes are as in zsblk.conf(5), such as size=ram/2, but a number without a suffix is in bytes.\n"
 	"\n"
 	"What it is\n"
 	"  -n, --name NAME             of the instance\n"
@@ -113,11 +115,35 @@ static void set(struct settings *settings, const char *option, const char *key, 
 		refuse("--%s: %s", option, wrong.text);
 }
 
-/* Parameters of the plugin go to it as they are; it judges them. */
+static bool is_size(const char *key)
+{
+	return strcmp(key, "size") == 0 || strcmp(key, "mem-limit") == 0 || strcmp(key, "reserve") == 0;
+}
+
+/*
+ * Sizes are written as in a file (zsblk.conf(5)), but a number alone is in bytes, and with nbdkit's s in sectors. False: it is no such
+ * number. Otherwise `text` is the one that the plugin gets.
+ */
+static bool is_plain(const char *value, char *text, size_t size)
+{
+	size_t digits = strspn(value, "0123456789");
+	uint64_t sectors = strtoull(value, NULL, 10);
+
+	if (!digits || (value[digits] && strcmp(value + digits, "s") != 0))
+		return false;
+	if (value[digits] && sectors <= UINT64_MAX / 512)
+		snprintf(text, size, "%" PRIu64, sectors * 512);
+	else
+		snprintf(text, size, "%s", value);
+	return true;
+}
+
+/* Parameters of the plugin go to it as they are; it judges them. It gets sizes in bytes. */
 static void add_word(struct settings *settings, const char *word)
 {
 	const char *equals = strchr(word, '=');
-	char key[40];
+	struct wrong wrong;
+	char key[40], number[120];
 	int r;
 
 	if (!equals || equals == word || (size_t)(equals - word) >= sizeof key)
@@ -126,7 +152,15 @@ static void add_word(struct settings *settings, const char *word)
 	/* --status reads them. */
 	if (strcmp(key, "stats") == 0)
 		refuse("%s: the statistics of a server are in /run/zsblk/NAME/stats; leave it out", word);
-	r = settings_word(settings, key, equals + 1);
+	r = settings_word_value(settings, key) ? -EEXIST : 0;
+	if (!r && !is_size(key)) {
+		r = settings_word(settings, key, equals + 1);
+	} else if (!r && is_plain(equals + 1, number, sizeof number)) {
+		r = settings_word(settings, key, number);
+	} else if (!r) {
+		if (settings_set(settings, key, equals + 1, &wrong))
+			refuse("%s", wrong.text);
+	}
 	if (r)
 		refuse("%s: %s", word,
 		       r == -EEXIST  ? "it was given already"

@@ -38,6 +38,30 @@ def refused(what, arguments, *words, rights=True):
     point(status == 1 and all(word in said for word in words), what, f"status {status}, wanted {words}: {said}")
 
 
+def test_sizes():
+    """Those of the command line are written as those of a file, and a number alone is in bytes. What was understood: what a server is started with."""
+    ram = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for words, wanted in ((["size=1.5G"], ["size=1610612736"]), (["size=ram/8", "reserve=0.5M"], [f"size={ram // 8 // 4096 * 4096}", "reserve=524288"]),
+                          (["size=67108864"], ["size=67108864"]), (["size=131072s"], ["size=67108864"]),
+                          (["size=min(64M, ram)", "mem-limit=32 + 16"], ["size=67108864", f"mem-limit={48 << 20}"])):
+        with tempfile.TemporaryDirectory() as folder:
+            nbdkit = pathlib.Path(folder, "nbdkit")
+            nbdkit.write_text(f'#!/bin/sh\necho "$*" >{folder}/arguments\n', encoding="ascii")
+            nbdkit.chmod(0o755)
+            pathlib.Path(folder, "world").write_bytes(bytes(4096))
+            done = subprocess.run([FAULTS, "--name", "cli-test", "--nbdkit", nbdkit, "lock=no", *words], capture_output=True,
+                                  text=True, timeout=20, check=False, stdin=subprocess.DEVNULL, cwd=folder,
+                                  env=os.environ | {"ZSBLK_TEST_WORLD": f"{folder}/world"})
+            file = pathlib.Path(folder, "arguments")
+            got = file.read_text(encoding="ascii").split() if file.exists() else []
+            point(all(word in got for word in wanted), " ".join(words), f"{got} {done.stderr}")
+    one = ["--name", "cli-test"]
+    refused("a size that is not understood", [*one, "size=2x"], "size", "'2x'", "suffixes")
+    refused("a size below one block", [*one, "size=0.001"], "size", "least is one block")
+    refused("a limit that is negative", [*one, "size=1G", "mem-limit=1-2"], "mem-limit", "negative")
+    refused("an expression beside a number", [*one, "size=1073741824", "size=ram/2"], "size=ram/2", "already")
+
+
 def test_nothing_is_left():
     """One that has its folder and its lock when it is refused: with the build that needs no rights and has a folder here."""
     with tempfile.TemporaryDirectory() as folder:
@@ -89,6 +113,7 @@ def main():
 
     refused("no rights", [*one, "size=1G"], "missing rights", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_IPC_LOCK",
             "CAP_SYS_NICE", rights=False)
+    test_sizes()
     test_nothing_is_left()
     print(f"1..{count}")
 
