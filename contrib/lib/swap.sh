@@ -35,6 +35,23 @@ server_number()
 	swap_status | sed -n 's/.*server \([0-9]*\).*/\1/p'
 }
 
+# What zsblkd does at its start has time limits of its own; this one is longer than they are together.
+ready_seconds=180
+
+# wait_until_ready PID: until that zsblkd serves.
+wait_until_ready()
+{
+	local pid=$1 until=$((SECONDS + ready_seconds))
+	until grep -q 'ready: ' "$swap_state/log"; do
+		kill -0 "$pid" 2>/dev/null || { cat "$swap_state/log" >&2; die "zsblkd did not start"; }
+		if ((SECONDS >= until)); then
+			cat "$swap_state/log" >&2
+			die "zsblkd (process $pid) was not ready after $ready_seconds s; it goes on trying. To end it: contrib/run --undo"
+		fi
+		sleep 0.1
+	done
+}
+
 # swap_on DAEMON PLUGIN SIZE ALGORITHM
 swap_on()
 {
@@ -54,10 +71,7 @@ swap_on()
 		setsid "$swap_state/zsblkd" --name "$swap_name" --swapon --plugin "$swap_state/nbdkit-zsblk-plugin.so" \
 			size="$size" algorithm="$algorithm" </dev/null >"$swap_state/log" 2>&1 &
 		pid=$!
-		until grep -q 'ready: ' "$swap_state/log"; do
-			kill -0 "$pid" 2>/dev/null || { cat "$swap_state/log" >&2; die "zsblkd did not start"; }
-			sleep 0.1
-		done
+		wait_until_ready "$pid"
 	fi
 	swapon --show
 	swap_status
