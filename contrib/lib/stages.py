@@ -24,7 +24,7 @@ class Stage:
     """A configuration and the suites that are run in it.
 
     name      also the build folder's, unless `build` names another stage's
-    suites    names of suites; None: every suite there is but vm
+    suites    names of suites; None: every suite there is but vm and lint
     limit     seconds after which its tests have failed
     short     run the short forms of the tests, since everything takes many times as long here
     builds    what is built beside the programs that its tests need: "all", "installed" or nothing
@@ -75,6 +75,7 @@ SANITIZE = ["-Db_lundef=false", "--buildtype=debugoptimized"]
 STAGES = [
     Stage("gcc", "gcc -O2", None, limit=900, builds="all"),
     Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400),
+    Stage("lint", "shellcheck, clang-format, cppcheck", ["lint"], build="gcc"),
     Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"]),
     Stage("clang", "clang -O2", ["unit", "model", "fault", "plugin"], cc="clang", builds="installed",
           possible=no_command("clang")),
@@ -238,7 +239,7 @@ class Runner:
     def chosen(self, stage):
         """The suites to run: those of the stage that were asked for and that have tests."""
         there = {suite for test in self.introspect(stage, "tests") for suite in suites_of(test)}
-        suites = there - {"vm", "vm-long"} if stage.suites is None else there & set(stage.suites)
+        suites = there - {"vm", "vm-long", "lint"} if stage.suites is None else there & set(stage.suites)
         if self.args.suites:
             suites &= set(self.args.suites)
         if self.args.long and "vm" in suites:
@@ -251,7 +252,7 @@ class Runner:
         if not self.args.suites:
             return True
         if stage.suites is None:
-            return set(self.args.suites) != {"vm"}
+            return bool(set(self.args.suites) - {"vm", "lint"})
         return bool(set(stage.suites) & set(self.args.suites))
 
     def run(self, stage, built=None):

@@ -156,7 +156,7 @@ int cap_check(struct zsblk *dev, const struct zsblk_params *params, struct zsblk
 uint64_t cap_table_bytes(struct zsblk *dev, uint64_t reserve);
 
 /* stats.c */
-int scan_table(void *dev, zs_each_fn *each, void *opaque);
+int scan_table(void *opaque, zs_each_fn *each, void *each_opaque);
 /* Every word is one this version could have written: -EUCLEAN and the reason. */
 int verify_words(struct zsblk *dev, struct counters *found, struct zsblk_why *why);
 
