@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "codec/codec.h"
+#include "lib/base.h"
 
 #define BLOCK 4096u
 #define ROOM  8192u
@@ -209,6 +210,13 @@ static int decompress(struct contexts *ctx, const void *src, size_t len, void *d
 	return ctx->codec->decompress(ctx->d, src, len, dst, out);
 }
 
+/* In short runs the default level and the two ends. */
+static bool is_wanted(const struct codec *codec, int level)
+{
+	return !test_env("ZSBLK_SHORT") || level == codec->level_default || level == codec->level_min ||
+	       level == codec->level_max;
+}
+
 static void for_each_level(void (*test)(struct contexts *ctx))
 {
 	static const int levels[] = {-100, -20, -5, -1, 0, 1, 2, 3, 4, 6, 8, 9, 12, 16, 19, 22, 100, 256};
@@ -217,7 +225,7 @@ static void for_each_level(void (*test)(struct contexts *ctx))
 		for (size_t j = 0; j < sizeof(levels) / sizeof(levels[0]); j++) {
 			const struct codec *codec = codec_at(i);
 
-			if (levels[j] < codec->level_min || levels[j] > codec->level_max)
+			if (levels[j] < codec->level_min || levels[j] > codec->level_max || !is_wanted(codec, levels[j]))
 				continue;
 
 			struct contexts ctx = open_contexts(codec, levels[j]);
