@@ -231,6 +231,36 @@ static void test_probe_finds_one_that_dies(void **state)
 	ends_by_signal_9(&server);
 }
 
+/* The machine stood still, as it does for suspend or in a virtual machine that is moved: nobody has hung meanwhile. */
+static void test_probe_forgives_a_standstill(void **state)
+{
+	struct server server;
+	struct device none;
+	struct probe *probe;
+	struct dial *d;
+
+	device_init(&none, 9999);
+	hung_times = 0;
+	assert_int_equal(server_spawn(&server, command, &folder, false), 0);
+	d = dial(&server, 1);
+	assert_int_equal(probe_start(&probe, loop, dial_take(d, 0), 3000, 30000, &none, hung, NULL), 0);
+	dial_end(d);
+	run_until(probe);
+	/* A request is out when all of it stops; the server comes back later than we do. */
+	kill(server.pid, SIGSTOP);
+	for (uint64_t end = now_us() + 1000000; now_us() < end;)
+		sd_event_run(loop, 10000);
+	poll(NULL, 0, 4000);
+	for (int i = 0; i < 3; i++)
+		sd_event_run(loop, 0);
+	assert_int_equal(hung_times, 0);
+	kill(server.pid, SIGCONT);
+	probe_stop(probe);
+	device_close(&none);
+	server_kill(&server);
+	ends_by_signal_9(&server);
+}
+
 static void test_no_such_program(void **state)
 {
 	struct server_command *none;
@@ -248,6 +278,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_outlives_its_parent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_probe_finds_one_that_is_stopped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_probe_finds_one_that_dies, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_probe_forgives_a_standstill, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_such_program, set_up, tear_down),
 	};
 

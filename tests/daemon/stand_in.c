@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /*
@@ -48,6 +49,7 @@ struct world {
 	uint32_t stuck;   /* requests in flight that nobody completes */
 	uint32_t slow;    /* milliseconds that a detach goes on for, once the device is detached */
 	uint32_t timer_ms;
+	uint32_t cut;     /* give the connections up that were taken last */
 	uint64_t size;    /* bytes */
 	char backend[64];
 };
@@ -93,6 +95,25 @@ void rights_for_server(void)
 
 static int events = -1;
 
+/* The connection that was taken last; -1: none. */
+static int taken = -1;
+
+static void take(const struct netlink_setup *setup)
+{
+	if (taken >= 0)
+		close(taken);
+	taken = setup->n_sockets ? fcntl(setup->sockets[0], F_DUPFD_CLOEXEC, 0) : -1;
+}
+
+/* As the kernel does with a connection on which a request timed out. */
+static void cut_if_told(void)
+{
+	if (!world()->cut || taken < 0)
+		return;
+	shutdown(taken, SHUT_RDWR);
+	world()->cut = 0;
+}
+
 int netlink_open(struct netlink *netlink, struct wrong *wrong)
 {
 	if (events < 0)
@@ -114,12 +135,15 @@ int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, 
 	snprintf(world()->backend, sizeof world()->backend, "%s", getenv("ZSBLK_TEST_NO_BACKEND") ? "" : setup->backend);
 	world()->size = setup->size;
 	world()->attached = 1;
+	take(setup);
 	return 0;
 }
 
 int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *setup)
 {
 	world()->offered++;
+	if (!world()->refuse)
+		take(setup);
 	return -(int)world()->refuse;
 }
 
@@ -224,6 +248,7 @@ uint64_t device_size(const struct device *device)
 
 int device_progress(struct device *device, uint64_t *in_flight, uint64_t *completed)
 {
+	cut_if_told();
 	*in_flight = world()->stuck;
 	*completed = 0;
 	return 0;

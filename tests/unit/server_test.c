@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Whether a server was started with our command; tests/daemon has real servers. */
+/* Whether a server was started with our command, and one that nobody knows of; tests/daemon has real servers. */
 #include "lib/test.h"
 
 #include "daemon/server.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 
 static struct settings settings;
 static struct server_command *command;
@@ -67,12 +71,60 @@ static void test_cut(void **state)
 		assert_false(matches(whole, bytes));
 }
 
+/* ------------------------------------------------------------------ one that nobody knows of */
+
+/* In place of folder.c's (see meson.build): the server-to-be that comes here stays here. */
+int __wrap_folder_add_server(const struct folder *folder, pid_t pid, uint64_t start);
+
+static pid_t *waiting;
+
+int __wrap_folder_add_server(const struct folder *folder, pid_t pid, uint64_t start)
+{
+	*waiting = pid;
+	pause();
+	return -EINTR;
+}
+
+/* A daemon that is killed while its new server is not noted down yet. */
+static void die_while_forking(void *opaque)
+{
+	struct server server;
+
+	if (server_spawn(&server, command, opaque, false))
+		_exit(1);
+	while (!*(volatile pid_t *)waiting)
+		usleep(1000);
+	raise(SIGKILL);
+}
+
+/* It would keep the segment from all servers that come after it. */
+static void test_ends_with_its_daemon(void **state)
+{
+	struct folder folder = {.path = "/nowhere", .fd = -1, .lock = -1};
+	int status = 0, patience = 10000;
+
+	waiting = mmap(NULL, sizeof *waiting, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(waiting != MAP_FAILED);
+	/* The server comes to us when its daemon has ended. */
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	status = test_in_child(die_while_forking, &folder);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	while (waitpid(*waiting, &status, WNOHANG) == 0 && patience--)
+		usleep(1000);
+	if (patience < 0)
+		kill(*waiting, SIGKILL);
+	assert_true(patience >= 0);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	munmap(waiting, sizeof *waiting);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_same, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ends_with_its_daemon, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("server", tests, NULL, NULL);

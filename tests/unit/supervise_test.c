@@ -66,6 +66,31 @@ static void test_successors(void **state)
 	assert_int_equal(shared->children, 3);
 }
 
+static int killed_three_times(void *opaque, struct ballast *ballast)
+{
+	if (++shared->children <= 3)
+		raise(SIGKILL);
+	return 7;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* One that dies at once again and again keeps no processor busy. */
+static void test_pause(void **state)
+{
+	uint64_t began = now_ms();
+
+	assert_int_equal(supervisor(killed_three_times, false), 7);
+	assert_int_equal(shared->children, 4);
+	assert_true(now_ms() - began >= 3 * 500);
+}
+
 static int again(void *opaque, struct ballast *ballast)
 {
 	shared->children++;
@@ -119,10 +144,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(successors),
-		TEST(first_cannot),
-		TEST(stop_is_remembered),
-		TEST(stop_by_hand),
+		TEST(successors), TEST(pause), TEST(first_cannot), TEST(stop_is_remembered), TEST(stop_by_hand),
 	};
 
 	unsetenv("NOTIFY_SOCKET");
