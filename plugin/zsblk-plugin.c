@@ -6,7 +6,8 @@
  *   load, config, config_complete   parameters (params.c)
  *   get_ready                       rights (lock.c); the device is opened
  *     fork, change of user
- *   after_fork                      locks (lock.c); the device is started, statistics (statsfile.c)
+ *   after_fork                      locks (lock.c); the device is started, statistics (statsfile.c), a watch over
+ *                                   the segment (watch.c)
  *     requests
  *   cleanup                         the last statistics
  *   unload                          the device is closed
@@ -19,6 +20,7 @@
 #include "params.h"
 #include "process/cgroup.h"
 #include "statsfile.h"
+#include "watch.h"
 #include "zsblk.h"
 
 #include <errno.h>
@@ -34,6 +36,7 @@
 static struct plugin_params params;
 static struct zsblk *device;
 static struct stats_file *stats_file;
+static struct watch *watch;
 static unsigned lock_can; /* what get_ready saw that can be had */
 
 /* ------------------------------------------------------------------ life */
@@ -136,6 +139,20 @@ static void tell_fragile_server(void)
 				"with it. Use memory=shm:KEY to keep the data, or --threads 1 to avoid the fault\n");
 }
 
+static bool has_segment(void)
+{
+	return strncmp(params.engine.memory, "shm:", 4) == 0;
+}
+
+/* Whoever asks for a segment wants it to outlive the server. */
+static void tell_loss(void)
+{
+	if (has_segment() && zsblk_segments_are_removed())
+		fprintf(stderr, "nbdkit: zsblk: kernel.shm_rmid_forced is 1: the kernel removes shared memory that no process has "
+				"attached, and what is stored ends with this server. Set it to 0 to keep it (sysctl "
+				"kernel.shm_rmid_forced=0)\n");
+}
+
 static int plugin_get_ready(void)
 {
 	if (params.lock != LOCK_MODE_NO)
@@ -148,6 +165,7 @@ static int plugin_get_ready(void)
 		tell_missing(lock_can);
 	tell_cap();
 	tell_fragile_server();
+	tell_loss();
 	/* Everything mapped now would be filled to its end. It has been checked; open it once that
 	 * is over. */
 	if (lock_server_will()) {
@@ -189,6 +207,21 @@ static void stats_trouble(const char *path, int error)
 		nbdkit_debug("zsblk: stats=%s is written again", path);
 }
 
+static void tell_removed(void)
+{
+	nbdkit_error("zsblk: somebody has removed the segment %s (ipcrm, or RemoveIPC= of logind.conf): what is stored lasts only "
+		     "as long as this server. Copy it away before the server ends", params.engine.memory);
+}
+
+static int start_watch(void)
+{
+	int r = has_segment() ? watch_start(&watch, device, tell_removed) : 0;
+
+	if (r < 0)
+		nbdkit_error("zsblk: the thread that watches the segment cannot be started: %s", strerror(-r));
+	return r;
+}
+
 static int plugin_after_fork(void)
 {
 	struct zsblk_why why = {.text = ""};
@@ -208,6 +241,8 @@ static int plugin_after_fork(void)
 	}
 	nbdkit_debug("zsblk: %" PRIu64 " bytes, %s level %d, memory %s", zsblk_size(device),
 		     zsblk_algorithm_name(device), zsblk_level(device), params.engine.memory);
+	if (start_watch() < 0)
+		return -1;
 	if (!params.stats_path)
 		return 0;
 	r = stats_file_start(&stats_file, params.stats_path, device, stats_trouble);
@@ -221,6 +256,8 @@ static void plugin_cleanup(void)
 {
 	struct zsblk_stats s;
 
+	watch_stop(watch);
+	watch = NULL;
 	stats_file_stop(stats_file);
 	stats_file = NULL;
 	if (!device)

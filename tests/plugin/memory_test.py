@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The shared segment across servers, locks on memory, and --swap."""
 from zsblktest import *
+from zsblktest import _libc
 
 PATTERN_BLOCKS = 2048
 
@@ -191,6 +192,48 @@ def not_ours():
         shm_poke(shmid, 0, b"somebody else's precious data")
         contains(refuse("16M", segment(key)), "not made by zsblk", "another key")
         equal(shm_poke(shmid, 0, b"somebody"), b"somebody", "their data")
+
+
+@test
+def made_by_others():
+    "shm: refused when another user made it or it is open to others, and left alone"
+    need_root()
+    for user, mode in ((65534, 0o666), (65534, 0o600), (0, 0o606)):
+        with shm_key() as key:
+            pid = os.fork()
+            if pid == 0:
+                os.setresuid(user, user, user)
+                made = _libc.shmget(ctypes.c_int(key).value, 256 * MiB, IPC_CREAT | IPC_EXCL | SHM_NORESERVE | mode)
+                os._exit(made < 0)
+            equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0, "making the segment")
+            contains(refuse("64M", "lock=no", f"memory=shm:{key:#x}"), f"was made by user {user}", f"mode {mode:04o}", "ipcrm -m")
+            contains(refuse("64M", "lock=no", f"memory=shm:id={shm_id(key)}"), f"was made by user {user}")
+
+
+@test
+def removed_by_others():
+    "shm: somebody removes the segment under the server, who says so"
+    need_root()
+    with shm_key() as key, Server("64M", "lock=no", f"memory=shm:{key:#x}") as server:
+        run("ipcrm", "-M", str(key))
+        wait_for(lambda: "somebody has removed the segment" in server.log(), "the message")
+        contains(server.log(), f"shm:{key:#x}", "RemoveIPC")
+
+
+@test
+def rmid_forced():
+    "shm: with kernel.shm_rmid_forced the server says that the segment ends with it; anonymous memory does not care"
+    need_root()
+    need("unshare")
+    if subprocess.run(["unshare", "--ipc", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+        raise Skip("no right to make an IPC namespace")
+    wrap = ("unshare", "--ipc", "sh", "-c", 'echo 1 >/proc/sys/kernel/shm_rmid_forced && exec "$@"', "sh")
+    with Server("64M", "lock=no", "memory=shm:0x7a73", wrap=wrap) as server:
+        contains(server.log(), "kernel.shm_rmid_forced=0")
+    with Server("64M", "lock=no", wrap=wrap) as server:
+        assert "rmid_forced" not in server.log(), server.log()
+    with shm_key() as key, Server("64M", "lock=no", f"memory=shm:{key:#x}") as server:
+        assert "rmid_forced" not in server.log(), server.log()
 
 
 @test
