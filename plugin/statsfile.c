@@ -89,11 +89,16 @@ static int write_whole(int fd, const char *text, size_t len)
 	return 0;
 }
 
+/*
+ * A new file each time: what has that name may be somebody else's, or a link to a file that is not to be written. Where others can
+ * write to the directory, theirs cannot be removed, and that is the error.
+ */
 static int replace_file(const struct stats_file *file, const char *text, size_t len)
 {
-	int r, fd = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-			 0644);
+	int r, fd;
 
+	unlink(file->temporary);
+	fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
 	r = write_whole(fd, text, len);

@@ -54,6 +54,22 @@ def figures():
 
 
 @test
+def not_through_links():
+    "what has the name of the temporary file is replaced, and never written to"
+    with folder() as path:
+        stats, victim = os.path.join(path, "stats"), os.path.join(path, "victim")
+        for make in (os.link, os.symlink):
+            with open(victim, "w", encoding="ascii") as f:
+                f.write("precious")
+            make(victim, f"{stats}.tmp")
+            with Server("1G", f"stats={stats}"):
+                wait_for(lambda: os.path.exists(stats), "the file")
+            with open(victim, encoding="ascii") as f:
+                equal(f.read(), "precious", "another file, under the name of the temporary one")
+            os.unlink(stats)
+
+
+@test
 def relative_path():
     "a relative file name, and the server in the background"
     with folder() as path:
