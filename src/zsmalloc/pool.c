@@ -302,7 +302,7 @@ static int scan_cells(void *opaque, zs_each_fn *each, void *each_opaque)
 	return r;
 }
 
-/* After a former process: which cells are live, and none is held. */
+/* After a former process: which cells are live. Stores nothing: the pool may still turn out to be damaged. */
 static int adopt_cells(struct zs_pool *pool)
 {
 	const uint64_t valid = (UINT64_C(1) << (CELL_CLASS_SHIFT + ZS_LOC_CLASS_BITS)) - 1;
@@ -314,8 +314,6 @@ static int adopt_cells(struct zs_pool *pool)
 
 		if (cell & ~valid || (cell && !(cell & CELL_LIVE)))
 			return -EUCLEAN;
-		if (cell & CELL_HELD)
-			table_store(&pool->cells, index, cell & ~(uint64_t)CELL_HELD);
 		if (cell)
 			used = (uint32_t)index + 1;
 	}
@@ -325,6 +323,19 @@ static int adopt_cells(struct zs_pool *pool)
 		if (!table_load(&pool->cells, index))
 			give_cell(pool, (uint32_t)index);
 	return 0;
+}
+
+/* The pool has been verified: what its former process held is held no more. */
+static void let_go_of_cells(struct zs_pool *pool)
+{
+	uint64_t index = 0, end = pool->max_objects;
+
+	for (; (index = table_next_written(&pool->cells, index, end)) < end; index++) {
+		uint64_t cell = table_load(&pool->cells, index);
+
+		if (cell & CELL_HELD)
+			table_store(&pool->cells, index, cell & ~(uint64_t)CELL_HELD);
+	}
 }
 
 /* ------------------------------------------------------------------ life */
@@ -412,6 +423,8 @@ static int build_pool(struct zs_pool *pool, const char *name, const struct zs_pa
 		r = adopt_cells(pool);
 	if (!r && !blank)
 		r = zs_core_rebuild(pool->core, scan_cells, pool, NULL, 0);
+	if (!r && !blank)
+		let_go_of_cells(pool);
 	return r;
 }
 

@@ -151,6 +151,38 @@ static void test_waits_without_spinning(void **state)
 	segment_close(&seg);
 }
 
+/* What is refused stays as it was: opening stores nothing before all is verified. */
+static void test_damaged_is_left_alone(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	const struct zs_params params = params_for(shm);
+	struct zs_pool *pool = attach(shm);
+	struct segment seg = {.kind = SEGMENT_SHM, .shmid = test_shm_id(shm)};
+	struct super_layout layout;
+	struct object one = {0}, other = {0};
+	uint64_t *held, *damaged, was;
+	char why[200];
+
+	assert_true(object_make(pool, &one, 500, 1) && object_make(pool, &other, 500, 2));
+	zs_destroy_pool(pool, NULL, NULL);
+	seg.base = test_shm_map(shm, &seg.bytes);
+	assert_int_equal(super_read(&seg, &layout, why, sizeof why), 0);
+	held = &super_table(&seg, &layout).words[one.handle - 1];
+	damaged = &super_table(&seg, &layout).words[other.handle - 1];
+	/* Its process died while it had this one mapped; the other one lies nowhere. */
+	*held |= 8;
+	was = *damaged;
+	*damaged ^= UINT64_C(0xfffff) << 8;
+	assert_int_equal(zs_create_pool("shared", &params, &pool), -EINVAL);
+	assert_int_equal(*held & 8, 8);
+	*damaged = was;
+	pool = attach(shm);
+	assert_int_equal(*held & 8, 0);
+	assert_true(object_intact(pool, &one) && object_intact(pool, &other));
+	zs_destroy_pool(pool, NULL, NULL);
+	segment_close(&seg);
+}
+
 static void test_other_params_are_refused(void **state)
 {
 	const struct test_shm *shm = test_shm_new();
@@ -293,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_keeps_its_name),
 		cmocka_unit_test(test_holds_end_with_the_process),
 		cmocka_unit_test(test_waits_without_spinning),
+		cmocka_unit_test(test_damaged_is_left_alone),
 		cmocka_unit_test(test_other_params_are_refused),
 		cmocka_unit_test(test_twice_in_one_process),
 		cmocka_unit_test(test_used_by_another_process),
