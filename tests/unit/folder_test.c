@@ -5,8 +5,10 @@
 #include "daemon/folder.h"
 
 #include <errno.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static char top[64];
 
@@ -99,6 +101,105 @@ static void test_lock(void **state)
 	folder_close(&folder);
 	folder = open_it();
 	assert_int_equal(folder_lock(&folder, NULL, &wrong), 0);
+	folder_close(&folder);
+}
+
+static struct folder *ends_now;
+
+/* The moment between opening the file and locking it: the daemon that had the lock ends, and removes the folder. */
+int flock(int fd, int operation)
+{
+	struct folder *folder = ends_now;
+
+	ends_now = NULL;
+	if (folder) {
+		folder_remove(folder, NULL);
+		folder_close(folder);
+	}
+	return (int)syscall(SYS_flock, fd, operation);
+}
+
+/* Two locks on two files of one name would be two daemons on one instance. */
+static void test_lock_race(void **state)
+{
+	struct folder first = open_it(), second = open_it(), third;
+	struct wrong wrong = {""};
+	pid_t holder;
+
+	assert_int_equal(folder_lock(&first, NULL, &wrong), 0);
+	ends_now = &first;
+	assert_int_equal(folder_lock(&second, NULL, &wrong), 0);
+	assert_null(ends_now);
+	third = open_it();
+	assert_int_equal(folder_lock(&third, &holder, &wrong), -EBUSY);
+	assert_int_equal(holder, getpid());
+	folder_close(&third);
+	/* What the second one has is a folder that is there. */
+	assert_int_equal(folder_note(&second, "segment", "shm:id=1"), 0);
+	third = open_it();
+	folder_read_note(&third, "segment", wrong.text, sizeof wrong.text);
+	assert_string_equal(wrong.text, "shm:id=1");
+	folder_close(&third);
+	folder_remove(&second, NULL);
+	folder_close(&second);
+}
+
+/* The folder was removed and made again: it is another daemon's if that has locked it. */
+static void test_remove_anothers(void **state)
+{
+	struct folder first = open_it(), second;
+	struct wrong wrong = {""};
+	char command[200];
+
+	for (unsigned locked = 0; locked < 2; locked++) {
+		snprintf(command, sizeof command, "rm -rf %s", first.path);
+		assert_int_equal(system(command), 0);
+		second = open_it();
+		if (locked)
+			assert_int_equal(folder_lock(&second, NULL, &wrong), 0);
+		assert_int_equal(folder_note(&second, "segment", "shm:id=1"), 0);
+		folder_remove(&first, NULL);
+		folder_read_note(&second, "segment", wrong.text, sizeof wrong.text);
+		assert_string_equal(wrong.text, locked ? "shm:id=1" : "");
+		assert_int_equal(access(first.path, F_OK), locked ? 0 : -1);
+		folder_close(&second);
+	}
+	folder_close(&first);
+}
+
+/* The note of a segment that stays. */
+static void test_remove_but_a_note(void **state)
+{
+	struct folder folder = open_it();
+	struct wrong wrong = {""};
+	char text[20], path[FOLDER_PATH_MAX + 60];
+
+	assert_int_equal(folder_lock(&folder, NULL, &wrong), 0);
+	assert_int_equal(folder_note(&folder, "segment", "shm:id=1"), 0);
+	assert_int_equal(folder_add_server(&folder, 12, 345), 0);
+	folder_remove(&folder, "segment");
+	assert_false(folder_has_server(&folder, 12, 345));
+	folder_file(&folder, "lock", path);
+	assert_int_equal(access(path, F_OK), -1);
+	folder_close(&folder);
+	folder = open_it();
+	folder_read_note(&folder, "segment", text, sizeof text);
+	assert_string_equal(text, "shm:id=1");
+	folder_close(&folder);
+}
+
+/* The one above the instances' is made as tmpfiles.d makes it. */
+static void test_mode_of_top(void **state)
+{
+	struct wrong wrong = {""};
+	struct folder folder;
+	struct stat st;
+	char path[100];
+
+	snprintf(path, sizeof path, "%s/top", top);
+	assert_int_equal(folder_open(&folder, path, "one", true, &wrong), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
 	folder_close(&folder);
 }
 
@@ -227,6 +328,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_made, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_not_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lock_race, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_remove_anothers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_remove_but_a_note, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_mode_of_top, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_notes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_servers, set_up, tear_down),
