@@ -10,7 +10,8 @@ if [[ -n ${ZSBLK_BUILD_ROOT:-} ]]; then
 elif [[ -w $top ]]; then
 	build_root=$top
 else
-	build_root=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/zsblk
+	# Not below /tmp: others could have put programs there.
+	build_root=${XDG_CACHE_HOME:-${HOME:?is not set, and says where builds go; or set ZSBLK_BUILD_ROOT}/.cache}/zsblk
 fi
 mkdir -p "$build_root"
 
