@@ -23,6 +23,7 @@
 #include "zsblk.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -93,6 +94,7 @@ struct daemon {
 	unsigned status_clients[CONTROL_CLIENTS], n_status_clients;
 	bool ready;
 	bool ready_is_due; /* to be told, with the first figures */
+	bool swap_is_off; /* switched off by somebody else */
 	bool orphaned;  /* the supervisor has died */
 	bool insistent; /* told to stop by a signal: try until it works */
 	enum stopping stopping;
@@ -131,6 +133,8 @@ static void describe(struct daemon *daemon, const char *figures, char *status, s
 	at = (int)strlen(status);
 	if (keeper_server_is_old(daemon->keeper))
 		snprintf(status + at, size - (size_t)at, "; it was started from the files of the one before, since what is installed did not work");
+	else if (daemon->swap_is_off)
+		snprintf(status + at, size - (size_t)at, "; it is no swap now: somebody else has switched that off");
 	else if (daemon->cannot_restart)
 		snprintf(status + at, size - (size_t)at, "; no other server would come up with the present parameters");
 	at = (int)strlen(status);
@@ -167,6 +171,7 @@ static void read_figures(struct daemon *daemon)
 }
 
 static void look_for_loss(struct daemon *daemon);
+static void look_for_swapoff(struct daemon *daemon);
 
 static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 {
@@ -177,6 +182,7 @@ static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 		return 0;
 	look_for_loss(daemon);
 	own_segment_is_removed(&daemon->segment);
+	look_for_swapoff(daemon);
 	if (!keeper_is_serving(daemon->keeper))
 		return 0;
 	keeper_check(daemon->keeper);
@@ -187,8 +193,19 @@ static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 	return 0;
 }
 
+/* Process 1 is what starts the service again when all of its processes were killed at once. */
+static void say_what_is_not_promised(struct daemon *daemon)
+{
+	if (daemon->settings->use == USE_SWAP && getenv("NOTIFY_SOCKET") && sd_booted() > 0 &&
+	    memlimit_process_1_is_swappable("/sys/fs/cgroup"))
+		say(SAY_WARNING, "process 1 can be swapped out to this device (init.scope has no MemorySwapMax=0, or the kernel has no memory "
+		    "controller: cgroup_disable=memory): if all processes of this service are killed at once, nobody starts it again, and "
+		    "the machine hangs; zsblk@.service(8), Process 1");
+}
+
 static void say_ready(struct daemon *daemon)
 {
+	say_what_is_not_promised(daemon);
 	daemon->ready = daemon->ready_is_due = true;
 	memlimit_say(&daemon->memlimit, daemon->settings);
 	read_figures(daemon);
@@ -389,6 +406,52 @@ static int stop_signal(sd_event_source *source, const struct signalfd_siginfo *i
 	return 0;
 }
 
+/* ------------------------------------------------------------------ swapoff by others */
+
+static void forgotten(void *opaque, int r, const char *why)
+{
+	if (r)
+		say(SAY_WARNING, "%s", why);
+}
+
+/* swapoff -a, for instance. The device stays, for swap to be switched on again; its memory is given back. */
+static void look_for_swapoff(struct daemon *daemon)
+{
+	struct device *device = keeper_device(daemon->keeper);
+	bool is_off = !device_is_swap(device);
+
+	if (daemon->settings->use != USE_SWAP || !daemon->ready || is_off == daemon->swap_is_off ||
+	    daemon->stopping != STOP_NOT || job_is_running(daemon->job))
+		return;
+	daemon->swap_is_off = is_off;
+	if (is_off) {
+		say(SAY_WARNING, "%s is no swap any more: somebody else has switched that off; an upgrade (systemctl reload) or a "
+		    "restart switches it on again", device->path);
+		/* If there is no memory for a child now, the data stays until it is overwritten. */
+		(void)job_start(daemon->job, job_forget_swap, &daemon->swap, forgotten, daemon);
+	} else {
+		say(SAY_NOTICE, "%s is swap again", device->path);
+	}
+	if (ballast_is_whole(daemon->ballast))
+		read_figures(daemon);
+}
+
+/* Whenever the kernel's list of swap areas has changed. */
+static int swaps_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
+{
+	look_for_swapoff(opaque);
+	return 0;
+}
+
+static void swap_is_back(void *opaque, int r, const char *why)
+{
+	struct daemon *daemon = opaque;
+
+	if (r)
+		say(SAY_ERROR, "swap stays off: %s", why);
+	look_for_swapoff(daemon);
+}
+
 /* ------------------------------------------------------------------ upgrade */
 
 static void answer_upgrade(struct daemon *daemon, bool ok, const char *text)
@@ -519,13 +582,14 @@ static int start_use(struct daemon *daemon)
 
 	switch (settings->use) {
 	case USE_SWAP:
-		if (device_is_swap(device))
-			break;
+		/* Also for later, should somebody switch it off. */
 		daemon->swap = (struct job_swap){.device = device,
 						 .backend = daemon->backend,
 						 .priority = settings->swap_priority,
 						 .tune = settings->tune,
 						 .managed = getenv("NOTIFY_SOCKET") != NULL};
+		if (device_is_swap(device))
+			break;
 		return job_start(daemon->job, job_swap_on, &daemon->swap, put_to_use, daemon);
 	case USE_MOUNT:
 		if (device_is_mounted(device))
@@ -570,6 +634,7 @@ static void serving(void *opaque)
 {
 	struct daemon *daemon = opaque;
 	pid_t adopted = daemon->holder;
+	bool was_upgrading = daemon->upgrading;
 
 	own_segment_serves(&daemon->segment, &daemon->folder);
 	/* One that was started with the present parameters has come up. */
@@ -584,6 +649,8 @@ static void serving(void *opaque)
 				       : "upgraded");
 	}
 	daemon->upgrading = false;
+	if (daemon->ready && daemon->swap_is_off && was_upgrading)
+		(void)job_start(daemon->job, job_swap_on, &daemon->swap, swap_is_back, daemon);
 	if (daemon->ready || job_is_running(daemon->job))
 		return;
 	/* Better now than when it has died; but a daemon in place of another has the same, and it is no time for more processes. */
@@ -829,6 +896,23 @@ static int orphaned(sd_event_source *source, int fd, uint32_t events, void *opaq
 	return 0;
 }
 
+/* proc(5): poll(2) on /proc/swaps tells of changes. Where that fails, the status timer looks. */
+static void watch_swaps(struct daemon *daemon)
+{
+	int fd = open("/proc/swaps", O_RDONLY | O_CLOEXEC);
+	sd_event_source *source;
+
+	if (fd < 0)
+		return;
+	if (sd_event_add_io(daemon->loop, &source, fd, EPOLLPRI, swaps_event, daemon) < 0) {
+		close(fd);
+		return;
+	}
+	sd_event_source_set_io_fd_own(source, true);
+	sd_event_source_set_floating(source, true);
+	sd_event_source_unref(source);
+}
+
 static int make_loop(struct daemon *daemon)
 {
 	sigset_t signals;
@@ -862,6 +946,8 @@ static int make_loop(struct daemon *daemon)
 	daemon->orphaned = supervise_parent() < 0;
 	if (r >= 0 && !daemon->orphaned)
 		r = sd_event_add_io(daemon->loop, NULL, supervise_parent(), EPOLLIN, orphaned, daemon);
+	if (r >= 0)
+		watch_swaps(daemon);
 	if (r >= 0)
 		r = sd_event_set_watchdog(daemon->loop, true);
 	return r < 0 ? r : 0;

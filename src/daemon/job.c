@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -27,6 +28,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <linux/fs.h>
 
 #include <systemd/sd-event.h>
 #include <systemd/sd-login.h>
@@ -38,6 +41,8 @@
 #define LOCK_WAIT_MS 5000
 /* Somebody else's swapoff reads back what is swapped out. */
 #define OTHER_SWAPOFF_MS 60000
+/* What mkswap writes: one page of the system. */
+#define SWAP_HEADER ((uint64_t)sysconf(_SC_PAGESIZE))
 
 /* How it went; in memory that parent and child share. */
 struct report {
@@ -292,6 +297,40 @@ int job_swap_on(const void *what, struct wrong *wrong)
 		return 0;
 	r = -errno;
 	snprintf(wrong->text, sizeof wrong->text, "swapon %s: %s", swap->device->path, strerror(-r));
+	return r;
+}
+
+/* The kernel's mark of a swap area, at the end of its first block. */
+static bool has_swap_header(int fd)
+{
+	static const char mark[] = "SWAPSPACE2";
+	char found[sizeof mark - 1];
+
+	return pread(fd, found, sizeof found, (off_t)(SWAP_HEADER - sizeof found)) == sizeof found &&
+	       memcmp(found, mark, sizeof found) == 0;
+}
+
+int job_forget_swap(const void *what, struct wrong *wrong)
+{
+	const struct job_swap *swap = what;
+	int fd, r = hold(swap->device, swap->backend, wrong);
+	uint64_t range[2] = {SWAP_HEADER, 0};
+
+	if (r)
+		return r;
+	/* Exclusively: as long as it is open, nobody makes it swap again. */
+	fd = open(swap->device->path, O_RDWR | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return 0;
+	if (has_swap_header(fd) && ioctl(fd, BLKGETSIZE64, &range[1]) == 0 && range[1] > SWAP_HEADER) {
+		range[1] -= SWAP_HEADER;
+		if (ioctl(fd, BLKDISCARD, range) < 0) {
+			r = -errno;
+			snprintf(wrong->text, sizeof wrong->text, "%s: what was swapped out stays in memory: discard: %s",
+				 swap->device->path, strerror(-r));
+		}
+	}
+	close(fd);
 	return r;
 }
 

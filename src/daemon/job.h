@@ -39,6 +39,12 @@ struct job_swap {
 /* mkswap, the kernel's settings, and swapon with discard. -ENODEV: it is not our device. */
 job_fn job_swap_on;
 
+/*
+ * Give back the memory of what was swapped out to a device (struct job_swap) that is swap no more: discard all but the header. Not if
+ * somebody uses the device, or has written something else to its first block: 0, and nothing is done. -ENODEV: it is not our device.
+ */
+job_fn job_forget_swap;
+
 struct job_mount {
 	const struct device *device;
 	const char *backend;

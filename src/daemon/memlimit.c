@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 /*
  * Programs, heaps, stacks and libraries of supervisor, daemon and server, locked: 22 MiB were measured on two CPUs
@@ -65,6 +66,20 @@ int memlimit_check(const struct settings *settings, struct wrong *wrong)
 	}
 	cgroup_close(cgroup);
 	return r;
+}
+
+bool memlimit_process_1_is_swappable(const char *hierarchy)
+{
+	char path[300], limit[24] = "";
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/init.scope/memory.swap.max", hierarchy);
+	f = fopen(path, "re");
+	if (f && !fgets(limit, sizeof limit, f))
+		limit[0] = '\0';
+	if (f)
+		fclose(f);
+	return strcmp(limit, "0\n") != 0;
 }
 
 void memlimit_open(struct memlimit *memlimit)

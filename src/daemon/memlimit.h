@@ -9,6 +9,7 @@
 #include "daemon/settings.h"
 #include "process/cgroup.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct memlimit {
@@ -28,6 +29,12 @@ uint64_t memlimit_needed(const struct settings *settings, uint64_t limit);
 unsigned memlimit_least_mib(const struct settings *settings);
 /* Is the limit above this process large enough? 0, or -ENOMEM with the reason. */
 int memlimit_check(const struct settings *settings, struct wrong *wrong);
+
+/*
+ * Can process 1 be swapped out? Not if its group (init.scope) may use no swap. `hierarchy`: where control groups are mounted,
+ * /sys/fs/cgroup. True as well where the memory controller is not there, or cannot be read.
+ */
+bool memlimit_process_1_is_swappable(const char *hierarchy);
 
 void memlimit_open(struct memlimit *memlimit);
 void memlimit_close(struct memlimit *memlimit);

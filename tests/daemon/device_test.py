@@ -68,7 +68,32 @@ def test_no_identifiers(instance):
     point(not instance.servers(), "there is no server", instance.servers())
 
 
+def test_swapoff(instance):
+    """swapoff -a by somebody else: it is said, and an upgrade tries to bring swap back."""
+    instance.world.is_swap = 1
+    server = instance.serve("--swapon")
+    must("is no swap" not in instance.said(), "swap is on", instance.said())
+    instance.world.is_swap = 0
+    must(instance.says("is no swap any more: somebody else has switched that off"), "swapoff is noticed", instance.said())
+    status, said = instance.ask("--status")
+    point(status == 0 and "it is no swap now" in said, "the status says it", said)
+    point(instance.server() == server, "the device is served on")
+    time.sleep(2.5)  # the device is looked at every second here
+    point(instance.said().count("is no swap any more") == 1, "it is said once", instance.said())
+    status, said = instance.ask("--upgrade")
+    point(status == 0, "--upgrade", said)
+    # There is no device here that mkswap could write to.
+    must(instance.says("swap stays off"), "swap is tried again, and that it fails stops nothing", instance.said())
+    server = must(instance.server(), "the device is served on", instance.said())
+    instance.world.is_swap = 1
+    must(instance.says("is swap again"), "swapon is noticed", instance.said())
+    point("it is no swap now" not in instance.ask("--status")[1], "the status does not say it any more")
+    instance.world.is_swap = 0
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
 TESTS = {
+    "swapoff": test_swapoff,
     "slow-children": test_slow_children,
     "taken-over": test_taken_over,
     "no-identifiers": test_no_identifiers,

@@ -4,7 +4,11 @@
 
 #include "daemon/memlimit.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -59,11 +63,35 @@ static void test_defaults(void **state)
 	settings_free(&settings);
 }
 
+static void test_process_1(void **state)
+{
+	char top[] = "/tmp/zsblk-memlimit-XXXXXX", path[100], command[100];
+	const char *const texts[] = {"0\n", "max\n", "4096\n", ""};
+	FILE *f;
+
+	assert_non_null(mkdtemp(top));
+	assert_true(memlimit_process_1_is_swappable(top));
+	snprintf(path, sizeof path, "%s/init.scope", top);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_true(memlimit_process_1_is_swappable(top));
+	snprintf(path, sizeof path, "%s/init.scope/memory.swap.max", top);
+	for (unsigned i = 0; i < 4; i++) {
+		f = fopen(path, "w");
+		assert_non_null(f);
+		fputs(texts[i], f);
+		fclose(f);
+		assert_int_equal(memlimit_process_1_is_swappable(top), i != 0);
+	}
+	snprintf(command, sizeof command, "rm -r %s", top);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_needed),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_process_1),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
