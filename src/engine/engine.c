@@ -2,23 +2,27 @@
 /* The life of a device: open, start, close. */
 #include "engine/engine.h"
 
+#include "engine/refused.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* ------------------------------------------------------------------ the segment */
 
 /*
  * Pages of address space for the pool: every block stored raw, and as much again for zspages that
- * a few objects keep alive. It costs nothing until it is used.
+ * a few objects keep alive. It costs nothing until it is used; where it does (vm.overcommit_memory = 2), an eighth more
+ * than every block stored raw.
  */
 static uint64_t pool_pages(uint64_t blocks)
 {
-	uint64_t pages = 2 * blocks + 16384;
+	uint64_t pages = refused_address_space_counts() ? blocks + blocks / 8 + 1024 : 2 * blocks + 16384;
 
 	pages = (pages + 63) / 64 * 64;
 	return pages < ZSBLK_MAX_POOL / BLOCK ? pages : ZSBLK_MAX_POOL / BLOCK;
@@ -86,24 +90,30 @@ static int claim(struct zsblk *dev, bool from_parent, struct zsblk_why *why)
 static int lock_segment(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
 {
 	int r = params->lock_shared ? segment_lock(&dev->seg) : 0;
+	struct rlimit limit = {0};
 
 	if (!r)
 		return 0;
+	getrlimit(RLIMIT_MEMLOCK, &limit);
 	return fail(why, r == -ENOMEM ? -EPERM : r,
 		    "%s cannot be locked in memory (SHM_LOCK: %s); it takes CAP_IPC_LOCK, or a "
-		    "locked-memory limit (ulimit -l) of at least %zu bytes; lock=no does without, and then its "
-		    "pages can be swapped out", params->memory, strerror(-r), dev->seg.bytes);
+		    "locked-memory limit (ulimit -l, now %" PRIu64 ") of at least %zu bytes; lock=no does without, and then its "
+		    "pages can be swapped out", params->memory, strerror(-r), (uint64_t)limit.rlim_cur, dev->seg.bytes);
 }
 
 static int explain_open(int error, const char *step, const struct zsblk *dev, const struct zsblk_params *params,
 			uint64_t bytes, struct zsblk_why *why)
 {
+	char setting[256];
+
 	if (error == -ENOENT)
 		return fail(why, -EINVAL, "%s does not exist; ipcs -m lists the segments there are",
 			    params->memory);
 	if (strcmp(step, SEGMENT_FOREIGN) == 0)
 		return fail_foreign(why, params->memory, dev->seg.shmid);
-	return fail(why, error, "no segment of %" PRIu64 " bytes: %s: %s", bytes, step, strerror(-error));
+	refused_explain(error, step, bytes, setting, sizeof setting);
+	return fail(why, error, "no segment of %" PRIu64 " bytes: %s%s%s", bytes, setting[0] ? "" : step,
+		    setting[0] ? "" : ": ", setting[0] ? setting : strerror(-error));
 }
 
 /* Map the segment and see to its superblock; *layout is what it holds. */
@@ -203,6 +213,14 @@ static int check_reserve(const struct zsblk_params *params, struct zsblk_why *wh
 		    " bytes can be had now; make it smaller, or free some memory", params->reserve, most);
 }
 
+static int explain_tables(int error, struct zsblk_why *why)
+{
+	char setting[256];
+
+	refused_explain(error, "mmap", SEGMENT_PAGE, setting, sizeof setting);
+	return fail(why, error, "no memory for the tables of the device: %s", setting[0] ? setting : strerror(-error));
+}
+
 static int build(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
 {
 	struct super_layout layout;
@@ -217,7 +235,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 	if (!r)
 		r = make_stripes(dev);
 	if (r)
-		return fail(why, r, "no memory for the tables of the device: %s", strerror(-r));
+		return explain_tables(r, why);
 	r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(),
 			  dev->codec, dev->level);
 	if (r == -EINVAL)

@@ -100,6 +100,54 @@ def reserve_that_is_being_filled():
             contains(f.read(), "told to stop while memory was filled")
 
 
+def in_ipc_namespace(setting, value):
+    """The command in a namespace of its own, where a limit on shared memory can be set."""
+    need_root()
+    need("unshare")
+    return ["unshare", "--ipc", "sh", "-c", f'echo {value} >/proc/sys/kernel/{setting} && exec "$@"', "sh"]
+
+
+@test
+def shmmax():
+    "a segment larger than kernel.shmmax: the setting, its value, and the one that would do"
+    contains(refuse("64M", "memory=shm:0x7a730001", "lock=no", wrap=in_ipc_namespace("shmmax", 33554432)),
+             "kernel.shmmax is 33554432", "are needed", "sysctl kernel.shmmax=")
+
+
+@test
+def shmall():
+    "more shared memory than kernel.shmall: the same"
+    contains(refuse("64M", "memory=shm:0x7a730001", "lock=no", wrap=in_ipc_namespace("shmall", 1000)),
+             "kernel.shmall is 1000 pages", "are needed")
+
+
+@test
+def shmmni():
+    "more segments than kernel.shmmni: the same"
+    contains(refuse("64M", "memory=shm:0x7a730001", "lock=no", wrap=in_ipc_namespace("shmmni", 0)),
+             "kernel.shmmni is 0", "ipcs -m")
+
+
+@test
+def address_space():
+    "less address space than the device needs (ulimit -v): the limit, and what would do"
+    if SANITIZED:
+        raise Skip("sanitizers need much address space themselves")
+    need("prlimit")
+    contains(refuse("8G", "lock=no", "reserve=0", wrap=["prlimit", f"--as={2 * GiB}"]),
+             "ulimit -v", f"is {2 * MiB} KiB", "are needed")
+
+
+@test
+def locked_memory():
+    "less locked memory than a shared segment takes (ulimit -l): the limit, and what would do"
+    need("prlimit")
+    with shm_key() as key:
+        contains(refuse("64M", f"memory=shm:{key:#x}", "reserve=0",
+                        wrap=["prlimit", f"--memlock={MiB}:{MiB}", *as_nobody()]),
+                 "ulimit -l, now 1048576", "of at least", "CAP_IPC_LOCK")
+
+
 @test
 def messages_name_every_parameter():
     "the message for unknown parameters lists all there are"
