@@ -121,6 +121,7 @@ static struct parameter {
 	int (*set)(struct plugin_params *params, const char *value);
 	bool given;
 } parameters[] = {
+	/* clang-format off */
 	{"size", set_size, false},
 	{"algorithm", set_algorithm, false},
 	{"level", set_level, false},
@@ -129,6 +130,7 @@ static struct parameter {
 	{"reserve", set_reserve, false},
 	{"lock", set_lock, false},
 	{"stats", set_stats, false},
+	/* clang-format on */
 };
 #define N_PARAMETERS (sizeof parameters / sizeof parameters[0])
 

@@ -68,7 +68,7 @@ OTHER_RELEASE = str(TOP / "contrib/lib/other-release")
 
 def no_other_release():
     out = subprocess.run([OTHER_RELEASE, "--why-not"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    return out.stdout.strip() or None
+    return out.stdout.strip() or (out.stderr.strip() if out.returncode else None)
 
 
 SANITIZE = ["-Db_lundef=false", "--buildtype=debugoptimized"]

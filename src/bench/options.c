@@ -21,6 +21,7 @@
 enum { OPT_SYNTHETIC = 256, OPT_SEED, OPT_LIMIT, OPT_REQUEST, OPT_CHURN, OPT_JSON, OPT_SAVE };
 
 static const struct option long_options[] = {
+	/* clang-format off */
 	{"pid", required_argument, NULL, 'p'},
 	{"synthetic", optional_argument, NULL, OPT_SYNTHETIC},
 	{"algorithm", required_argument, NULL, 'a'},
@@ -34,6 +35,7 @@ static const struct option long_options[] = {
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
+	/* clang-format on */
 	{0},
 };
 
