@@ -42,6 +42,9 @@ static inline bool running_under_valgrind(void)
 	return preload && (strstr(preload, "valgrind") || strstr(preload, "vgpreload"));
 }
 
+/* Where the lowest byte lies of a number of so many bytes that lies at `at`. */
+#define LOW_BYTE(at, bytes) (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? (at) + (bytes) - 1 : (at))
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static inline bool test_env(const char *name)

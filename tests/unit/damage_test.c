@@ -87,7 +87,8 @@ static void test_map(void **state)
 	unsigned pages = (IMAGE_BLOCKS + TABLE_PAGE_WORDS - 1) / TABLE_PAGE_WORDS;
 
 	for (unsigned bit = 0; bit < 8 * 16; bit++) {
-		bool opened = try_bit(map + bit / 8, bit % 8);
+		/* The bits of the map are counted in words. */
+		bool opened = try_bit(map + bit / 64 * 8 + (LOW_BYTE(0, 8) ^ bit % 64 / 8), bit % 8);
 
 		/* Without its bit a page full of words would be lost in silence. */
 		if (bit < pages)

@@ -263,7 +263,7 @@ static void test_damaged_superblock(void **state)
 		size_t at;
 		const char *words;
 	} cases[] = {
-		{0, "not made by zsblk"},   {AT_VERSION, "version 18"}, {AT_VERSION + 4, "checksum"},
+		{0, "not made by zsblk"},   {LOW_BYTE(AT_VERSION, 4), "version 18"}, {AT_VERSION + 4, "checksum"},
 		{16, "checksum"},	    {AT_CODECS + 17, "checksum"}, {AT_CHECKSUM, "checksum"},
 	};
 	const struct test_shm *shm = test_shm_new();
