@@ -63,6 +63,26 @@ def no_i386():
     return "gcc -m32 does not link (gcc-multilib)" if probe.returncode else None
 
 
+def no_cross(triple, emulator):
+    """Other machines: a cross compiler, libraries, and an emulator that runs single programs."""
+    def why():
+        missing = [name for name in (f"{triple}-gcc", emulator) if not shutil.which(name)]
+        if missing:
+            return f"no {' and no '.join(missing)} here (contrib/setup test)"
+        env = dict(os.environ, PKG_CONFIG_LIBDIR=f"/usr/lib/{triple}/pkgconfig:/usr/share/pkgconfig")
+        modules = ["liblz4", "libzstd", "libxxhash", "cmocka"]
+        if subprocess.run(["pkg-config", "--exists", *modules], env=env, check=False).returncode:
+            return f"the libraries of {triple} are not installed (contrib/setup test)"
+        probe = subprocess.run([f"{triple}-gcc", "-xc", "-", "-o", "/dev/null"], input=b"int main(void) { return 0; }",
+                               capture_output=True, check=False)
+        return f"{triple}-gcc does not link" if probe.returncode else None
+    return why
+
+
+def cross(name):
+    return ["--cross-file", str(TOP / f"contrib/lib/{name}.ini"), "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"]
+
+
 OTHER_RELEASE = str(TOP / "contrib/lib/other-release")
 
 
@@ -93,6 +113,10 @@ STAGES = [
     Stage("32bit", "gcc -m32, the libraries", ["unit", "model", "fault"],
           ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"],
           possible=no_i386),
+    Stage("arm64", "gcc for arm64, the libraries, in emulation", ["unit", "model"], cross("arm64"),
+          short=True, possible=no_cross("aarch64-linux-gnu", "qemu-aarch64")),
+    Stage("s390x", "gcc for s390x (big-endian), the libraries, in emulation", ["unit", "model"], cross("s390x"),
+          short=True, possible=no_cross("s390x-linux-gnu", "qemu-s390x")),
     # What is of this machine's kernel and not of the system's is left out.
     Stage("release", "gcc -O2 on the other Debian release", ["unit", "model", "fault", "plugin", "daemon", "interop", "docs"],
           builds="installed", inside=OTHER_RELEASE, short=True, possible=no_other_release),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Rebuilding the core from its owner's table: what was there is there again, and no contradiction passes. */
+#include "lib/emulator.h"
 #include "lib/core.h"
 #include "lib/test.h"
 
@@ -108,6 +109,8 @@ static void test_residency_is_found(void **state)
 	struct zs_core_stats stats;
 	int error;
 
+	if (advice_is_ignored())
+		skip();
 	/* Of whole pages of any system. */
 	zs_core_set_reserve(core, 512);
 	while (zs_core_upkeep(core, RUNS_REFILL, &error))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs of pages: against a plain map of who holds which page. */
+#include "lib/emulator.h"
 #include "lib/random.h"
 #include "lib/test.h"
 
@@ -255,6 +256,8 @@ static void test_reserve_is_filled(void **state)
 	struct run run;
 	int error, steps = 0;
 
+	if (advice_is_ignored())
+		skip();
 	/* Of whole pages of any system. */
 	runs.reserve = 112;
 	while (runs_upkeep(&runs, RUNS_REFILL, &error))
@@ -284,6 +287,8 @@ static void test_cap(void **state)
 	struct run run, hot;
 	int error;
 
+	if (advice_is_ignored())
+		skip();
 	runs.reserve = 128;
 	while (runs_upkeep(&runs, RUNS_REFILL, &error))
 		;
@@ -441,6 +446,8 @@ static void test_populate_fails_half_way(void **state)
 	struct run run;
 	int error;
 
+	if (advice_is_ignored())
+		skip();
 	second_half = (uint8_t *)runs_address(&runs, 0) + RUNS_CHUNK / 2 * SEGMENT_PAGE;
 	runs.reserve = RUNS_CHUNK;
 	must(munmap(second_half, RUNS_CHUNK / 2 * SEGMENT_PAGE) == 0);

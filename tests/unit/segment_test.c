@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The segment: names, mapping, populating, releasing, in both kinds of memory. */
+#include "lib/emulator.h"
 #include "lib/shm.h"
 #include "lib/test.h"
 
@@ -106,11 +107,15 @@ static void populate_and_release(bool shared)
 
 static void test_anonymous_memory(void **state)
 {
+	if (advice_is_ignored())
+		skip();
 	populate_and_release(false);
 }
 
 static void test_shared_memory(void **state)
 {
+	if (advice_is_ignored())
+		skip();
 	populate_and_release(true);
 }
 
@@ -147,6 +152,8 @@ static void release_parts(bool shared)
 
 static void test_parts_of_system_pages(void **state)
 {
+	if (advice_is_ignored())
+		skip();
 	release_parts(false);
 	release_parts(true);
 }
@@ -247,6 +254,8 @@ static void test_open_to_others(void **state)
 {
 	static const unsigned modes[] = {0604, 0602, 0640, 0620, 0666, 0777, 0601};
 
+	if (shm_mode_is_lost())
+		skip();
 	for (size_t i = 0; i < COUNT_OF(modes); i++) {
 		const struct test_shm *shm = test_shm_new();
 
@@ -324,6 +333,8 @@ static void test_private(void **state)
 	struct shmid_ds ds;
 	const char *step;
 
+	if (shm_mode_is_lost())
+		skip();
 	assert_int_equal(segment_create(&seg, IPC_PRIVATE, PAGES * SEGMENT_PAGE, &step), 0);
 	assert_true(seg.fresh);
 	assert_int_equal(shmctl(seg.shmid, IPC_STAT, &ds), 0);
@@ -361,6 +372,8 @@ static void test_lock(void **state)
 	const char *step;
 	int r;
 
+	if (advice_is_ignored())
+		skip();
 	segment_parse(shm->memory, &spec);
 	assert_int_equal(segment_open(&seg, &spec, PAGES * SEGMENT_PAGE, &step), 0);
 	assert_false(test_shm_is_locked(shm));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The superblock: what is taken for ours, what for blank, what is refused, and who may use it. */
+#include "lib/emulator.h"
 #include "lib/shm.h"
 #include "lib/test.h"
 
@@ -121,10 +122,10 @@ static void test_messages(void **state)
 	char why[200];
 
 	super_format(&seg, &layout);
-	seg.base[AT_VERSION] = 77;
+	seg.base[LOW_BYTE(AT_VERSION, 4)] = 77;
 	assert_int_equal(read_super(why), -EINVAL);
 	assert_non_null(strstr(why, "version 77"));
-	seg.base[AT_VERSION] = SUPER_VERSION;
+	seg.base[LOW_BYTE(AT_VERSION, 4)] = SUPER_VERSION;
 	seg.base[AT_LAYOUT]++;
 	assert_int_equal(read_super(why), -EINVAL);
 	assert_non_null(strstr(why, "checksum"));
@@ -226,6 +227,8 @@ static void test_claims(void **state)
 {
 	int holder = -1;
 
+	if (start_times_differ())
+		skip();
 	super_format(&seg, &layout);
 	assert_int_equal(super_claim(&seg, false, &holder), 0);
 	assert_int_equal(holder, 0);
@@ -310,6 +313,8 @@ static void test_cannot_tell(void **state)
 {
 	int holder;
 
+	if (start_times_differ())
+		skip();
 	super_format(&seg, &layout);
 	assert_int_equal(super_claim(&seg, false, &holder), 0);
 	assert_int_equal(WEXITSTATUS(test_in_child(claim_without_descriptors, NULL)), 42);
