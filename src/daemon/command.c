@@ -15,6 +15,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* The program that is being run; 0: none. */
+static volatile sig_atomic_t running;
+
+void command_end_running(void)
+{
+	if (!running)
+		return;
+	/* The group is there once the child has come to it. */
+	kill(-(pid_t)running, SIGKILL);
+	kill((pid_t)running, SIGKILL);
+}
+
 void command_end_with(pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -111,11 +123,13 @@ static int run_with(const char *const arguments[], int output[2], int errors[2],
 	close(output[1]);
 	close(errors[1]);
 	output[1] = errors[1] = -1;
+	running = pid;
 	r = listen_to(output[0], errors[0], out, err, until);
 	if (r)
 		command_kill(pid);
 	else if (waitpid(pid, status, 0) < 0)
 		r = -errno;
+	running = 0;
 	return r;
 }
 

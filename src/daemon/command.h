@@ -23,6 +23,9 @@ __attribute__((noreturn)) void command_become(const char *const arguments[], pid
 /* SIGKILL to the program and to what it has started, and wait for its end. Returns its status as waitpid() tells it. */
 int command_kill(pid_t pid);
 
+/* For a signal handler: SIGKILL to the program that is being run, if one is, and to what it has started. */
+void command_end_running(void);
+
 /* Where what a program says is put, as far as there is room; ends with a null byte. */
 struct command_text {
 	char *text;

@@ -16,6 +16,7 @@
 #include "daemon/keeper.h"
 #include "daemon/memlimit.h"
 #include "daemon/own_segment.h"
+#include "daemon/recurring.h"
 #include "daemon/rights.h"
 #include "daemon/say.h"
 #include "daemon/supervise.h"
@@ -97,6 +98,8 @@ struct daemon {
 	bool swap_is_off; /* switched off by somebody else */
 	bool orphaned;  /* the supervisor has died */
 	bool insistent; /* told to stop by a signal: try until it works */
+	bool may_free;  /* swapoff and umount, when it is stopped */
+	struct recurring not_stopped;
 	enum stopping stopping;
 	int exit_status;
 	struct job_swap swap;
@@ -122,9 +125,12 @@ static void describe(struct daemon *daemon, const char *figures, char *status, s
 	int at;
 
 	keeper_get_figures(daemon->keeper, &kept);
-	at = snprintf(status, size, "%s: %s%sserver %d%s", keeper_device(daemon->keeper)->path, figures,
-		      figures[0] ? ", " : "", (int)keeper_server(daemon->keeper),
-		      keeper_is_serving(daemon->keeper) ? "" : " is being replaced");
+	at = snprintf(status, size, "%s: %s%s", keeper_device(daemon->keeper)->path, figures, figures[0] ? ", " : "");
+	if (keeper_server(daemon->keeper))
+		at += snprintf(status + at, size - (size_t)at, "server %d%s", (int)keeper_server(daemon->keeper),
+			       keeper_is_serving(daemon->keeper) ? "" : " is being replaced");
+	else
+		at += snprintf(status + at, size - (size_t)at, "the server is being replaced");
 	if (kept.replaced && at > 0 && (size_t)at < size)
 		snprintf(status + at, size - (size_t)at,
 			 ", %u replaced (%u hung), out of service for %.0f ms the last time, %.0f ms at most",
@@ -255,6 +261,20 @@ static void server_gone(void *opaque)
 
 static void detached_by_others(struct daemon *daemon);
 
+static void not_stopped(struct daemon *daemon, const char *why)
+{
+	recurring_say(&daemon->not_stopped, SAY_ERROR, "not stopped: %s; it goes on serving", why);
+	daemon->stopping = STOP_NOT;
+	daemon->stop_asked = daemon->insistent;
+	control_answer(daemon->control, daemon->stop_client, false, why);
+	daemon->stop_client = CONTROL_NOBODY;
+	if (!daemon->insistent)
+		return;
+	sd_notifyf(false, "STATUS=Cannot stop yet, and goes on serving: %s", why);
+	daemon->stopping = STOP_RETRYING;
+	clock_set(daemon->stop_timer, STOP_RETRY_US);
+}
+
 static void detached(void *opaque, int r, const char *why)
 {
 	struct daemon *daemon = opaque;
@@ -284,16 +304,7 @@ static void detached(void *opaque, int r, const char *why)
 		exit_loop(daemon, EXIT_SUCCESS);
 		return;
 	}
-	say(SAY_ERROR, "not stopped: %s; it goes on serving", why);
-	daemon->stopping = STOP_NOT;
-	daemon->stop_asked = daemon->insistent;
-	control_answer(daemon->control, daemon->stop_client, false, why);
-	daemon->stop_client = CONTROL_NOBODY;
-	if (!daemon->insistent)
-		return;
-	sd_notifyf(false, "STATUS=Cannot stop yet, and goes on serving: %s", why);
-	daemon->stopping = STOP_RETRYING;
-	clock_set(daemon->stop_timer, STOP_RETRY_US);
+	not_stopped(daemon, why);
 }
 
 /* nbd-client -d, for instance. There is nothing left to serve; the data stays for whoever starts the instance again. */
@@ -305,6 +316,77 @@ static void detached_by_others(struct daemon *daemon)
 	detached(daemon, 0, "");
 }
 
+/* For people: why a request cannot be granted now. */
+static const char *why_not(int r)
+{
+	return r == -EALREADY ? "it is stopping already"
+	       : r == -EBUSY  ? "what is being done to the device (mkfs, mount, swapon) does not end"
+			      : strerror(-r);
+}
+
+static int stop(struct daemon *daemon, bool may_free)
+{
+	int index = keeper_device(daemon->keeper)->index, r;
+
+	if (daemon->stopping == STOP_DETACHING || daemon->stopping == STOP_ENDING)
+		return -EALREADY;
+	if (index == DEVICE_NONE) {
+		detached(daemon, 0, "");
+		return 0;
+	}
+	daemon->detach = (struct job_detach){.index = index,
+					     .backend = daemon->backend,
+					     .may_swapoff = may_free,
+					     .may_umount = may_free,
+					     .managed = daemon->insistent,
+					     .has_data = daemon->settings->use != USE_SWAP};
+	r = job_start(daemon->job, job_detach, &daemon->detach, detached, daemon);
+	keeper_detaching(daemon->keeper, !r);
+	if (!r)
+		daemon->stopping = STOP_DETACHING;
+	return r;
+}
+
+/* Stop; what is being done to the device is given up for it. -EALREADY: it is stopping. */
+static int request_stop(struct daemon *daemon, bool may_free)
+{
+	int r;
+
+	if (daemon->stopping == STOP_DETACHING || daemon->stopping == STOP_ENDING)
+		return -EALREADY;
+	daemon->stop_asked = true;
+	daemon->may_free = may_free;
+	r = stop(daemon, may_free);
+	if (!r)
+		return 0;
+	/* What is in the way tells when it has ended: go_on_stopping(). */
+	job_cancel(daemon->job);
+	daemon->stopping = STOP_RETRYING;
+	clock_set(daemon->stop_timer, STOP_RETRY_US);
+	return 0;
+}
+
+static int stop_again(sd_event_source *source, uint64_t when, void *opaque)
+{
+	struct daemon *daemon = opaque;
+	int r = daemon->stopping == STOP_RETRYING ? stop(daemon, daemon->may_free) : 0;
+
+	if (r) {
+		job_cancel(daemon->job);
+		not_stopped(daemon, why_not(r));
+	}
+	return 0;
+}
+
+/* A job has ended. Was it in the way of a stop, which goes on now? */
+static bool go_on_stopping(struct daemon *daemon)
+{
+	if (daemon->stopping != STOP_RETRYING)
+		return false;
+	stop_again(daemon->stop_timer, 0, daemon);
+	return true;
+}
+
 static void lost(void *opaque, int r, const char *why)
 {
 	struct daemon *daemon = opaque;
@@ -313,9 +395,8 @@ static void lost(void *opaque, int r, const char *why)
 		detached(daemon, r, why);
 	else
 		keeper_detaching(daemon->keeper, false);
-	/* It was told to stop meanwhile. */
-	if (r != -ENODEV && daemon->stopping == STOP_RETRYING)
-		clock_set(daemon->stop_timer, 0);
+	if (r != -ENODEV)
+		go_on_stopping(daemon);
 }
 
 /*
@@ -346,49 +427,6 @@ static void look_for_loss(struct daemon *daemon)
 	keeper_detaching(daemon->keeper, job_start(daemon->job, job_lost, &daemon->detach, lost, daemon) == 0);
 }
 
-/* For people: why a request cannot be granted now. */
-static const char *why_not(int r)
-{
-	return r == -EALREADY ? "it is stopping already"
-	       : r == -EBUSY  ? "it is starting or being upgraded; try again"
-			      : strerror(-r);
-}
-
-static int stop(struct daemon *daemon, bool may_free)
-{
-	int index = keeper_device(daemon->keeper)->index, r;
-
-	if (daemon->stopping == STOP_DETACHING || daemon->stopping == STOP_ENDING)
-		return -EALREADY;
-	if (index == DEVICE_NONE) {
-		detached(daemon, 0, "");
-		return 0;
-	}
-	daemon->detach = (struct job_detach){.index = index,
-					     .backend = daemon->backend,
-					     .may_swapoff = may_free,
-					     .may_umount = may_free,
-					     .managed = daemon->insistent,
-					     .has_data = daemon->settings->use != USE_SWAP};
-	r = job_start(daemon->job, job_detach, &daemon->detach, detached, daemon);
-	keeper_detaching(daemon->keeper, !r);
-	if (r) {
-		say(SAY_ERROR, "not stopped: %s", why_not(r));
-		return r;
-	}
-	daemon->stopping = STOP_DETACHING;
-	return 0;
-}
-
-static int stop_again(sd_event_source *source, uint64_t when, void *opaque)
-{
-	struct daemon *daemon = opaque;
-
-	if (daemon->stopping == STOP_RETRYING && stop(daemon, daemon->insistent))
-		clock_set(source, STOP_RETRY_US);
-	return 0;
-}
-
 static int stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *opaque)
 {
 	struct daemon *daemon = opaque;
@@ -397,12 +435,7 @@ static int stop_signal(sd_event_source *source, const struct signalfd_siginfo *i
 
 	sd_notify(false, "STOPPING=1");
 	daemon->insistent = managed;
-	daemon->stop_asked = true;
-	/* Something else may be going on with the device. */
-	if (stop(daemon, managed) && daemon->stopping == STOP_NOT) {
-		daemon->stopping = STOP_RETRYING;
-		clock_set(daemon->stop_timer, STOP_RETRY_US);
-	}
+	request_stop(daemon, managed);
 	return 0;
 }
 
@@ -492,11 +525,12 @@ static void rehearsed(void *opaque, int r, const char *why)
 {
 	struct daemon *daemon = opaque;
 
-	daemon->cannot_restart = r;
-	if (r) {
+	if (r != -ECANCELED)
+		daemon->cannot_restart = r;
+	if (r)
 		answer_upgrade(daemon, false, why);
+	if (go_on_stopping(daemon) || r)
 		return;
-	}
 	daemon->quiet_limit = clock_us() + QUIET_LIMIT_US;
 	clock_set(daemon->quiet_timer, 0);
 }
@@ -533,12 +567,8 @@ static void requested(void *opaque, unsigned client, const char *request)
 	} else if (strcmp(request, "upgrade") == 0) {
 		upgrade(daemon, client);
 	} else if (strcmp(request, "stop") == 0 || strcmp(request, "stop-unused") == 0) {
-		bool asked = daemon->stop_asked;
-		int r;
+		int r = request_stop(daemon, strcmp(request, "stop") == 0);
 
-		daemon->stop_asked = true;
-		r = stop(daemon, strcmp(request, "stop") == 0);
-		daemon->stop_asked = !r || asked;
 		if (r)
 			control_answer(daemon->control, client, false, why_not(r));
 		else
@@ -562,12 +592,19 @@ static void put_to_use(void *opaque, int r, const char *why)
 {
 	struct daemon *daemon = opaque;
 
+	/* In service, although nobody is told. */
+	if (!r && daemon->stopping == STOP_RETRYING)
+		daemon->ready = true;
+	if ((!r || r == -ECANCELED) && go_on_stopping(daemon))
+		return;
 	if (!r) {
 		say_ready(daemon);
 		return;
 	}
 	say(SAY_ERROR, "%s", why);
 	daemon->exit_status = EXIT_FAILURE;
+	if (go_on_stopping(daemon))
+		return;
 	if (stop(daemon, false)) {
 		daemon->stopping = STOP_RETRYING;
 		clock_set(daemon->stop_timer, STOP_RETRY_US);
@@ -619,14 +656,12 @@ static void tried_parameters(void *opaque, int r, const char *why)
 {
 	struct daemon *daemon = opaque;
 
-	daemon->cannot_restart = r;
-	if (r)
+	if (r != -ECANCELED)
+		daemon->cannot_restart = r;
+	if (r && r != -ECANCELED)
 		say(SAY_ERROR, "with the parameters given now no server would come up: %s; process %d goes on with those it has; "
 		    "correct them, and start again", why, (int)keeper_server(daemon->keeper));
-	/* It was told to stop meanwhile. */
-	if (daemon->stopping == STOP_RETRYING)
-		stop_again(daemon->stop_timer, 0, daemon);
-	else
+	if (!go_on_stopping(daemon))
 		begin_use(daemon);
 }
 
@@ -671,9 +706,10 @@ static void failed(void *opaque, const char *why)
 	exit_loop(daemon, EXIT_FAILURE);
 }
 
-static int refuse(const struct wrong *wrong)
+/* Not all that fails has a text: memory can run out anywhere. */
+static int refuse(int r, const struct wrong *wrong)
 {
-	say(SAY_ERROR, "%s", wrong->text);
+	say(SAY_ERROR, "%s", wrong->text[0] ? wrong->text : strerror(-r));
 	return EXIT_FAILURE;
 }
 
@@ -1070,7 +1106,7 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 	if (!r)
 		r = folder_open(&daemon.folder, FOLDER_TOP, settings->name, true, &wrong);
 	if (r) {
-		refuse(&wrong);
+		refuse(r, &wrong);
 		return device_find(daemon.backend) != DEVICE_NONE ? SUPERVISE_AGAIN : EXIT_FAILURE;
 	}
 	r = take_lock(&daemon, &wrong);
@@ -1088,7 +1124,7 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 	if (!r)
 		r = keeper_start(daemon.keeper, daemon.holder, &wrong);
 	if (r) {
-		refuse(&wrong);
+		refuse(r, &wrong);
 		/* Or there is another daemon, who looks after it. */
 		needed = alone && device_find(daemon.backend) != DEVICE_NONE;
 		if (locked && !needed && !daemon.holder && daemon.segment.made)

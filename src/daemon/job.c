@@ -55,6 +55,7 @@ struct job {
 	struct report *report;
 	sd_event_source *source;
 	int pidfd;
+	bool is_cancelled;
 	job_done_fn *done;
 	void *opaque;
 };
@@ -106,7 +107,10 @@ static int ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
 	close(job->pidfd);
 	job->pidfd = -1;
 	/* swapoff makes itself the OOM killer's first choice. */
-	if (info.si_code != CLD_EXITED) {
+	if (job->is_cancelled && info.si_code != CLD_EXITED) {
+		r = -ECANCELED;
+		snprintf(job->report->wrong.text, sizeof job->report->wrong.text, "given up, since zsblkd is to stop");
+	} else if (info.si_code != CLD_EXITED) {
 		r = -EINTR;
 		snprintf(job->report->wrong.text, sizeof job->report->wrong.text,
 			 "was ended by signal %d (%s)%s", info.si_status, sigdescr_np(info.si_status),
@@ -116,6 +120,21 @@ static int ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
 	}
 	job->done(job->opaque, r, job->report->wrong.text);
 	return 0;
+}
+
+void job_cancel(struct job *job)
+{
+	if (!job_is_running(job))
+		return;
+	syscall(SYS_pidfd_send_signal, job->pidfd, job->is_cancelled ? SIGKILL : SIGTERM, NULL, 0);
+	job->is_cancelled = true;
+}
+
+/* In the child: job_cancel() was called. */
+static void give_up(int signal)
+{
+	command_end_running();
+	kill(getpid(), SIGKILL);
 }
 
 int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, void *opaque)
@@ -136,6 +155,7 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 		/* The lock on the folder, above all: it is the daemon's life that it stands for. */
 		syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
 		command_end_with(daemon);
+		signal(SIGTERM, give_up);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		rights_drop();
@@ -147,6 +167,7 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 	}
 	job->done = done;
 	job->opaque = opaque;
+	job->is_cancelled = false;
 	job->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	r = job->pidfd < 0 ? -errno
 			   : sd_event_add_io(job->loop, &job->source, job->pidfd, EPOLLIN, ended, job);

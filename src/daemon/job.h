@@ -25,6 +25,11 @@ void job_free(struct job *job);
 /* -EBUSY: another one is at work; others of fork and pidfd_open. `what` is the caller's until it is done. */
 int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, void *opaque);
 bool job_is_running(const struct job *job);
+/*
+ * Have it and the programs that it runs killed: it is done with -ECANCELED when it has ended. Called again, whatever it does there.
+ * Nothing if there is none.
+ */
+void job_cancel(struct job *job);
 
 /* ------------------------------------------------------------------ jobs */
 

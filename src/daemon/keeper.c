@@ -27,6 +27,7 @@
 #include "daemon/dial.h"
 #include "daemon/netlink.h"
 #include "daemon/probe.h"
+#include "daemon/recurring.h"
 #include "daemon/say.h"
 
 #include <errno.h>
@@ -114,6 +115,8 @@ struct keeper {
 	uint64_t limit;   /* CONNECTING: until when */
 	uint64_t down_at; /* when service ended */
 	struct keeper_figures figures;
+	/* What is said with each try while there is no server. */
+	struct recurring replaced, ended_how, refused, not_ended;
 	void (*ended)(void *opaque);
 	void *ended_opaque;
 };
@@ -147,7 +150,8 @@ static void hang_up(struct keeper *keeper)
 static void fence(struct keeper *keeper, const char *why)
 {
 	if (why)
-		say(SAY_WARNING, "server (process %d) %s; it is replaced", (int)keeper->server.pid, why);
+		recurring_say(&keeper->replaced, SAY_WARNING, "server (process %d) %s; it is replaced",
+			      (int)keeper->server.pid, why);
 	hang_up(keeper);
 	keeper->dies_by_itself = false;
 	keeper->came_to_nothing = keeper->state == CONNECTING;
@@ -220,7 +224,7 @@ static int server_ended(sd_event_source *source, int fd, uint32_t events, void *
 		return 0;
 	}
 	if (state != FENCING || keeper->dies_by_itself)
-		say(SAY_WARNING, "server (process %d) %s", (int)pid, how);
+		recurring_say(&keeper->ended_how, SAY_WARNING, "server (process %d) %s", (int)pid, how);
 	if (!keeper->served)
 		keeper->spec->failed(keeper->spec->opaque, "the server did not start; what it said is above");
 	else if (state == CONNECTING || (state == FENCING && keeper->came_to_nothing))
@@ -405,6 +409,10 @@ static void serve(struct keeper *keeper)
 			    stuck > resent ? stuck : resent, &keeper->device, probe_says_hung, keeper);
 
 	keeper->served = true;
+	recurring_end(&keeper->replaced);
+	recurring_end(&keeper->ended_how);
+	recurring_end(&keeper->refused);
+	recurring_end(&keeper->not_ended);
 	if (r < 0) {
 		fence(keeper, "cannot be probed");
 		return;
@@ -442,7 +450,7 @@ static void dialled(void *opaque, int r, const char *why)
 		keeper->spec->failed(keeper->spec->opaque, wrong.text);
 	} else {
 		if (!why)
-			say(SAY_ERROR, "%s", wrong.text);
+			recurring_say(&keeper->refused, SAY_ERROR, "%s", wrong.text);
 		/* A first server that ends says why, and its end is told by server_ended(). */
 		fence(keeper, keeper->served ? why : NULL);
 	}
@@ -521,7 +529,7 @@ static void begin(struct keeper *keeper)
 		r = connect_to_server(keeper, start_limit_us(keeper));
 	if (!r)
 		return;
-	say(SAY_ERROR, "no server could be started: %s", strerror(-r));
+	recurring_say(&keeper->refused, SAY_ERROR, "no server could be started: %s", strerror(-r));
 	if (!keeper->served)
 		keeper->spec->failed(keeper->spec->opaque, "no server could be started");
 	else if (keeper->state != FENCING)
@@ -548,7 +556,8 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 			clock_set(keeper->timer, watch_death(keeper) < 0 ? RETRY_FIRST_US : FENCING_NOTICE_US);
 			break;
 		}
-		say(SAY_WARNING, "server (process %d) was killed and has not ended yet", (int)keeper->server.pid);
+		recurring_say(&keeper->not_ended, SAY_WARNING, "server (process %d) was killed and has not ended yet",
+			      (int)keeper->server.pid);
 		clock_set(keeper->timer, FENCING_NOTICE_US);
 		break;
 	case SERVING:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from zsblkdtest import PROGRAM, must, point, run
+from zsblkdtest import PROGRAM, is_alive, must, point, run, soon
 
 
 def test_slow_children(instance):
@@ -92,8 +92,68 @@ def test_swapoff(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
+def program(instance, name, text):
+    """A program that is found before the system's."""
+    path = instance.folder / "bin" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("#!/bin/bash\n" + text, encoding="ascii")
+    path.chmod(0o755)
+    instance.setting["PATH"] = f"{path.parent}:{os.environ['PATH']}"
+
+
+def test_stop_at_start(instance):
+    """mkswap hangs: that keeps nobody from stopping the daemon. Nor is it told how to speak for the daemon."""
+    started = instance.folder / "started"
+    program(instance, "mkswap", f"env >'{instance.folder}/environment'; sleep 1000 & echo $! >'{started}'; wait\n")
+    instance.setting["NOTIFY_SOCKET"] = str(instance.folder / "notify")
+    for how, stop in (("--stop", lambda: instance.ask("--stop")), ("SIGTERM", lambda: (instance.process.terminate(), "")),
+                      ("--stop-unused", lambda: instance.ask("--stop-unused"))):
+        started.unlink(missing_ok=True)
+        instance.mark()
+        instance.start("--swapon")
+        must(soon(lambda: started.exists() and started.read_text(encoding="ascii")), "mkswap hangs", instance.said())
+        said = stop()[1]
+        try:
+            status = instance.process.wait(20)
+        except subprocess.TimeoutExpired:
+            status = "it goes on"
+        must(status in (0, 1), f"{how}: the daemon stops", f"{status} {said}\n{instance.said()}")
+        point(not is_alive(int(started.read_text(encoding="ascii"))), "and what mkswap had started ends")
+        point(not instance.world.attached and not instance.servers(), "nothing is left", instance.servers())
+    environment = (instance.folder / "environment").read_text(encoding="utf-8")
+    point("NOTIFY_SOCKET" not in environment and "ZSBLK_TEST_WORLD" in environment,
+          "programs are not told where the service manager listens", environment)
+
+
+def test_messages(instance):
+    """Nothing is said without words, nor the same with each try; and what is not there has no number."""
+    instance.setting["ZSBLK_TEST_NO_MEMORY"] = "1"
+    instance.start()
+    point(instance.process.wait(30) == 1 and "Cannot allocate memory" in instance.said(),
+          "no memory at the start: that is said", instance.said())
+    del instance.setting["ZSBLK_TEST_NO_MEMORY"]
+
+    instance.mark()
+    server = instance.serve()
+    instance.world.refuse = 5
+    offered = instance.world.offered
+    os.kill(server, signal.SIGKILL)
+    must(soon(lambda: instance.world.offered > offered + 3), "connections are refused again and again", instance.said())
+    point(instance.said().count("cannot be given its new connections") == 1, "that is said once", instance.said())
+    instance.script("exit 1")
+    said = must(soon(lambda: "the server is being replaced" in (said := instance.ask("--status")[1]) and said),
+                "--status while there is no server says so", instance.ask("--status")[1])
+    point("server 0" not in said, "and names none", said)
+    instance.script("")
+    instance.world.refuse = 0
+    must(soon(instance.server, 30), "it serves again", instance.said())
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
 TESTS = {
     "swapoff": test_swapoff,
+    "stop-at-start": test_stop_at_start,
+    "messages": test_messages,
     "slow-children": test_slow_children,
     "taken-over": test_taken_over,
     "no-identifiers": test_no_identifiers,
