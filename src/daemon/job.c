@@ -131,10 +131,11 @@ void job_cancel(struct job *job)
 }
 
 /* In the child: job_cancel() was called. */
-static void give_up(int signal)
+static void give_up(int number)
 {
 	command_end_running();
-	kill(getpid(), SIGKILL);
+	signal(number, SIG_DFL);
+	raise(number);
 }
 
 int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, void *opaque)
