@@ -155,12 +155,36 @@ int command_do(const char *const arguments[], struct command_text *out, struct c
 	return status ? -EIO : 0;
 }
 
+/* A program that says its name and version before anything else, as mke2fs does: "mke2fs 1.47.0 (5-Feb-2023)". */
+static bool is_banner(const char *line, size_t length)
+{
+	unsigned major, minor;
+
+	return !memchr(line, ':', length) && sscanf(line, "%*[^ \n] %u.%u", &major, &minor) == 2;
+}
+
+/* Of what a program said, the first line that is a reason. */
+static void keep_reason(char *text)
+{
+	for (char *line = text; *line;) {
+		size_t length = strcspn(line, "\n");
+
+		if (length && !is_banner(line, length)) {
+			memmove(text, line, length);
+			text[length] = '\0';
+			return;
+		}
+		line += length + (line[length] == '\n');
+	}
+	text[strcspn(text, "\n")] = '\0';
+}
+
 int command_run(const char *const arguments[], struct wrong *wrong)
 {
 	struct command_text errors = {wrong->text, sizeof wrong->text, 0};
 	int status = 0, r = command_do(arguments, NULL, &errors, 0, &status);
 
-	wrong->text[strcspn(wrong->text, "\n")] = '\0';
+	keep_reason(wrong->text);
 	if (r == -EIO && !wrong->text[0])
 		snprintf(wrong->text, sizeof wrong->text, "%s ended with status %d", arguments[0], status);
 	else if (r && r != -EIO)

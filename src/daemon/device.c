@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,11 +282,21 @@ int device_progress(struct device *device, uint64_t *in_flight, uint64_t *comple
 	return r < 0 ? r : 0;
 }
 
+/* "/dev/nbd0" or a partition, "/dev/nbd0p1", up to `length`. */
+static bool is_of(const struct device *device, const char *path, size_t length)
+{
+	size_t own = strlen(device->path);
+
+	return length >= own && strncmp(path, device->path, own) == 0 &&
+	       (length == own ||
+		(length > own + 1 && path[own] == 'p' && strspn(path + own + 1, "0123456789") >= length - own - 1));
+}
+
 /*
- * What is used of the swap area on it, and what is free in all others that are not in memory themselves, in KiB, from
- * /proc/swaps; false if there is no swap area on it.
+ * What is used of the swap areas on it and its partitions, and what is free in all others that are not in memory themselves, in KiB,
+ * from /proc/swaps; false if there is no swap area on it. `area`: the path of the last one; NULL is allowed.
  */
-static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *free_in_others)
+static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *free_in_others, char *area)
 {
 	char line[256], path[128];
 	FILE *f = fopen(PROC_SWAPS, "re");
@@ -298,10 +310,11 @@ static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *fr
 			continue;
 		/* The node may be gone; the swap area is not. */
 		length = strcspn(path, "\\");
-		if (strncmp(path, device->path, length) == 0 && !device->path[length] &&
-		    (!path[length] || strcmp(path + length, "\\040(deleted)") == 0)) {
+		if (is_of(device, path, length) && (!path[length] || strcmp(path + length, "\\040(deleted)") == 0)) {
 			found = true;
-			*used = in_use;
+			*used += in_use;
+			if (area)
+				snprintf(area, DEVICE_PATH_MAX, "%.*s", (int)length, path);
 		} else if (strncmp(path, "/dev/zram", 9) != 0 && strncmp(path, "/dev/nbd", 8) != 0) {
 			*free_in_others += size - in_use;
 		}
@@ -309,6 +322,92 @@ static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *fr
 	if (f)
 		fclose(f);
 	return found;
+}
+
+__attribute__((format(printf, 3, 4))) static void add_word(char *text, size_t size, const char *format, ...)
+{
+	size_t at = strlen(text);
+	va_list args;
+
+	va_start(args, format);
+	if (at + 2 < size) {
+		at += (size_t)snprintf(text + at, size - at, "%s", at ? ", " : "");
+		vsnprintf(text + at, size - at, format, args);
+	}
+	va_end(args);
+}
+
+/* The volumes on a device or a partition, by the folder that sysfs has of it. */
+static void add_holders(const char *block, char *text, size_t size)
+{
+	char path[PATH_MAX], name[128];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "%s/holders", block);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		FILE *f;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, SYS_BLOCK "/%s/dm/name", entry->d_name);
+		f = fopen(path, "re");
+		if (f && fgets(name, sizeof name, f))
+			add_word(text, size, "%s (%.*s)", entry->d_name, (int)strcspn(name, "\n"), name);
+		else
+			add_word(text, size, "%s", entry->d_name);
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static bool is_mounted(const char *path)
+{
+	char line[4096];
+	size_t length = strlen(path);
+	FILE *f = fopen("/proc/self/mounts", "re");
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof line, f))
+		found = strncmp(line, path, length) == 0 && line[length] == ' ';
+	if (f)
+		fclose(f);
+	return found;
+}
+
+bool device_holders(const struct device *device, char *text, size_t size)
+{
+	char path[PATH_MAX], own[24];
+	struct dirent *entry;
+	DIR *dir;
+
+	text[0] = '\0';
+	snprintf(own, sizeof own, "nbd%dp", device->index);
+	snprintf(path, sizeof path, SYS_BLOCK "/nbd%d", device->index);
+	add_holders(path, text, size);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, own, strlen(own)) != 0)
+			continue;
+		snprintf(path, sizeof path, SYS_BLOCK "/nbd%d/%s", device->index, entry->d_name);
+		add_holders(path, text, size);
+		snprintf(path, sizeof path, "/dev/%s", entry->d_name);
+		if (is_mounted(path))
+			add_word(text, size, "%s, which is mounted", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return text[0];
+}
+
+bool device_swap_area(const struct device *device, char path[DEVICE_PATH_MAX])
+{
+	uint64_t used, others;
+
+	return read_swaps(device, &used, &others, path);
 }
 
 enum device_user device_user(const struct device *device)
@@ -329,28 +428,19 @@ bool device_is_swap(const struct device *device)
 {
 	uint64_t used, others;
 
-	return read_swaps(device, &used, &others);
+	return read_swaps(device, &used, &others, NULL);
 }
 
 bool device_is_mounted(const struct device *device)
 {
-	char line[4096];
-	size_t length = strlen(device->path);
-	FILE *f = fopen("/proc/self/mounts", "re");
-	bool found = false;
-
-	while (f && !found && fgets(line, sizeof line, f))
-		found = strncmp(line, device->path, length) == 0 && line[length] == ' ';
-	if (f)
-		fclose(f);
-	return found;
+	return is_mounted(device->path);
 }
 
 uint64_t device_swapped_kib(const struct device *device)
 {
 	uint64_t used, others;
 
-	read_swaps(device, &used, &others);
+	read_swaps(device, &used, &others, NULL);
 	return used;
 }
 
@@ -358,6 +448,6 @@ uint64_t device_other_swap_kib(const struct device *device)
 {
 	uint64_t used, others;
 
-	read_swaps(device, &used, &others);
+	read_swaps(device, &used, &others, NULL);
 	return others;
 }

@@ -76,7 +76,17 @@ enum device_user { USER_NOBODY, USER_SWAP, USER_OTHER };
  */
 enum device_user device_user(const struct device *device);
 
-/* Is it a swap area in use? As /proc tells: without opening it. */
+/*
+ * What is made of it: volumes (LUKS, LVM, RAID) on it and on its partitions, and partitions that are mounted, in words: "dm-0
+ * (vault), nbd0p1". False if there is nothing.
+ */
+bool device_holders(const struct device *device, char *text, size_t size);
+
+/* "/dev/nbd0p15" and more. */
+#define DEVICE_PATH_MAX 40
+/* A swap area in use on the device or a partition of it, by its path; false if there is none. */
+bool device_swap_area(const struct device *device, char path[DEVICE_PATH_MAX]);
+/* Is there one? As /proc tells: without opening it. */
 bool device_is_swap(const struct device *device);
 /* Is it mounted, here? */
 bool device_is_mounted(const struct device *device);

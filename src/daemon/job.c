@@ -248,15 +248,23 @@ static int hold(const struct device *device, const char *backend, struct wrong *
 /* ------------------------------------------------------------------ file systems */
 
 /* mkdir -p: what is there already is no error here; mount tells if it is no folder. */
-static void make_folders(const char *path)
+static int make_folders(const char *path, struct wrong *wrong)
 {
 	char part[4096];
+	int r;
 
 	for (const char *end = strchr(path + 1, '/');; end = strchr(end + 1, '/')) {
 		snprintf(part, sizeof part, "%.*s", end ? (int)(end - path) : (int)strlen(path), path);
-		mkdir(part, 0755);
+		r = mkdir(part, 0755) < 0 && errno != EEXIST ? -errno : 0;
+		if (r) {
+			snprintf(wrong->text, sizeof wrong->text, "mount-point: %.200s cannot be made: %s%s", part, strerror(-r),
+				 r == -EACCES ? "; zsblkd may not pass the folder above: open that one, or add CAP_DAC_OVERRIDE to the "
+						"service's CapabilityBoundingSet"
+					      : "");
+			return r;
+		}
 		if (!end)
-			return;
+			return 0;
 	}
 }
 
@@ -289,8 +297,8 @@ int job_mount(const void *what, struct wrong *wrong)
 		return r;
 	/* For all who use the file system. */
 	umask(022);
-	make_folders(mount->path);
-	return command_run(attach, wrong);
+	r = make_folders(mount->path, wrong);
+	return r ? r : command_run(attach, wrong);
 }
 
 /* ------------------------------------------------------------------ swap */
@@ -403,9 +411,10 @@ static int swapoff_in_child(const char *path)
 static int wait_for_other_swapoff(const struct device *device)
 {
 	uint64_t until = clock_after_ms(OTHER_SWAPOFF_MS);
+	char area[DEVICE_PATH_MAX];
 
 	do {
-		int r = device_user(device) == USER_SWAP ? swapoff_in_child(device->path) : 0;
+		int r = device_swap_area(device, area) ? swapoff_in_child(area) : 0;
 
 		if (r != -EINVAL)
 			return r;
@@ -416,8 +425,12 @@ static int wait_for_other_swapoff(const struct device *device)
 static int swap_off(const struct device *device, struct wrong *wrong)
 {
 	uint64_t available;
-	int r = room_for_swapoff(device, &available) ? swapoff_in_child(device->path) : -ENOMEM;
+	char area[DEVICE_PATH_MAX];
+	int r = room_for_swapoff(device, &available) ? 0 : -ENOMEM;
 
+	/* Each partition can have one. */
+	while (!r && device_swap_area(device, area))
+		r = swapoff_in_child(area);
 	if (r == -EINVAL)
 		r = wait_for_other_swapoff(device);
 	if (!r)
@@ -432,7 +445,13 @@ static int swap_off(const struct device *device, struct wrong *wrong)
 static int umount(const struct device *device, struct wrong *wrong)
 {
 	const char *const arguments[] = {"umount", device->path, NULL};
+	char holders[200];
 
+	/* A volume or a partition: umount would only say that the device is not mounted. */
+	if (device_holders(device, holders, sizeof holders)) {
+		snprintf(wrong->text, sizeof wrong->text, "%s is in use by %s; take that down first", device->path, holders);
+		return -EBUSY;
+	}
 	return command_run(arguments, wrong);
 }
 

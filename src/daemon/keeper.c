@@ -73,6 +73,11 @@
 /* The ballast is taken back by so many pieces every so often, as far as there is memory. */
 #define REFILL_US     50000u
 #define REFILL_PIECES 16
+/* A device that somebody has open for a moment (udev, a partition tool) cannot be attached: so long it is tried again. */
+#ifndef BUSY_LIMIT_US /* shorter in tests/daemon's build */
+#define BUSY_LIMIT_US (10u * 1000000u)
+#endif
+#define BUSY_LOOK_US 100000u
 /* To say again that one does not end. */
 #define FENCING_NOTICE_US 5000000u
 
@@ -106,6 +111,8 @@ struct keeper {
 	bool came_to_nothing; /* FENCING, and it never served: the next one not at once */
 	bool files_are_held; /* those of this server */
 	bool dies_by_itself; /* FENCING, and not because we wanted it */
+	bool is_dialled;     /* CONNECTING, and only the device is not ready */
+	uint64_t busy_until; /* until when the device may be; 0: it was not */
 	bool is_hung;        /* FENCING, since the probe said so */
 	bool detaching;      /* somebody is about to: it must not be attached again */
 	unsigned timer_ms;   /* the kernel's, which the device has; 0: not known yet */
@@ -127,6 +134,7 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque);
 static void enter(struct keeper *keeper, enum keeper_state state)
 {
 	keeper->state = state;
+	keeper->is_dialled = false;
 	sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
 }
 
@@ -378,7 +386,7 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 	if (r) {
 		snprintf(wrong->text, sizeof wrong->text, "/dev/nbd%d cannot be %s: %s%s", index < 0 ? 0 : index,
 			 attached ? "given its new connections" : "attached", strerror(-r),
-			 r == -EBUSY ? " (is another server attached to it?)"
+			 r == -EBUSY ? " (somebody has it open, or another server is attached to it)"
 			 : attached && r == -EINVAL ? " (was it detached while it is in use, as by nbd-client -d? "
 						      "Then it gives errors until nobody uses it any more)"
 						    : "");
@@ -437,6 +445,21 @@ static void serve(struct keeper *keeper)
 	keeper->spec->serving(keeper->spec->opaque);
 }
 
+/* Not attached, and cannot be attached: somebody has the device open. Is it to be tried again soon? */
+static bool may_wait_for_device(struct keeper *keeper)
+{
+	uint64_t now = clock_us();
+
+	if (device_backing(keeper->device.index, keeper->spec->backend) != BACKING_NONE)
+		return false;
+	if (!keeper->busy_until) {
+		say(SAY_NOTICE, "%s cannot be attached while somebody has it open; it is tried again for %u seconds",
+		    keeper->device.path, BUSY_LIMIT_US / 1000000);
+		keeper->busy_until = now + BUSY_LIMIT_US;
+	}
+	return now < keeper->busy_until;
+}
+
 static void dialled(void *opaque, int r, const char *why)
 {
 	struct keeper *keeper = opaque;
@@ -444,6 +467,12 @@ static void dialled(void *opaque, int r, const char *why)
 
 	if (!r)
 		r = hand_over(keeper, &wrong);
+	keeper->is_dialled = r == -EBUSY && !why && may_wait_for_device(keeper);
+	if (keeper->is_dialled) {
+		clock_set(keeper->timer, BUSY_LOOK_US);
+		return;
+	}
+	keeper->busy_until = 0;
 	if (!r) {
 		serve(keeper);
 	} else if (!keeper->served && !why) {
@@ -545,7 +574,9 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 		begin(keeper);
 		break;
 	case CONNECTING:
-		if (clock_us() >= keeper->limit)
+		if (keeper->is_dialled)
+			dialled(keeper, 0, NULL);
+		else if (clock_us() >= keeper->limit)
 			fence(keeper, "did not come into service in time");
 		else
 			try_to_dial(keeper);

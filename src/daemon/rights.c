@@ -100,7 +100,9 @@ int rights_take(struct wrong *wrong)
 	if (!process_avoid_oom_killer())
 		return failed(wrong, "the OOM killer cannot be kept away (/proc/self/oom_score_adj)");
 	if (sched_setscheduler(0, SCHED_RR, &priority) < 0)
-		return failed(wrong, "real-time scheduling cannot be had (sched_setscheduler)");
+		return failed(wrong, "real-time scheduling cannot be had (sched_setscheduler; a kernel with CONFIG_RT_GROUP_SCHED gives "
+				     "none to services unless their control group has cpu.rt_runtime_us: boot with rt_group_sched=0, or use "
+				     "a kernel without)");
 	return 0;
 }
 

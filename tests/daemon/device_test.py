@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """What zsblkd does to its device and lets its children do, with a stand-in for the kernel: see stand_in.c and zsblkdtest.py."""
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
 
-from zsblkdtest import PROGRAM, is_alive, must, point, run, soon
+from zsblkdtest import PLUGIN, PROGRAM, is_alive, must, point, run, soon
 
 
 def test_slow_children(instance):
@@ -150,8 +151,49 @@ def test_messages(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
+def test_device_open(instance):
+    """Somebody has the device open while it is to be attached."""
+    instance.world.refuse = errno.EBUSY
+    instance.start()
+    must(soon(lambda: instance.world.offered > 2), "somebody has the device open: it is tried again", instance.said())
+    instance.world.refuse = 0
+    must(soon(instance.server), "and attached when he has closed it", instance.said())
+    point(instance.said().count("while somebody has it open") == 1, "which was said once", instance.said())
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+    instance.mark()
+    instance.world.refuse = errno.EBUSY
+    instance.start()
+    point(instance.process.wait(30) == 1 and "somebody has it open, or another server" in instance.said(),
+          "one that does not close it: that is said in the end", instance.said())
+
+
+def test_failed_mount(instance):
+    """Why a file system cannot be made or mounted is said."""
+    instance.setting["PATH"] = os.environ["PATH"]
+    (instance.folder / "nbd0").write_bytes(bytes(1 << 16))
+    program(instance, "blkid", "exit 2\n")
+    program(instance, "mkfs", "echo 'mke2fs 1.47.0 (5-Feb-2023)' >&2; echo 'nbd0: Not enough space to build it' >&2; exit 1\n")
+    program(instance, "mount", "echo mounted >&2; exit 1\n")
+    config = instance.folder / f"{instance.name}.conf"
+    instance.script('set -- "${@/lock=yes/lock=no}"')
+
+    def fails(path, words):
+        config.write_text(f"size = 64M\nmount-point = {path}\nconnections = 1\nnbdkit = {instance.nbdkit}\nplugin = {PLUGIN}\nreserve = 1\n"
+                          "recovery-reserve = 1\n", encoding="ascii")
+        config.chmod(0o600)
+        done = subprocess.run([PROGRAM, "--config", config.name], capture_output=True, text=True, timeout=60, check=False,
+                              cwd=instance.folder, env=instance.environment())
+        point(done.returncode == 1 and words in done.stderr, f"says: {words}", done.stderr)
+
+    fails(instance.folder / "there", ": nbd0: Not enough space to build it")
+    program(instance, "mkfs", "exit 0\n")
+    fails("/proc/nowhere/there", "mount-point: /proc/nowhere cannot be made: No such file")
+
+
 TESTS = {
     "swapoff": test_swapoff,
+    "device-open": test_device_open,
+    "failed-mount": test_failed_mount,
     "stop-at-start": test_stop_at_start,
     "messages": test_messages,
     "slow-children": test_slow_children,

@@ -262,6 +262,17 @@ enum device_user device_user(const struct device *device)
 	return world()->is_swap ? USER_SWAP : USER_NOBODY;
 }
 
+bool device_holders(const struct device *device, char *text, size_t size)
+{
+	return false;
+}
+
+bool device_swap_area(const struct device *device, char path[DEVICE_PATH_MAX])
+{
+	snprintf(path, DEVICE_PATH_MAX, "%s", device->path);
+	return world()->is_swap;
+}
+
 bool device_is_swap(const struct device *device)
 {
 	return world()->is_swap;

@@ -107,6 +107,49 @@ static void test_attributes(void **state)
 	device_close(&device);
 }
 
+/* Swap on a partition is swap on the device; another device is not taken for one. */
+static void test_partitions(void **state)
+{
+	struct device device;
+	char text[200];
+
+	device_init(&device, 0);
+	put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+		     "/dev/nbd01\t partition\t1000\t\t100\t\t-2\n");
+	assert_false(device_swap_area(&device, text));
+	put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+		     "/dev/nbd0p2\t partition\t1000\t\t100\t\t-2\n/dev/sda1 partition 5000 1000 -3\n");
+	assert_true(device_swap_area(&device, text));
+	assert_string_equal(text, "/dev/nbd0p2");
+	assert_true(device_is_swap(&device));
+	assert_int_equal(device_user(&device), USER_SWAP);
+	assert_int_equal(device_swapped_kib(&device), 100);
+	assert_int_equal(device_other_swap_kib(&device), 4000);
+}
+
+/* Volumes are named, by the name that their owner knows. */
+static void test_holders(void **state)
+{
+	struct device device;
+	char text[200];
+
+	device_init(&device, 0);
+	assert_false(device_holders(&device, text, sizeof text));
+	assert_int_equal(mkdir("sys/nbd0/holders", 0700) | mkdir("sys/nbd0/nbd0p1", 0700) |
+				 mkdir("sys/nbd0/nbd0p1/holders", 0700) | mkdir("sys/dm-3", 0700) | mkdir("sys/dm-3/dm", 0700), 0);
+	assert_false(device_holders(&device, text, sizeof text));
+	put("sys/nbd0/holders/dm-3", "");
+	put("sys/dm-3/dm/name", "vault\n");
+	assert_true(device_holders(&device, text, sizeof text));
+	assert_string_equal(text, "dm-3 (vault)");
+	put("sys/nbd0/nbd0p1/holders/md0", "");
+	assert_true(device_holders(&device, text, sizeof text));
+	assert_string_equal(text, "dm-3 (vault), md0");
+	/* As much as there is room for. */
+	assert_true(device_holders(&device, text, 8));
+	assert_string_equal(text, "dm-3 (v");
+}
+
 /* Whose a device is: nobody takes one for free, or for his own, that he cannot tell about. */
 static void test_backing(void **state)
 {
@@ -203,6 +246,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_attributes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_swaps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_backing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_partitions, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_holders, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
 	};
 
