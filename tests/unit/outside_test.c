@@ -15,11 +15,35 @@ static int set_up(void **state)
 	return 0;
 }
 
+static pid_t forger;
+static int forged = -1;
+
+/* Also when a test has failed half-way. */
+static int tear_down(void **state)
+{
+	char memory[24];
+	int id = -1;
+
+	if (forger > 0) {
+		kill(forger, SIGKILL);
+		waitpid(forger, NULL, 0);
+	}
+	if (forged >= 0)
+		shmctl(forged, IPC_RMID, NULL);
+	forger = 0;
+	forged = -1;
+	do {
+		snprintf(memory, sizeof memory, "shm:id=%d", zsblk_find(name, &id, NULL) == -ENOENT ? -1 : id);
+	} while (zsblk_remove(memory, NULL) == 0);
+	return 0;
+}
+
 static int make(const struct zsblk_params *params)
 {
 	struct zsblk_why why = {""};
 	int id;
 
+	id = -1;
 	if (zsblk_create(params, name, &id, &why))
 		fail_msg("%s", why.text);
 	return id;
@@ -165,17 +189,17 @@ static void test_others(void **state)
 	struct zsblk_keep *keep;
 	char memory[24], byte = 1;
 	int id, status;
-	pid_t pid;
 
 	if (geteuid() != 0)
 		skip();
 	must(pipe(forgery.told) == 0 && pipe(forgery.go) == 0);
-	pid = fork();
-	if (pid == 0) {
+	forger = fork();
+	if (forger == 0) {
 		forge(&forgery);
 		_exit(1);
 	}
 	must(read(forgery.told[0], &forgery.id, sizeof forgery.id) == sizeof forgery.id);
+	forged = forgery.id;
 	snprintf(memory, sizeof memory, "shm:id=%d", forgery.id);
 	params.memory = memory;
 	assert_int_equal(zsblk_find(name, &id, &why), -ENOENT);
@@ -188,7 +212,9 @@ static void test_others(void **state)
 	assert_int_equal(zsblk_keep(memory, &keep, &why), -EPERM);
 	assert_null(keep);
 	must(write(forgery.go[1], &byte, 1) == 1);
-	must(waitpid(pid, &status, 0) == pid);
+	must(waitpid(forger, &status, 0) == forger);
+	forger = 0;
+	forged = -1;
 	assert_int_equal(WEXITSTATUS(status), 42);
 }
 
@@ -325,15 +351,15 @@ static void test_looking_makes_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_made),
-		cmocka_unit_test(test_made_with_a_key),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_found),
-		cmocka_unit_test(test_others),
-		cmocka_unit_test(test_ours_for_others),
-		cmocka_unit_test(test_kept),
-		cmocka_unit_test(test_keep_refuses),
-		cmocka_unit_test(test_looking_makes_nothing),
+		cmocka_unit_test_teardown(test_made, tear_down),
+		cmocka_unit_test_teardown(test_made_with_a_key, tear_down),
+		cmocka_unit_test_teardown(test_names, tear_down),
+		cmocka_unit_test_teardown(test_found, tear_down),
+		cmocka_unit_test_teardown(test_others, tear_down),
+		cmocka_unit_test_teardown(test_ours_for_others, tear_down),
+		cmocka_unit_test_teardown(test_kept, tear_down),
+		cmocka_unit_test_teardown(test_keep_refuses, tear_down),
+		cmocka_unit_test_teardown(test_looking_makes_nothing, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("outside", tests, set_up, NULL);
