@@ -101,19 +101,24 @@ static int lock_segment(struct zsblk *dev, const struct zsblk_params *params, st
 		    "pages can be swapped out", params->memory, strerror(-r), (uint64_t)limit.rlim_cur, dev->seg.bytes);
 }
 
-static int explain_open(int error, const char *step, const struct zsblk *dev, const struct zsblk_params *params,
-			uint64_t bytes, struct zsblk_why *why)
+int fail_no_segment(struct zsblk_why *why, int error, const char *step, uint64_t bytes)
 {
 	char setting[256];
 
+	refused_explain(error, step, bytes, setting, sizeof setting);
+	return fail(why, error, "no segment of %" PRIu64 " bytes: %s%s%s", bytes, setting[0] ? "" : step,
+		    setting[0] ? "" : ": ", setting[0] ? setting : strerror(-error));
+}
+
+static int explain_open(int error, const char *step, const struct zsblk *dev, const struct zsblk_params *params,
+			uint64_t bytes, struct zsblk_why *why)
+{
 	if (error == -ENOENT)
 		return fail(why, -EINVAL, "%s does not exist; ipcs -m lists the segments there are",
 			    params->memory);
 	if (strcmp(step, SEGMENT_FOREIGN) == 0)
 		return fail_foreign(why, params->memory, dev->seg.shmid);
-	refused_explain(error, step, bytes, setting, sizeof setting);
-	return fail(why, error, "no segment of %" PRIu64 " bytes: %s%s%s", bytes, setting[0] ? "" : step,
-		    setting[0] ? "" : ": ", setting[0] ? setting : strerror(-error));
+	return fail_no_segment(why, error, step, bytes);
 }
 
 /* Map the segment and see to its superblock; *layout is what it holds. */

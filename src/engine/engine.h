@@ -120,6 +120,9 @@ struct zs_core *zsblk_pool(struct zsblk *dev);
 /* What a device with these parameters has in its superblock. */
 void describe_device(struct super_layout *layout, const struct zsblk_params *params);
 
+/* No segment of so many bytes can be had: the call that failed, or the setting behind that. */
+int fail_no_segment(struct zsblk_why *why, int error, const char *step, uint64_t bytes);
+
 /* io.c */
 static inline pthread_mutex_t *stripe_of(struct zsblk *dev, uint64_t block)
 {

@@ -74,8 +74,7 @@ int zsblk_create(const struct zsblk_params *params, const char *name, int *id, s
 	r = segment_create(&seg, spec.kind == SEGMENT_SHM && !spec.by_id ? spec.key : IPC_PRIVATE,
 			   super_segment_bytes(&layout), &step);
 	if (r)
-		return fail(why, r, "no segment of %llu bytes: %s: %s",
-			    (unsigned long long)super_segment_bytes(&layout), step, strerror(-r));
+		return fail_no_segment(why, r, step, super_segment_bytes(&layout));
 	r = format(&seg, params, name, why);
 	if (r)
 		segment_remove_open(&seg);

@@ -296,18 +296,17 @@ def test_ipcrm(instance):
 
 
 def test_rmid_forced(instance):
-    """kernel.shm_rmid_forced in an IPC namespace of its own."""
+    """Settings of the kernel that stand in the way, in an IPC namespace of its own."""
     if os.geteuid() != 0 or subprocess.run(["unshare", "--ipc", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
         print("1..0 # SKIP this takes the right to make an IPC namespace")
         sys.exit(0)
-    setting = "/proc/sys/kernel/shm_rmid_forced"
-    script = f"echo 1 >{setting} && exec {PROGRAM} --name {instance.name} --nbdkit {instance.nbdkit} --plugin {PLUGIN} " \
-             "--recovery-reserve 1M size=64M lock=no reserve=1M"
-    done = subprocess.run(["unshare", "--ipc", "sh", "-c", script], cwd=instance.folder, env=instance.environment(), text=True,
-                          capture_output=True, timeout=60, check=False)
-    point(done.returncode == 1 and "kernel.shm_rmid_forced=0" in done.stderr, "zsblkd refuses to start, and says which setting",
-          done)
-    point(not instance.servers() and not (instance.folder / "run" / instance.name).exists(), "nothing is left behind")
+    for setting, value, words in (("shm_rmid_forced", 1, "kernel.shm_rmid_forced=0"), ("shmmax", 33554432, "kernel.shmmax is 33554432")):
+        script = f"echo {value} >/proc/sys/kernel/{setting} && exec {PROGRAM} --name {instance.name} --nbdkit {instance.nbdkit} " \
+                 f"--plugin {PLUGIN} --recovery-reserve 1M size=64M lock=no reserve=1M"
+        done = subprocess.run(["unshare", "--ipc", "sh", "-c", script], cwd=instance.folder, env=instance.environment(), text=True,
+                              capture_output=True, timeout=60, check=False)
+        point(done.returncode == 1 and words in done.stderr, f"kernel.{setting} = {value}: zsblkd refuses to start, and says why", done)
+        point(not instance.servers() and not (instance.folder / "run" / instance.name).exists(), "nothing is left behind")
 
 
 def test_killed_while_made(instance):
