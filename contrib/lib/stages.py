@@ -26,7 +26,7 @@ class Stage:
     name      also the build folder's, unless `build` names another stage's
     suites    names of suites; None: every suite there is but vm and lint
     limit     seconds after which its tests have failed
-    short     run the short forms of the tests, since everything takes many times as long here
+    short     run the short forms of the tests: everything takes many times as long here, or another stage has the long ones
     builds    what is built beside the programs that its tests need: "all", "installed" or nothing
     inside    the command, without the build folder, that commands are run by: for another system than this machine's
     lanes     suites whose tests are run one after the other, but those of one beside those of another
@@ -98,9 +98,9 @@ STAGES = [
     Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400,
           lanes=("vm-heavy", "vm-light")),
     Stage("lint", "shellcheck, clang-format, cppcheck", ["lint"], build="gcc"),
-    Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"]),
+    Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"], short=True),
     Stage("clang", "clang -O2", ["unit", "model", "fault", "plugin"], cc="clang", builds="installed",
-          possible=no_command("clang")),
+          short=True, possible=no_command("clang")),
     Stage("asan", "gcc, AddressSanitizer and UndefinedBehaviorSanitizer", ["unit", "model", "fault", "fuzz"],
           [*SANITIZE, "-Db_sanitize=address,undefined", "-Dplugin=false"], setup="asan"),
     Stage("tsan", "gcc, ThreadSanitizer", ["unit", "model"], [*SANITIZE, "-Db_sanitize=thread", "-Dplugin=false"],
