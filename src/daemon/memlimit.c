@@ -60,8 +60,10 @@ int memlimit_check(const struct settings *settings, struct wrong *wrong)
 	cgroup_describe(cgroup, &found, text, sizeof text);
 	if (!is_enough(settings, &found)) {
 		snprintf(wrong->text, sizeof wrong->text,
-			 "%.200s, and at least %u MiB are needed; raise it (MemoryMax= or MemoryHigh= of the unit or its slice), or make "
-			 "size, reserve or recovery-reserve smaller", text, memlimit_least_mib(settings));
+			 "%.200s, and at least %u MiB are needed; raise it (MemoryMax= or MemoryHigh= of the unit or "
+			 "its slice), or make "
+			 "size, reserve or recovery-reserve smaller",
+			 text, memlimit_least_mib(settings));
 		r = -ENOMEM;
 	}
 	cgroup_close(cgroup);
@@ -106,8 +108,10 @@ void memlimit_say(struct memlimit *memlimit, const struct settings *settings)
 	if (found.limit == CGROUP_NO_LIMIT)
 		say(SAY_NOTICE, "there is no memory limit of a control group any more");
 	else if (!is_enough(settings, &found))
-		say(SAY_WARNING, "%s, which is too little: at least %u MiB are needed, or a server may not come up again; raise it",
+		say(SAY_WARNING,
+		    "%s, which is too little: at least %u MiB are needed, or a server may not come up again; raise it",
 		    text, memlimit_least_mib(settings));
 	else
-		say(SAY_NOTICE, "%s: all memory of this instance stays below that; writes that would need more fail", text);
+		say(SAY_NOTICE, "%s: all memory of this instance stays below that; writes that would need more fail",
+		    text);
 }

@@ -54,7 +54,8 @@ static uint64_t kib_line(const char *file, const char *name)
 	FILE *f = open_file(file);
 
 	while (f && fgets(line, sizeof line, f))
-		if (strncmp(line, name, length) == 0 && line[length] == ':' && sscanf(line + length + 1, "%" SCNu64, &kib) == 1)
+		if (strncmp(line, name, length) == 0 && line[length] == ':' &&
+		    sscanf(line + length + 1, "%" SCNu64, &kib) == 1)
 			break;
 	if (f)
 		fclose(f);
@@ -86,10 +87,15 @@ static void explain_shmall(uint64_t bytes, char *text, size_t size)
 
 	count_segments(&segments, &pages);
 	if (pages + wanted > all)
-		snprintf(text, size, "kernel.shmall is %" PRIu64 " pages, and %" PRIu64 " are needed, with those of all segments there are; "
-			 "raise it, or make size smaller", all, pages + wanted);
+		snprintf(text, size,
+			 "kernel.shmall is %" PRIu64 " pages, and %" PRIu64
+			 " are needed, with those of all segments there are; "
+			 "raise it, or make size smaller",
+			 all, pages + wanted);
 	else if (segments >= most)
-		snprintf(text, size, "kernel.shmmni is %" PRIu64 ", and there are as many segments (ipcs -m); raise it, or remove some",
+		snprintf(text, size,
+			 "kernel.shmmni is %" PRIu64
+			 ", and there are as many segments (ipcs -m); raise it, or remove some",
 			 most);
 }
 
@@ -100,11 +106,15 @@ static void explain_no_memory(uint64_t bytes, char *text, size_t size)
 	struct rlimit as;
 
 	if (getrlimit(RLIMIT_AS, &as) == 0 && as.rlim_cur != RLIM_INFINITY && own + bytes > as.rlim_cur)
-		snprintf(text, size, "the limit on address space (RLIMIT_AS, ulimit -v) is %" PRIu64 " KiB, and at least %" PRIu64
-			 " are needed; raise it, or make size smaller", (uint64_t)as.rlim_cur / 1024, (own + bytes) / 1024);
+		snprintf(text, size,
+			 "the limit on address space (RLIMIT_AS, ulimit -v) is %" PRIu64 " KiB, and at least %" PRIu64
+			 " are needed; raise it, or make size smaller",
+			 (uint64_t)as.rlim_cur / 1024, (own + bytes) / 1024);
 	else if (refused_address_space_counts() && committed + bytes > limit)
-		snprintf(text, size, "vm.overcommit_memory is 2, and CommitLimit would have to be %" PRIu64 " MiB instead of %" PRIu64
-			 "; raise vm.overcommit_ratio (now %" PRIu64 "), set vm.overcommit_memory to 0, or make size smaller",
+		snprintf(text, size,
+			 "vm.overcommit_memory is 2, and CommitLimit would have to be %" PRIu64
+			 " MiB instead of %" PRIu64 "; raise vm.overcommit_ratio (now %" PRIu64
+			 "), set vm.overcommit_memory to 0, or make size smaller",
 			 (committed + bytes + (1 << 20) - 1) >> 20, limit >> 20, setting("sys/vm/overcommit_ratio", 0));
 }
 
@@ -117,8 +127,10 @@ void refused_explain(int error, const char *step, uint64_t bytes, char *text, si
 	if (by_shmget && error == -EINVAL) {
 		most = setting("sys/kernel/shmmax", UINT64_MAX);
 		if (bytes > most)
-			snprintf(text, size, "kernel.shmmax is %" PRIu64 ", and %" PRIu64 " are needed; raise it (sysctl kernel.shmmax=%"
-				 PRIu64 "), or make size smaller", most, bytes, bytes);
+			snprintf(text, size,
+				 "kernel.shmmax is %" PRIu64 ", and %" PRIu64
+				 " are needed; raise it (sysctl kernel.shmmax=%" PRIu64 "), or make size smaller",
+				 most, bytes, bytes);
 	} else if (by_shmget && error == -ENOSPC) {
 		explain_shmall(bytes, text, size);
 	} else if (error == -ENOMEM) {

@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEVELS      16u
+#define LEVELS       16u
 #define MARGIN_PART  8u
 #define MARGIN_LEAST (UINT64_C(4) << 20)
 /* v1 says "no limit" with a number near 2^63. */

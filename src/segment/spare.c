@@ -42,7 +42,7 @@
 #endif
 
 _Static_assert(TEXT_FIRST >= CGROUP_TEXT, "the same buffer is for both");
-#define TEXT_MOST  (4u * 1024 * 1024) /* thousands of CPUs and nodes */
+#define TEXT_MOST (4u * 1024 * 1024) /* thousands of CPUs and nodes */
 
 struct zone {
 	uint64_t free, min, low, protection;

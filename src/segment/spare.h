@@ -17,8 +17,8 @@
 
 struct spare {
 	const struct cgroup *cgroup; /* NULL: no limits of control groups count */
-	char *text; /* NULL: the system does not say */
-	int fd;     /* /proc/zoneinfo, kept open: reading it again allocates nothing */
+	char *text;                  /* NULL: the system does not say */
+	int fd;                      /* /proc/zoneinfo, kept open: reading it again allocates nothing */
 	size_t size;
 };
 

@@ -40,8 +40,8 @@ static struct cgroup *open_group(const char *cgroup, const char *root, const cha
 	snprintf(text, sizeof text,
 		 "22 28 0:21 / /proc rw,relatime - proc proc rw\n"
 		 "30 23 0:26 / /elsewhere rw - cgroup cgroup rw,cpu,cpuacct\n"
-		 "31 23 0:27 %s %s/mount rw,nosuid shared:9 - %s none rw,%s\n", root, top, type,
-		 strcmp(type, "cgroup") == 0 ? "memory" : "nsdelegate");
+		 "31 23 0:27 %s %s/mount rw,nosuid shared:9 - %s none rw,%s\n",
+		 root, top, type, strcmp(type, "cgroup") == 0 ? "memory" : "nsdelegate");
 	put("mountinfo", text);
 	snprintf(names, sizeof names, "%s/cgroup", top);
 	snprintf(mounts, sizeof mounts, "%s/mountinfo", top);
@@ -60,8 +60,9 @@ static struct cgroup_found look(const struct cgroup *cgroup, uint64_t want, bool
 static void v2_group(const char *name, const char *max, const char *high, const char *current)
 {
 	static const char *const files[] = {"max", "high", "current", "stat"};
-	const char *const texts[] = {max, high, current, "anon 1\nfile 9000000\ninactive_file 5242880\nactive_file 3145728\n"
-							  "file_dirty 1048576\nfile_writeback 1048576\n"};
+	const char *const texts[] = {max, high, current,
+				     "anon 1\nfile 9000000\ninactive_file 5242880\nactive_file 3145728\n"
+				     "file_dirty 1048576\nfile_writeback 1048576\n"};
 	char path[300];
 
 	for (unsigned i = 0; i < 4; i++) {
@@ -118,7 +119,8 @@ static void test_v1(void **state)
 	put("mount/memory.usage_in_bytes", "999999999999\n");
 	put("mount/c/memory.limit_in_bytes", "100663296\n");
 	put("mount/c/memory.usage_in_bytes", "90177536\n");
-	put("mount/c/memory.stat", "inactive_file 0\ntotal_inactive_file 4194304\ntotal_active_file 0\ntotal_dirty 0\n");
+	put("mount/c/memory.stat",
+	    "inactive_file 0\ntotal_inactive_file 4194304\ntotal_active_file 0\ntotal_dirty 0\n");
 	/* v1 has the controller, whatever v2 has; and the controllers of one hierarchy are a list. */
 	cgroup = open_group("5:cpu,memory:/c\n4:memoryless:/no\n0::/unified\n", "/", "cgroup");
 	assert_non_null(cgroup);
@@ -134,7 +136,10 @@ static void test_v1(void **state)
 static void test_container(void **state)
 {
 	static const char *const lines[][2] = {
-		{"0::/docker/77\n", "/docker/77"}, {"0::/\n", "/"}, {"0::/../other\n", "/"}, {"0::/docker/78\n", "/docker/77"},
+		{"0::/docker/77\n", "/docker/77"},
+		{"0::/\n", "/"},
+		{"0::/../other\n", "/"},
+		{"0::/docker/78\n", "/docker/77"},
 	};
 
 	for (unsigned i = 0; i < sizeof lines / sizeof lines[0]; i++) {
@@ -197,7 +202,7 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_v2),     cmocka_unit_test(test_v1),	  cmocka_unit_test(test_none),
+		cmocka_unit_test(test_v2),     cmocka_unit_test(test_v1),           cmocka_unit_test(test_none),
 		cmocka_unit_test(test_margin), cmocka_unit_test(test_this_machine), cmocka_unit_test(test_container),
 	};
 

@@ -48,7 +48,8 @@ static void not_explained(int error, const char *step, uint64_t bytes)
 static void test_shmmax(void **state)
 {
 	put("sys/kernel/shmmax", "33554432\n");
-	explained(-EINVAL, "shmget", 33554433, "kernel.shmmax is 33554432", "33554433 are needed", "kernel.shmmax=33554433");
+	explained(-EINVAL, "shmget", 33554433, "kernel.shmmax is 33554432", "33554433 are needed",
+		  "kernel.shmmax=33554433");
 	not_explained(-EINVAL, "shmget", 33554432);
 	not_explained(-EINVAL, "shmat", 33554433);
 	put("sys/kernel/shmmax", "18446744073692774399\n");
@@ -62,12 +63,15 @@ static void test_shmall(void **state)
 
 	put("sys/kernel/shmall", "1000\n");
 	put("sys/kernel/shmmni", "2\n");
-	snprintf(text, sizeof text, "       key      shmid perms                  size  cpid\n"
-		 "         0          3  1600 %20llu     1\n", (unsigned long long)page * 900 - 1);
+	snprintf(text, sizeof text,
+		 "       key      shmid perms                  size  cpid\n"
+		 "         0          3  1600 %20llu     1\n",
+		 (unsigned long long)page * 900 - 1);
 	put("sysvipc/shm", text);
 	explained(-ENOSPC, "shmget", 101 * page, "kernel.shmall is 1000 pages", "1001 are needed", "raise");
 	not_explained(-ENOSPC, "shmget", 100 * page);
-	snprintf(text + strlen(text), sizeof text - strlen(text), "      1234          4   600                 4096     1\n");
+	snprintf(text + strlen(text), sizeof text - strlen(text),
+		 "      1234          4   600                 4096     1\n");
 	put("sysvipc/shm", text);
 	explained(-ENOSPC, "shmget", page, "kernel.shmmni is 2", "ipcs -m", "raise");
 }
@@ -81,7 +85,8 @@ static void test_overcommit(void **state)
 	not_explained(-ENOMEM, "mmap", 150 * MIB);
 	put("sys/vm/overcommit_memory", "2\n");
 	assert_true(refused_address_space_counts());
-	explained(-ENOMEM, "shmget", 150 * MIB, "vm.overcommit_memory is 2", "250 MiB instead of 200", "vm.overcommit_ratio (now 50)");
+	explained(-ENOMEM, "shmget", 150 * MIB, "vm.overcommit_memory is 2", "250 MiB instead of 200",
+		  "vm.overcommit_ratio (now 50)");
 	not_explained(-ENOMEM, "shmat", 100 * MIB);
 	put("sys/vm/overcommit_memory", "0\n");
 }
@@ -140,8 +145,9 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_shmmax),	      cmocka_unit_test(test_shmall),	    cmocka_unit_test(test_overcommit),
-		cmocka_unit_test(test_address_space), cmocka_unit_test(test_nothing_there),
+		cmocka_unit_test(test_shmmax),        cmocka_unit_test(test_shmall),
+		cmocka_unit_test(test_overcommit),    cmocka_unit_test(test_address_space),
+		cmocka_unit_test(test_nothing_there),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

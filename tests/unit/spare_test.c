@@ -46,7 +46,8 @@ static void test_protection(void **state)
 static void test_any_zone_will_do(void **state)
 {
 	assert_true(spare_in_zones(ZONE("DMA", 10, 47, 58, "(0)") ZONE("DMA32", 900, 47, 58, "(0)")
-				   ZONE("Normal", 10, 47, 58, "(0)"), false));
+					   ZONE("Normal", 10, 47, 58, "(0)"),
+				   false));
 	assert_true(spare_in_zones(ZONE("DMA", 10, 47, 58, "(0)") ZONE("Normal", 900, 47, 58, "(0)"), false));
 	assert_false(spare_in_zones(ZONE("DMA", 50, 47, 58, "(0)") ZONE("DMA32", 50, 47, 58, "(0)"), false));
 }
@@ -163,8 +164,10 @@ static void test_available(void **state)
 	const uint64_t kib = 1024;
 
 	assert_int_equal(spare_in_meminfo("MemTotal:  8000 kB\nMemFree:  9 kB\nMemAvailable:  5000 kB\n"
-					  "SwapCached: 7 kB\nSwapFree:  1000 kB\n"), 6000 * kib);
-	assert_int_equal(spare_in_meminfo("MemTotal:  8000 kB\nMemAvailable:  5000 kB\nSwapFree:  9000 kB\n"), 8000 * kib);
+					  "SwapCached: 7 kB\nSwapFree:  1000 kB\n"),
+			 6000 * kib);
+	assert_int_equal(spare_in_meminfo("MemTotal:  8000 kB\nMemAvailable:  5000 kB\nSwapFree:  9000 kB\n"),
+			 8000 * kib);
 	assert_int_equal(spare_in_meminfo("MemTotal:  8000 kB\nMemAvailable:  5000 kB\n"), 5000 * kib);
 	assert_int_equal(spare_in_meminfo("MemTotal:  8000 kB\nMemFree:  9 kB\n"), 8000 * kib);
 	/* Where the system does not say, nothing is refused. */
@@ -176,11 +179,11 @@ static void test_available(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_available),
-		cmocka_unit_test(test_policies),	 cmocka_unit_test(test_cgroup),
-		cmocka_unit_test(test_watermarks),	 cmocka_unit_test(test_protection),
-		cmocka_unit_test(test_any_zone_will_do), cmocka_unit_test(test_unknown_text),
-		cmocka_unit_test(test_this_machine),	 cmocka_unit_test(test_realtime),
+		cmocka_unit_test(test_available),    cmocka_unit_test(test_policies),
+		cmocka_unit_test(test_cgroup),       cmocka_unit_test(test_watermarks),
+		cmocka_unit_test(test_protection),   cmocka_unit_test(test_any_zone_will_do),
+		cmocka_unit_test(test_unknown_text), cmocka_unit_test(test_this_machine),
+		cmocka_unit_test(test_realtime),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
