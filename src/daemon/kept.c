@@ -165,10 +165,14 @@ static bool is_file(int fd)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 }
 
-/* Take the descriptors and the sender out of a message. Whatever came is ours to close. */
+/*
+ * Take the descriptors and the sender out of a message. Whatever came is ours to close. Where there is no sender, there is
+ * room for more descriptors than are meant to come; too many of them are closed here, and none counts.
+ */
 static unsigned unpack(struct msghdr *message, int files[MAX_FILES], pid_t *sender)
 {
 	unsigned n = 0;
+	int file;
 
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
 		size_t bytes = part->cmsg_len - CMSG_LEN(0);
@@ -182,7 +186,14 @@ static unsigned unpack(struct msghdr *message, int files[MAX_FILES], pid_t *send
 			*sender = who.pid;
 		} else if (part->cmsg_type == SCM_RIGHTS) {
 			n = (unsigned)(bytes / sizeof(int));
-			memcpy(files, CMSG_DATA(part), n * sizeof(int));
+			if (n <= MAX_FILES) {
+				memcpy(files, CMSG_DATA(part), n * sizeof(int));
+				continue;
+			}
+			for (; n > 0; n--) {
+				memcpy(&file, CMSG_DATA(part) + (n - 1) * sizeof file, sizeof file);
+				close(file);
+			}
 		}
 	}
 	return n;

@@ -53,10 +53,13 @@ static bool has_word(const char *list, const char *word)
 {
 	size_t length = strlen(word);
 
-	for (; list; list = strchr(list, ','), list += list != NULL)
-		if (strncmp(list, word, length) == 0 && (list[length] == ',' || list[length] == '\0'))
-			return true;
-	return false;
+	while (strncmp(list, word, length) != 0 || (list[length] != ',' && list[length] != '\0')) {
+		list = strchr(list, ',');
+		if (!list)
+			return false;
+		list++;
+	}
+	return true;
 }
 
 /* The group's name from lines "ID:CONTROLLERS:NAME"; v1's if it has the memory controller. */

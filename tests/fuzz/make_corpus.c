@@ -214,6 +214,30 @@ static void make_messages(void)
 	keep("netlink", 4, input, len);
 }
 
+/* Both versions of control groups, and a name with escapes. */
+static void make_cgroups(void)
+{
+	static const char two[] = "0::/a/b\n\0"
+				  "31 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
+	static const char one[] = "5:cpu,memory:/a\n0::/\n\0"
+				  "33 32 0:29 /a /no\\040where rw - cgroup cgroup rw,memory\n";
+
+	keep("cgroup", 0, (const uint8_t *)two, sizeof two - 1);
+	keep("cgroup", 1, (const uint8_t *)one, sizeof one - 1);
+}
+
+/* Each combination of descriptors and sender; with a good message, and one with changes. */
+static void make_parcels(void)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		uint8_t input[4] = {(uint8_t)(i * 17 + 8), 0, 1, 2};
+
+		keep("kept", i, input, i % 2 ? 1 : sizeof input);
+	}
+	keep("kept", 16, (const uint8_t *)"\x4a", 1);
+	keep("kept", 17, (const uint8_t *)"\x5f", 1);
+}
+
 static void make_conversations(void)
 {
 	static const char *const answers[] = {"ok\nstopped", "failed\nit is stopping already", "ok", "", "\n\n"};
@@ -239,5 +263,7 @@ int main(int argc, char **argv)
 	make_proc();
 	make_messages();
 	make_conversations();
+	make_cgroups();
+	make_parcels();
 	return 0;
 }

@@ -116,12 +116,35 @@ static void test_what_is_not_taken(void **state)
 	close(null);
 }
 
+/* More descriptors than there are files, where the socket does not tell the sender and leaves room for them. */
+static void test_too_many(void **state)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(7 * sizeof(int))];
+	} control = {.bytes = {0}};
+	struct iovec text = {(void *)"kept", 4};
+	struct msghdr message = {
+		.msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	unsigned before = open_files();
+
+	assert_int_equal(setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &(int){0}, sizeof(int)), 0);
+	control.header = (struct cmsghdr){
+		.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(7 * sizeof(int))};
+	for (unsigned i = 0; i < 7; i++)
+		memcpy(CMSG_DATA(&control.header) + i * sizeof(int), &plugin, sizeof(int));
+	assert_int_equal(sendmsg(ends[1], &message, 0), 4);
+	assert_int_equal(kept_receive(&received, ends[0], getpid()), -EBADMSG);
+	assert_int_equal(open_files(), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_sent_and_received, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobodys, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_is_not_taken, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_too_many, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
