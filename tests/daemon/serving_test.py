@@ -28,17 +28,17 @@ def shared_kib(instance):
 def test_memory_for_the_next(instance):
     """It is given back before the next server starts, and taken again when that serves."""
     server = instance.serve()
-    held = must(soon(lambda: (kib := shared_kib(instance)) >= HELD_KIB and kib), "memory is held", shared_kib(instance))
+    held = must(soon(lambda: (kib := shared_kib(instance)) >= HELD_KIB and kib, 30), "memory is held", shared_kib(instance))
     instance.script("kill -STOP $$")
     os.kill(server, signal.SIGKILL)
-    must(soon(lambda: [pid for pid in instance.servers() if pid != server]), "the server is killed: the next one starts")
-    point(soon(lambda: shared_kib(instance) <= held - HELD_KIB * 3 // 4), "and has that memory",
+    must(soon(lambda: [pid for pid in instance.servers() if pid != server], 30), "the server is killed: the next one starts")
+    point(soon(lambda: shared_kib(instance) <= held - HELD_KIB * 3 // 4, 30), "and has that memory",
           f"{held} KiB, then {shared_kib(instance)}")
     instance.script("")
     for pid in instance.servers():
         os.kill(pid, signal.SIGKILL)
     must(instance.new_server(server, 60), "a third one serves", instance.said())
-    point(soon(lambda: shared_kib(instance) >= held), "and memory is held again", f"{held} KiB, then {shared_kib(instance)}")
+    point(soon(lambda: shared_kib(instance) >= held, 30), "and memory is held again", f"{held} KiB, then {shared_kib(instance)}")
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 

@@ -483,6 +483,54 @@ static void test_held_block_waits(void **state)
 	}
 }
 
+static struct word_object object_of(unsigned block)
+{
+	return word_object(table_load(&dev->table, block));
+}
+
+/* A block that is overwritten after compaction has noted where it lay, and before its turn: the old contents do not come back. */
+static void test_overwritten_before_it_moves(void **state)
+{
+	const unsigned blocks = 400;
+	unsigned first = 0, kept = 0;
+	struct zsblk *small = dev;
+	pthread_t thread;
+	uint32_t page;
+
+	/* Several zspages. */
+	dev = device_new(blocks);
+	for (unsigned n = 0; n < blocks; n++)
+		device_put(dev, n, BLOCK_TEXT, 1);
+	page = object_of(0).page;
+	/* Of the first zspage the first two stay; of the others most, so that there is room. */
+	for (unsigned n = 0; n < blocks; n++) {
+		bool with_first = object_of(n).page == page;
+
+		first += with_first;
+		if (with_first ? n > 1 : ++kept % 4 == 0)
+			assert_int_equal(zsblk_discard(dev, 4096, n * UINT64_C(4096)), 0);
+	}
+	assert_true(first > 2 && kept > 4);
+	assert_int_equal(object_of(1).page, object_of(0).page);
+	block_make(data, BLOCK_TEXT, 1);
+	data[10] ^= 1;
+
+	is_through = false;
+	pthread_mutex_lock(stripe_of(dev, 0));
+	assert_int_equal(pthread_create(&thread, NULL, compact_it, NULL), 0);
+	/* It waits for the first by now. */
+	usleep(100 * 1000);
+	must(zsblk_write(dev, data, 4096, 4096) == 0);
+	pthread_mutex_unlock(stripe_of(dev, 0));
+	pthread_join(thread, NULL);
+	assert_int_equal(zsblk_read(dev, got, 4096, 4096), 0);
+	assert_memory_equal(got, data, 4096);
+	assert_true(device_has(dev, 0, BLOCK_TEXT, 1));
+	device_ok(dev);
+	zsblk_close(dev);
+	dev = small;
+}
+
 int main(void)
 {
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -502,6 +550,7 @@ int main(void)
 		WITH_DEVICE(test_ragged_discard_when_full),
 		WITH_DEVICE(test_long_discard),
 		WITH_DEVICE(test_held_block_waits),
+		WITH_DEVICE(test_overwritten_before_it_moves),
 		WITH_DEVICE(test_half_a_request),
 		WITH_DEVICE(test_damaged_objects),
 	};
