@@ -27,9 +27,9 @@ apt_conf() {
 	apt-config dump | grep '^Acquire::' || true
 }
 
-# apt_state RELEASE FOLDER: package lists of RELEASE below FOLDER, and FOLDER/apt.conf to use them.
+# apt_state RELEASE FOLDER [ARCHITECTURE]: package lists of RELEASE below FOLDER, and FOLDER/apt.conf to use them.
 apt_state() {
-	local release=$1 dir=$2 mirror
+	local release=$1 dir=$2 arch=${3:-amd64} mirror
 	[ -r "$keyring" ] || skip "$keyring is missing (Debian package debian-archive-keyring)"
 	mirror=$(apt_mirror)
 	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/etc"
@@ -47,8 +47,8 @@ apt_state() {
 			Dir::State::lists "$dir/lists";
 			Dir::State::status "$dir/status";
 			Dir::Cache "$dir/cache";
-			APT::Architecture "amd64";
-			APT::Architectures { "amd64"; };
+			APT::Architecture "$arch";
+			APT::Architectures { "$arch"; };
 			APT::Sandbox::User "";
 			Acquire::Retries "3";
 		CONF
