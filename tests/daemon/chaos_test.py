@@ -34,7 +34,7 @@ VERSIONS = {
     "slow": "sleep 0.4",
     "ends": TRIAL + " || { echo no >&2; exit 1; }",
     "crashes": TRIAL + " || { (sleep 0.7; kill -SEGV $$) & }",
-    "hangs": "[[ $* = *--dump-plugin* ]] || sleep 100",
+    "hangs": "[[ $* = *--dump-plugin* ]] || exec sleep 100",
     "nothing": "exit 1",
 }
 
@@ -150,7 +150,7 @@ class Device:
 
     def start(self):
         """Unless it runs."""
-        if self.instance.process.poll() is not None:
+        if not self.instance.process or self.instance.process.poll() is not None:
             self.instance.start()
 
     def act(self):
@@ -208,7 +208,8 @@ class Device:
                 raise RuntimeError(f"the supervisor was ended by signal {-status}")
             self.history.append(f"(ended with {status})")
             self.start()
-        return self.instance.server()
+        # A daemon whose device was detached notices that soon, and ends.
+        return self.instance.world.attached and self.instance.server()
 
     def said(self):
         return f"{self.instance.name}: {', '.join(self.history[-12:])}\n" + "\n".join(self.instance.all_said().splitlines()[-40:])
@@ -283,7 +284,7 @@ def must_quietly(good, what, said):
 def play(devices, dice):
     end, steps = time.monotonic() + SECONDS, 0
     for device in devices:
-        device.instance.start()
+        device.start()
         device.settle("start")
         with contextlib.suppress(OSError):
             device.stored.blocks.clear()
@@ -331,4 +332,5 @@ def main():
     print(f"1..{count_points()}")
 
 
-main()
+if __name__ == "__main__":
+    main()
