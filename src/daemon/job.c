@@ -27,6 +27,7 @@
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/fs.h>
@@ -630,11 +631,19 @@ int job_read_figures(const void *what, struct wrong *text)
 	const struct job_figures *figures = what;
 	FILE *f = fopen(figures->stats, "re");
 	char stats[4096];
+	struct stat st = {0};
+	struct tm when;
+	size_t length;
 
 	if (!f)
 		return -errno;
+	fstat(fileno(f), &st);
 	stats[fread(stats, 1, sizeof stats - 1, f)] = '\0';
 	fclose(f);
 	job_describe_figures(stats, text);
+	/* The server leaves the file alone while memory is short, and systemd shows what it was told at some time. */
+	length = strlen(text->text);
+	if (st.st_mtime && localtime_r(&st.st_mtime, &when))
+		strftime(text->text + length, sizeof text->text - length, " at %H:%M:%S", &when);
 	return 0;
 }
