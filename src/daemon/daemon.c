@@ -118,6 +118,18 @@ static void exit_loop(struct daemon *daemon, int status)
 
 /* ------------------------------------------------------------------ status */
 
+/* What a stop waits for. */
+static void describe_stop(struct daemon *daemon, char *text, size_t size)
+{
+	struct device *device = keeper_device(daemon->keeper);
+
+	if (device_is_swap(device))
+		snprintf(text, size, "; it is being stopped, and waits for swapoff, which reads back what is swapped out: %.1f MiB are left",
+			 (double)device_swapped_kib(device) / 1024);
+	else
+		snprintf(text, size, "; it is being stopped");
+}
+
 /* What the daemon itself knows, after what the statistics say. */
 static void describe(struct daemon *daemon, const char *figures, char *status, size_t size)
 {
@@ -146,6 +158,9 @@ static void describe(struct daemon *daemon, const char *figures, char *status, s
 	at = (int)strlen(status);
 	if (own_segment_is_removed(&daemon->segment))
 		snprintf(status + at, size - (size_t)at, "; somebody has removed its segment: save what is stored, stop, and start again");
+	at = (int)strlen(status);
+	if (daemon->stopping == STOP_DETACHING)
+		describe_stop(daemon, status + at, size - (size_t)at);
 }
 
 static void figures_read(void *opaque, int r, const char *figures)
@@ -182,8 +197,13 @@ static void look_for_swapoff(struct daemon *daemon);
 static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 {
 	struct daemon *daemon = opaque;
+	char status[600];
 
 	clock_set(source, STATUS_INTERVAL_US);
+	if (daemon->stopping == STOP_DETACHING) {
+		describe(daemon, "", status, sizeof status);
+		sd_notifyf(false, "STATUS=%s", status);
+	}
 	if (daemon->stopping != STOP_NOT)
 		return 0;
 	look_for_loss(daemon);

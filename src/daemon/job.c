@@ -7,6 +7,7 @@
 #include "daemon/device.h"
 #include "daemon/netlink.h"
 #include "daemon/rights.h"
+#include "daemon/say.h"
 #include "daemon/sysctls.h"
 #include "zsblk.h"
 
@@ -425,10 +426,13 @@ static int wait_for_other_swapoff(const struct device *device)
 
 static int swap_off(const struct device *device, struct wrong *wrong)
 {
-	uint64_t available;
+	uint64_t available, swapped = device_swapped_kib(device);
 	char area[DEVICE_PATH_MAX];
 	int r = room_for_swapoff(device, &available) ? 0 : -ENOMEM;
 
+	if (!r && swapped)
+		say(SAY_NOTICE, "swapoff %s: %.1f MiB are swapped out to it, and are read back first; --status says how much is left",
+		    device->path, (double)swapped / 1024);
 	/* Each partition can have one. */
 	while (!r && device_swap_area(device, area))
 		r = swapoff_in_child(area);

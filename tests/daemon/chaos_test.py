@@ -151,6 +151,8 @@ class Device:
     def start(self):
         """Unless it runs."""
         if not self.instance.process or self.instance.process.poll() is not None:
+            # As children are that wait for memory: stand_in.c.
+            self.instance.setting = self.dice.choice([{}, {}, {"ZSBLK_TEST_FORK_DELAY": "60"}])
             self.instance.start()
 
     def act(self):
@@ -257,7 +259,7 @@ class Device:
         self.stop()
         number = self.dice.choice([signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
         self.history.append(f"| started, and signal {number}")
-        self.instance.start()
+        self.start()
         time.sleep(self.dice.choice([0.01, 0.03, 0.1, 0.2, 0.3, 0.5]))
         self.send(number, "supervisor")
         soon(self.serving, PATIENCE)

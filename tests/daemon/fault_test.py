@@ -54,7 +54,7 @@ class Faulty(Device):
     def start(self):
         if self.instance.process and self.instance.process.poll() is None:
             return
-        self.instance.setting = self.setting
+        self.instance.setting = self.setting | self.dice.choice([{}, {}, {"ZSBLK_TEST_FORK_DELAY": "60"}])
         self.instance.start()
         self.instance.setting = {}
 

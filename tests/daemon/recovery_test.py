@@ -178,6 +178,23 @@ def test_stop_beside_replacement(instance):
     point(not instance.world.attached and not instance.servers(), "it is not attached again")
 
 
+def test_stop_that_waits(instance):
+    """A stop says what it waits for. (The swapoff here is refused, as while somebody else is at it, and is tried on.)"""
+    instance.serve()
+    instance.world.is_swap = 1
+    instance.world.swapped = 300
+    instance.mark()
+    with subprocess.Popen([PROGRAM, "--stop", instance.name], stdout=subprocess.PIPE, text=True, cwd=instance.folder,
+                          env=instance.environment()) as asker:
+        point(soon(lambda: "is being stopped, and waits for swapoff" in instance.ask("--status")[1]),
+              "the status says that it is being stopped", instance.ask("--status"))
+        point("0.3 MiB are left" in instance.ask("--status")[1], "and what it waits for", instance.ask("--status"))
+        point("0.3 MiB are swapped out to it" in instance.said(), "so does the log", instance.said())
+        instance.world.is_swap = 0
+        asker.communicate(timeout=60)
+    point(asker.returncode == 0 and instance.process.wait(30) == 0, "when that has come, it is stopped", instance.said())
+
+
 # What such a version still does.
 TRIAL = "[[ $* = *rehearsal* || $* = *--dump-plugin* || $* = */proc/self/fd/4* ]]"
 OLD_FILES = "from the files of the one before"
@@ -393,6 +410,7 @@ TESTS = {
     "start-that-hangs": test_start_that_hangs,
     "folder-removed": test_folder_removed,
     "detached": test_detached,
+    "stop-that-waits": test_stop_that_waits,
     "stop-beside-replacement": test_stop_beside_replacement,
     "bad-version": test_version_that_does_not_work,
     "other-parameters": test_other_parameters,

@@ -53,6 +53,7 @@ struct world {
 	uint32_t cut;     /* give the connections up that were taken last */
 	uint64_t size;    /* bytes */
 	char backend[64];
+	uint32_t swapped; /* KiB swapped out to it */
 };
 
 static struct world *world(void)
@@ -295,7 +296,7 @@ bool device_is_mounted(const struct device *device)
 
 uint64_t device_swapped_kib(const struct device *device)
 {
-	return 0;
+	return world()->swapped;
 }
 
 uint64_t device_other_swap_kib(const struct device *device)

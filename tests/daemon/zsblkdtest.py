@@ -51,7 +51,8 @@ class World(ctypes.Structure):
     """As stand_in.c has it."""
     _fields_ = [("attached", ctypes.c_uint32), ("is_swap", ctypes.c_uint32), ("refuse", ctypes.c_uint32),
                 ("offered", ctypes.c_uint32), ("stuck", ctypes.c_uint32), ("slow", ctypes.c_uint32),
-                ("timer_ms", ctypes.c_uint32), ("cut", ctypes.c_uint32), ("size", ctypes.c_uint64), ("backend", ctypes.c_char * 64)]
+                ("timer_ms", ctypes.c_uint32), ("cut", ctypes.c_uint32), ("size", ctypes.c_uint64), ("backend", ctypes.c_char * 64),
+                ("swapped", ctypes.c_uint32)]
 
 
 def is_alive(pid):
