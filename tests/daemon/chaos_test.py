@@ -9,6 +9,7 @@ ZSBLK_SEED=N repeats a run as far as the machine does, ZSBLK_LONG=1 makes it lon
 """
 import contextlib
 import os
+import pathlib
 import random
 import re
 import signal
@@ -154,6 +155,14 @@ class Device:
             # As children are that wait for memory: stand_in.c.
             self.instance.setting = self.dice.choice([{}, {}, {"ZSBLK_TEST_FORK_DELAY": "60"}])
             self.instance.start()
+            soon(self.has_begun)
+
+    def has_begun(self):
+        """It has come to its first line, in which it holds signals back: before that they end it, as any program."""
+        if self.instance.process.poll() is not None:
+            return True
+        status = pathlib.Path(f"/proc/{self.instance.process.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"SigBlk:\s*([0-9a-f]+)", status)[1], 16) >> (signal.SIGTERM - 1) & 1
 
     def act(self):
         kill, world = signal.SIGKILL, self.instance.world

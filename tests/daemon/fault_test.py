@@ -56,6 +56,7 @@ class Faulty(Device):
             return
         self.instance.setting = self.setting | self.dice.choice([{}, {}, {"ZSBLK_TEST_FORK_DELAY": "60"}])
         self.instance.start()
+        soon(self.has_begun)
         self.instance.setting = {}
 
     # ------------------------------------------------------------ phases: what is done, and whether it has come to an end
