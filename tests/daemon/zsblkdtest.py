@@ -127,7 +127,10 @@ class Instance:
 
     def server(self):
         """Its process number, when it serves; 0 otherwise."""
-        status, said = self.ask("--status")
+        try:
+            status, said = self.ask("--status")
+        except subprocess.TimeoutExpired:  # the machine is busy; a daemon that hangs has others who ask once more
+            return 0
         found = re.search(r"server (\d+)", said)
         return int(found[1]) if status == 0 and found and "being replaced" not in said else 0
 
