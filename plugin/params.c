@@ -95,7 +95,7 @@ static int check_stats_path(const char *path)
 	struct stat st;
 
 	/* Whatever file is there is replaced, but a directory cannot be. */
-	if (r == 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+	if (copy && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
 		nbdkit_error("zsblk: stats=%s is a directory; name a file, such as %s/zsblk.stats", path, path);
 		r = -1;
 	} else if (r < 0)
