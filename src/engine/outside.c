@@ -47,14 +47,17 @@ static int format(struct segment *seg, const struct zsblk_params *params, const 
 
 	if (!r && params->lock_shared)
 		r = segment_lock(seg);
-	if (r)
-		return fail(why, r == -ENOMEM ? -EPERM : r, "a segment of %zu bytes cannot be locked in memory (SHM_LOCK: %s); "
-			    "it takes CAP_IPC_LOCK, or a locked-memory limit (ulimit -l) as large", seg->bytes, strerror(-r));
-	describe_device(&layout, params);
-	memcpy(layout.name, name, strlen(name));
-	super_format(seg, &layout);
+	if (r) {
+		fail(why, r == -ENOMEM ? -EPERM : r, "a segment of %zu bytes cannot be locked in memory (SHM_LOCK: %s); "
+		     "it takes CAP_IPC_LOCK, or a locked-memory limit (ulimit -l) as large", seg->bytes, strerror(-r));
+	} else {
+		describe_device(&layout, params);
+		memcpy(layout.name, name, strlen(name));
+		super_format(seg, &layout);
+	}
+	/* Also after a failure: a claim is remembered by the address of `seg`. */
 	super_unclaim(seg);
-	return 0;
+	return r == -ENOMEM ? -EPERM : r;
 }
 
 int zsblk_create(const struct zsblk_params *params, const char *name, int *id, struct zsblk_why *why)

@@ -5,6 +5,7 @@
 #include "lib/test.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 static char name[ZSBLK_NAME_MAX + 1];
 
@@ -36,6 +37,11 @@ static int tear_down(void **state)
 		snprintf(memory, sizeof memory, "shm:id=%d", zsblk_find(name, &id, NULL) == -ENOENT ? -1 : id);
 	} while (zsblk_remove(memory, NULL) == 0);
 	return 0;
+}
+
+static void become_somebody(void)
+{
+	must(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
 }
 
 static int make(const struct zsblk_params *params)
@@ -121,6 +127,45 @@ static void test_names(void **state)
 	assert_int_equal(zsblk_create(&params, name, &id, &why), -EINVAL);
 }
 
+/* Where the variables of the calls before were. */
+__attribute__((noinline)) static void overwrite_stack(void)
+{
+	volatile char bytes[65536];
+
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = 0x41;
+}
+
+/* A segment that cannot be locked: nothing of it is left in this process either, and another one can be opened. */
+static void fail_to_lock(void *opaque)
+{
+	const struct test_shm *shm = opaque;
+	const struct rlimit none = {0, 0};
+	struct zsblk_params params = device_params(100);
+	struct zsblk_why why;
+	struct zsblk *dev;
+	int id;
+
+	if (geteuid() == 0)
+		become_somebody();
+	must(setrlimit(RLIMIT_MEMLOCK, &none) == 0);
+	params.lock_shared = true;
+	must(zsblk_create(&params, name, &id, &why) == -EPERM);
+	must(zsblk_find(name, &id, &why) == -ENOENT);
+	overwrite_stack();
+	params.lock_shared = false;
+	params.memory = shm->memory;
+	must(zsblk_open(&params, &dev, &why) == 0);
+	zsblk_close(dev);
+	must(zsblk_remove(shm->memory, &why) == 0);
+	_exit(42);
+}
+
+static void test_not_locked(void **state)
+{
+	assert_int_equal(test_in_child(fail_to_lock, (void *)(uintptr_t)test_shm_new()), 42 << 8);
+}
+
 static void test_found(void **state)
 {
 	struct zsblk_params params = device_params(100);
@@ -148,11 +193,6 @@ static void test_found(void **state)
 }
 
 /* ------------------------------------------------------------------ other users' */
-
-static void become_somebody(void)
-{
-	must(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
-}
 
 struct forgery {
 	int id;
@@ -354,6 +394,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_made, tear_down),
 		cmocka_unit_test_teardown(test_made_with_a_key, tear_down),
 		cmocka_unit_test_teardown(test_names, tear_down),
+		cmocka_unit_test_teardown(test_not_locked, tear_down),
 		cmocka_unit_test_teardown(test_found, tear_down),
 		cmocka_unit_test_teardown(test_others, tear_down),
 		cmocka_unit_test_teardown(test_ours_for_others, tear_down),
