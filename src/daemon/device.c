@@ -23,6 +23,9 @@
 #ifndef PROC_SWAPS
 #define PROC_SWAPS "/proc/swaps"
 #endif
+#ifndef PROC_MOUNTS
+#define PROC_MOUNTS "/proc/self/mounts"
+#endif
 
 /* The server's buffers grow with the largest request; those that are kept ready are for this. */
 #define LARGEST_REQUEST_KIB 128
@@ -364,15 +367,29 @@ static void add_holders(const char *block, char *text, size_t size)
 		closedir(dir);
 }
 
+/*
+ * Any user may mount a FUSE file system, say what its source is called, and choose where it is mounted. So what is mounted through
+ * FUSE without a block device is not on ours, and what goes on from the line before is no line.
+ */
+static bool is_mount_of(const char *line, const char *path)
+{
+	char type[8] = "";
+	size_t length = strlen(path);
+
+	return strncmp(line, path, length) == 0 && line[length] == ' ' && sscanf(line, "%*s %*s %7s", type) == 1 &&
+	       strcmp(type, "fuse") != 0 && strncmp(type, "fuse.", 5) != 0;
+}
+
 static bool is_mounted(const char *path)
 {
 	char line[4096];
-	size_t length = strlen(path);
-	FILE *f = fopen("/proc/self/mounts", "re");
-	bool found = false;
+	FILE *f = fopen(PROC_MOUNTS, "re");
+	bool found = false, is_start = true;
 
-	while (f && !found && fgets(line, sizeof line, f))
-		found = strncmp(line, path, length) == 0 && line[length] == ' ';
+	while (f && !found && fgets(line, sizeof line, f)) {
+		found = is_start && is_mount_of(line, path);
+		is_start = strchr(line, '\n');
+	}
 	if (f)
 		fclose(f);
 	return found;

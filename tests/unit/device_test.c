@@ -127,6 +127,32 @@ static void test_partitions(void **state)
 	assert_int_equal(device_other_swap_kib(&device), 4000);
 }
 
+/* Who mounts a FUSE file system says what its source is called, and where it is mounted. */
+static void test_mounted(void **state)
+{
+	struct device device;
+	FILE *f;
+
+	device_init(&device, 0);
+	put("mounts", "/dev/nbd01 /a ext4 rw 0 0\n/dev/sda1 /dev/nbd0 ext4 rw 0 0\n");
+	assert_false(device_is_mounted(&device));
+	put("mounts", "/dev/nbd0 /home/user/mnt fuse.sshfs rw,nosuid,nodev 0 0\n/dev/nbd0 /home/user/b fuse rw 0 0\n");
+	assert_false(device_is_mounted(&device));
+	/* A line that is longer than anybody expects, with our path somewhere in it. */
+	for (size_t length = 4000; length < 4200; length++) {
+		f = fopen("mounts", "w");
+		assert_non_null(f);
+		fprintf(f, "sshfs /%0*d/dev/nbd0 fuse.sshfs rw,nosuid,nodev 0 0\n", (int)length, 0);
+		fclose(f);
+		if (device_is_mounted(&device))
+			fail_msg("a path of %zu bytes", length);
+	}
+	put("mounts", "/dev/sda1 / ext4 rw 0 0\n/dev/nbd0 /home/user/mnt fuse.sshfs rw 0 0\n/dev/nbd0 /srv/cache ext4 rw 0 0\n");
+	assert_true(device_is_mounted(&device));
+	put("mounts", "/dev/nbd0 /srv/cache fuseblk rw 0 0\n");
+	assert_true(device_is_mounted(&device));
+}
+
 /* Volumes are named, by the name that their owner knows. */
 static void test_holders(void **state)
 {
@@ -247,6 +273,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_swaps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_backing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_partitions, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_mounted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_holders, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
 	};
