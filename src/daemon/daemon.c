@@ -1090,6 +1090,12 @@ static int wait_for_lock(struct daemon *daemon, pid_t *holder, struct wrong *wro
 	return r;
 }
 
+/* A server whose note is gone would keep the segment from all that come after it. */
+static int may_live(void *opaque, pid_t pid, uint64_t start)
+{
+	return process_may_be(pid, start);
+}
+
 /*
  * The lock, from whoever has it. A daemon whose supervisor has died has it still, and makes way: somebody wants this
  * instance to be looked after again. If it says nothing, it hangs, and nobody but us is there to end it. -EBUSY: it has a supervisor.
@@ -1149,7 +1155,7 @@ int daemon_run(struct settings *settings, struct ballast *ballast)
 		needed = alone && device_find(daemon.backend) != DEVICE_NONE;
 		if (locked && !needed && !daemon.holder && daemon.segment.made)
 			leave_nothing(&daemon, &wrong);
-		else if (locked && !needed && !daemon.holder)
+		else if (locked && !needed && !daemon.holder && !folder_each_server(&daemon.folder, may_live, NULL))
 			folder_remove(&daemon.folder, daemon.segment.has_name ? OWN_SEGMENT_NOTE : NULL);
 		clean_up(&daemon);
 		return needed ? SUPERVISE_AGAIN : EXIT_FAILURE;
