@@ -54,6 +54,11 @@ static bool bears_name(const struct zsblk_segment *found, const char *name)
 	return strcmp(found->name, name) == 0;
 }
 
+static bool is_anothers(const struct zsblk_segment *found, const char *name)
+{
+	return found->name[0] && !bears_name(found, name);
+}
+
 /*
  * A segment that a start made that did not get anywhere: no server came into service with it, and none is about to. It may not
  * be what is asked for now, and nothing is in it.
@@ -88,16 +93,34 @@ static int look_for_named(struct own_segment_facts *facts, struct candidates *th
 		wrong_say(wrong, "%s", why.text);
 		return r;
 	}
+	/* One that has our name and the configured key is not two. */
+	if (facts->configured_fits && there->configured.id == id)
+		return 0;
 	facts->named = facts->attached || !is_discarded(&there->named, memory);
 	facts->named_fits = facts->named && there->named.size == device_size;
 	return 0;
+}
+
+/* Two instances can have the same key by mistake. What one of them has stored is not for the other. */
+static void look_at_configured(struct candidates *there, const char *memory, const char *name)
+{
+	struct zsblk_why why = {""};
+	int r = zsblk_inspect(memory, &there->configured, &why);
+
+	if (!r && is_anothers(&there->configured, name)) {
+		r = -EBUSY;
+		wrong_say(&there->wrong, "%s holds what another instance, '%s', has stored; use another key, or remove it if nothing "
+			  "needs it (ipcrm -m %d)", memory, there->configured.name, there->configured.id);
+	} else if (r) {
+		wrong_say(&there->wrong, "%s", why.text);
+	}
+	there->why_not_configured = r;
 }
 
 static int gather(struct own_segment_facts *facts, struct candidates *there, const struct settings *settings,
 		  const struct folder *folder, uint64_t device_size, struct wrong *wrong)
 {
 	const char *memory = settings_word_value(settings, "memory");
-	struct zsblk_why why = {""};
 
 	*facts = (struct own_segment_facts){.attached = device_size != 0, .configured = memory != NULL};
 	folder_read_note(folder, OWN_SEGMENT_NOTE, there->note, sizeof there->note);
@@ -107,8 +130,7 @@ static int gather(struct own_segment_facts *facts, struct candidates *there, con
 					    bears_name(&there->noted, settings->name) &&
 					    !is_discarded(&there->noted, there->note)));
 	if (memory) {
-		there->why_not_configured = zsblk_inspect(memory, &there->configured, &why);
-		wrong_say(&there->wrong, "%s", why.text);
+		look_at_configured(there, memory, settings->name);
 		facts->configured_fits = !there->why_not_configured && there->configured.size == device_size;
 	}
 	if (facts->noted || (memory && !facts->attached))
@@ -118,15 +140,19 @@ static int gather(struct own_segment_facts *facts, struct candidates *there, con
 
 /* The device is attached with the segment in the note, or its data is lost. */
 static int use_noted(struct own_segment *segment, const struct candidates *there, const struct settings *settings,
-		     bool attached, struct wrong *wrong)
+		     uint64_t device_size, struct wrong *wrong)
 {
 	const char *memory = settings_word_value(settings, "memory");
 	struct zsblk_why why = {""};
 	int r = zsblk_inspect(there->note, &segment->found, &why);
 
-	if (!r && segment->found.name[0] && !bears_name(&segment->found, settings->name)) {
+	if (!r && is_anothers(&segment->found, settings->name)) {
 		r = -ENOENT;
 		snprintf(why.text, sizeof why.text, "%s bears the name of another instance, %s", there->note, segment->found.name);
+	} else if (!r && device_size && segment->found.size != device_size) {
+		r = -ENOENT;
+		snprintf(why.text, sizeof why.text, "%s holds %" PRIu64 " bytes, and the device has %" PRIu64, there->note,
+			 segment->found.size, device_size);
 	}
 	if (r) {
 		wrong_say(wrong, r == -ENOENT ? "the device is attached, but its segment %s is gone, and what was stored with it (%s); "
@@ -136,7 +162,7 @@ static int use_noted(struct own_segment *segment, const struct candidates *there
 	}
 	use(segment, segment->found.id, memory && there->configured.id == segment->found.id && !there->why_not_configured
 						? memory : NULL);
-	if (attached && memory && segment->shown != memory && strcmp(segment->shown, memory) != 0)
+	if (device_size && memory && segment->shown != memory && strcmp(segment->shown, memory) != 0)
 		say(SAY_WARNING, "memory=%s was asked for; the device is attached with %s and stays so until it is stopped",
 		    memory, segment->memory);
 	return 0;
@@ -170,7 +196,7 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 		return r;
 	switch (own_segment_choose(&facts)) {
 	case SEGMENT_NOTED:
-		r = use_noted(segment, &there, settings, facts.attached, wrong);
+		r = use_noted(segment, &there, settings, device_size, wrong);
 		break;
 	case SEGMENT_CONFIGURED:
 		r = use_configured(segment, &there, memory, wrong);
@@ -267,8 +293,9 @@ int own_segment_remove(struct own_segment *segment, struct wrong *wrong)
 	int r;
 
 	say(SAY_NOTICE, "the segment %s is removed, with what is stored in it (%.1f MiB)", segment->shown, mib_in(segment));
-	own_segment_close(segment);
 	r = zsblk_remove(segment->memory, &why);
+	/* Not before: while it is attached, its number is not used again. */
+	own_segment_close(segment);
 	if (r == -ENOENT)
 		return 0;
 	if (r)

@@ -329,6 +329,64 @@ def test_killed_while_made(instance):
     point(not own_segments(instance) and not instance.servers(), "leaves nothing behind", own_segments(instance))
 
 
+def test_left_server(instance):
+    """Daemon and supervisor are killed while a server starts, and the next start fails: the one after that still knows the server."""
+    instance.serve()
+    client(instance).write(4096, SECRET)
+    instance.world.attached = 0
+    must(instance.process.wait(30) == 1, "the device is detached by somebody else: there is a segment with data", instance.said())
+    instance.script("sleep 3")
+    instance.start()
+    left = must(soon(instance.servers), "a server is about to start", instance.said())[0]
+    instance.kill()
+    instance.script("")
+    nbdkit, instance.nbdkit = instance.nbdkit, instance.folder / "missing"
+    instance.mark()
+    instance.start()
+    point(instance.process.wait(30) == 1 and "cannot be run" in instance.said(), "the next start fails", instance.said())
+    instance.nbdkit = nbdkit
+    if is_alive(left):
+        must(soon(lambda: list((instance.folder / "run" / instance.name).glob(f"{left}-*.sock")) or not is_alive(left)),
+             "the server comes up meanwhile", instance.said())
+    server = instance.serve()
+    point(client(instance).read(4096, len(SECRET)) == SECRET, "the start after that serves the data", instance.said())
+    point(server == left or not is_alive(left), "there is one server", instance.servers())
+    point(instance.ask("--stop")[0] == 0 and instance.process.wait(30) == 0, "--stop", instance.said())
+    point(not instance.servers() and not own_segments(instance), "leaves nothing behind")
+
+
+def test_two_with_one_key(instance):
+    """Two instances have the same key by mistake: neither touches what the other has stored."""
+    key = new_key(0x76000001)
+    instance.serve(f"memory=shm:{key:#x}")
+    client(instance).write(4096, SECRET)
+    instance.world.attached = 0
+    must(instance.process.wait(30) == 1 and has_key(key), "the segment of the first one stays, without a server", instance.said())
+    name, instance.name = instance.name, instance.name + "-b"
+    instance.mark()
+    instance.start(f"memory=shm:{key:#x}")
+    ended = soon(lambda: instance.process.poll() is not None or instance.server())
+    point(ended and instance.process.poll() == 1, "the second one is refused", instance.said())
+    point(f"'{name}'" in instance.said(), "whose it is is said", instance.said())
+    if instance.process.poll() is None:
+        instance.ask("--stop")
+        instance.process.wait(30)
+    point(has_key(key), "the segment stays", instance.said())
+    instance.name = name
+    instance.serve(f"memory=shm:{key:#x}")
+    point(client(instance).read(4096, len(SECRET)) == SECRET, "the first one goes on with its data", instance.said())
+    # Its folder is emptied, and its daemon killed: what has the key and what has the name is one segment.
+    shmid = instance.segment()
+    (instance.folder / "run" / instance.name / "segment").unlink()
+    instance.kill()
+    instance.mark()
+    instance.start(f"memory=shm:{key:#x}")
+    point(soon(instance.server, 20), "without its note it is adopted all the same", instance.said())
+    point(instance.segment() == shmid, "and noted again")
+    point(instance.ask("--stop")[0] == 0 and instance.process.wait(30) == 0 and not has_key(key), "--stop removes it",
+          instance.said())
+
+
 TESTS = {
     "private": test_private,
     "squatted-key": test_squatted_key,
@@ -339,6 +397,8 @@ TESTS = {
     "ipcrm": test_ipcrm,
     "rmid-forced": test_rmid_forced,
     "killed-while-made": test_killed_while_made,
+    "left-server": test_left_server,
+    "two-with-one-key": test_two_with_one_key,
 }
 
 if __name__ == "__main__":

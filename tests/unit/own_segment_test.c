@@ -250,9 +250,63 @@ static void test_configured(void **state)
 	assert_int_equal(find(&again, SIZE), 0);
 	assert_string_equal(again.memory, segment.memory);
 	assert_string_equal(again.shown, key);
+	/* Without the note, it is one segment that has both the key and the name. */
+	must(unlinkat(folder.fd, "segment", 0) == 0);
+	assert_int_equal(find(&again, SIZE), 0);
+	assert_string_equal(again.memory, segment.memory);
+	assert_string_equal(again.shown, key);
 	must(settings_replace_word(&settings, "memory", "shm:id=2147483647") == 0);
 	must(own_segment_remove(&segment, &wrong) == 0);
 	assert_int_equal(find(&again, 0), -ENOENT);
+}
+
+/* Two instances with the same key: what one of them has stored is neither used nor removed by the other. */
+static void test_configured_of_another(void **state)
+{
+	struct zsblk_params params;
+	struct own_segment segment;
+	struct wrong wrong = {""};
+	char key[24];
+	int id;
+
+	snprintf(key, sizeof key, "shm:0x%x", 0x31000000u | (unsigned)getpid());
+	zsblk_params_init(&params);
+	params.size = SIZE;
+	params.lock_shared = false;
+	params.memory = key;
+	must(zsblk_create(&params, "somebody-else", &id, NULL) == 0);
+	must(settings_word(&settings, "memory", key) == 0);
+	segment = (struct own_segment){.made = false};
+	assert_int_equal(own_segment_find(&segment, &settings, &folder, 0, &wrong), -EBUSY);
+	assert_non_null(strstr(wrong.text, "'somebody-else'"));
+	assert_string_equal(segment.memory, "");
+	/* Nor is it what our device is attached with. */
+	assert_int_equal(find(&segment, SIZE), -ENOENT);
+	must(zsblk_remove(key, NULL) == 0);
+}
+
+/* A number is used again, by a segment without a name: what the device is attached with has its size. */
+static void test_note_of_another_size(void **state)
+{
+	struct zsblk_params params;
+	struct own_segment segment;
+	struct zsblk_segment found;
+	struct zsblk *dev;
+	char key[24], note[40];
+
+	snprintf(key, sizeof key, "shm:0x%x", 0x32000000u | (unsigned)getpid());
+	zsblk_params_init(&params);
+	params.size = 2 * SIZE;
+	params.lock_shared = false;
+	params.memory = key;
+	must(zsblk_open(&params, &dev, NULL) == 0 && zsblk_start(dev, NULL) == 0);
+	zsblk_close(dev);
+	must(zsblk_inspect(key, &found, NULL) == 0);
+	snprintf(note, sizeof note, "shm:id=%d", found.id);
+	must(folder_note(&folder, "segment", note) == 0);
+	assert_int_equal(find(&segment, SIZE), -ENOENT);
+	assert_int_equal(find(&segment, 2 * SIZE), 0);
+	must(zsblk_remove(key, NULL) == 0);
 }
 
 static void test_removed_by_others(void **state)
@@ -295,6 +349,8 @@ int main(void)
 		WITH_FOLDER(test_note_of_another_user),
 		WITH_FOLDER(test_discarded),
 		WITH_FOLDER(test_configured),
+		WITH_FOLDER(test_configured_of_another),
+		WITH_FOLDER(test_note_of_another_size),
 		WITH_FOLDER(test_removed_by_others),
 		WITH_FOLDER(test_left),
 	};
