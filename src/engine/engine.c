@@ -164,12 +164,30 @@ static int open_segment(struct zsblk *dev, const struct zsblk_params *params,
 
 /* ------------------------------------------------------------------ rebuilding */
 
+/* Tell the allocator how many pages are in memory before the pool: those of the words, and around them. */
+static int count_outside(struct zsblk *dev, uint64_t of_words)
+{
+	uint64_t start = (uint64_t)((uint8_t *)dev->table.words - dev->seg.base);
+	uint64_t end = start + (dev->table.n * sizeof *dev->table.words + SEGMENT_PAGE - 1) / SEGMENT_PAGE * SEGMENT_PAGE;
+	uint64_t before, behind;
+	int r = segment_count_resident(&dev->seg, 0, start, &before);
+
+	if (!r)
+		r = segment_count_resident(&dev->seg, end, zs_core_pool_offset(dev->core) - end, &behind);
+	if (!r)
+		zs_core_set_outside(dev->core, before + of_words + behind);
+	return r;
+}
+
 static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 {
 	char text[200];
-	uint64_t unmapped;
-	int r = table_unmapped_words(&dev->table, &dev->seg, &unmapped);
+	uint64_t unmapped, in_memory;
+	/* One look at the whole table, which may be large and sparse, serves both. */
+	int r = table_unmapped_words(&dev->table, &dev->seg, &unmapped, &in_memory);
 
+	if (!r && unmapped == dev->table.n)
+		r = count_outside(dev, in_memory);
 	if (r)
 		return fail(why, r, "the system does not say which pages of the segment are in memory (mincore: %s)",
 			    strerror(-r));

@@ -252,6 +252,13 @@ static void *work(void *opaque)
 	bool begun = false;
 	time_t looked = 0;
 
+	/* What a former server left in memory beyond what the opening has looked at. */
+	while (zs_core_look(dev->core)) {
+		if (!trim(dev, &backoff, 0))
+			return NULL;
+		sched_yield();
+	}
+
 	while (trim(dev, &backoff, LONG_MS)) {
 		struct timespec now;
 

@@ -12,6 +12,7 @@
 #include "segment/owner.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
@@ -362,4 +363,43 @@ int segment_resident(const struct segment *seg, uint64_t offset, uint64_t len, u
 	if (system_page() != SEGMENT_PAGE)
 		return resident_in_groups(seg, offset, offset + len, vec);
 	return mincore(seg->base + offset, (size_t)len, vec) < 0 ? -errno : 0;
+}
+
+int segment_count_resident(const struct segment *seg, uint64_t offset, uint64_t len, uint64_t *pages)
+{
+	unsigned char resident[4096];
+	uint64_t end = offset + len;
+
+	*pages = 0;
+	for (uint64_t at = offset; at < end; at += sizeof resident * SEGMENT_PAGE) {
+		uint64_t left = (end - at) / SEGMENT_PAGE, n = left < sizeof resident ? left : sizeof resident;
+		int r = segment_resident(seg, at, n * SEGMENT_PAGE, resident);
+
+		if (r)
+			return r;
+		for (uint64_t i = 0; i < n; i++)
+			*pages += resident[i] & 1;
+	}
+	return 0;
+}
+
+uint64_t segment_pages(const struct segment *seg)
+{
+	unsigned long long rss, swap;
+	uint64_t pages = UINT64_MAX;
+	char line[512];
+	FILE *f;
+	int id;
+
+	if (seg->kind != SEGMENT_SHM)
+		return UINT64_MAX;
+	f = fopen("/proc/sysvipc/shm", "re");
+	/* Of a line: the identifier (2), and at its end what is in memory (15) and in swap (16). */
+	while (f && pages == UINT64_MAX && fgets(line, sizeof line, f))
+		if (sscanf(line, "%*d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu", &id, &rss,
+			   &swap) == 3 && id == seg->shmid)
+			pages = (rss + swap) / SEGMENT_PAGE;
+	if (f)
+		fclose(f);
+	return pages;
 }

@@ -89,6 +89,10 @@ int segment_release(struct segment *seg, uint64_t offset, uint64_t len);
 /* Which pages of the range are in memory: the low bit of one byte for each SEGMENT_PAGE. A page is in memory when
  * its system page is. */
 int segment_resident(const struct segment *seg, uint64_t offset, uint64_t len, unsigned char *vec);
+/* How many of them. */
+int segment_count_resident(const struct segment *seg, uint64_t offset, uint64_t len, uint64_t *pages);
+/* How many pages of a shared segment the system holds, in memory or swapped out; UINT64_MAX: it does not say. */
+uint64_t segment_pages(const struct segment *seg);
 
 /*
  * Memory of the process itself that grows as it is touched: zeroed, never swapped for huge

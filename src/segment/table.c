@@ -90,12 +90,14 @@ static bool page_is_zero(const struct table *table, uint64_t page)
 	       memcmp(words, words + 1, (TABLE_PAGE_WORDS - 1) * sizeof *words) == 0;
 }
 
-int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first)
+int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first,
+			 uint64_t *in_memory)
 {
 	uint64_t start = (uint64_t)((uint8_t *)table->words - seg->base), pages = pages_of(table->n);
 	unsigned char resident[1024];
 
 	*first = table->n;
+	*in_memory = 0;
 	for (uint64_t page = 0; page < pages; page += sizeof resident) {
 		uint64_t n = pages - page < sizeof resident ? pages - page : sizeof resident;
 		int r = segment_resident(seg, start + page * SEGMENT_PAGE, n * SEGMENT_PAGE, resident);
@@ -103,6 +105,7 @@ int table_unmapped_words(const struct table *table, const struct segment *seg, u
 		if (r)
 			return r;
 		for (uint64_t i = 0; i < n; i++) {
+			*in_memory += resident[i] & 1;
 			if (!(resident[i] & 1) || is_written(table, page + i) || page_is_zero(table, page + i))
 				continue;
 			*first = (page + i) * TABLE_PAGE_WORDS;

@@ -33,10 +33,12 @@ bool table_change(struct table *table, uint64_t index, uint64_t *old, uint64_t w
 uint64_t table_next_written(const struct table *table, uint64_t index, uint64_t end);
 /*
  * Does a page of the words that the map calls unwritten hold something after all? Then the map is
- * damaged. Looks at pages that are in memory only. *first is the first word of such a page, or n. 0, or a negative
- * errno if the system does not say what is in memory: then nothing is known of the map.
+ * damaged. Looks at pages that are in memory only. *first is the first word of such a page, or n; then *in_memory is
+ * how many pages of the words are in memory. 0, or a negative errno if the system does not say what is in memory:
+ * then nothing is known of the map.
  */
-int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first);
+int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first,
+			 uint64_t *in_memory);
 /* Bytes of memory the table takes: written pages, and the map. */
 uint64_t table_bytes(const struct table *table);
 

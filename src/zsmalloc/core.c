@@ -389,6 +389,21 @@ void zs_core_reset_used_max(struct zs_core *core)
 			      memory_order_relaxed);
 }
 
+void zs_core_set_outside(struct zs_core *core, uint64_t pages)
+{
+	core->runs.outside = pages;
+}
+
+uint64_t zs_core_pool_offset(const struct zs_core *core)
+{
+	return core->runs.offset;
+}
+
+bool zs_core_look(struct zs_core *core)
+{
+	return runs_look(&core->runs);
+}
+
 bool zs_core_upkeep(struct zs_core *core, enum runs_work work, int *error)
 {
 	return runs_upkeep(&core->runs, work, error);

@@ -90,6 +90,12 @@ typedef int zs_scan_fn(void *owner_table, zs_each_fn *each, void *opaque);
  */
 int zs_core_rebuild(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why,
 		    size_t why_size);
+/*
+ * Before a rebuild, if the owner knows: how many pages of the segment are in memory before the pool. It is counted
+ * otherwise.
+ */
+void zs_core_set_outside(struct zs_core *core, uint64_t pages);
+uint64_t zs_core_pool_offset(const struct zs_core *core);
 /* Verify every invariant, and that the table and the core know the same objects. 0 or -EUCLEAN. */
 int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why,
 		  size_t why_size);
@@ -110,6 +116,8 @@ void zs_core_set_reserve(struct zs_core *core, uint64_t pages);
 int zs_core_populate(struct zs_core *core, uint64_t most);
 void zs_core_reset_used_max(struct zs_core *core);
 
+/* For a background thread after a rebuild: see runs_look(). */
+bool zs_core_look(struct zs_core *core);
 /* For background threads, one for each work: see runs.h. */
 bool zs_core_upkeep(struct zs_core *core, enum runs_work work, int *error);
 bool zs_core_wants(struct zs_core *core, enum runs_work work);

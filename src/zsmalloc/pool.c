@@ -398,6 +398,17 @@ static int open_pool_segment(struct zs_pool *pool, const struct segment_spec *sp
 	return r;
 }
 
+/* What a former process left in memory: a pool has no thread that would look for it later. */
+static void give_back_leftovers(struct zs_core *core)
+{
+	int error;
+
+	while (zs_core_look(core))
+		;
+	while (zs_core_upkeep(core, RUNS_TRIM, &error))
+		;
+}
+
 static int build_pool(struct zs_pool *pool, const char *name, const struct zs_params *params)
 {
 	struct super_layout layout;
@@ -423,8 +434,10 @@ static int build_pool(struct zs_pool *pool, const char *name, const struct zs_pa
 		r = adopt_cells(pool);
 	if (!r && !blank)
 		r = zs_core_rebuild(pool->core, scan_cells, pool, NULL, 0);
-	if (!r && !blank)
+	if (!r && !blank) {
 		let_go_of_cells(pool);
+		give_back_leftovers(pool->core);
+	}
 	return r;
 }
 

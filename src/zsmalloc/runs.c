@@ -16,8 +16,9 @@
  *
  * Invariants
  *   R1 a page is free in its chunk, or held by exactly one zspage, or in the hands of one upkeep call;
- *   R2 a chunk below the frontier is on the list of its longest hot run, and of its longest cold run,
- *      wherever that is not 0; a chunk beyond it is on none;
+ *   R2 an open chunk is on the list of its longest hot run, and of its longest cold run, wherever that
+ *      is not 0; one that is not open is on none. All chunks below the frontier are open, and beyond it those
+ *      in which pages of a former life were found;
  *   R3 hot_free is the number of free hot pages;
  *   R4 the free pages of a group are all hot or all cold, and cold only if the whole group is free:
  *      beside a page in use there is no page without memory.
@@ -37,8 +38,14 @@ struct chunk {
 	uint32_t next[RUNS_LISTS];
 	uint32_t prev[RUNS_LISTS];
 	uint8_t longest[RUNS_LISTS];
+	bool open;
 };
 _Static_assert(sizeof(struct chunk) == 48, "what docs/architecture.md says");
+
+/* Chunks whose pages are looked for in memory at once: 16 MiB in one system call. */
+#define LOOK_CHUNKS 64u
+/* After so many chunks (64 MiB) without such a page an opening leaves the rest to the background. */
+#define QUIET_CHUNKS 256u
 
 static uint64_t mask_of(unsigned first, unsigned n)
 {
@@ -192,21 +199,76 @@ static void relist(struct runs *runs, uint32_t index)
 	}
 }
 
-/* Begin the next chunk: the whole of it is cold. False if the pool's address space is used up. */
+static unsigned pages_of_chunk(const struct runs *runs, uint32_t index)
+{
+	unsigned pages = runs->pages - index * RUNS_CHUNK;
+
+	return pages < RUNS_CHUNK ? pages : RUNS_CHUNK;
+}
+
+/* All of the chunk's pages are free, and `hot` says which are in memory. It is on no list yet. */
+static void set_open(struct runs *runs, uint32_t index, uint64_t hot)
+{
+	struct chunk *chunk = &runs->chunks[index];
+
+	memset(chunk, 0, sizeof *chunk);
+	chunk->free = bits_below(pages_of_chunk(runs, index));
+	chunk->hot = hot;
+	chunk->open = true;
+	runs->opened++;
+	if (index >= runs->end)
+		runs->end = index + 1;
+}
+
+/* The same, for a chunk that takes part at once. */
+static void adopt_chunk(struct runs *runs, uint32_t index, uint64_t hot)
+{
+	unsigned found = (unsigned)__builtin_popcountll(hot);
+
+	set_open(runs, index, hot);
+	runs->hot_free += found;
+	runs->unseen -= found < runs->unseen ? found : runs->unseen;
+	relist(runs, index);
+}
+
+/* Which pages of `n` chunks are in memory: a bit for each page, a word for each chunk. */
+static int look_at_chunks(const struct runs *runs, uint32_t first, unsigned n, uint64_t hot[LOOK_CHUNKS])
+{
+	unsigned char in_memory[LOOK_CHUNKS * RUNS_CHUNK];
+	unsigned pages = (n - 1) * RUNS_CHUNK + pages_of_chunk(runs, first + n - 1);
+	int r = segment_resident(runs->seg, runs->offset + (uint64_t)first * RUNS_CHUNK * SEGMENT_PAGE,
+				 (uint64_t)pages * SEGMENT_PAGE, in_memory);
+
+	memset(hot, 0, n * sizeof *hot);
+	for (unsigned p = 0; p < pages && !r; p++)
+		hot[p / RUNS_CHUNK] |= (uint64_t)(in_memory[p] & 1) << p % RUNS_CHUNK;
+	return r;
+}
+
+static bool is_looking(const struct runs *runs)
+{
+	return runs->unseen && runs->look < runs->chunks_total;
+}
+
+/*
+ * Begin the next chunk: the whole of it is cold, unless it lies where the pages of a former life have not been looked for
+ * yet. False if the pool's address space is used up.
+ */
 static bool open_chunk(struct runs *runs)
 {
-	uint32_t index = runs->frontier;
-	struct chunk *chunk;
-	unsigned pages;
+	uint64_t hot[LOOK_CHUNKS] = {0};
+	uint32_t index;
 
+	while (runs->frontier < runs->chunks_total && runs->chunks[runs->frontier].open)
+		runs->frontier++;
+	index = runs->frontier;
 	if (index == runs->chunks_total)
 		return false;
-	pages = runs->pages - index * RUNS_CHUNK;
-	chunk = &runs->chunks[index];
-	memset(chunk, 0, sizeof *chunk);
-	chunk->free = bits_below(pages < RUNS_CHUNK ? pages : RUNS_CHUNK);
+	/* A system call under the lock, of some microseconds: only until the background thread has come by. */
+	if (is_looking(runs) && index >= runs->look)
+		(void)look_at_chunks(runs, index, 1, hot);
+	adopt_chunk(runs, index, hot[0]);
 	runs->frontier++;
-	relist(runs, index);
 	return true;
 }
 
@@ -591,6 +653,7 @@ int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t 
 	runs->group = (unsigned)(system_page() / SEGMENT_PAGE);
 	runs->seg = seg;
 	runs->offset = offset;
+	runs->outside = UINT64_MAX;
 	runs->pages = pages;
 	runs->chunks_total = (pages + RUNS_CHUNK - 1) / RUNS_CHUNK;
 	memset(runs->head, 0xff, sizeof runs->head);
@@ -619,36 +682,75 @@ void runs_destroy(struct runs *runs)
 
 /* ------------------------------------------------------------------ rebuilding */
 
+/*
+ * Pages of a former life may be in memory anywhere: a reserve, or what was freed a moment before the process died. The
+ * system says how many pages the segment has in memory, so that looking for them ends with the last one.
+ */
+static int count_unseen(struct runs *runs)
+{
+	uint64_t all = segment_pages(runs->seg);
+	int r = 0;
+
+	runs->unseen = UINT64_MAX;
+	if (all == UINT64_MAX)
+		return 0;
+	if (runs->outside == UINT64_MAX)
+		r = segment_count_resident(runs->seg, 0, runs->offset, &runs->outside);
+	runs->unseen = runs->outside < all ? all - runs->outside : 0;
+	return r;
+}
+
 int runs_rebuild_begin(struct runs *runs, uint32_t highest_page)
 {
-	/*
-	 * Pages of a former life may be populated beyond the last zspage: a reserve. Look on until
-	 * 64 MiB in a row have none.
-	 */
-	unsigned char resident[RUNS_CHUNK];
 	uint32_t floor = highest_page == RUNS_NONE ? 0 : highest_page / RUNS_CHUNK + 1;
+	uint64_t hot[LOOK_CHUNKS];
 	unsigned quiet = 0;
+	int r = count_unseen(runs);
 
-	for (uint32_t i = 0; i < runs->chunks_total && (i < floor || quiet < 256); i++) {
-		unsigned pages = runs->pages - i * RUNS_CHUNK;
-		struct chunk *chunk = &runs->chunks[i];
-		int r;
+	while (!r && (runs->look < floor || (is_looking(runs) && quiet < QUIET_CHUNKS))) {
+		uint32_t first = runs->look, left = (first < floor ? floor : runs->chunks_total) - first;
+		unsigned n = left < LOOK_CHUNKS ? left : LOOK_CHUNKS;
 
-		pages = pages < RUNS_CHUNK ? pages : RUNS_CHUNK;
-		r = segment_resident(runs->seg,
-				     runs->offset + (uint64_t)i * RUNS_CHUNK * SEGMENT_PAGE,
-				     (uint64_t)pages * SEGMENT_PAGE, resident);
-		if (r)
-			return r;
-		memset(chunk, 0, sizeof *chunk);
-		chunk->free = bits_below(pages);
-		for (unsigned p = 0; p < pages; p++)
-			chunk->hot |= (uint64_t)(resident[p] & 1) << p;
-		quiet = chunk->hot ? 0 : quiet + 1;
-		if (chunk->hot || i < floor)
-			runs->frontier = i + 1;
+		r = look_at_chunks(runs, first, n, hot);
+		for (unsigned i = 0; i < n && !r; i++) {
+			unsigned found = (unsigned)__builtin_popcountll(hot[i]);
+
+			quiet = found ? 0 : quiet + 1;
+			runs->unseen -= found < runs->unseen ? found : runs->unseen;
+			if (found || first + i < floor)
+				set_open(runs, first + i, hot[i]);
+		}
+		runs->look += n;
 	}
-	return 0;
+	return r;
+}
+
+bool runs_look(struct runs *runs)
+{
+	uint64_t hot[LOOK_CHUNKS];
+	uint32_t first, left;
+	bool more;
+	int r = 0;
+
+	pthread_mutex_lock(&runs->lock);
+	more = is_looking(runs);
+	first = runs->look;
+	pthread_mutex_unlock(&runs->lock);
+	if (!more)
+		return false;
+	left = runs->chunks_total - first;
+	left = left < LOOK_CHUNKS ? left : LOOK_CHUNKS;
+	r = look_at_chunks(runs, first, left, hot);
+	pthread_mutex_lock(&runs->lock);
+	/* A chunk that was opened meanwhile was looked at by who opened it. */
+	for (unsigned i = 0; i < left && !r; i++)
+		if (hot[i] && !runs->chunks[first + i].open)
+			adopt_chunk(runs, first + i, hot[i]);
+	/* Where the system does not say, there is nothing to be found. */
+	runs->look = r ? runs->chunks_total : first + left;
+	more = is_looking(runs);
+	pthread_mutex_unlock(&runs->lock);
+	return more;
 }
 
 void runs_rebuild_mark(struct runs *runs, uint32_t page, unsigned pages, uint64_t *hot)
@@ -664,7 +766,9 @@ void runs_rebuild_mark(struct runs *runs, uint32_t page, unsigned pages, uint64_
 
 void runs_rebuild_finish(struct runs *runs)
 {
-	for (uint32_t i = 0; i < runs->frontier; i++) {
+	for (uint32_t i = 0; i < runs->end; i++) {
+		if (!runs->chunks[i].open)
+			continue;
 		runs->hot_free += (unsigned)__builtin_popcountll(runs->chunks[i].hot);
 		relist(runs, i);
 	}
@@ -684,7 +788,7 @@ uint64_t runs_descriptor_bytes(struct runs *runs)
 	uint64_t bytes;
 
 	pthread_mutex_lock(&runs->lock);
-	bytes = runs->frontier * sizeof(struct chunk);
+	bytes = runs->opened * sizeof(struct chunk);
 	pthread_mutex_unlock(&runs->lock);
 	return bytes;
 }
@@ -745,7 +849,7 @@ static const char *check_lists(const struct runs *runs)
 				return "the map of lists disagrees with the lists";
 			for (uint32_t i = runs->head[list][n]; i != RUNS_NONE;
 			     prev = i, i = runs->chunks[i].next[list]) {
-				if (i >= runs->frontier || ++steps > runs->frontier)
+				if (i >= runs->end || !runs->chunks[i].open || ++steps > runs->opened)
 					return "a list of chunks runs wild";
 				if (runs->chunks[i].prev[list] != prev || runs->chunks[i].longest[list] != n)
 					return "a list of chunks is broken";
@@ -762,7 +866,9 @@ const char *runs_check(struct runs *runs, const uint64_t *in_use)
 
 	pthread_mutex_lock(&runs->lock);
 	why = check_lists(runs);
-	for (uint32_t i = 0; i < runs->frontier && !why; i++) {
+	for (uint32_t i = 0; i < runs->end && !why; i++) {
+		if (!runs->chunks[i].open)
+			continue;
 		why = check_chunk(runs, i, in_use);
 		hot += (unsigned)__builtin_popcountll(runs->chunks[i].hot);
 		missing += in_use ? missing_pages(runs, i, in_use) : 0;

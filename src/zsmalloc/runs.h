@@ -36,6 +36,7 @@ struct runs {
 	uint32_t pages;   /* of the pool */
 	uint32_t chunks_total;
 	unsigned group;   /* pages that one system page holds: 1 to 16 */
+	uint64_t outside; /* pages of the segment in memory before the pool; UINT64_MAX: not counted yet */
 
 	/* Guards all down to the next comment; the innermost lock of the allocator. */
 	pthread_mutex_t lock;
@@ -44,7 +45,11 @@ struct runs {
 	bool stopping;
 	pthread_cond_t stopped; /* `stopping` was set */
 	struct chunk *chunks;
-	uint32_t frontier; /* chunks in use so far: those from here on are whole, cold, and on no list */
+	uint32_t frontier; /* the next chunk to be opened, or one below it */
+	uint32_t opened;   /* chunks that are open: the others are whole, cold, and on no list */
+	uint32_t end;      /* one past the last of them */
+	uint32_t look;     /* from this chunk on pages of a former life have not been looked for */
+	uint64_t unseen;   /* pages in memory that are still to be found there, at most */
 	uint32_t head[RUNS_LISTS][RUNS_CHUNK + 1]; /* by longest run */
 	uint64_t nonempty[RUNS_LISTS];             /* bit n - 1: head[n] has a chunk */
 	uint64_t hot_free;                         /* pages free and hot */
@@ -113,6 +118,11 @@ void runs_stop(struct runs *runs);
 int runs_rebuild_begin(struct runs *runs, uint32_t highest_page);
 void runs_rebuild_mark(struct runs *runs, uint32_t page, unsigned pages, uint64_t *hot);
 void runs_rebuild_finish(struct runs *runs);
+/*
+ * After that: look for pages of a former life in the next 16 MiB, of which rebuilding looks at the nearest only. They
+ * become free hot ones. True: there may be more. For one thread at a time, beside all else.
+ */
+bool runs_look(struct runs *runs);
 
 uint64_t runs_descriptor_bytes(struct runs *runs);
 uint64_t runs_hot_free(struct runs *runs);

@@ -2,6 +2,7 @@
 /* Runs of pages: against a plain map of who holds which page. */
 #include "lib/emulator.h"
 #include "lib/random.h"
+#include "lib/shm.h"
 #include "lib/test.h"
 
 #include "zsmalloc/runs.h"
@@ -525,6 +526,76 @@ static void test_worker_is_woken(void **state)
 	pthread_join(thread, NULL);
 }
 
+/* ------------------------------------------------------------------ pages of a former life */
+
+#define FAR_CHUNKS 1000u
+
+/* A shared segment in which a former process has touched one page of each of these chunks, and died. */
+static const uint32_t touched_chunks[] = {2, 700, 701, 900};
+
+static void begin_with_leftovers(const struct test_shm *shm, struct segment *left, struct runs *far)
+{
+	uint32_t pages = FAR_CHUNKS * RUNS_CHUNK;
+	struct segment_spec spec;
+	const char *step;
+
+	must(segment_parse(shm->memory, &spec) == 0);
+	must(segment_open(left, &spec, OFFSET + (uint64_t)pages * SEGMENT_PAGE, &step) == 0);
+	must(runs_init(far, left, OFFSET, pages) == 0);
+	memset(left->base, 1, (size_t)sysconf(_SC_PAGESIZE));
+	for (size_t i = 0; i < COUNT_OF(touched_chunks); i++)
+		memset(runs_address(far, touched_chunks[i] * RUNS_CHUNK + 16), 1, (size_t)sysconf(_SC_PAGESIZE));
+	must(runs_rebuild_begin(far, RUNS_NONE) == 0);
+	runs_rebuild_finish(far);
+}
+
+static void test_leftovers_are_found(void **state)
+{
+	uint64_t group = sysconf(_SC_PAGESIZE) / SEGMENT_PAGE;
+	struct segment left;
+	struct runs far;
+	unsigned steps = 0;
+
+	begin_with_leftovers(test_shm_new(), &left, &far);
+	/* The nearest at once, the others in bounded steps. */
+	assert_int_equal(runs_hot_free(&far), group);
+	assert_int_equal(far.unseen, 3 * group);
+	while (runs_look(&far))
+		assert_true(++steps < FAR_CHUNKS / 64);
+	assert_int_equal(runs_hot_free(&far), 4 * group);
+	assert_null(runs_check(&far, NULL));
+	/* With the last of them the looking ends. */
+	assert_int_equal(far.unseen, 0);
+	assert_in_range(far.look, 901, 900 + 64);
+	/* A chunk that was found far away costs no descriptors of those before it. */
+	assert_int_equal(runs_descriptor_bytes(&far), 4 * 48);
+	runs_destroy(&far);
+	segment_close(&left);
+}
+
+/* Nobody has come to look, and the address space is used up to there: found all the same. */
+static void test_leftovers_are_met(void **state)
+{
+	uint64_t group = sysconf(_SC_PAGESIZE) / SEGMENT_PAGE;
+	struct segment left;
+	struct runs far;
+	struct run run;
+	unsigned hot = 0;
+
+	begin_with_leftovers(test_shm_new(), &left, &far);
+	for (unsigned i = 0; i < FAR_CHUNKS * RUNS_CHUNK; i += run.pages) {
+		assert_int_equal(runs_take(&far, RUNS_CHUNK, 1, &run), 0);
+		hot += (unsigned)__builtin_popcountll(run.hot);
+		if (i % 8192 == 0)
+			assert_null(runs_check(&far, NULL));
+	}
+	assert_int_equal(runs_take(&far, 1, 1, &run), -ENOSPC);
+	assert_int_equal(hot, 4 * group);
+	assert_false(runs_look(&far));
+	runs_destroy(&far);
+	segment_close(&left);
+}
+
 int main(void)
 {
 #define WITH_RUNS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -538,6 +609,7 @@ int main(void)
 		WITH_RUNS(test_populate_fails_half_way),
 		WITH_RUNS(test_worker_is_woken),	 WITH_RUNS(test_figures_are_of_memory),
 		WITH_RUNS(test_one_page_in_use_here_and_there), WITH_RUNS(test_cap),
+		cmocka_unit_test(test_leftovers_are_found), cmocka_unit_test(test_leftovers_are_met),
 	};
 
 	return cmocka_run_group_tests_name("runs", tests, NULL, NULL);

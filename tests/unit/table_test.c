@@ -108,20 +108,22 @@ static void test_unmapped_words(void **state)
 {
 	struct segment seg = {.kind = SEGMENT_ANON};
 	struct table mapped = table;
-	uint64_t first = 0;
+	uint64_t first = 0, in_memory, group = (uint64_t)sysconf(_SC_PAGESIZE) / SEGMENT_PAGE;
 
 	mapped.words = (uint64_t *)map_table(&seg);
-	assert_int_equal(table_unmapped_words(&mapped, &seg, &first), 0);
+	assert_int_equal(table_unmapped_words(&mapped, &seg, &first, &in_memory), 0);
 	assert_int_equal(first, WORDS);
 	table_store(&mapped, 3, 42);
 	mapped.words[199 * TABLE_PAGE_WORDS + 77] = 0;
-	assert_int_equal(table_unmapped_words(&mapped, &seg, &first), 0);
+	assert_int_equal(table_unmapped_words(&mapped, &seg, &first, &in_memory), 0);
 	assert_int_equal(first, WORDS);
+	/* The second group may reach beyond the last word. */
+	assert_int_equal(in_memory, group + (201 - 199 / group * group < group ? 201 - 199 / group * group : group));
 	mapped.words[199 * TABLE_PAGE_WORDS + 77] = 42;
-	assert_int_equal(table_unmapped_words(&mapped, &seg, &first), 0);
+	assert_int_equal(table_unmapped_words(&mapped, &seg, &first, &in_memory), 0);
 	assert_int_equal(first, 199 * TABLE_PAGE_WORDS);
 	munmap(seg.base, seg.bytes);
-	assert_int_equal(table_unmapped_words(&mapped, &seg, &first), -ENOMEM);
+	assert_int_equal(table_unmapped_words(&mapped, &seg, &first, &in_memory), -ENOMEM);
 }
 
 static void test_bytes(void **state)

@@ -5,6 +5,7 @@
 #include "lib/test.h"
 
 #include "engine/engine.h"
+#include "zsmalloc/zspage.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -349,6 +350,48 @@ static void test_long_work_yields(void **state)
 	zsblk_close(dev);
 }
 
+/* What a server that was killed left in memory far from all else is given back by the next one. */
+static void test_leftovers_are_given_back(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = device_params(200000);
+	const uint64_t most = 16 << 20, far = 150 << 20;
+	struct zsblk *dev;
+	struct runs *runs;
+	uint64_t found;
+
+	params.memory = shm->memory;
+	params.reserve = 1 << 20;
+	dev = device_open(&params);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		device_put(dev, i, BLOCK_NOISE, i);
+	zsblk_close(dev);
+
+	/* The ordinary opening accounts for every page, and nobody looks for more. */
+	assert_int_equal(zsblk_open(&params, &dev, NULL), 0);
+	runs = &zsblk_pool(dev)->runs;
+	assert_int_equal(runs->unseen, 0);
+	assert_false(runs_look(runs));
+	memset(dev->seg.base + runs->offset + far, 1, most);
+	zsblk_close(dev);
+
+	assert_int_equal(zsblk_open(&params, &dev, NULL), 0);
+	runs = &zsblk_pool(dev)->runs;
+	assert_int_equal(runs->unseen, most / SEGMENT_PAGE);
+	assert_int_equal(zsblk_start(dev, NULL), 0);
+	for (unsigned i = 0; i < 10000; i++) {
+		must(segment_count_resident(&dev->seg, runs->offset + far, most, &found) == 0);
+		if (!found)
+			break;
+		usleep(1000);
+	}
+	/* The reserve and its slack may lie there. */
+	assert_true(found <= (3 << 20) / SEGMENT_PAGE);
+	assert_true(device_stats(dev).reserved_bytes < 4 << 20);
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 /* A new device insists on its reserve, also when it was opened once before; one with data does not. */
 static void test_reserve_of_a_new_segment(void **state)
 {
@@ -497,6 +540,7 @@ int main(void)
 		cmocka_unit_test(test_backs_off),
 		cmocka_unit_test(test_long_work_yields),
 		cmocka_unit_test(test_reserve_of_a_new_segment),
+		cmocka_unit_test(test_leftovers_are_given_back),
 		cmocka_unit_test(test_filling_is_interruptible),
 		cmocka_unit_test(test_few_contexts),
 		cmocka_unit_test(test_limit_under_pressure),
