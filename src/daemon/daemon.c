@@ -463,8 +463,9 @@ static int stop_signal(sd_event_source *source, const struct signalfd_siginfo *i
 
 static void forgotten(void *opaque, int r, const char *why)
 {
-	if (r)
+	if (r && r != -ECANCELED)
 		say(SAY_WARNING, "%s", why);
+	go_on_stopping(opaque);
 }
 
 /* swapoff -a, for instance. The device stays, for swap to be switched on again; its memory is given back. */
@@ -500,9 +501,10 @@ static void swap_is_back(void *opaque, int r, const char *why)
 {
 	struct daemon *daemon = opaque;
 
-	if (r)
+	if (r && r != -ECANCELED)
 		say(SAY_ERROR, "swap stays off: %s", why);
-	look_for_swapoff(daemon);
+	if (!go_on_stopping(daemon))
+		look_for_swapoff(daemon);
 }
 
 /* ------------------------------------------------------------------ upgrade */

@@ -18,7 +18,9 @@
  * K2 The kernel gets sockets of a server only once that server has claimed the segment and answered a handshake.
  * K3 With one connection the kernel sends a request again only if its connection was replaced, which K1 and K2
  *    make safe. (With more, it does so after a timeout by itself, also to the server that still has it.)
- * K4 Nothing here waits: every step is an event. What is allocated on the way comes from the heap that
+ * K4 Every step is an event, and two things can wait all the same. A netlink request waits for the kernel's lock on the
+ *    device, and the list of a server's mappings or its command line waits for a server that holds its mmap_lock. The watchdog
+ *    ends a daemon that waits for too long, and the next one goes on. What is allocated on the way comes from the heap that
  *    rights_take() has in memory.
  */
 #include "daemon/keeper.h"
