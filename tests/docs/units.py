@@ -27,11 +27,47 @@ def copy(source, program, target):
     """The units as they are installed, with an instance of each template."""
     for path in sorted(glob.glob(os.path.join(source, "zsblk*.s*"))):
         name = os.path.basename(path).removesuffix(".in")
-        text = tap.read(path).replace("@sbindir@/zsblkd", program)
+        text = tap.read(path).replace("@sbindir@/zsblkd", program).replace("@sbindir@", os.path.dirname(program))
         for instance in {name, name.replace("@.", "@test.")}:
             with open(os.path.join(target, instance), "w", encoding="utf-8") as file:
                 file.write(text)
         yield name
+
+
+TMP_MOUNT = """[Unit]
+DefaultDependencies=no
+Conflicts=umount.target
+Before=local-fs.target umount.target
+After=swap.target
+[Mount]
+What=tmpfs
+Where=/tmp
+Type=tmpfs
+"""
+
+
+def check_order(source, program):
+    """A file system below /tmp, which systemd mounts after swap.target: no cycle once what is for swap is switched off."""
+    with tempfile.TemporaryDirectory() as folder:
+        list(copy(source, program, folder))
+        drop_ins = os.path.join(folder, "zsblk@test.service.d")
+        wants = os.path.join(folder, "swap.target.wants")
+        for path in (drop_ins, wants):
+            os.mkdir(path)
+        os.symlink("../zsblk@test.service", os.path.join(wants, "zsblk@test.service"))
+        files = {os.path.join(folder, "tmp.mount"): TMP_MOUNT,
+                 os.path.join(drop_ins, "mount.conf"): "[Unit]\nRequiresMountsFor=/tmp/build\n"}
+        for path, text in files.items():
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        order = os.path.join(drop_ins, "10-swap-order.conf")
+        for name, switch, cycle in (("for swap", lambda: shutil.copy(os.path.join(source, "swap-order.conf"), order), True),
+                                    ("switched off", lambda: (os.remove(order), os.symlink("/dev/null", order)), False)):
+            switch()
+            done = subprocess.run(["systemd-analyze", "verify", "--man=no", "swap.target"], capture_output=True, text=True,
+                                  check=False, timeout=60, env=os.environ | {"SYSTEMD_UNIT_PATH": folder + ":"})
+            found = "zsblk@test.service" in done.stderr and "cycle" in done.stderr
+            tap.result(found == cycle, f"mounted below /tmp, 10-swap-order.conf {name}: {'a' if cycle else 'no'} cycle", done.stderr)
 
 
 def main():
@@ -54,6 +90,7 @@ def main():
             level = re.search(r"Overall exposure level[^:]*: ([0-9.]+)", said)
             tap.result(level and float(level[1]) <= EXPOSURE[name],
                        f"systemd-analyze security {name}: {level[1] if level else '?'}, at most {EXPOSURE[name]}", said)
+    check_order(source, program)
     tap.result(set(EXPOSURE) < set(names), "all services were looked at", *names)
     tap.done()
 
