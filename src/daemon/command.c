@@ -113,17 +113,25 @@ static void close_pipe(int ends[2])
 static int run_with(const char *const arguments[], int output[2], int errors[2], struct command_text *out,
 		    struct command_text *err, uint64_t until, int *status)
 {
-	pid_t parent = getpid(), pid = fork();
+	pid_t parent = getpid(), pid;
+	sigset_t term, before;
 	int r;
 
-	if (pid < 0)
-		return -errno;
+	/* A signal that asks for its end comes when it is known which one that is. */
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, &before);
+	pid = fork();
+	r = pid < 0 ? -errno : 0;
+	running = pid > 0 ? pid : 0;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (r)
+		return r;
 	if (pid == 0)
 		command_become(arguments, parent, output[1], errors[1]);
 	close(output[1]);
 	close(errors[1]);
 	output[1] = errors[1] = -1;
-	running = pid;
 	r = listen_to(output[0], errors[0], out, err, until);
 	if (r)
 		command_kill(pid);

@@ -119,7 +119,7 @@ def test_stop_at_start(instance):
         except subprocess.TimeoutExpired:
             status = "it goes on"
         must(status in (0, 1), f"{how}: the daemon stops", f"{status} {said}\n{instance.said()}")
-        point(not is_alive(int(started.read_text(encoding="ascii"))), "and what mkswap had started ends")
+        point(soon(lambda: not is_alive(int(started.read_text(encoding="ascii")))), "and what mkswap had started ends")
         point(not instance.world.attached and not instance.servers(), "nothing is left", instance.servers())
     environment = (instance.folder / "environment").read_text(encoding="utf-8")
     point("NOTIFY_SOCKET" not in environment and "ZSBLK_TEST_WORLD" in environment,
