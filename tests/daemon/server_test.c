@@ -10,6 +10,7 @@
 #include "daemon/server.h"
 
 #include <errno.h>
+#include <libnbd.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <systemd/sd-event.h>
@@ -261,6 +262,51 @@ static void test_probe_forgives_a_standstill(void **state)
 	ends_by_signal_9(&server);
 }
 
+static bool loop_watches(int fd)
+{
+	char path[40], line[100];
+	bool found = false;
+	int watched;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", sd_event_get_fd(loop));
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof line, f))
+		found |= sscanf(line, "tfd: %d", &watched) == 1 && watched == fd;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* libnbd closes its descriptor by itself. A child that was just forked keeps what epoll knows of it alive, for a source that is gone. */
+static void test_loop_watches_its_own(void **state)
+{
+	struct nbd_handle *nbd;
+	struct server server;
+	struct device none;
+	struct probe *probe;
+	struct dial *d;
+	int ends[2];
+
+	/* What is watched can be seen at all. */
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_true(sd_event_add_io(loop, NULL, ends[0], POLLIN, NULL, NULL) >= 0 && loop_watches(ends[0]));
+
+	device_init(&none, 9999);
+	assert_int_equal(server_spawn(&server, command, &folder, false), 0);
+	d = dial(&server, 1);
+	nbd = dial_take(d, 0);
+	assert_int_equal(probe_start(&probe, loop, nbd, 5000, 30000, &none, hung, NULL), 0);
+	assert_false(loop_watches(nbd_aio_get_fd(nbd)));
+	dial_end(d);
+	probe_stop(probe);
+	device_close(&none);
+	close(ends[0]);
+	close(ends[1]);
+	server_kill(&server);
+	ends_by_signal_9(&server);
+}
+
 static void test_no_such_program(void **state)
 {
 	struct server_command *none;
@@ -279,6 +325,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_probe_finds_one_that_is_stopped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_probe_finds_one_that_dies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_probe_forgives_a_standstill, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_loop_watches_its_own, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_such_program, set_up, tear_down),
 	};
 
