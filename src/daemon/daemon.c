@@ -772,11 +772,20 @@ static int end_leftovers(struct daemon *daemon, struct wrong *wrong)
 	return r;
 }
 
+/* A second device on the same segment would be made swap, over the data of the first. */
+static int cannot_tell(struct wrong *wrong)
+{
+	wrong_say(wrong, "it cannot be told whether a device is attached in this name (/sys/block cannot be read); try again");
+	return -EAGAIN;
+}
+
 /* Which device is it to be? One that has our identifier is ours; one that is attached and has not is not. */
 static int choose_device(struct daemon *daemon, struct wrong *wrong)
 {
 	int ours = device_find(daemon->backend), wanted = DEVICE_NONE;
 
+	if (ours == DEVICE_UNKNOWN)
+		return cannot_tell(wrong);
 	if (daemon->settings->device)
 		wanted = device_index(daemon->settings->device);
 	if (ours != DEVICE_NONE && wanted != DEVICE_NONE && ours != wanted) {
@@ -806,7 +815,7 @@ static int agree_on_size(struct daemon *daemon, uint64_t size, struct wrong *wro
 
 	if (!size || !asked || size == asked)
 		return 0;
-	if (device_find(daemon->backend) == DEVICE_NONE) {
+	if (!daemon->was_attached) {
 		snprintf(wrong->text, sizeof wrong->text,
 			 "%s holds a device of %" PRIu64 " bytes, and size=%" PRIu64
 			 " was asked for; ask for that size, or remove the segment (ipcrm -m %d)",
@@ -849,7 +858,7 @@ static int check_holder(struct daemon *daemon, struct wrong *wrong)
 			 daemon->segment.shown, (int)daemon->holder, (int)other);
 	else if (daemon->holder &&
 		 !folder_has_server(&daemon->folder, daemon->holder, daemon->holder_start) &&
-		 (device_find(daemon->backend) == DEVICE_NONE || folder_each_server(&daemon->folder, is_one, NULL)))
+		 (!daemon->was_attached || folder_each_server(&daemon->folder, is_one, NULL)))
 		snprintf(wrong->text, sizeof wrong->text,
 			 "%s is in use by process %d, which is no server of '%s'; stop that one first, or use another segment",
 			 daemon->segment.shown, (int)daemon->holder, daemon->settings->name);
@@ -866,6 +875,8 @@ static int look_at_segment(struct daemon *daemon, struct wrong *wrong)
 	struct device device;
 	uint64_t size;
 
+	if (attached == DEVICE_UNKNOWN)
+		return cannot_tell(wrong);
 	device_init(&device, attached);
 	daemon->was_attached = attached != DEVICE_NONE;
 	size = daemon->was_attached ? device_size(&device) : 0;

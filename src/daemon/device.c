@@ -135,24 +135,33 @@ enum device_backing device_hold(const struct device *device, const char *backend
 	return device_backing(device->index, backend);
 }
 
-/* The first device for which `matches` says so, or DEVICE_NONE. */
-static int look_for(bool (*matches)(int index, const void *opaque), const void *opaque)
+/* The first device for which `matches` says so, or DEVICE_NONE; DEVICE_UNKNOWN: there is none among those that could be read. */
+static int look_for(enum device_backing (*matches)(int index, const void *opaque), const void *opaque)
 {
-	DIR *dir = opendir(SYS_BLOCK);
 	int index = DEVICE_NONE, candidate;
+	bool all_read = true;
 	struct dirent *entry;
+	DIR *dir = opendir(SYS_BLOCK);
 
-	while (dir && index == DEVICE_NONE && (entry = readdir(dir)))
-		if (sscanf(entry->d_name, "nbd%6d", &candidate) == 1 && matches(candidate, opaque))
-			index = candidate;
-	if (dir)
-		closedir(dir);
-	return index;
+	if (!dir)
+		return DEVICE_UNKNOWN;
+	while (index == DEVICE_NONE && (errno = 0, entry = readdir(dir))) {
+		enum device_backing backing;
+
+		if (sscanf(entry->d_name, "nbd%6d", &candidate) != 1)
+			continue;
+		backing = matches(candidate, opaque);
+		all_read &= backing != BACKING_UNKNOWN;
+		index = backing == BACKING_OURS ? candidate : DEVICE_NONE;
+	}
+	all_read &= index != DEVICE_NONE || errno == 0;
+	closedir(dir);
+	return index != DEVICE_NONE || all_read ? index : DEVICE_UNKNOWN;
 }
 
-static bool has_backend(int index, const void *backend)
+static enum device_backing has_backend(int index, const void *backend)
 {
-	return device_is_backed_by(index, backend);
+	return device_backing(index, backend);
 }
 
 int device_find(const char *backend)
@@ -168,12 +177,14 @@ int device_of_instance(const char *name)
 	return device_find(backend);
 }
 
-static bool is_other(int index, const void *own)
+static enum device_backing is_other(int index, const void *own)
 {
 	char text[64];
+	int r = index == *(const int *)own ? -ENOENT : read_attribute(index, "backend", text, sizeof text);
 
-	return index != *(const int *)own && read_attribute(index, "backend", text, sizeof text) == 0 &&
-	       strncmp(text, DEVICE_BACKEND_START, strlen(DEVICE_BACKEND_START)) == 0;
+	if (r)
+		return is_absent(r) ? BACKING_NONE : BACKING_UNKNOWN;
+	return strncmp(text, DEVICE_BACKEND_START, strlen(DEVICE_BACKEND_START)) == 0 ? BACKING_OURS : BACKING_OTHER;
 }
 
 bool device_has_others(int index)

@@ -6,6 +6,8 @@
 #include "daemon/settings.h"
 
 #define DEVICE_NONE (-1)
+/* There may be one, and it cannot be told now. */
+#define DEVICE_UNKNOWN (-2)
 
 /* What the backend identifiers of all instances begin with; the name follows. */
 #define DEVICE_BACKEND_START "zsblk:"
@@ -41,11 +43,11 @@ bool device_is_backed_by(int index, const char *backend);
  * nobody attach another server to it, so that what was found stays true. May block: for children.
  */
 enum device_backing device_hold(const struct device *device, const char *backend, int *held);
-/* The attached device with that identifier, or DEVICE_NONE. */
+/* The attached device with that identifier, DEVICE_NONE or DEVICE_UNKNOWN. */
 int device_find(const char *backend);
-/* The attached device of an instance, by its name, or DEVICE_NONE. */
+/* The attached device of an instance, by its name; the same. */
 int device_of_instance(const char *name);
-/* Is a device other than this one attached to any zsblkd? */
+/* Is a device other than this one attached to any zsblkd, or may it be? */
 bool device_has_others(int index);
 
 /*

@@ -69,6 +69,24 @@ def test_no_identifiers(instance):
     point(not instance.servers(), "there is no server", instance.servers())
 
 
+def test_cannot_tell(instance):
+    """Whose a device is cannot be read at a start: a second one on the same data would be made swap, over the first one's."""
+    server = instance.serve()
+    instance.kill()
+    backend, instance.world.backend = instance.world.backend, b"?"
+    offered = instance.world.offered
+    instance.mark()
+    instance.start()
+    soon(lambda: instance.process.poll() is not None or instance.server(), 30)
+    point("it cannot be told whether a device is attached" in instance.said(), "the start is refused", instance.said())
+    point(instance.process.poll() not in (None, 0, 1), "to be tried again", instance.process.returncode)
+    point(instance.world.offered == offered, "no device is attached")
+    point(instance.servers() == [server], "the server lives on", instance.servers())
+    instance.world.backend = backend
+    point(instance.serve() == server, "once it can be told, the server is adopted", instance.said())
+    point(instance.ask("--stop")[0] == 0 and instance.process.wait(30) == 0, "--stop", instance.said())
+
+
 def test_swapoff(instance):
     """swapoff -a by somebody else: it is said, and an upgrade tries to bring swap back."""
     instance.world.is_swap = 1
@@ -199,6 +217,7 @@ TESTS = {
     "slow-children": test_slow_children,
     "taken-over": test_taken_over,
     "no-identifiers": test_no_identifiers,
+    "cannot-tell": test_cannot_tell,
 }
 
 if __name__ == "__main__":

@@ -207,6 +207,7 @@ enum device_backing device_backing(int index, const char *backend)
 {
 	return !device_is_attached(index)		     ? BACKING_NONE
 	       : !world()->backend[0]			     ? BACKING_UNNAMED
+	       : world()->backend[0] == '?'		     ? BACKING_UNKNOWN
 	       : strcmp(world()->backend, backend) == 0 ? BACKING_OURS
 							     : BACKING_OTHER;
 }
@@ -224,7 +225,9 @@ enum device_backing device_hold(const struct device *device, const char *backend
 
 int device_find(const char *backend)
 {
-	return device_is_backed_by(0, backend) ? 0 : DEVICE_NONE;
+	enum device_backing backing = device_backing(0, backend);
+
+	return backing == BACKING_OURS ? 0 : backing == BACKING_UNKNOWN ? DEVICE_UNKNOWN : DEVICE_NONE;
 }
 
 int device_of_instance(const char *name)

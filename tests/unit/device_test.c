@@ -127,6 +127,25 @@ static void test_partitions(void **state)
 	assert_int_equal(device_other_swap_kib(&device), 4000);
 }
 
+/* What cannot be read may be the one. */
+static void test_unknown(void **state)
+{
+	/* As if memory had run out: not absent, and not to be read either. */
+	must(mkdir("sys/nbd3/backend", 0700) == 0);
+	assert_int_equal(device_backing(3, "zsblk:two"), BACKING_UNKNOWN);
+	assert_int_equal(device_find("zsblk:one"), 0);
+	assert_int_equal(device_find("zsblk:two"), DEVICE_UNKNOWN);
+	assert_int_equal(device_of_instance("two"), DEVICE_UNKNOWN);
+	put("sys/nbd1/backend", "somebody\n");
+	assert_true(device_has_others(0));
+	must(rmdir("sys/nbd3/backend") == 0);
+	assert_false(device_has_others(0));
+	assert_int_equal(device_find("zsblk:two"), DEVICE_NONE);
+	must(rename("sys", "nothing") == 0);
+	assert_int_equal(device_find("zsblk:one"), DEVICE_UNKNOWN);
+	assert_true(device_has_others(0));
+}
+
 /* Who mounts a FUSE file system says what its source is called, and where it is mounted. */
 static void test_mounted(void **state)
 {
@@ -273,6 +292,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_swaps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_backing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_partitions, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_mounted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_holders, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
