@@ -128,6 +128,10 @@ struct parcel {
 	struct kept kept;
 };
 
+/* No gaps, in which what lies on our stack would be sent along. */
+_Static_assert(sizeof(struct parcel) == 2 * sizeof(uint32_t) + 2 * sizeof(uint64_t) + 2 * sizeof(pid_t) + 2 * sizeof(int),
+	       "struct parcel has gaps");
+
 #define PARCEL_MAGIC 0x6b657074u
 #define MAX_FILES    2u
 

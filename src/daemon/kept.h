@@ -12,12 +12,11 @@
 
 /* A process has a number and a start time (process_start_time()): numbers alone are used again. */
 struct kept {
-	pid_t of; /* the process whose files these are; 0: nobody's */
-	uint64_t of_start;
+	uint64_t of_start, user_start;
+	pid_t of;    /* the process whose files these are; 0: nobody's */
+	pid_t user;  /* the last server that was started from these files; 0: none */
 	int program; /* -1: the server's is not the one that we run, which starts it in a way of its own */
 	int plugin;
-	pid_t user; /* the last server that was started from these files; 0: none */
-	uint64_t user_start;
 };
 
 void kept_init(struct kept *kept);

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +41,16 @@ static inline bool running_under_valgrind(void)
 	const char *preload = getenv("LD_PRELOAD");
 
 	return preload && (strstr(preload, "valgrind") || strstr(preload, "vgpreload"));
+}
+
+/* pidfd_open() and all that is new: valgrind 3.19 has no idea of it. */
+static inline bool has_pidfds(void)
+{
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 /* Where the lowest byte lies of a number of so many bytes that lies at `at`. */

@@ -103,6 +103,10 @@ static void test_ends_with_its_daemon(void **state)
 	struct folder folder = {.path = "/nowhere", .fd = -1, .lock = -1};
 	int status = 0, patience = 10000;
 
+	if (!has_pidfds()) {
+		print_message("# no pidfd_open() here\n");
+		skip();
+	}
 	waiting = mmap(NULL, sizeof *waiting, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(waiting != MAP_FAILED);
 	/* The server comes to us when its daemon has ended. */
