@@ -19,6 +19,7 @@
 #include "lock.h"
 #include "params.h"
 #include "process/cgroup.h"
+#include "process/process.h"
 #include "statsfile.h"
 #include "watch.h"
 #include "zsblk.h"
@@ -155,6 +156,7 @@ static void tell_loss(void)
 
 static int plugin_get_ready(void)
 {
+	process_map_large(LOCK_HEAP_LARGEST);
 	if (params.lock != LOCK_MODE_NO)
 		lock_can = lock_prepare();
 	if (params.lock == LOCK_MODE_YES && !is_enough(lock_can))

@@ -198,6 +198,11 @@ void process_touch_objects(bool (*wanted)(const char *name))
 	dl_iterate_phdr(touch_object, &wanted);
 }
 
+void process_map_large(size_t bytes)
+{
+	mallopt(M_MMAP_THRESHOLD, (int)bytes);
+}
+
 #define MAPPINGS_MAX 65536 /* the C library's own default */
 
 void process_keep_heap(size_t bytes, size_t own_mapping)

@@ -49,6 +49,12 @@ bool process_avoid_oom_killer(void);
 void process_touch_objects(bool (*wanted)(const char *name));
 
 /*
+ * Have malloc() give allocations of `bytes` and more mappings of their own, which go back to the system when they are freed. Left to
+ * itself, malloc() takes the next ones of that size from the heap once one was freed (up to 32 MiB), and keeps them there.
+ */
+void process_map_large(size_t bytes);
+
+/*
  * Have malloc() keep one heap, of which `bytes` are in memory, and give nothing of it back: what asks for no more
  * than that never waits for the system to find memory. What is as large as `own_mapping` or larger has a mapping
  * of its own, which goes back when it is freed; 0: nothing has.

@@ -416,7 +416,7 @@ def buffers_go_back():
             for _ in range(3):
                 large = server.connect()
                 for request in range(16):
-                    large.aio_pread(nbd.Buffer(32 * MiB), request * 32 * MiB)
+                    large.aio_pread(nbd.Buffer(8 * MiB), request * 8 * MiB)
                 while large.aio_in_flight():
                     large.poll(-1)
                 assert server.status("VmRSS") > before + 32 * MiB, "this client has had no large buffers"
