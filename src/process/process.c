@@ -22,29 +22,42 @@
 #define PR_SET_IO_FLUSHER 57 /* Linux 5.6 */
 #endif
 
+/* The kernel's flag of a thread that has begun to exit, as the stat file shows it. */
+#define PF_EXITING 0x00000004ul
+
 /* Both of what PR_SET_IO_FLUSHER sets, as /proc shows it. Asking with prctl takes the right to set it. */
 #define PF_IO_FLUSHER 0x00180000ul
 
 /*
- * The fields of a stat file after the command's name, which may hold anything; NULL, with errno, if it cannot be
- * read. No malloc(): whoever asks may be short of memory, and would take the failure for an answer.
+ * What a file says, as a string; false, with errno, if it cannot be read. No malloc(): whoever asks may be short of
+ * memory, and would take the failure for an answer.
  */
-static const char *read_stat(const char *path, char *text, size_t size)
+static bool read_text(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), error;
 	ssize_t got;
-	char *at;
 
 	if (fd < 0)
-		return NULL;
+		return false;
 	do
 		got = read(fd, text, size - 1);
 	while (got < 0 && errno == EINTR);
-	error = got < 0 ? errno : EIO;
+	error = errno;
 	close(fd);
 	text[got < 0 ? 0 : got] = 0;
-	at = strrchr(text, ')');
 	errno = error;
+	return got >= 0;
+}
+
+/* The fields of a stat file after the command's name, which may hold anything; NULL, with errno, if they cannot be read. */
+static const char *read_stat(const char *path, char *text, size_t size)
+{
+	char *at;
+
+	if (!read_text(path, text, size))
+		return NULL;
+	at = strrchr(text, ')');
+	errno = EIO;
 	return at ? at + 1 : NULL;
 }
 
@@ -80,6 +93,39 @@ bool process_may_be(pid_t pid, uint64_t start)
 	int r = process_start_time(pid, &now);
 
 	return r == 0 ? now == start : r != -ESRCH;
+}
+
+/* Is there a line "name<digits>" whose hexadecimal number has one of these bits? */
+static bool status_has(const char *status, const char *name, unsigned long long bits)
+{
+	const char *line = strstr(status, name);
+
+	return line && strtoull(line + strlen(name), NULL, 16) & bits;
+}
+
+bool process_texts_say_dying(const char *fields, const char *status)
+{
+	const unsigned long long killed = 1ull << (SIGKILL - 1);
+	unsigned long flags = 0;
+
+	/*
+	 * A signal that kills the whole process stays pending until the process is gone. One that exits by itself has the
+	 * flag (9, seventh after the name).
+	 */
+	sscanf(fields, " %*c %*d %*d %*d %*d %*d %lu", &flags);
+	return (flags & PF_EXITING) || status_has(status, "\nSigPnd:\t", killed) ||
+	       status_has(status, "\nShdPnd:\t", killed) || status_has(status, "\nCoreDumping:\t", 1);
+}
+
+bool process_is_dying(pid_t pid)
+{
+	char path[40], stat[1024], status[8192];
+	const char *fields;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fields = read_stat(path, stat, sizeof stat);
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	return fields && read_text(path, status, sizeof status) && process_texts_say_dying(fields, status);
 }
 
 pid_t process_parent(pid_t pid)

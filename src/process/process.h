@@ -21,6 +21,17 @@ int process_start_time(pid_t pid, uint64_t *start);
 /* False only if it is certain that the process of this number and start time has ended. */
 bool process_may_be(pid_t pid, uint64_t start);
 
+/*
+ * Is it on its way to its end, from which nothing brings it back? Killed, or dumping core, and not gone yet: a process
+ * with much memory takes a while. False if that cannot be told.
+ */
+bool process_is_dying(pid_t pid);
+/*
+ * The same from what /proc says of it: `fields` are those of its stat file after the command's name, `status` is its
+ * status file.
+ */
+bool process_texts_say_dying(const char *fields, const char *status);
+
 /* Number of its parent; 0: it has none that we see, or there is no such process. */
 pid_t process_parent(pid_t pid);
 /* Do both run a program of the same name, as ps shows it? False if one of them is not there. */

@@ -28,6 +28,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* How long to wait for a holder that is dying. Enough to unmap what a large server has in memory. */
+#define DYING_WAIT_S 5
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -299,6 +302,27 @@ static bool heir_claims(const struct segment *seg, uint64_t old)
 	return false;
 }
 
+/*
+ * A holder that has been killed holds the segment until its memory is unmapped. Wait for that, as whoever restarts a
+ * server would have to. True if the claim has changed meanwhile, or is not live any more.
+ */
+static bool dying_holder_ends(const struct segment *seg, uint64_t old)
+{
+	const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
+	struct timespec now;
+	time_t end;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	end = now.tv_sec + DYING_WAIT_S;
+	while (process_is_dying((int)(old >> 32)) && now.tv_sec < end && claim_is_live(old) &&
+	       __atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE) == old) {
+		nanosleep(&moment, NULL);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	}
+	/* Asked last: one that ended between two questions is not live. */
+	return __atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE) != old || !claim_is_live(old);
+}
+
 /* Put our claim into the segment, unless somebody alive has it. */
 static int take_claim(struct segment *seg, bool from_parent, int *holder)
 {
@@ -309,7 +333,7 @@ static int take_claim(struct segment *seg, bool from_parent, int *holder)
 	while (old != own) {
 		bool handed_down = from_parent && old == seg->claim;
 
-		if (!handed_down && claim_is_live(old)) {
+		if (!handed_down && claim_is_live(old) && !dying_holder_ends(seg, old)) {
 			*holder = (int)(old >> 32);
 			return -EBUSY;
 		}

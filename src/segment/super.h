@@ -60,9 +60,9 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *why
 /*
  * Claim the segment for the calling process, through this mapping of it: one at a time uses it. A
  * claim ends with its process, however that ends; claiming again through the same mapping is
- * harmless. `from_parent`: the claim may be the parent's, which forked us to go on. -EBUSY, with
- * the holder's process number in *holder, if another live process, or another mapping in this one,
- * has it.
+ * harmless. `from_parent`: the claim may be the parent's, which forked us to go on. A holder that is
+ * dying is waited for, 5 seconds at most. -EBUSY, with the holder's process number in *holder, if
+ * another live process, or another mapping in this one, has it.
  */
 int super_claim(struct segment *seg, bool from_parent, int *holder);
 void super_unclaim(struct segment *seg);

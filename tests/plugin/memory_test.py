@@ -39,6 +39,24 @@ def survives_sigkill():
                 server.kill()
 
 
+@test
+def restart_at_once():
+    "shm: a server that starts right after SIGKILL waits for the killed one to be gone"
+    need_shm()
+    chunk = random.Random(17).randbytes(16 * MiB)
+    with shm_key() as key:
+        with contextlib.ExitStack() as servers:
+            server = servers.enter_context(Server("512M", segment(key)))
+            for turn in range(6):
+                handle = server.connect()
+                for offset in range(0, 256 * MiB, len(chunk)):
+                    handle.pwrite(chunk, offset)
+                server.killed = True
+                os.kill(server.pid, signal.SIGKILL)
+                server = servers.enter_context(Server("512M", segment(key)))
+                equal(server.connect().pread(len(chunk), 240 * MiB) == chunk, True, f"contents, turn {turn}")
+
+
 # A client with many reads in flight, until it is killed.
 IMPATIENT = """
 import nbd, sys

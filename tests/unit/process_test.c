@@ -63,12 +63,47 @@ static void test_cannot_tell(void **state)
 	assert_int_equal(WEXITSTATUS(test_in_child(without_descriptors, NULL)), 42);
 }
 
+/* Fields of the kernel's, with what matters in its place. */
+#define STAT(flags) " S 1 10 10 0 -1 " #flags " 100 0 0 0 1 1 0 0 20 0 2 0 1234 0 0"
+#define STATUS(signals, shared, core) "Name:\tnbdkit\nCoreDumping:\t" core "\nThreads:\t2\nSigQ:\t0/100\n" \
+	"SigPnd:\t" signals "\nShdPnd:\t" shared "\nSigBlk:\t0000000000000100\n"
+#define NONE "0000000000000000"
+
+static void test_dying(void **state)
+{
+	static const struct {
+		const char *fields, *status;
+		bool dying;
+	} cases[] = {
+		{STAT(4194560), STATUS(NONE, NONE, "0"), false},
+		/* Killed, and one thread has not noticed; all have; the last one is on its way out. */
+		{STAT(4194560), STATUS("0000000000000100", "0000000000000100", "0"), true},
+		{STAT(4194560), STATUS(NONE, "0000000000000100", "0"), true},
+		{STAT(4194564), STATUS(NONE, NONE, "0"), true},
+		/* Another signal that waits (15, and 8 and 10, the neighbours of 9). */
+		{STAT(4194560), STATUS(NONE, "0000000000004280", "0"), false},
+		{STAT(4194560), STATUS(NONE, NONE, "1"), true},
+		/* A kernel that says less, and a file that could be read in part only. */
+		{STAT(4194560), "Name:\tx\nThreads:\t1\n", false},
+		{" S 1", "", false},
+		{"", "", false},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++)
+		if (process_texts_say_dying(cases[i].fields, cases[i].status) != cases[i].dying)
+			fail_msg("case %zu: should be %d", i, cases[i].dying);
+	assert_false(process_is_dying(getpid()));
+	assert_false(process_is_dying(0x7ffffff0));
+	assert_false(process_is_dying(0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_alive),
 		cmocka_unit_test(test_dead),
 		cmocka_unit_test(test_cannot_tell),
+		cmocka_unit_test(test_dying),
 	};
 
 	return cmocka_run_group_tests_name("process", tests, NULL, NULL);

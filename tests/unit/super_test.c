@@ -4,9 +4,11 @@
 #include "lib/shm.h"
 #include "lib/test.h"
 
+#include "process/process.h"
 #include "segment/super.h"
 
 #include <errno.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 
 static const struct super_layout layout = {
@@ -320,6 +322,69 @@ static void test_cannot_tell(void **state)
 	assert_int_equal(WEXITSTATUS(test_in_child(claim_without_descriptors, NULL)), 42);
 }
 
+/*
+ * A process that has the claim and has been killed, but does not come to its end: a tracer stops it on the way there.
+ * 0: tracing is not possible here.
+ */
+static pid_t dying_holder(void)
+{
+	pid_t pid = fork();
+	int status, holder;
+
+	if (pid == 0) {
+		must(super_claim(&seg, false, &holder) == 0);
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0)
+			raise(SIGSTOP);
+		_exit(77);
+	}
+	must(waitpid(pid, &status, 0) == pid);
+	if (!WIFSTOPPED(status))
+		return 0;
+	must(ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACEEXIT) == 0);
+	must(kill(pid, SIGKILL) == 0);
+	must(waitpid(pid, &status, 0) == pid && status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8));
+	return pid;
+}
+
+/* Whoever starts a server right after it has killed the one before. */
+static void test_dying(void **state)
+{
+	pid_t holder, next;
+	int status, who;
+
+	super_format(&seg, &layout);
+	holder = dying_holder();
+	if (!holder)
+		skip();
+	assert_true(process_is_dying(holder));
+	assert_int_equal(super_holder(&seg), holder);
+	next = fork();
+	if (next == 0)
+		_exit(-super_claim(&seg, false, &who));
+	usleep(200 * 1000);
+	assert_int_equal(ptrace(PTRACE_CONT, holder, NULL, NULL), 0);
+	assert_int_equal(waitpid(next, &status, 0), next);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+}
+
+/* It is not waited for without end. */
+static void test_dying_for_ever(void **state)
+{
+	pid_t holder;
+	int status, who = 0;
+
+	super_format(&seg, &layout);
+	holder = dying_holder();
+	if (!holder)
+		skip();
+	assert_int_equal(super_claim(&seg, false, &who), -EBUSY);
+	assert_int_equal(who, holder);
+	assert_int_equal(ptrace(PTRACE_CONT, holder, NULL, NULL), 0);
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+}
+
 static void keep_claim_without_descriptors(void *opaque)
 {
 	int holder;
@@ -397,6 +462,7 @@ int main(void)
 		WITH_SHM(test_claims_of_the_dead), WITH_SHM(test_anonymous_needs_no_claim),
 		WITH_SHM(test_cannot_tell),	 WITH_SHM(test_own_claim_without_descriptors),
 		WITH_SHM(test_keeper),		 WITH_SHM(test_in_service),
+		WITH_SHM(test_dying),		 WITH_SHM(test_dying_for_ever),
 	};
 
 	return cmocka_run_group_tests_name("super", tests, NULL, NULL);
