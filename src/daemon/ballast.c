@@ -185,22 +185,20 @@ static void hold_file(struct ballast *ballast, const char *path)
 	close(fd);
 }
 
-void ballast_hold_files(struct ballast *ballast, pid_t pid)
+void ballast_hold_files(struct ballast *ballast, const char *programs)
 {
-	char path[40], line[MAPS_LINE_MAX];
+	char line[MAPS_LINE_MAX];
 	struct mapping mapping;
-	FILE *f;
 
-	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
-	f = fopen(path, "re");
-	if (!f)
-		return;
 	for (unsigned i = 0; i < MAX_FILES; i++)
 		ballast->files[i].seen = false;
-	while (fgets(line, sizeof line, f))
+	for (size_t length; *programs; programs += length) {
+		length = strcspn(programs, "\n");
+		length += programs[length] == '\n';
+		snprintf(line, sizeof line, "%.*s", (int)length, programs);
 		if (maps_parse(line, &mapping) && mapping.is_program)
 			hold_file(ballast, mapping.path);
-	fclose(f);
+	}
 	for (unsigned i = 0; i < MAX_FILES; i++)
 		if (!ballast->files[i].seen)
 			let_go(&ballast->files[i]);

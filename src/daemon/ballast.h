@@ -34,7 +34,10 @@ size_t ballast_held(const struct ballast *ballast);
 /* All of it is there, and the system has memory to spare beside it. */
 bool ballast_is_whole(struct ballast *ballast);
 
-/* Hold the files that this process is running: program and libraries, in place of those held before. */
-void ballast_hold_files(struct ballast *ballast, pid_t pid);
+/*
+ * Hold these files, the program and the libraries of a process, in place of those held before. `programs`: lines of its
+ * /proc/PID/maps, with a NUL behind; others than those of programs do not count.
+ */
+void ballast_hold_files(struct ballast *ballast, const char *programs);
 
 #endif

@@ -18,10 +18,12 @@
  * K2 The kernel gets sockets of a server only once that server has claimed the segment and answered a handshake.
  * K3 With one connection the kernel sends a request again only if its connection was replaced, which K1 and K2
  *    make safe. (With more, it does so after a timeout by itself, also to the server that still has it.)
- * K4 Every step is an event, and two things can wait all the same. A netlink request waits for the kernel's lock on the
- *    device, and the list of a server's mappings or its command line waits for a server that holds its mmap_lock. The watchdog
- *    ends a daemon that waits for too long, and the next one goes on. What is allocated on the way comes from the heap that
- *    rights_take() has in memory.
+ * K4 Every step is an event. What /proc tells of a server's memory (its mappings, its command line) is read by a child, and
+ *    the loop waits SERVER_ASK_MS for that child at most: a server that hangs can hold the lock that the kernel needs to answer.
+ *    One thing can wait for longer. The kernel carries out a netlink request within sendmsg(2), under a lock that all generic netlink
+ *    requests share, and under its lock on the device. No timeout of a socket ends that wait; what is received afterwards is there by
+ *    then. The watchdog ends a daemon that waits for too long, and the next one goes on. What is allocated on the way comes from
+ *    the heap that rights_take() has in memory.
  */
 #include "daemon/keeper.h"
 
@@ -75,6 +77,8 @@
 /* The ballast is taken back by so many pieces every so often, as far as there is memory. */
 #define REFILL_US     50000u
 #define REFILL_PIECES 16
+/* A server that does not answer (server_command_programs(), server_command_keep()) is asked again after so long. */
+#define ASK_AGAIN_US 5000000u
 /* A device that somebody has open for a moment (udev, a partition tool) cannot be attached: so long it is tried again. */
 #ifndef BUSY_LIMIT_US /* shorter in tests/daemon's build */
 #define BUSY_LIMIT_US (10u * 1000000u)
@@ -183,10 +187,21 @@ static void retry_later(struct keeper *keeper)
 	clock_set(keeper->timer, wait < RETRY_LONGEST_US ? wait : RETRY_LONGEST_US);
 }
 
+static int hold_files(struct keeper *keeper)
+{
+	const char *programs;
+	int r = server_command_programs(keeper->spec->command, &keeper->server, &programs);
+
+	if (!r)
+		ballast_hold_files(keeper->spec->ballast, programs);
+	return r;
+}
+
 static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
 {
 	struct keeper *keeper = opaque;
 	bool more = true;
+	int r;
 
 	for (int i = 0; i < REFILL_PIECES && more; i++)
 		more = ballast_refill(keeper->spec->ballast);
@@ -194,14 +209,19 @@ static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
 		clock_set(source, REFILL_US);
 		return 0;
 	}
-	/* Its list of mappings has to be waited for while it changes them; by now it has what it wants. */
-	if (!keeper->files_are_held)
-		ballast_hold_files(keeper->spec->ballast, keeper->server.pid);
+	/* By now the server has mapped what it needs, and there is memory for a child, which asks. */
+	if (!keeper->files_are_held && hold_files(keeper)) {
+		clock_set(source, ASK_AGAIN_US);
+		return 0;
+	}
 	keeper->files_are_held = true;
-	if (clock_us() < keeper->serving_since + STEADY_US)
+	if (clock_us() < keeper->serving_since + STEADY_US) {
 		clock_set(source, keeper->serving_since + STEADY_US - clock_us());
-	else
-		server_command_keep(keeper->spec->command, &keeper->server);
+		return 0;
+	}
+	r = server_command_keep(keeper->spec->command, &keeper->server);
+	if (r && r != -ENOENT)
+		clock_set(source, ASK_AGAIN_US);
 	return 0;
 }
 
@@ -695,7 +715,8 @@ int keeper_replace(struct keeper *keeper, const char *why)
 	if (keeper->state != SERVING)
 		return -EAGAIN;
 	say(SAY_NOTICE, "%s: server (process %d) is replaced", why, (int)keeper->server.pid);
-	server_command_keep(keeper->spec->command, &keeper->server);
+	/* If that cannot be done now, the files that are kept stay: those of a server that worked before. */
+	(void)server_command_keep(keeper->spec->command, &keeper->server);
 	/* What is installed now is another one, as far as we know. */
 	keeper->failures = 0;
 	fence(keeper, NULL);

@@ -87,36 +87,31 @@ static int open_plugin(pid_t pid, const char *plugin)
 }
 
 /* What we hold of a server that was started from it is its program, too, though another one is installed. */
-static bool is_held(const struct kept *kept, int fd)
+static bool is_held(const struct stat *held, int fd)
 {
-	struct stat held, other;
+	struct stat other;
 
-	return kept->program >= 0 && fstat(kept->program, &held) == 0 && fstat(fd, &other) == 0 &&
-	       held.st_ino == other.st_ino && held.st_dev == other.st_dev;
+	return held && fstat(fd, &other) == 0 && held->st_ino == other.st_ino && held->st_dev == other.st_dev;
 }
 
-bool kept_take(struct kept *kept, pid_t pid, uint64_t start, const char *program, const char *plugin)
+int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program, const char *plugin,
+	      const struct stat *held)
 {
 	char path[40];
-	struct kept taken = {.of = pid, .of_start = start};
 
-	if (kept->of == pid && kept->of_start == start)
-		return false;
+	*found = (struct kept){.of = pid, .of_start = start};
 	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
-	taken.program = open(path, O_RDONLY | O_CLOEXEC);
-	taken.plugin = open_plugin(pid, plugin);
+	found->program = open(path, O_RDONLY | O_CLOEXEC);
+	found->plugin = open_plugin(pid, plugin);
 	/* A script that runs nbdkit may have its reasons. (One that was replaced meanwhile differs, too.) */
-	if (taken.program >= 0 && !are_one_file(taken.program, program) && !is_held(kept, taken.program)) {
-		close(taken.program);
-		taken.program = -1;
+	if (found->program >= 0 && !are_one_file(found->program, program) && !is_held(held, found->program)) {
+		close(found->program);
+		found->program = -1;
 	}
-	if (taken.plugin < 0) {
-		kept_close(&taken);
-		return false;
-	}
-	kept_close(kept);
-	*kept = taken;
-	return true;
+	if (found->plugin >= 0)
+		return 0;
+	kept_close(found);
+	return -ENOENT;
 }
 
 /* ------------------------------------------------------------------ to another process */

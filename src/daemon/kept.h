@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* A process has a number and a start time (process_start_time()): numbers alone are used again. */
@@ -23,11 +24,12 @@ void kept_init(struct kept *kept);
 void kept_close(struct kept *kept);
 
 /*
- * Hold nbdkit and the plugin of this server in place of what was held. `program` is what we run for it; `plugin` is its name or its
- * path, as nbdkit takes them. If the plugin cannot be found, what there was is kept. True: these are other files than before.
- * One thread; reads /proc.
+ * Open nbdkit and the plugin of this server. `program` is what we run for it; `plugin` is its name or its path, as nbdkit takes
+ * them. `held`: the program that is kept already; NULL: none. 0, and *found is to be closed; -ENOENT: the plugin cannot be found.
+ * Reads what /proc tells of the server's mappings, and waits for whoever holds the lock on its memory: for a child.
  */
-bool kept_take(struct kept *kept, pid_t pid, uint64_t start, const char *program, const char *plugin);
+int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program, const char *plugin,
+	      const struct stat *held);
 
 /*
  * Send a copy of *kept, with copies of its descriptors, over a connected SOCK_SEQPACKET socket. Does not wait. 0 or a negative

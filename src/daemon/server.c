@@ -2,6 +2,7 @@
 /* Servers. See server.h. */
 #include "daemon/server.h"
 
+#include "daemon/errand.h"
 #include "daemon/rights.h"
 #include "process/process.h"
 
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -29,6 +31,7 @@ struct server_command {
 	char *arguments[MAX_ARGUMENTS];
 	unsigned n;
 	unsigned plugin; /* which one of them it is */
+	struct errand *errand; /* to ask servers by */
 	struct kept kept;
 	server_kept_fn *kept_changed; /* NULL: nobody is told */
 	char *program;
@@ -153,6 +156,8 @@ int server_command_make(struct server_command **result, const struct settings *s
 		r = make_arguments(command, settings, memory, stats);
 	if (!r)
 		r = make_environment(command);
+	if (!r)
+		r = errand_create(&command->errand);
 	if (r) {
 		server_command_free(command);
 		return r;
@@ -179,11 +184,64 @@ bool server_command_kept_runs(const struct server_command *command, const struct
 	return command->kept.of && command->kept.user == server->pid && command->kept.user_start == server->start;
 }
 
-void server_command_keep(struct server_command *command, const struct server *server)
+struct search {
+	const struct server_command *command;
+	const struct server *server;
+	const struct stat *held;
+	int socket;
+};
+
+/* In the child, for errand_run(): the files go over the socket, and the child's number is the text. */
+static ssize_t find_and_send(void *what, char *text)
 {
-	if (!server->of_kept && kept_take(&command->kept, server->pid, server->start, command->program,
-					  command->arguments[command->plugin]))
-		tell(command);
+	const struct search *search = what;
+	const struct server_command *command = search->command;
+	pid_t self = getpid();
+	struct kept found;
+	int r = kept_find(&found, search->server->pid, search->server->start, command->program,
+			  command->arguments[command->plugin], search->held);
+
+	memcpy(text, &self, sizeof self);
+	if (!r)
+		r = kept_send(&found, search->socket);
+	return r ? r : (ssize_t)sizeof self;
+}
+
+int server_command_keep(struct server_command *command, const struct server *server)
+{
+	struct kept *kept = &command->kept;
+	struct stat held;
+	struct search search = {.command = command, .server = server};
+	int ends[2], r;
+	const char *text;
+	pid_t child;
+
+	if (server->of_kept || (kept->of == server->pid && kept->of_start == server->start))
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	search.held = kept->program >= 0 && fstat(kept->program, &held) == 0 ? &held : NULL;
+	search.socket = ends[1];
+	r = setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)) < 0 ? -errno : 0;
+	if (!r)
+		r = (int)errand_run(command->errand, find_and_send, &search, ends[1], SERVER_ASK_MS, &text);
+	if (r > 0) {
+		memcpy(&child, text, sizeof child);
+		r = kept_receive(kept, ends[0], child);
+		if (!r)
+			tell(command);
+	}
+	close(ends[0]);
+	close(ends[1]);
+	return r;
+}
+
+int server_command_programs(struct server_command *command, const struct server *server, const char **lines)
+{
+	pid_t pid = server->pid;
+	ssize_t got = errand_run(command->errand, errand_programs, &pid, -1, SERVER_ASK_MS, lines);
+
+	return got < 0 ? (int)got : 0;
 }
 
 bool server_command_matches(const struct server_command *command, const char *text, size_t bytes)
@@ -207,19 +265,12 @@ bool server_command_matches(const struct server_command *command, const char *te
 	return at == bytes;
 }
 
-bool server_command_is_of(const struct server_command *command, pid_t pid)
+bool server_command_is_of(struct server_command *command, pid_t pid)
 {
-	char path[40], text[16384];
-	size_t got;
-	FILE *f;
+	const char *text;
+	ssize_t got = errand_run(command->errand, errand_command_line, &pid, -1, SERVER_ASK_MS, &text);
 
-	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	got = fread(text, 1, sizeof text, f);
-	fclose(f);
-	return got < sizeof text && server_command_matches(command, text, got);
+	return got >= 0 && server_command_matches(command, text, (size_t)got);
 }
 
 void server_command_free(struct server_command *command)
@@ -230,6 +281,7 @@ void server_command_free(struct server_command *command)
 		if (command->arguments[i] != command->unix_socket)
 			free(command->arguments[i]);
 	kept_close(&command->kept);
+	errand_free(command->errand);
 	free(command->program);
 	free(command->environment);
 	free(command);

@@ -36,10 +36,24 @@ int server_command_make(struct server_command **command, const struct settings *
 typedef void server_kept_fn(const struct kept *kept);
 void server_command_inherit(struct server_command *command, const struct kept *kept, server_kept_fn *changed);
 void server_command_free(struct server_command *command);
-/* Keep the program files of this server, which works; not if it was started from such files itself. */
-void server_command_keep(struct server_command *command, const struct server *server);
-/* Was this server started with the same command? */
-bool server_command_is_of(const struct server_command *command, pid_t pid);
+/*
+ * What is asked of a running server is asked by a child, and waited for so long at most: to answer, the kernel takes the lock on the
+ * server's memory, and a server that hangs can hold that lock.
+ */
+#define SERVER_ASK_MS 500
+
+/*
+ * Keep the program files of this server, which works; not if it was started from such files itself. 0: they are kept, or were; -ENOENT:
+ * there are none that could be; any other error: that could not be found out now, as errand_run() says.
+ */
+int server_command_keep(struct server_command *command, const struct server *server);
+/*
+ * The lines of the server's /proc/PID/maps that are of programs and libraries, as text up to the next call of one of these functions.
+ * 0 or an error of errand_run().
+ */
+int server_command_programs(struct server_command *command, const struct server *server, const char **lines);
+/* Was this server started with the same command? False as well if it does not answer. */
+bool server_command_is_of(struct server_command *command, pid_t pid);
 /* The same, of the bytes of /proc/PID/cmdline: arguments, each ended by a NUL. For tests. */
 bool server_command_matches(const struct server_command *command, const char *text, size_t bytes);
 

@@ -28,8 +28,8 @@ KINDS = ["fork", "pidfd_open", "epoll", "pipe", "socket", "open", "memory"]
 class Plan(ctypes.Structure):
     """As faulty.c has it."""
     _fields_ = [("kind", ctypes.c_uint32), ("first", ctypes.c_uint32), ("times", ctypes.c_uint32),
-                ("note_delay", ctypes.c_uint32), ("failed", ctypes.c_uint32),
-                ("calls", ctypes.c_uint32 * len(KINDS))]
+                ("note_delay", ctypes.c_uint32), ("is_deaf", ctypes.c_uint32),
+                ("failed", ctypes.c_uint32), ("calls", ctypes.c_uint32 * len(KINDS))]
 
 
 def make_plan(instance):

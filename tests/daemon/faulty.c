@@ -34,6 +34,7 @@ struct plan {
 	uint32_t first; /* the call that fails, counted from 1 */
 	uint32_t times; /* how many from there on; 0: none */
 	uint32_t note_delay; /* milliseconds that it takes to note a server down */
+	uint32_t is_deaf;    /* whoever asks for the mappings or the command line of a process waits for ever */
 	_Atomic uint32_t failed;
 	_Atomic uint32_t calls[KINDS];
 };
@@ -89,6 +90,17 @@ static void delay(const char *path)
 {
 	if (plan && plan->note_delay && strstr(path, ".server"))
 		usleep(plan->note_delay * 1000);
+}
+
+/* As for a server that hangs, and holds the lock on its memory. */
+static void wait_if_deaf(const char *path)
+{
+	const char *last = strrchr(path, '/');
+
+	if (plan && plan->is_deaf && strncmp(path, "/proc/", 6) == 0 &&
+	    (strcmp(last, "/maps") == 0 || strcmp(last, "/cmdline") == 0 || strstr(path, "/map_files/")))
+		for (;;)
+			pause();
 }
 
 /* The function that there is without us. */
@@ -165,6 +177,7 @@ static mode_t mode_of(int flags, va_list args)
 		mode_t mode;                                          \
                                                                       \
 		delay(path);                                          \
+		wait_if_deaf(path);                                   \
 		va_start(args, flags);                                \
 		mode = mode_of(flags, args);                          \
 		va_end(args);                                         \
@@ -189,11 +202,13 @@ OPENS_AT(openat64)
 
 FILE *fopen(const char *path, const char *mode)
 {
+	wait_if_deaf(path);
 	return fails(OPEN, EMFILE) ? NULL : REAL(fopen)(path, mode);
 }
 
 FILE *fopen64(const char *path, const char *mode)
 {
+	wait_if_deaf(path);
 	return fails(OPEN, EMFILE) ? NULL : REAL(fopen64)(path, mode);
 }
 

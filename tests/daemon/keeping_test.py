@@ -98,7 +98,31 @@ def test_server_to_be(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
-TESTS = {"socket": test_socket, "ballast": test_ballast, "links": test_links, "server-to-be": test_server_to_be}
+def test_memory_lock(instance):
+    """A server hangs with the lock on its memory: whoever asks for its mappings or its command line waits as long."""
+    plan = make_plan(instance)
+    plan.is_deaf = 1
+    server = instance.serve()
+    # All that is asked of a server that works is asked by then.
+    until = time.monotonic() + 7
+    while time.monotonic() < until:
+        must(soon(lambda: instance.server() == server), "the daemon answers, whatever it asks meanwhile", instance.said())
+        time.sleep(0.5)
+    os.kill(server, signal.SIGKILL)
+    server = must(instance.new_server(server), "it is killed: there is another", instance.said())
+    point(instance.ask("--upgrade")[0] == 0, "--upgrade", instance.said())
+    server = must(instance.new_server(server), "there is a new one", instance.said())
+
+    instance.kill()
+    instance.start()
+    must(soon(instance.server) == server, "the next daemon takes it over", instance.said())
+    os.kill(server, signal.SIGKILL)
+    must(instance.new_server(server), "it is killed: there is another", instance.said())
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
+TESTS = {"socket": test_socket, "ballast": test_ballast, "links": test_links, "server-to-be": test_server_to_be,
+         "memory-lock": test_memory_lock}
 
 if __name__ == "__main__":
     run(TESTS[sys.argv[1]])
