@@ -928,6 +928,18 @@ static void inherit_files(struct daemon *daemon)
 	server_command_inherit(daemon->command, &kept, supervise_keep);
 }
 
+/* A daemon that ended while the machine went down has hidden it, and the machine may have stayed up (systemctl soft-reboot). */
+static void show_node(int index)
+{
+	int r = index == DEVICE_NONE ? 0 : device_show_node(index);
+
+	if (r && r != -ENODEV)
+		say(SAY_WARNING,
+		    "/dev/nbd%d is missing, and cannot be made: %s; make it (mknod, with the numbers in "
+		    "/sys/block/nbd%d/dev): without it the device cannot be stopped",
+		    index, strerror(-r), index);
+}
+
 static int prepare(struct daemon *daemon, struct wrong *wrong)
 {
 	const struct settings *settings = daemon->settings;
@@ -939,6 +951,8 @@ static int prepare(struct daemon *daemon, struct wrong *wrong)
 		r = check_segments_last(daemon, wrong);
 	if (!r)
 		r = choose_device(daemon, wrong);
+	if (!r)
+		show_node(daemon->keeper_spec.device);
 	if (!r && !daemon->segment.memory[0])
 		r = own_segment_make(&daemon->segment, settings, &daemon->folder, wrong);
 	if (!r && settings_replace_word(daemon->settings, "memory", daemon->segment.memory))

@@ -13,11 +13,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* A unit test has a tree of its own. */
 #ifndef SYS_BLOCK
 #define SYS_BLOCK "/sys/block"
+#endif
+#ifndef DEV
+#define DEV "/dev"
 #endif
 #define SYSFS SYS_BLOCK "/nbd%d/%s"
 #ifndef PROC_SWAPS
@@ -242,6 +247,40 @@ void device_lose_links(int index)
 		next_event = clock_after_ms(UDEV_AGAIN_MS);
 	}
 	unlink(link);
+}
+
+static void node_paths(int index, char path[DEVICE_PATH_MAX], char hidden[DEVICE_PATH_MAX])
+{
+	snprintf(path, DEVICE_PATH_MAX, DEV "/nbd%d", index);
+	snprintf(hidden, DEVICE_PATH_MAX, DEV "/.zsblk-nbd%d", index);
+}
+
+void device_hide_node(int index)
+{
+	char path[DEVICE_PATH_MAX], hidden[DEVICE_PATH_MAX];
+
+	node_paths(index, path, hidden);
+	/* A second link, and not another name: swap that is in use would be listed by the other name, and be found by that. */
+	(void)!link(path, hidden);
+	unlink(path);
+}
+
+int device_show_node(int index)
+{
+	char path[DEVICE_PATH_MAX], hidden[DEVICE_PATH_MAX], text[32];
+	unsigned major_number, minor_number;
+	struct stat st;
+	dev_t number;
+
+	node_paths(index, path, hidden);
+	if (lstat(path, &st) == 0)
+		return 0;
+	if (read_attribute(index, "dev", text, sizeof text) || sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
+		return -ENODEV;
+	number = makedev(major_number, minor_number);
+	if (lstat(hidden, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == number)
+		return rename(hidden, path) < 0 ? -errno : 0;
+	return mknod(path, S_IFBLK | 0600, number) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 static uint64_t read_number(const struct device *device, const char *name)

@@ -62,6 +62,17 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
  */
 void device_lose_links(int index);
 
+/*
+ * Take the node of the device away, /dev/nbdN, so that nobody finds the device by its path. The node stays under a hidden name in the
+ * same folder.
+ */
+void device_hide_node(int index);
+/*
+ * If there is no node, bring back the one that device_hide_node() took away, with its owner and mode; or make a new one, for root
+ * alone. 0, also if there was nothing to do; -ENODEV: there is no such device; or an error of rename(2) or mknod(2).
+ */
+int device_show_node(int index);
+
 /* The timer that it has, in milliseconds; 0: not known. */
 unsigned device_timer_ms(const struct device *device);
 

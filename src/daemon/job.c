@@ -488,12 +488,13 @@ static int take_exclusively(const struct device *device, struct wrong *wrong)
 /*
  * On its way down systemd tries swapoff all the same: once by a program, and in the end itself, as process 1, which the kernel
  * may not kill when memory runs out over it, so that it panics. swapoff takes a path. Without one there
- * is nothing to try, and the pages can be had until the machine is off.
+ * is nothing to try, and the pages can be had until the machine is off. (It may not go off: systemctl soft-reboot. The next start shows
+ * the node again.)
  */
 static void hide_from_swapoff(const struct device *device)
 {
 	if (device_is_swap(device))
-		unlink(device->path);
+		device_hide_node(device->index);
 }
 
 /*

@@ -249,6 +249,15 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
 	return 0;
 }
 
+void device_hide_node(int index)
+{
+}
+
+int device_show_node(int index)
+{
+	return 0;
+}
+
 void device_lose_links(int index)
 {
 }

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 static char top[64];
 
@@ -195,6 +197,48 @@ static void test_holders(void **state)
 	assert_string_equal(text, "dm-3 (v");
 }
 
+static bool is_node(const char *path, mode_t mode)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISBLK(st.st_mode) && (st.st_mode & 0777) == mode &&
+	       st.st_rdev == makedev(43, 7);
+}
+
+/* What was hidden comes back as it was; what is missing is made. */
+static void test_node(void **state)
+{
+	struct stat st;
+
+	assert_int_equal(mkdir("dev", 0700) | mkdir("sys/nbd7", 0700), 0);
+	if (mknod("dev/nbd7", S_IFBLK | 0600, makedev(43, 7)) < 0)
+		skip();
+	assert_int_equal(chmod("dev/nbd7", 0660), 0);
+	put("sys/nbd7/dev", "43:7\n");
+	assert_int_equal(device_show_node(7), 0);
+	assert_true(is_node("dev/nbd7", 0660));
+	for (int times = 0; times < 2; times++) {
+		device_hide_node(7);
+		assert_true(lstat("dev/nbd7", &st) < 0);
+		assert_int_equal(device_show_node(7), 0);
+		assert_true(is_node("dev/nbd7", 0660));
+	}
+
+	/* By somebody else, or by an earlier zsblkd. */
+	assert_int_equal(unlink("dev/nbd7"), 0);
+	assert_int_equal(device_show_node(7), 0);
+	assert_true(is_node("dev/nbd7", 0600));
+	/* What bears the hidden name is not this device: it stays where it is. */
+	assert_int_equal(unlink("dev/nbd7"), 0);
+	assert_int_equal(mknod("dev/.zsblk-nbd7", S_IFBLK | 0660, makedev(43, 8)), 0);
+	assert_int_equal(device_show_node(7), 0);
+	assert_true(is_node("dev/nbd7", 0600));
+	assert_int_equal(lstat("dev/.zsblk-nbd7", &st), 0);
+	/* No such device: nothing is made. */
+	assert_int_equal(device_show_node(3), -ENODEV);
+	assert_true(lstat("dev/nbd3", &st) < 0);
+}
+
 /* Whose a device is: nobody takes one for free, or for his own, that he cannot tell about. */
 static void test_backing(void **state)
 {
@@ -290,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test_setup_teardown(test_attributes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_swaps, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_node, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_backing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_partitions, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
