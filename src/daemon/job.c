@@ -5,6 +5,7 @@
 #include "daemon/clock.h"
 #include "daemon/command.h"
 #include "daemon/device.h"
+#include "daemon/mounts.h"
 #include "daemon/netlink.h"
 #include "daemon/rights.h"
 #include "daemon/say.h"
@@ -447,17 +448,75 @@ static int swap_off(const struct device *device, struct wrong *wrong)
 	return r;
 }
 
-static int umount(const struct device *device, struct wrong *wrong)
+static int read_mounts(const struct device *device, struct mounts *mounts)
 {
-	const char *const arguments[] = {"umount", device->path, NULL};
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	struct stat st = {0};
+	int r;
+
+	*mounts = (struct mounts){0};
+	if (!f)
+		return -errno;
+	/* Without a node there is no number: no mount has 0. */
+	(void)!stat(device->path, &st);
+	r = mounts_read(mounts, f, device->path, st.st_rdev);
+	fclose(f);
+	return r;
+}
+
+/* One mount point after the other; if one cannot be unmounted, those that were are named. */
+static int unmount_each(const struct mounts *mounts, const struct device *device, struct wrong *wrong)
+{
+	for (unsigned i = 0; i < mounts->n; i++) {
+		const char *const arguments[] = {"umount", "--", mounts->points[i], NULL};
+		int r = command_run(arguments, wrong);
+		size_t length = strlen(wrong->text);
+
+		if (r && i)
+			snprintf(wrong->text + length, sizeof wrong->text - length,
+				 "; %s was mounted in %u places, and is not any more in the first %u of: ",
+				 device->path, mounts->n, i);
+		for (unsigned j = 0; r && i && j < mounts->n; j++) {
+			length = strlen(wrong->text);
+			snprintf(wrong->text + length, sizeof wrong->text - length, "%s%s", j ? ", " : "",
+				 mounts->points[j]);
+		}
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int unmount(const struct device *device, struct wrong *wrong)
+{
+	struct mounts mounts;
 	char holders[200];
+	int r;
 
 	/* A volume or a partition: umount would only say that the device is not mounted. */
 	if (device_holders(device, holders, sizeof holders)) {
 		snprintf(wrong->text, sizeof wrong->text, "%s is in use by %s; take that down first", device->path, holders);
 		return -EBUSY;
 	}
-	return command_run(arguments, wrong);
+	r = read_mounts(device, &mounts);
+	if (r) {
+		snprintf(wrong->text, sizeof wrong->text, "%s: where it is mounted cannot be read: %s", device->path,
+			 strerror(-r));
+	} else if (!mounts.n) {
+		snprintf(wrong->text, sizeof wrong->text, "%s is in use, and is not mounted here; see lsblk %s",
+			 device->path, device->path);
+		r = -EBUSY;
+	} else if (mounts.covered < mounts.n) {
+		snprintf(wrong->text, sizeof wrong->text,
+			 "%s is mounted at %s, where another file system is mounted as well; "
+			 "unmount that one first",
+			 device->path, mounts.points[mounts.covered]);
+		r = -EBUSY;
+	} else {
+		r = unmount_each(&mounts, device, wrong);
+	}
+	mounts_free(&mounts);
+	return r;
 }
 
 /*
@@ -540,7 +599,7 @@ static int end_use(const struct job_detach *detach, const struct device *device,
 		break;
 	case USER_OTHER:
 		if (detach->may_umount)
-			r = umount(device, wrong);
+			r = unmount(device, wrong);
 		break;
 	case USER_NOBODY:
 		break;
