@@ -25,7 +25,7 @@ def analyze(*arguments):
 
 def copy(source, program, target):
     """The units as they are installed, with an instance of each template."""
-    for path in sorted(glob.glob(os.path.join(source, "zsblk*.s*"))):
+    for path in sorted(glob.glob(os.path.join(source, "zsblk*.s[eo]*"))):
         name = os.path.basename(path).removesuffix(".in")
         text = tap.read(path).replace("@sbindir@/zsblkd", program).replace("@sbindir@", os.path.dirname(program))
         for instance in {name, name.replace("@.", "@test.")}:
@@ -70,6 +70,18 @@ def check_order(source, program):
             tap.result(found == cycle, f"mounted below /tmp, 10-swap-order.conf {name}: {'a' if cycle else 'no'} cycle", done.stderr)
 
 
+def check_disk_user(source):
+    """A disk's shared memory outlives its service: systemd removes that of a dynamic user, and with RemoveIPC=yes any user's."""
+    service = tap.read(os.path.join(source, "zsblk-disk@.service"))
+    settings = dict(re.findall(r"^(\w+)=(.*)$", service, re.M))
+    users = re.findall(r"^u (\S+) ", tap.read(os.path.join(source, "zsblk.sysusers")), re.M)
+    tap.result(settings.get("DynamicUser", "no") == "no" and settings.get("RemoveIPC", "no") == "no",
+               "zsblk-disk@.service: shared memory stays when it ends", service)
+    tap.result("StopPropagatedFrom=" not in tap.read(os.path.join(source, "zsblk-disk@.socket")),
+               "zsblk-disk@.socket: stays when the service crashes")
+    tap.result(settings.get("User") in users, "zsblk-disk@.service: its user is in zsblk.sysusers", service)
+
+
 def main():
     source, program = sys.argv[1], os.path.abspath(sys.argv[2])
     if not shutil.which("systemd-analyze"):
@@ -90,6 +102,7 @@ def main():
             level = re.search(r"Overall exposure level[^:]*: ([0-9.]+)", said)
             tap.result(level and float(level[1]) <= EXPOSURE[name],
                        f"systemd-analyze security {name}: {level[1] if level else '?'}, at most {EXPOSURE[name]}", said)
+    check_disk_user(source)
     check_order(source, program)
     tap.result(set(EXPOSURE) < set(names), "all services were looked at", *names)
     tap.done()
