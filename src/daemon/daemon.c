@@ -213,7 +213,7 @@ static int status_event(sd_event_source *source, uint64_t when, void *opaque)
 		return 0;
 	keeper_check(daemon->keeper);
 	memlimit_say(&daemon->memlimit, daemon->settings);
-	/* A fork takes memory, and to wait for it here would be to look after nothing. */
+	/* Reading the figures forks, which takes memory. Where memory is short the fork waits, and the loop must not. */
 	if (ballast_is_whole(daemon->ballast))
 		read_figures(daemon);
 	return 0;
@@ -710,7 +710,10 @@ static void serving(void *opaque)
 		(void)job_start(daemon->job, job_swap_on, &daemon->swap, swap_is_back, daemon);
 	if (daemon->ready || job_is_running(daemon->job))
 		return;
-	/* Better now than when it has died; but a daemon in place of another has the same, and it is no time for more processes. */
+	/*
+	 * Other parameters than the adopted server's are tried while that server still lives. A daemon that replaces a dead one
+	 * does not try: it has the same parameters, and memory may be too short for more processes.
+	 */
 	daemon->holder = 0;
 	if (adopted && supervise_is_first() && keeper_server(daemon->keeper) == adopted &&
 	    !server_command_is_of(daemon->command, adopted) &&
@@ -845,8 +848,8 @@ static pid_t other_daemon_of(pid_t server)
 }
 
 /*
- * Whoever holds the segment must be one of ours: it is killed when it does not answer. If the device is attached in our name and
- * somebody has emptied our folder, its holder is ours.
+ * The segment's holder must be a server of ours, since a server that does not answer is killed. The folder has notes of
+ * ours. Where somebody has emptied the folder, the holder is ours if the device is attached in our name.
  */
 static int check_holder(struct daemon *daemon, struct wrong *wrong)
 {

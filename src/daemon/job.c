@@ -156,7 +156,7 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 		struct wrong text = {""};
 		sigset_t none;
 
-		/* The lock on the folder, above all: it is the daemon's life that it stands for. */
+		/* Close the folder's lock above all: as long as somebody holds it, the daemon counts as alive. */
 		syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
 		command_end_with(daemon);
 		signal(SIGTERM, give_up);

@@ -52,7 +52,7 @@
 
 /*
  * With one connection: how often the kernel looks whether the connection of a request that was sent was replaced.
- * It rounds to about a second anyway, and less would find a server that is just being replaced not there yet.
+ * The kernel rounds this up to about a second. With less it would look before the next server is connected.
  */
 #define KERNEL_TIMER_MS 500u
 /*
@@ -327,9 +327,9 @@ static void look_at_timer(struct keeper *keeper)
 	if (!keeper->timer_ms)
 		keeper->timer_ms = wanted;
 	if (keeper->timer_ms != wanted)
-		say(SAY_WARNING, "%s looks after its requests every %.1f seconds and not every %.1f, until it is stopped and started "
-		    "again: so long what is in flight may wait when a server dies", keeper->device.path,
-		    keeper->timer_ms / 1000.0, wanted / 1000.0);
+		say(SAY_WARNING, "%s: when a server dies, requests in flight may wait up to %.1f seconds, not %.1f (io_timeout of the "
+		    "kernel's queue, which cannot be set while the device is attached); to set it, stop this instance and start "
+		    "it again", keeper->device.path, keeper->timer_ms / 1000.0, wanted / 1000.0);
 }
 
 /* May the kernel have the server's connections? */
@@ -417,7 +417,7 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 	r = attached ? 0 : check_attached(keeper, index, wrong);
 	if (r)
 		return r;
-	/* What the kernel has to a server that was adopted is alive, so it has taken nothing. */
+	/* An adopted server still has its connections, so the kernel has taken none of the new sockets. */
 	links_keep(keeper, sockets, keeper->adopted ? 0 : spec->connections);
 	if (!attached) {
 		device_close(&keeper->device);

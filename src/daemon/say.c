@@ -60,7 +60,10 @@ static void write_line(const char *line, size_t length)
 
 static pid_t writer;
 
-/* What ends the daemon is not to end its last words. When it has ended, it is the machine that goes down. */
+/*
+ * A signal that ends the daemon must not end this process before it has copied the daemon's last messages. Once the
+ * daemon has ended, a signal means that the machine goes down.
+ */
 static void end_when_alone(int signal)
 {
 	if (getppid() != writer)

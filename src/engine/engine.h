@@ -3,9 +3,11 @@
  * The engine's own view of a device. Private: front ends include zsblk.h.
  *
  *   engine.c  life: open, start, close        io.c      requests
- *   params.c  parameters and algorithms       upkeep.c  compaction, the background thread
+ *   params.c  parameters and algorithms       upkeep.c  compaction, the two background threads
  *   context.c codec contexts and counters     stats.c   figures and checks
- *   cap.c     limits of control groups
+ *   cap.c     limits of control groups        refused.c why the system refuses memory
+ *   outside.c segments without a device: make, look at, remove, keep
+ *   thread.c  starts background threads
  *
  * Locks, in the order they are taken: compact_lock, the allocator's compaction lock, one stripe, then
  * the allocator's other locks. Never two stripes.

@@ -6,10 +6,11 @@
 #include <pthread.h>
 
 /*
- * A thread with a small stack, no signals, and the scheduling of the caller. Where that is a real-time class, all of
- * the process's threads have to be in it: one that waits for memory, as an ordinary one has to while the others do
- * not, holds the lock on the address space for as long, and sooner or later everybody needs that. Long work
- * yields now and then. `name` is for ps and top, 15 characters at most. 0 or a negative errno.
+ * Start a thread with a small stack and all signals blocked. Its scheduling class is the caller's. A process of a
+ * real-time class needs that: when memory is short, an ordinary thread waits for memory and a real-time thread does not.
+ * The waiting thread holds the lock on the address space, and then the real-time threads wait for that lock.
+ * A thread with long work has to yield now and then.
+ * `name` is for ps and top, 15 characters at most. Returns 0 or a negative errno.
  */
 int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque);
 

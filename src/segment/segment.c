@@ -157,7 +157,7 @@ static int attach_shm(struct segment *seg, const char **step)
 	seg->bytes = ds.shm_segsz;
 	madvise(seg->base, seg->bytes, MADV_NOHUGEPAGE);
 	segment_after_mlockall(seg);
-	/* What the next server of this segment cannot do without: better refused now than then. */
+	/* The next server finds used pages with mincore(). Where that is forbidden, refuse now, not when there are data. */
 	*step = "mincore";
 	return segment_resident(seg, 0, SEGMENT_PAGE, &resident);
 }

@@ -2,9 +2,9 @@
 /*
  * Has the system memory to spare? Asked before memory is populated ahead of demand.
  *
- * Populating while there is none means to wait in the kernel for as long as there is none, holding
- * the lock on the process's address space: whoever then needs that lock (a thread that maps memory,
- * or grows the heap) waits as well, and if it is a thread that serves swap, everybody does.
+ * A thread that populates memory while the system has none waits in the kernel, and holds the lock on the
+ * process's address space meanwhile. Every thread that maps memory or grows the heap then waits for that lock. If
+ * one of those serves swap, the whole machine waits.
  */
 #ifndef SPARE_H
 #define SPARE_H
@@ -31,20 +31,20 @@ void spare_open(struct spare *spare, const struct cgroup *cgroup);
 void spare_close(struct spare *spare);
 
 /*
- * Could the calling thread have a few hundred KiB of the system at once, without reclaim? Allocates nothing; for one thread at
- * a time.
+ * Would the kernel give the calling thread a few hundred KiB at once, without having to reclaim memory first? Allocates
+ * nothing. Only one thread at a time may ask, since `spare` has one buffer.
  */
 bool spare_memory(struct spare *spare);
 
 /*
- * Could it have them, and leave the whole margin (cgroup.h) below every limit of a control group? For what grows: the pool. To be
- * asked after spare_memory(): looking takes the kernel a page.
+ * Would the whole margin (cgroup.h) still be left below every limit of a control group? For memory that grows without a bound
+ * of its own: the pool. Ask spare_memory() first, since the kernel needs a page to answer this.
  */
 bool spare_below_limits(struct spare *spare);
 
 /*
- * Both, for what has a bound: half of the margin is enough. For a task of a real-time class or an ordinary one, whatever
- * the caller is.
+ * Both questions, for memory that has a bound: half of the margin is enough. `realtime` says for which scheduling class
+ * to answer; the caller's own does not matter.
  */
 bool spare_memory_for(struct spare *spare, bool realtime);
 

@@ -157,7 +157,7 @@ bool super_is_blank(const struct segment *seg)
 	bool untouched, half_made;
 	long long in_use;
 
-	/* Made by us, all zeroes; but others could find it since. */
+	/* We made the segment, and the kernel filled it with zeroes. Another process may have formatted it since. */
 	if (seg->fresh)
 		return !super_is_ours(seg);
 	if (seg->bytes < SEGMENT_PAGE || !all_zero(super->magic, sizeof super->magic))

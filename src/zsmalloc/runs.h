@@ -54,7 +54,7 @@ struct runs {
 	uint64_t nonempty[RUNS_LISTS];             /* bit n - 1: head[n] has a chunk */
 	uint64_t hot_free;                         /* pages free and hot */
 	uint64_t in_hand;                          /* pages being populated or released */
-	uint64_t reserve;                          /* how many hot free pages to keep ahead of demand */
+	uint64_t reserve;                          /* hot free pages that the background thread keeps ready */
 
 	/* Pages touched by zspages, and their limit. Any thread, no lock. */
 	_Alignas(64) _Atomic uint64_t used;

@@ -113,7 +113,10 @@ unsigned zspage_take_slot(struct zs_class *class, struct zspage *z, uint32_t own
 void zspage_put_slot(struct zs_class *class, struct zspage *z, unsigned slot);
 /* Touch the pages a slot needs; -ENOSPC if they would exceed the limit. */
 int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, unsigned slot);
-/* Give an empty zspage, on no list, back. Without the lock. Returns the pages that were touched. */
+/*
+ * Give back the pages of an empty zspage that is on no list. `touched` of them were in use: they are taken off the figures, and
+ * returned. Without the lock.
+ */
 unsigned zspage_retire(struct zs_core *core, struct run *run, unsigned touched);
 /* Zspages of the class. Under the lock. */
 uint64_t zspage_count(const struct zs_class *class);
