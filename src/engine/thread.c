@@ -24,13 +24,15 @@ static int start(pthread_t *thread, size_t stack, void *(*run)(void *), void *op
 int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque)
 {
 	sigset_t all, before;
+	size_t least;
 	int r;
 
 	/* Signals are the front end's, and its threads'. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	/* The least that a thread may have is more on machines with large pages or large registers. */
-	r = start(thread, STACK_BYTES > PTHREAD_STACK_MIN ? STACK_BYTES : (size_t)PTHREAD_STACK_MIN, run, opaque);
+	least = (size_t)PTHREAD_STACK_MIN;
+	r = start(thread, STACK_BYTES > least ? STACK_BYTES : least, run, opaque);
 	/* The program's thread-local variables live on the stack as well, and may need more. */
 	if (r == EINVAL)
 		r = start(thread, 0, run, opaque);

@@ -33,8 +33,8 @@
 
 /* Links are chunk numbers. These 48 bytes stand for 256 KiB of pool. */
 struct chunk {
-	uint64_t free; /* bit n: page n is free */
-	uint64_t hot;  /* bit n: page n is free and populated */
+	_Alignas(8) uint64_t free; /* bit n: page n is free. Aligned as on 64-bit machines, where 48 bytes come of it */
+	uint64_t hot;              /* bit n: page n is free and populated */
 	uint32_t next[RUNS_LISTS];
 	uint32_t prev[RUNS_LISTS];
 	uint8_t longest[RUNS_LISTS];
