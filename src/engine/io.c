@@ -391,6 +391,8 @@ static int clear(struct zsblk *dev, uint64_t len, uint64_t offset)
 	uint64_t end = offset + len, first = (offset + BLOCK - 1) / BLOCK, last = end / BLOCK;
 	int head = 0, tail = 0;
 
+	if (!len)
+		return 0;
 	if (first > last)
 		return clear_part(dev, len, offset);
 	clear_whole(dev, first, last);

@@ -221,6 +221,19 @@ static void test_discard_edges(void **state)
 	}
 }
 
+/* Nothing is asked for, so nothing is written: not even on a full device, inside a block that has data. */
+static void test_discard_of_no_bytes(void **state)
+{
+	device_put(dev, 1, BLOCK_NOISE, 1);
+	zsblk_set_mem_limit(dev, 1);
+	for (unsigned at = 0; at < 3 * 4096; at += 512) {
+		assert_int_equal(zsblk_discard(dev, 0, at), 0);
+		assert_int_equal(zsblk_write_zeroes(dev, 0, at), 0);
+	}
+	assert_true(device_has(dev, 1, BLOCK_NOISE, 1));
+	zsblk_set_mem_limit(dev, 0);
+}
+
 /* A block whose last bytes are cleared piece by piece is a hole in the end. */
 static void test_cleared_in_pieces(void **state)
 {
@@ -543,6 +556,7 @@ int main(void)
 		WITH_DEVICE(test_extents_are_exact),
 		WITH_DEVICE(test_extents_can_be_ended),
 		WITH_DEVICE(test_discard_edges),
+		WITH_DEVICE(test_discard_of_no_bytes),
 		WITH_DEVICE(test_cleared_in_pieces),
 		WITH_DEVICE(test_nothing_is_stored_for_nothing),
 		WITH_DEVICE(test_limit),
