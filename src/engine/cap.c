@@ -27,10 +27,15 @@
 
 void cap_apply(struct zsblk *dev)
 {
-	uint64_t limit = atomic_load(&dev->mem_limit), cap = atomic_load(&dev->cap);
+	uint64_t limit, cap;
 
+	/* Whoever comes last has seen what others changed before. */
+	pthread_mutex_lock(&dev->limit_lock);
+	limit = atomic_load(&dev->mem_limit);
+	cap = atomic_load(&dev->cap);
 	zs_core_set_cap(dev->core, cap);
 	zs_core_set_limit(dev->core, cap && (!limit || cap < limit) ? cap : limit);
+	pthread_mutex_unlock(&dev->limit_lock);
 }
 
 /* Pages that are to be kept ready: `wanted`, or fewer when the margin is being used up. */

@@ -295,6 +295,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	dev->codec = codec_by_name(algorithm_name(params));
 	dev->level = params->has_level ? params->level : dev->codec->level_default;
 	pthread_mutex_init(&dev->compact_lock, NULL);
+	pthread_mutex_init(&dev->limit_lock, NULL);
 	r = build(dev, params, why);
 	if (r) {
 		/* What did not exist before is not to exist afterwards. */
@@ -385,6 +386,7 @@ void zsblk_close(struct zsblk *dev)
 		super_unclaim(&dev->seg);
 	segment_close(&dev->seg);
 	pthread_mutex_destroy(&dev->compact_lock);
+	pthread_mutex_destroy(&dev->limit_lock);
 	free(dev);
 }
 

@@ -98,6 +98,7 @@ struct zsblk {
 	struct spare worker_spare;
 	unsigned compact_cursor;
 	pthread_mutex_t compact_lock; /* guards compact_cursor */
+	pthread_mutex_t limit_lock;   /* the pool's limits follow mem_limit and cap, one change at a time */
 };
 
 /* context.c */

@@ -6,6 +6,9 @@
 
 #include "engine/engine.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #define BLOCKS 2000u
 
 static struct zsblk *dev;
@@ -279,6 +282,47 @@ static void test_after_opening_again(void **state)
 	assert_int_equal(after.writes, 0);
 }
 
+static atomic_uint arrived;
+
+/* Both at once, as nearly as can be. */
+static void meet(unsigned n)
+{
+	atomic_fetch_add(&arrived, 1);
+	for (unsigned turns = 1; atomic_load(&arrived) < 2 * n; turns++)
+		if (turns % 1000 == 0)
+			sched_yield();
+}
+
+#define ROUNDS test_amount(20000)
+
+static void *change_limit(void *opaque)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		meet(2 * i + 1);
+		zsblk_set_mem_limit(dev, 100 * 4096);
+		meet(2 * i + 2);
+	}
+	return NULL;
+}
+
+/* Two who change the limit at once: the one that is told is the one that is kept. */
+static void test_limits_at_once(void **state)
+{
+	unsigned other = 0;
+	pthread_t thread;
+
+	atomic_store(&arrived, 0);
+	must(pthread_create(&thread, NULL, change_limit, NULL) == 0);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		meet(2 * i + 1);
+		zsblk_set_mem_limit(dev, 200 * 4096);
+		meet(2 * i + 2);
+		other += zs_core_limit(zsblk_pool(dev)) != atomic_load(&dev->mem_limit);
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(other, 0);
+}
+
 int main(void)
 {
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -289,6 +333,7 @@ int main(void)
 		WITH_DEVICE(test_against_the_table),
 		WITH_DEVICE(test_requests_are_counted),
 		WITH_DEVICE(test_failures_are_counted),
+		WITH_DEVICE(test_limits_at_once),
 		WITH_DEVICE(test_highest_use),
 		WITH_DEVICE(test_compaction_is_counted),
 		WITH_DEVICE(test_after_opening_again),
