@@ -58,9 +58,7 @@ def no_i386():
     modules = ["liblz4", "libzstd", "libxxhash", "cmocka"]
     if subprocess.run(["pkg-config", "--exists", *modules], env=env, check=False).returncode:
         return "the i386 libraries are not installed (contrib/setup test)"
-    probe = subprocess.run(["gcc", "-m32", "-xc", "-", "-o", "/dev/null"], input=b"int main(void) { return 0; }",
-                           capture_output=True, check=False)
-    return "gcc -m32 does not link (gcc-multilib)" if probe.returncode else None
+    return no_command("i686-linux-gnu-gcc")()
 
 
 def no_cross(triple, emulator):
@@ -110,7 +108,7 @@ STAGES = [
           cc="clang", setup="asan", possible=no_command("clang")),
     Stage("valgrind", "gcc -O0 under valgrind", ["unit"], build="gcc-debug", setup="valgrind", short=True,
           possible=no_command("valgrind")),
-    Stage("32bit", "gcc -m32, the libraries", ["unit", "model", "fault"],
+    Stage("32bit", "gcc for 32-bit x86, the libraries", ["unit", "model", "fault"],
           ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"],
           possible=no_i386),
     Stage("arm64", "gcc for arm64, the libraries, in emulation", ["unit", "model"], cross("arm64"),
