@@ -252,14 +252,16 @@ static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t o
 	return r == -EAGAIN ? alloc_new(core, class_index, owner, loc) : r;
 }
 
-/* Memory is short: room that is there already, in one of the next larger classes. */
+/*
+ * Memory is short: room that is there already, in one of the next larger classes; or in the class itself, where others may
+ * have made a zspage since we looked.
+ */
 static bool alloc_borrowed(struct zs_core *core, unsigned class_index, uint32_t owner,
 			   struct zs_loc *loc)
 {
 	bool done = false;
 
-	for (unsigned i = class_index + 1;
-	     i <= class_index + ZS_BORROW && i < core->classes - 1 && !done; i++) {
+	for (unsigned i = class_index; i <= class_index + ZS_BORROW && i < core->classes - 1 && !done; i++) {
 		struct zs_class *class = &core->class[i];
 
 		pthread_mutex_lock(&class->lock);

@@ -220,6 +220,7 @@ static void test_nothing_is_touched_at_the_limit(void **state)
 	core_ok();
 }
 
+static bool refuse; /* and then we get no pages */
 static unsigned meanwhile; /* owner of the object that somebody else allocates while we get our pages */
 
 /* In place of the C library's: pages are populated by the one who needs them. */
@@ -230,6 +231,10 @@ int madvise(void *start, size_t len, int advice)
 	meanwhile = 0;
 	if (owner)
 		must(owner_alloc(owner, 1000) == 0);
+	if (owner && refuse) {
+		errno = ENOMEM;
+		return -1;
+	}
 	return (int)syscall(SYS_madvise, start, len, advice);
 }
 
@@ -246,6 +251,20 @@ static void test_one_zspage_for_two(void **state)
 	assert_int_equal(zs_core_class_stats(core, owners[1].loc.class_index, &stats), 0);
 	assert_int_equal(stats.obj_used, 2);
 	assert_int_equal(stats.obj_allocated, stats.objs_per_zspage);
+	core_ok();
+}
+
+/* We get no pages, but somebody else got some while we asked: there is room. */
+static void test_room_that_another_made(void **state)
+{
+	zs_core_set_reserve(core, 1);
+	meanwhile = 1;
+	refuse = true;
+	assert_int_equal(owner_alloc(2, 1000), 0);
+	refuse = false;
+	assert_int_equal(meanwhile, 0);
+	assert_true(owner_intact(1) && owner_intact(2));
+	assert_int_equal(owners[1].loc.page, owners[2].loc.page);
 	core_ok();
 }
 
@@ -398,6 +417,7 @@ int main(void)
 		WITH_CORE(test_limit_is_exact),
 		WITH_CORE(test_nothing_is_touched_at_the_limit),
 		WITH_CORE(test_one_zspage_for_two),
+		WITH_CORE(test_room_that_another_made),
 		WITH_CORE(test_borrows),
 		WITH_CORE(test_short_zspages),
 		WITH_CORE(test_every_nth_page_fails),
