@@ -28,7 +28,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define ZSBLK_BLOCK_SIZE 4096u
+#define ZSBLK_BLOCK_SIZE   4096u
 #define ZSBLK_MAX_CONTEXTS 65536u
 /* The largest device: 2^32 blocks, what a 32-bit back-reference can name. */
 #define ZSBLK_MAX_SIZE (UINT64_C(1) << 44)
@@ -166,12 +166,12 @@ int zsblk_find(const char *name, int *id, struct zsblk_why *why);
 
 /* What is in a shared segment. */
 struct zsblk_segment {
-	uint64_t size; /* of the device in it; 0: none yet */
-	uint64_t used; /* bytes of memory that it takes */
-	int id;        /* as ipcs -m prints it */
-	int holder;    /* process that has claimed it and is alive, or may be; 0: none */
+	uint64_t size;   /* of the device in it; 0: none yet */
+	uint64_t used;   /* bytes of memory that it takes */
+	int id;          /* as ipcs -m prints it */
+	int holder;      /* process that has claimed it and is alive, or may be; 0: none */
 	bool in_service; /* a server has come into service with it at some time */
-	bool removed;  /* somebody removed it (ipcrm): it ends with the last process that has it attached */
+	bool removed;    /* somebody removed it (ipcrm): it ends with the last process that has it attached */
 	char name[ZSBLK_NAME_MAX + 1]; /* that zsblk_create() gave it; empty: none */
 };
 
@@ -242,8 +242,7 @@ int zsblk_flush(struct zsblk *dev);
  * other value ends the walk and is returned.
  */
 typedef int zsblk_extent_fn(void *opaque, uint64_t offset, uint64_t len, bool hole);
-int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent_fn *extent,
-		  void *opaque);
+int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent_fn *extent, void *opaque);
 
 /* ------------------------------------------------------------------ upkeep */
 
@@ -272,16 +271,16 @@ struct zsblk_stats {
 	uint64_t huge_pages;       /* blocks now stored raw */
 	uint64_t huge_pages_since; /* blocks stored raw so far */
 
-	uint64_t blocks_stored;    /* blocks held compressed or raw; same-filled ones left out */
-	uint64_t pool_bytes;       /* mem_used_total without headers and back-references */
-	uint64_t metadata_bytes;   /* table, back-references, zspage and page-run descriptors */
-	uint64_t reserved_bytes;   /* populated and not in use: the reserve and up to an eighth and 1 MiB more,
+	uint64_t blocks_stored;  /* blocks held compressed or raw; same-filled ones left out */
+	uint64_t pool_bytes;     /* mem_used_total without headers and back-references */
+	uint64_t metadata_bytes; /* table, back-references, zspage and page-run descriptors */
+	uint64_t reserved_bytes; /* populated and not in use: the reserve and up to an eighth and 1 MiB more,
 				    * and the populated ends of zspages, of which each class has one or so */
-	uint64_t reserve_misses;   /* times a request found the reserve empty */
+	uint64_t reserve_misses; /* times a request found the reserve empty */
 
-	uint64_t reads, writes, discards, zeroes;               /* requests */
-	uint64_t read_bytes, write_bytes;                       /* bytes asked for and done */
-	uint64_t failed_reads, failed_writes, failed_discards;  /* failed; the last: zeroes, too */
+	uint64_t reads, writes, discards, zeroes;              /* requests */
+	uint64_t read_bytes, write_bytes;                      /* bytes asked for and done */
+	uint64_t failed_reads, failed_writes, failed_discards; /* failed; the last: zeroes, too */
 };
 void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats);
 /* Set mem_used_max back to the present use. */

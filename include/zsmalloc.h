@@ -25,10 +25,10 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define ZS_PAGE_SIZE      4096u
-#define ZS_MAX_OBJECT     4096u
-#define ZS_MAX_CHAIN      64u
-#define ZS_POOL_NAME_MAX  32u
+#define ZS_PAGE_SIZE     4096u
+#define ZS_MAX_OBJECT    4096u
+#define ZS_MAX_CHAIN     64u
+#define ZS_POOL_NAME_MAX 32u
 
 struct zs_pool;
 
@@ -170,18 +170,18 @@ enum zs_fullness {
 
 /* One row of the table that zram shows in debugfs (zsmalloc/NAME/classes). */
 struct zs_class_stats {
-	unsigned index;             /* class */
-	unsigned size;              /* bytes of an object, rounding included */
-	unsigned pages_per_zspage;  /* of a zspage of the ideal length */
-	unsigned objs_per_zspage;   /* likewise */
-	bool huge;                  /* one object, its own page */
+	unsigned index;            /* class */
+	unsigned size;             /* bytes of an object, rounding included */
+	unsigned pages_per_zspage; /* of a zspage of the ideal length */
+	unsigned objs_per_zspage;  /* likewise */
+	bool huge;                 /* one object, its own page */
 	uint64_t zspages[ZS_FULLNESS_GROUPS];
-	uint64_t almost_full;       /* zspages 70 % and more full, not full */
-	uint64_t almost_empty;      /* zspages less than 70 % full, not empty */
-	uint64_t obj_allocated;     /* objects its zspages have room for */
+	uint64_t almost_full;   /* zspages 70 % and more full, not full */
+	uint64_t almost_empty;  /* zspages less than 70 % full, not empty */
+	uint64_t obj_allocated; /* objects its zspages have room for */
 	uint64_t obj_used;
 	uint64_t pages_used;
-	uint64_t freeable;          /* pages that compaction could free at best */
+	uint64_t freeable; /* pages that compaction could free at best */
 };
 
 /* Classes of the pool; merged sizes count once. */

@@ -89,11 +89,9 @@ void lock_describe_missing(unsigned wanted, unsigned had, char *text, size_t siz
 		unsigned bit;
 		const char *words;
 	} rights[] = {
-		{LOCK_MEMORY,
-		 "memory cannot be locked (takes CAP_IPC_LOCK, or RLIMIT_MEMLOCK set to "
-		 "unlimited: ulimit -l)"},
-		{LOCK_FLUSHER,
-		 "the I/O flusher flag cannot be set (takes CAP_SYS_RESOURCE, and Linux 5.6)"},
+		{LOCK_MEMORY, "memory cannot be locked (takes CAP_IPC_LOCK, or RLIMIT_MEMLOCK set to "
+			      "unlimited: ulimit -l)"},
+		{LOCK_FLUSHER, "the I/O flusher flag cannot be set (takes CAP_SYS_RESOURCE, and Linux 5.6)"},
 		{LOCK_OOM, "the OOM killer cannot be kept away (takes CAP_SYS_RESOURCE, or "
 			   "oom_score_adj at -1000 from the start)"},
 	};
@@ -102,8 +100,7 @@ void lock_describe_missing(unsigned wanted, unsigned had, char *text, size_t siz
 	text[0] = '\0';
 	for (unsigned i = 0; i < sizeof rights / sizeof rights[0]; i++)
 		if ((wanted & ~had & rights[i].bit) && at < size)
-			at += (size_t)snprintf(text + at, size - at, "%s%s", at ? "; " : "",
-					       rights[i].words);
+			at += (size_t)snprintf(text + at, size - at, "%s%s", at ? "; " : "", rights[i].words);
 }
 
 /*

@@ -75,8 +75,7 @@ static int set_reserve(struct plugin_params *params, const char *value)
 
 static int set_lock(struct plugin_params *params, const char *value)
 {
-	static const char *const modes[] = {
-		[LOCK_MODE_AUTO] = "auto", [LOCK_MODE_YES] = "yes", [LOCK_MODE_NO] = "no"};
+	static const char *const modes[] = {[LOCK_MODE_AUTO] = "auto", [LOCK_MODE_YES] = "yes", [LOCK_MODE_NO] = "no"};
 
 	for (int mode = LOCK_MODE_AUTO; mode <= LOCK_MODE_NO; mode++)
 		if (strcmp(value, modes[mode]) == 0) {
@@ -99,10 +98,9 @@ static int check_stats_path(const char *path)
 		nbdkit_error("zsblk: stats=%s is a directory; name a file, such as %s/zsblk.stats", path, path);
 		r = -1;
 	} else if (r < 0)
-		nbdkit_error(
-			"zsblk: stats=%s cannot be written: %s; name a file in a directory that "
-			"exists and is yours to write, such as /run",
-			path, strerror(errno));
+		nbdkit_error("zsblk: stats=%s cannot be written: %s; name a file in a directory that "
+			     "exists and is yours to write, such as /run",
+			     path, strerror(errno));
 	free(copy);
 	return r;
 }
@@ -165,8 +163,7 @@ int params_set(struct plugin_params *params, const char *key, const char *value)
 		return -1;
 	}
 	if (parameter->given) {
-		nbdkit_error("zsblk: %s is given twice, the second time as %s; give it once", key,
-			     value);
+		nbdkit_error("zsblk: %s is given twice, the second time as %s; give it once", key, value);
 		return -1;
 	}
 	parameter->given = true;
@@ -176,8 +173,7 @@ int params_set(struct plugin_params *params, const char *key, const char *value)
 /* Without being told, take no more ahead of demand than a small part of what may ever be used. */
 static uint64_t default_reserve(const struct zsblk_params *engine)
 {
-	uint64_t most = engine->mem_limit && engine->mem_limit < engine->size ? engine->mem_limit
-									      : engine->size;
+	uint64_t most = engine->mem_limit && engine->mem_limit < engine->size ? engine->mem_limit : engine->size;
 	struct cgroup *cgroup = cgroup_open();
 	struct cgroup_found found;
 
@@ -230,14 +226,13 @@ const char *params_help(void)
 {
 	static char text[4096];
 	const struct zsblk_algorithm *algorithm;
-	size_t at = (size_t)snprintf(text, sizeof text,
-				     "%salgorithm=<NAME>     How blocks are compressed (default %s):\n",
-				     help_size, zsblk_algorithm(0)->name);
+	size_t at =
+		(size_t)snprintf(text, sizeof text, "%salgorithm=<NAME>     How blocks are compressed (default %s):\n",
+				 help_size, zsblk_algorithm(0)->name);
 
 	for (unsigned i = 0; (algorithm = zsblk_algorithm(i)) && at < sizeof text; i++)
-		at += (size_t)snprintf(text + at, sizeof text - at, "%21s%-5s %s (default %d)\n", "",
-				       algorithm->name, algorithm->summary,
-				       algorithm->level_default);
+		at += (size_t)snprintf(text + at, sizeof text - at, "%21s%-5s %s (default %d)\n", "", algorithm->name,
+				       algorithm->summary, algorithm->level_default);
 	if (at < sizeof text)
 		snprintf(text + at, sizeof text - at, "%s", help_rest);
 	return text;

@@ -38,13 +38,12 @@ size_t stats_text(struct zsblk *dev, char *text, size_t size)
 	size_t at;
 
 	zsblk_get_stats(dev, &stats);
-	at = (size_t)snprintf(text, size, "disksize=%" PRIu64 "\nalgorithm=%s\nlevel=%d\n",
-			      zsblk_size(dev), zsblk_algorithm_name(dev), zsblk_level(dev));
-#define FIGURE(name)                                                                               \
-	do {                                                                                       \
-		if (at < size)                                                                     \
-			at += (size_t)snprintf(text + at, size - at, #name "=%" PRIu64 "\n",       \
-					       stats.name);                                        \
+	at = (size_t)snprintf(text, size, "disksize=%" PRIu64 "\nalgorithm=%s\nlevel=%d\n", zsblk_size(dev),
+			      zsblk_algorithm_name(dev), zsblk_level(dev));
+#define FIGURE(name)                                                                                                   \
+	do {                                                                                                           \
+		if (at < size)                                                                                         \
+			at += (size_t)snprintf(text + at, size - at, #name "=%" PRIu64 "\n", stats.name);              \
 	} while (0)
 	FIGURE(orig_data_size);
 	FIGURE(compr_data_size);
@@ -146,8 +145,7 @@ static void *keep_up_to_date(void *opaque)
 	while (!file->stop) {
 		clock_gettime(CLOCK_MONOTONIC, &next);
 		next.tv_sec++;
-		while (!file->stop &&
-		       pthread_cond_timedwait(&file->wake, &file->lock, &next) != ETIMEDOUT)
+		while (!file->stop && pthread_cond_timedwait(&file->wake, &file->lock, &next) != ETIMEDOUT)
 			;
 		pthread_mutex_unlock(&file->lock);
 		update_if_cheap(file);
@@ -166,8 +164,7 @@ static void destroy(struct stats_file *file)
 	free(file);
 }
 
-int stats_file_start(struct stats_file **result, const char *path, struct zsblk *dev,
-		     stats_file_trouble_fn *trouble)
+int stats_file_start(struct stats_file **result, const char *path, struct zsblk *dev, stats_file_trouble_fn *trouble)
 {
 	struct stats_file *file = calloc(1, sizeof *file);
 	pthread_condattr_t attr;

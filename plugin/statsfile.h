@@ -20,8 +20,7 @@ typedef void stats_file_trouble_fn(const char *path, int error);
 
 /* Write the file now and start its thread. 0 or a negative errno; trouble with the file is no
  * error. */
-int stats_file_start(struct stats_file **file, const char *path, struct zsblk *dev,
-		     stats_file_trouble_fn *trouble);
+int stats_file_start(struct stats_file **file, const char *path, struct zsblk *dev, stats_file_trouble_fn *trouble);
 
 /* Stop the thread and write the file a last time. NULL is allowed. */
 void stats_file_stop(struct stats_file *file);

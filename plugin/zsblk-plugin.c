@@ -123,7 +123,9 @@ static void tell_cap(void)
 	cgroup_describe(cgroup, &found, text, sizeof text);
 	cgroup_close(cgroup);
 	if (text[0] && (!limit || limit > found.limit))
-		fprintf(stderr, "nbdkit: zsblk: %s, and mem-limit is %" PRIu64 "%s: writes fail with ENOSPC before that is used up\n",
+		fprintf(stderr,
+			"nbdkit: zsblk: %s, and mem-limit is %" PRIu64
+			"%s: writes fail with ENOSPC before that is used up\n",
 			text, limit, limit ? "" : " (none)");
 }
 
@@ -136,8 +138,9 @@ extern void nbdkit_disconnect(int force) __attribute__((weak));
 static void tell_fragile_server(void)
 {
 	if (!nbdkit_disconnect && strcmp(params.engine.memory, "anon") == 0)
-		fprintf(stderr, "nbdkit: zsblk: this nbdkit is older than 1.34: a client that is killed can end it, and the data "
-				"with it. Use memory=shm:KEY to keep the data, or --threads 1 to avoid the fault\n");
+		fprintf(stderr,
+			"nbdkit: zsblk: this nbdkit is older than 1.34: a client that is killed can end it, and the data "
+			"with it. Use memory=shm:KEY to keep the data, or --threads 1 to avoid the fault\n");
 }
 
 static bool has_segment(void)
@@ -149,9 +152,10 @@ static bool has_segment(void)
 static void tell_loss(void)
 {
 	if (has_segment() && zsblk_segments_are_removed())
-		fprintf(stderr, "nbdkit: zsblk: kernel.shm_rmid_forced is 1: the kernel removes shared memory that no process has "
-				"attached, and what is stored ends with this server. Set it to 0 to keep it (sysctl "
-				"kernel.shm_rmid_forced=0)\n");
+		fprintf(stderr,
+			"nbdkit: zsblk: kernel.shm_rmid_forced is 1: the kernel removes shared memory that no process has "
+			"attached, and what is stored ends with this server. Set it to 0 to keep it (sysctl "
+			"kernel.shm_rmid_forced=0)\n");
 }
 
 static int plugin_get_ready(void)
@@ -202,17 +206,18 @@ static int protect_process(void)
 static void stats_trouble(const char *path, int error)
 {
 	if (error)
-		nbdkit_error(
-			"zsblk: stats=%s cannot be written: %s; requests are served all the same",
-			path, strerror(error));
+		nbdkit_error("zsblk: stats=%s cannot be written: %s; requests are served all the same", path,
+			     strerror(error));
 	else
 		nbdkit_debug("zsblk: stats=%s is written again", path);
 }
 
 static void tell_removed(void)
 {
-	nbdkit_error("zsblk: somebody has removed the segment %s (ipcrm, or RemoveIPC= of logind.conf): what is stored lasts only "
-		     "as long as this server. Copy it away before the server ends", params.engine.memory);
+	nbdkit_error(
+		"zsblk: somebody has removed the segment %s (ipcrm, or RemoveIPC= of logind.conf): what is stored lasts only "
+		"as long as this server. Copy it away before the server ends",
+		params.engine.memory);
 }
 
 static int start_watch(void)
@@ -249,8 +254,8 @@ static int plugin_after_fork(void)
 		return 0;
 	r = stats_file_start(&stats_file, params.stats_path, device, stats_trouble);
 	if (r < 0)
-		nbdkit_error("zsblk: the thread that writes stats=%s cannot be started: %s",
-			     params.stats_path, strerror(-r));
+		nbdkit_error("zsblk: the thread that writes stats=%s cannot be started: %s", params.stats_path,
+			     strerror(-r));
 	return r < 0 ? -1 : 0;
 }
 
@@ -266,11 +271,10 @@ static void plugin_cleanup(void)
 		return;
 	/* The columns of zram's mm_stat. */
 	zsblk_get_stats(device, &s);
-	nbdkit_debug("zsblk: mm_stat: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-		     " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
-		     s.orig_data_size, s.compr_data_size, s.mem_used_total, s.mem_limit,
-		     s.mem_used_max, s.same_pages, s.pages_compacted, s.huge_pages,
-		     s.huge_pages_since);
+	nbdkit_debug("zsblk: mm_stat: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+		     " %" PRIu64 " %" PRIu64,
+		     s.orig_data_size, s.compr_data_size, s.mem_used_total, s.mem_limit, s.mem_used_max, s.same_pages,
+		     s.pages_compacted, s.huge_pages, s.huge_pages_since);
 }
 
 static const char *yes_no(bool yes)
@@ -292,9 +296,8 @@ static void plugin_dump_plugin(void)
 		printf("%s%s", i ? " " : "", algorithm->name);
 	printf("\nzsblk_algorithm_default=%s\n", zsblk_algorithm(0)->name);
 	for (unsigned i = 0; (algorithm = zsblk_algorithm(i)); i++)
-		printf("zsblk_%s_level=%d..%d\nzsblk_%s_level_default=%d\n", algorithm->name,
-		       algorithm->level_min, algorithm->level_max, algorithm->name,
-		       algorithm->level_default);
+		printf("zsblk_%s_level=%d..%d\nzsblk_%s_level_default=%d\n", algorithm->name, algorithm->level_min,
+		       algorithm->level_max, algorithm->name, algorithm->level_default);
 	printf("zsblk_memory=anon shm\n");
 	printf("zsblk_lock_memory=%s\n", yes_no(can & LOCK_MEMORY));
 	printf("zsblk_lock_io_flusher=%s\n", yes_no(can & LOCK_FLUSHER));
@@ -321,8 +324,7 @@ static int64_t plugin_get_size(void *handle)
  */
 #define LARGEST_REQUEST (2u * 1024 * 1024)
 
-static int plugin_block_size(void *handle, uint32_t *minimum, uint32_t *preferred,
-			     uint32_t *maximum)
+static int plugin_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
 {
 	*minimum = 1;
 	*preferred = ZSBLK_BLOCK_SIZE;
@@ -365,8 +367,7 @@ static int plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset
 	return reply(zsblk_read(device, buf, count, offset));
 }
 
-static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t offset,
-			 uint32_t flags)
+static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	return reply(zsblk_write(device, buf, count, offset));
 }
@@ -411,8 +412,7 @@ static int add_extent(void *opaque, uint64_t offset, uint64_t len, bool hole)
 	return walk->one ? WALK_ENDS : 0;
 }
 
-static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
-			  struct nbdkit_extents *extents)
+static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
 {
 	struct extents_walk walk = {.extents = extents, .one = flags & NBDKIT_FLAG_REQ_ONE};
 	int r = zsblk_extents(device, count, offset, add_extent, &walk);

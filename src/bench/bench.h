@@ -36,7 +36,7 @@ struct pages {
 	uint64_t room;      /* pages that data has address space for */
 	uint64_t available; /* pages the source had; more than count when only a sample was taken */
 	bool synthetic;
-	char source[256];   /* for people */
+	char source[256]; /* for people */
 };
 
 struct choice {
@@ -133,8 +133,8 @@ struct codec_loop;
  * The codec with a context for each of `threads` threads, and every page compressed once. `cap` is
  * the largest object that is worth storing compressed.
  */
-int codec_loop_create(struct codec_loop **loop, const struct choice *choice,
-		      const struct pages *pages, unsigned threads, size_t cap, struct zsblk_why *why);
+int codec_loop_create(struct codec_loop **loop, const struct choice *choice, const struct pages *pages,
+		      unsigned threads, size_t cap, struct zsblk_why *why);
 void codec_loop_destroy(struct codec_loop *loop);
 /* What a thread does with pages [first, end). Nothing is kept. */
 void codec_loop_store(struct codec_loop *loop, unsigned thread, uint64_t first, uint64_t end);
@@ -160,14 +160,13 @@ typedef int team_fn(void *opaque, unsigned thread, uint64_t first, uint64_t end)
 int team_create(struct team **team, unsigned threads, struct zsblk_why *why);
 void team_destroy(struct team *team);
 /* Have `threads` of them do blocks [0, count); the first error any had, or 0. */
-int team_run(struct team *team, unsigned threads, uint64_t count, team_fn *fn, void *opaque,
-	     struct team_time *time);
+int team_run(struct team *team, unsigned threads, uint64_t count, team_fn *fn, void *opaque, struct team_time *time);
 
 /* ------------------------------------------------------------------ measure.c */
 
 /* One result for each number of threads in the options. */
-int measure(const struct options *options, const struct choice *choice, const struct pages *pages,
-	    struct team *team, struct result *results, struct zsblk_why *why);
+int measure(const struct options *options, const struct choice *choice, const struct pages *pages, struct team *team,
+	    struct result *results, struct zsblk_why *why);
 
 /* ------------------------------------------------------------------ sample.c */
 
@@ -180,8 +179,7 @@ struct latency latency_of(uint32_t *ns, uint64_t count);
 /* 0 where there is nothing to divide by. */
 double ratio_of(double a, double b);
 /* Say why, and return `error`. */
-__attribute__((format(printf, 3, 4))) int because(struct zsblk_why *why, int error,
-						  const char *format, ...);
+__attribute__((format(printf, 3, 4))) int because(struct zsblk_why *why, int error, const char *format, ...);
 
 /* ------------------------------------------------------------------ progress.c */
 
@@ -190,9 +188,9 @@ void progress_clear(void);
 
 /* ------------------------------------------------------------------ reports */
 
-void report_table(FILE *out, const struct options *options, const struct pages *pages,
-		  const struct result *results, unsigned count);
-int report_json(FILE *out, const struct options *options, const struct pages *pages,
-		const struct result *results, unsigned count);
+void report_table(FILE *out, const struct options *options, const struct pages *pages, const struct result *results,
+		  unsigned count);
+int report_json(FILE *out, const struct options *options, const struct pages *pages, const struct result *results,
+		unsigned count);
 
 #endif

@@ -65,8 +65,7 @@ static int init_workers(struct codec_loop *loop)
 
 		worker->cctx = alloc64(csize);
 		worker->dctx = alloc64(dsize);
-		if (!worker->cctx || !worker->dctx ||
-		    codec->cctx_init(worker->cctx, csize, loop->level) ||
+		if (!worker->cctx || !worker->dctx || codec->cctx_init(worker->cctx, csize, loop->level) ||
 		    codec->dctx_init(worker->dctx, dsize))
 			return -ENOMEM;
 	}
@@ -84,8 +83,8 @@ static void pack_pages(struct codec_loop *loop)
 		size_t len;
 
 		if (i % 65536 == 0)
-			progress("%s:%d: compressing page %" PRIu64 " of %" PRIu64, loop->codec->name,
-				 loop->level, i, loop->pages->count);
+			progress("%s:%d: compressing page %" PRIu64 " of %" PRIu64, loop->codec->name, loop->level, i,
+				 loop->pages->count);
 		object->at = at;
 		if (fill_detect(page, &pattern)) {
 			object->kind = KIND_SAME;
@@ -93,8 +92,8 @@ static void pack_pages(struct codec_loop *loop)
 			memcpy(loop->bytes + at, &pattern, sizeof pattern);
 			loop->zero_pages += !pattern;
 		} else {
-			len = loop->codec->compress(worker->cctx, loop->level, page, BLOCK,
-						    loop->bytes + at, loop->cap);
+			len = loop->codec->compress(worker->cctx, loop->level, page, BLOCK, loop->bytes + at,
+						    loop->cap);
 			object->kind = len ? KIND_COMPRESSED : KIND_RAW;
 			object->len = (uint16_t)(len ? len : BLOCK);
 			if (!len)
@@ -104,8 +103,8 @@ static void pack_pages(struct codec_loop *loop)
 	}
 }
 
-int codec_loop_create(struct codec_loop **result, const struct choice *choice,
-		      const struct pages *pages, unsigned threads, size_t cap, struct zsblk_why *why)
+int codec_loop_create(struct codec_loop **result, const struct choice *choice, const struct pages *pages,
+		      unsigned threads, size_t cap, struct zsblk_why *why)
 {
 	struct codec_loop *loop = calloc(1, sizeof *loop);
 
@@ -125,8 +124,7 @@ int codec_loop_create(struct codec_loop **result, const struct choice *choice,
 		loop->bytes = NULL;
 	if (!loop->objects || !loop->bytes || init_workers(loop)) {
 		codec_loop_destroy(loop);
-		return because(why, -ENOMEM, "no memory for the codec loop over %" PRIu64 " pages",
-			       pages->count);
+		return because(why, -ENOMEM, "no memory for the codec loop over %" PRIu64 " pages", pages->count);
 	}
 	pack_pages(loop);
 	*result = loop;
@@ -157,8 +155,7 @@ void codec_loop_store(struct codec_loop *loop, unsigned thread, uint64_t first, 
 		const uint8_t *page = loop->pages->data + i * BLOCK;
 
 		if (!fill_detect(page, &pattern))
-			loop->codec->compress(worker->cctx, loop->level, page, BLOCK,
-					      worker->buffer, loop->cap);
+			loop->codec->compress(worker->cctx, loop->level, page, BLOCK, worker->buffer, loop->cap);
 	}
 }
 
@@ -173,8 +170,7 @@ int codec_loop_load(struct codec_loop *loop, unsigned thread, uint64_t first, ui
 		uint64_t pattern;
 
 		if (object->kind == KIND_COMPRESSED) {
-			error = loop->codec->decompress(worker->dctx, bytes, object->len,
-							worker->buffer, BLOCK);
+			error = loop->codec->decompress(worker->dctx, bytes, object->len, worker->buffer, BLOCK);
 		} else if (object->kind == KIND_RAW) {
 			memcpy(worker->buffer, bytes, BLOCK);
 		} else {

@@ -31,7 +31,7 @@ static void put_latency(struct json_object *to, const char *what, const struct l
 		const char *name;
 		double value;
 	} figures[] = {
-		{"p50", latency->p50},	 {"p90", latency->p90}, {"p99", latency->p99},
+		{"p50", latency->p50},   {"p90", latency->p90}, {"p99", latency->p99},
 		{"p999", latency->p999}, {"max", latency->max},
 	};
 
@@ -57,8 +57,7 @@ static void put_memory(struct json_object *to, const struct result *result)
 	put_count(to, "reserved_bytes", result->reserved_bytes);
 	put_count(to, "rss_bytes", result->rss_bytes);
 	put_figure(to, "ratio", ratio_of(bytes, (double)result->compressed_bytes));
-	put_figure(to, "memory_ratio",
-		   ratio_of(bytes, (double)(result->pool_bytes + result->metadata_bytes)));
+	put_figure(to, "memory_ratio", ratio_of(bytes, (double)(result->pool_bytes + result->metadata_bytes)));
 }
 
 static void put_speed(struct json_object *to, const struct result *result)
@@ -106,8 +105,8 @@ static struct json_object *result_object(const struct result *result)
 	return to;
 }
 
-int report_json(FILE *out, const struct options *options, const struct pages *pages,
-		const struct result *results, unsigned count)
+int report_json(FILE *out, const struct options *options, const struct pages *pages, const struct result *results,
+		unsigned count)
 {
 	struct json_object *top = json_object_new_object(), *list = json_object_new_array();
 	const char *text;
@@ -124,8 +123,7 @@ int report_json(FILE *out, const struct options *options, const struct pages *pa
 	for (unsigned i = 0; i < count; i++)
 		json_object_array_add(list, result_object(&results[i]));
 	json_object_object_add(top, "results", list);
-	text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY |
-							   JSON_C_TO_STRING_NOSLASHESCAPE);
+	text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
 	if (text)
 		fprintf(out, "%s\n", text);
 	json_object_put(top);

@@ -28,31 +28,28 @@ static int get_pages(struct pages *pages, const struct options *options, struct 
 static void check_resident(const struct result *result)
 {
 	uint64_t counted = result->pool_bytes + result->metadata_bytes + result->reserved_bytes;
-	uint64_t apart = counted > result->rss_bytes ? counted - result->rss_bytes
-						     : result->rss_bytes - counted;
+	uint64_t apart = counted > result->rss_bytes ? counted - result->rss_bytes : result->rss_bytes - counted;
 
 	if (apart <= counted / 33 || apart <= 1 << 20)
 		return;
-	fprintf(stderr,
-		"zsblk-bench: warning: %s:%d: the engine counts %.1f MB, but the process grew by %.1f MB\n",
+	fprintf(stderr, "zsblk-bench: warning: %s:%d: the engine counts %.1f MB, but the process grew by %.1f MB\n",
 		result->codec->name, result->level, (double)counted / 1e6, (double)result->rss_bytes / 1e6);
 }
 
-static int measure_all(const struct options *options, const struct pages *pages,
-		       struct result *results, struct zsblk_why *why)
+static int measure_all(const struct options *options, const struct pages *pages, struct result *results,
+		       struct zsblk_why *why)
 {
 	struct team *team = NULL;
 	int r = team_create(&team, options->threads_max, why);
 
 	for (unsigned i = 0; i < options->algorithm_count && !r; i++)
-		r = measure(options, &options->algorithms[i], pages, team,
-			    &results[i * options->thread_count], why);
+		r = measure(options, &options->algorithms[i], pages, team, &results[i * options->thread_count], why);
 	team_destroy(team);
 	return r;
 }
 
-static int report(const struct options *options, const struct pages *pages,
-		  const struct result *results, unsigned count, struct zsblk_why *why)
+static int report(const struct options *options, const struct pages *pages, const struct result *results,
+		  unsigned count, struct zsblk_why *why)
 {
 	int r = 0;
 

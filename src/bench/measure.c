@@ -172,14 +172,13 @@ static int run(struct bench *bench, unsigned threads, uint64_t count, team_fn *f
 	if (!r)
 		return 0;
 	return because(why, r, "%s:%d, %s: %s", bench->choice->codec->name, bench->choice->level, what,
-		       r == -EBADMSG ? "a block came back different from what was written"
-				     : strerror(-r));
+		       r == -EBADMSG ? "a block came back different from what was written" : strerror(-r));
 }
 
 static void say(const struct bench *bench, unsigned threads, const char *what, unsigned at)
 {
-	progress("%s:%d, threads: %u: %s %u of %u", bench->choice->codec->name, bench->choice->level,
-		 threads, what, at, bench->options->repeat);
+	progress("%s:%d, threads: %u: %s %u of %u", bench->choice->codec->name, bench->choice->level, threads, what, at,
+		 bench->options->repeat);
 }
 
 /* Bytes of this process that are in memory now. */
@@ -246,8 +245,8 @@ struct series {
 	double *mbps[SPEEDS], *cpu_ns[SPEEDS], *ratio[2];
 };
 
-static int time_pass(struct bench *bench, const struct result *result, enum speed speed,
-		     unsigned repeat, struct series *series, struct zsblk_why *why)
+static int time_pass(struct bench *bench, const struct result *result, enum speed speed, unsigned repeat,
+		     struct series *series, struct zsblk_why *why)
 {
 	static const struct {
 		team_fn *fn;
@@ -263,14 +262,13 @@ static int time_pass(struct bench *bench, const struct result *result, enum spee
 
 	say(bench, result->threads, passes[speed].what, repeat + 1);
 	r = run(bench, result->threads, result->pages, passes[speed].fn, passes[speed].what, &time, why);
-	series->mbps[speed][repeat] =
-		ratio_of((double)(result->pages * BLOCK) / 1e6, time.seconds);
+	series->mbps[speed][repeat] = ratio_of((double)(result->pages * BLOCK) / 1e6, time.seconds);
 	series->cpu_ns[speed][repeat] = time.cpu_seconds * 1e9 / (double)result->pages;
 	return r;
 }
 
-static int time_repeat(struct bench *bench, const struct result *result, unsigned repeat,
-		       struct series *series, struct zsblk_why *why)
+static int time_repeat(struct bench *bench, const struct result *result, unsigned repeat, struct series *series,
+		       struct zsblk_why *why)
 {
 	static const enum speed orders[2][SPEEDS] = {
 		{STORE, CODEC_STORE, LOAD, CODEC_LOAD},
@@ -282,24 +280,22 @@ static int time_repeat(struct bench *bench, const struct result *result, unsigne
 		r = time_pass(bench, result, orders[repeat % 2][i], repeat, series, why);
 	if (r)
 		return r;
-	series->ratio[STORE][repeat] =
-		ratio_of(series->mbps[STORE][repeat], series->mbps[CODEC_STORE][repeat]);
-	series->ratio[LOAD][repeat] =
-		ratio_of(series->mbps[LOAD][repeat], series->mbps[CODEC_LOAD][repeat]);
+	series->ratio[STORE][repeat] = ratio_of(series->mbps[STORE][repeat], series->mbps[CODEC_STORE][repeat]);
+	series->ratio[LOAD][repeat] = ratio_of(series->mbps[LOAD][repeat], series->mbps[CODEC_LOAD][repeat]);
 	return 0;
 }
 
 /* Before take_medians, which sorts. */
-static double scaling(const struct series *series, const struct series *base, enum speed speed,
-		      double *scratch, unsigned repeats)
+static double scaling(const struct series *series, const struct series *base, enum speed speed, double *scratch,
+		      unsigned repeats)
 {
 	for (unsigned i = 0; i < repeats; i++)
 		scratch[i] = ratio_of(series->mbps[speed][i], base->mbps[speed][i]);
 	return median(scratch, repeats);
 }
 
-static void take_scaling(struct result *result, const struct series *series,
-			 const struct series *base, double *scratch, unsigned repeats)
+static void take_scaling(struct result *result, const struct series *series, const struct series *base, double *scratch,
+			 unsigned repeats)
 {
 	result->store_scaling = scaling(series, base, STORE, scratch, repeats);
 	result->load_scaling = scaling(series, base, LOAD, scratch, repeats);
@@ -477,8 +473,8 @@ static int measure_all(struct bench *bench, struct result *results, struct zsblk
 	return r;
 }
 
-int measure(const struct options *options, const struct choice *choice, const struct pages *pages,
-	    struct team *team, struct result *results, struct zsblk_why *why)
+int measure(const struct options *options, const struct choice *choice, const struct pages *pages, struct team *team,
+	    struct result *results, struct zsblk_why *why)
 {
 	struct bench bench = {
 		.options = options,

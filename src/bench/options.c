@@ -103,8 +103,7 @@ static int64_t number(const char *option, const char *text, int64_t min, int64_t
 	int64_t value;
 
 	if (!parse_number(text, &end, &value) || *end || value < min || value > max)
-		refuse("%s %s: a number from %" PRId64 " to %" PRId64 " is needed", option, text, min,
-		       max);
+		refuse("%s %s: a number from %" PRId64 " to %" PRId64 " is needed", option, text, min, max);
 	return value;
 }
 
@@ -124,8 +123,8 @@ static uint64_t size(const char *option, const char *text, uint64_t max)
 			bytes = (uint64_t)value << shift;
 	}
 	if (!bytes || bytes % BLOCK)
-		refuse("%s %s: a multiple of %u bytes, at most %" PRIu64 " MiB, is needed, such as 4K or 1M",
-		       option, text, BLOCK, max >> 20);
+		refuse("%s %s: a multiple of %u bytes, at most %" PRIu64 " MiB, is needed, such as 4K or 1M", option,
+		       text, BLOCK, max >> 20);
 	return bytes;
 }
 
@@ -146,8 +145,7 @@ static void add_algorithm(struct options *options, char *item)
 		char option[64];
 
 		snprintf(option, sizeof option, "--algorithm %s, level", item);
-		choice->level = (int)number(option, level, choice->codec->level_min,
-					    choice->codec->level_max);
+		choice->level = (int)number(option, level, choice->codec->level_min, choice->codec->level_max);
 	}
 	options->algorithm_count++;
 }
@@ -163,8 +161,7 @@ static void add_threads(struct options *options, char *item)
 		options->threads_max = threads;
 }
 
-static void for_each_item(struct options *options, const char *list,
-			  void (*add)(struct options *options, char *item))
+static void for_each_item(struct options *options, const char *list, void (*add)(struct options *options, char *item))
 {
 	char *copy = strdup(list), *rest = copy, *item;
 
@@ -182,8 +179,7 @@ static void take_option(struct options *options, int option)
 		options->pid = (int)number("--pid", optarg, 1, INT_MAX);
 		break;
 	case OPT_SYNTHETIC:
-		options->synthetic =
-			(optarg ? size("--synthetic", optarg, MAX_BYTES) : DEFAULT_SYNTHETIC) / BLOCK;
+		options->synthetic = (optarg ? size("--synthetic", optarg, MAX_BYTES) : DEFAULT_SYNTHETIC) / BLOCK;
 		break;
 	case 'a':
 		for_each_item(options, optarg, add_algorithm);

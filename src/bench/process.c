@@ -55,8 +55,7 @@ static int add_mapping(struct addresses *list, int pagemap, uint64_t start, uint
 		if (got < 8)
 			return 0;
 		for (uint64_t i = 0; i < (uint64_t)got / 8; i++, start += BLOCK) {
-			if ((words[i] & PAGEMAP_PRESENT) && !(words[i] & PAGEMAP_FILE) &&
-			    add_address(list, start))
+			if ((words[i] & PAGEMAP_PRESENT) && !(words[i] & PAGEMAP_FILE) && add_address(list, start))
 				return -ENOMEM;
 		}
 	}
@@ -107,8 +106,8 @@ static void read_run(struct pages *pages, int mem, const uint64_t *at, uint64_t 
 	}
 }
 
-static int read_addresses(struct pages *pages, int mem, const struct addresses *list,
-			  uint64_t limit, struct zsblk_why *why)
+static int read_addresses(struct pages *pages, int mem, const struct addresses *list, uint64_t limit,
+			  struct zsblk_why *why)
 {
 	uint64_t runs = (list->count + PAGES_RUN - 1) / PAGES_RUN;
 	uint64_t wanted = limit < list->count ? limit / PAGES_RUN : runs;
@@ -143,14 +142,12 @@ static int explain(int pid, int error, struct zsblk_why *why)
 	if (error == -ENOENT || error == -ESRCH)
 		return because(why, error, "--pid %d: there is no such process: see ps -e", pid);
 	if (error == -EACCES || error == -EPERM)
-		return because(why, error,
-			       "--pid %d: no right to read its memory: run as root, or with CAP_SYS_PTRACE",
+		return because(why, error, "--pid %d: no right to read its memory: run as root, or with CAP_SYS_PTRACE",
 			       pid);
 	return because(why, error, "--pid %d: %s", pid, strerror(-error));
 }
 
-static int read_process(struct pages *pages, int pid, uint64_t limit, const int fds[3],
-			struct zsblk_why *why)
+static int read_process(struct pages *pages, int pid, uint64_t limit, const int fds[3], struct zsblk_why *why)
 {
 	struct addresses list = {0};
 	FILE *maps = fdopen(dup(fds[0]), "re");
@@ -168,8 +165,8 @@ static int read_process(struct pages *pages, int pid, uint64_t limit, const int 
 	else
 		r = read_addresses(pages, fds[2], &list, limit, why);
 	if (!r && !pages->count)
-		r = because(why, -ENODATA, "--pid %d: it ended, or none of its %" PRIu64
-			    " pages could be read", pid, list.count);
+		r = because(why, -ENODATA, "--pid %d: it ended, or none of its %" PRIu64 " pages could be read", pid,
+			    list.count);
 	free(list.at);
 	return r;
 }

@@ -23,44 +23,36 @@ static const char *name_of(const struct result *result, char name[32])
 static void print_source(FILE *out, const struct options *options, const struct pages *pages,
 			 const struct result *result)
 {
-	fprintf(out, "%s: %" PRIu64 " pages, %.1f MB", pages->source, pages->count,
-		mb(pages->count * BLOCK));
+	fprintf(out, "%s: %" PRIu64 " pages, %.1f MB", pages->source, pages->count, mb(pages->count * BLOCK));
 	if (pages->count < pages->available)
 		fprintf(out, " (evenly picked from %" PRIu64 ")", pages->available);
-	fprintf(out, "; %" PRIu64 " zero, %" PRIu64 " same-filled\n", result->zero_pages,
-		result->same_pages);
+	fprintf(out, "; %" PRIu64 " zero, %" PRIu64 " same-filled\n", result->zero_pages, result->same_pages);
 	if (pages->synthetic)
-		fputs("These pages are made up: measure with a file or a process of your own to decide.\n",
-		      out);
+		fputs("These pages are made up: measure with a file or a process of your own to decide.\n", out);
 	fprintf(out, "%u KiB a request; MB are 10^6 bytes of pages, speeds are medians of %u\n\n",
 		options->request * BLOCK / 1024, options->repeat);
 }
 
-static void print_memory(FILE *out, const struct options *options, const struct result *results,
-			 unsigned count)
+static void print_memory(FILE *out, const struct options *options, const struct result *results, unsigned count)
 {
-	fprintf(out, "MEMORY     %7s %9s %9s %9s %7s %7s %7s %8s%s\n", "pages/", "compres-", "", "meta-",
-		"pool/", "over-", "", "resident", options->churn ? "   after churn" : "");
-	fprintf(out, "           %7s %9s %9s %9s %7s %7s %7s %8s%s\n", "memory", "sed MB", "pool MB",
-		"data MB", "compr.", "head B", "huge", "MB", options->churn ? "   pool/compr." : "");
+	fprintf(out, "MEMORY     %7s %9s %9s %9s %7s %7s %7s %8s%s\n", "pages/", "compres-", "", "meta-", "pool/",
+		"over-", "", "resident", options->churn ? "   after churn" : "");
+	fprintf(out, "           %7s %9s %9s %9s %7s %7s %7s %8s%s\n", "memory", "sed MB", "pool MB", "data MB",
+		"compr.", "head B", "huge", "MB", options->churn ? "   pool/compr." : "");
 	for (unsigned i = 0; i < count; i += options->thread_count) {
 		const struct result *result = &results[i];
 		uint64_t stored = result->pages - result->zero_pages;
 		char name[32];
 
-		fprintf(out, "%-10s %7.2f %9.1f %9.1f %9.2f %7.3f %7.1f %7" PRIu64 " %8.1f",
-			name_of(result, name),
-			ratio_of(mb(result->pages * BLOCK), mb(memory_of(result))),
-			mb(result->compressed_bytes), mb(result->pool_bytes),
-			mb(result->metadata_bytes),
+		fprintf(out, "%-10s %7.2f %9.1f %9.1f %9.2f %7.3f %7.1f %7" PRIu64 " %8.1f", name_of(result, name),
+			ratio_of(mb(result->pages * BLOCK), mb(memory_of(result))), mb(result->compressed_bytes),
+			mb(result->pool_bytes), mb(result->metadata_bytes),
 			ratio_of(mb(result->pool_bytes), mb(result->compressed_bytes)),
-			ratio_of((double)memory_of(result) - (double)result->compressed_bytes,
-				 (double)stored),
+			ratio_of((double)memory_of(result) - (double)result->compressed_bytes, (double)stored),
 			result->huge_pages, mb(result->rss_bytes));
 		if (result->churned)
 			fprintf(out, " %13.3f",
-				ratio_of(mb(result->churn.pool_bytes),
-					 mb(result->churn.compressed_bytes)));
+				ratio_of(mb(result->churn.pool_bytes), mb(result->churn.compressed_bytes)));
 		fputc('\n', out);
 	}
 	fputc('\n', out);
@@ -73,25 +65,22 @@ static void print_times(FILE *out, const struct options *options, double scaling
 		fprintf(out, " %6.2f", scaling);
 }
 
-static void print_speed(FILE *out, const struct options *options, const struct result *results,
-			unsigned count)
+static void print_speed(FILE *out, const struct options *options, const struct result *results, unsigned count)
 {
 	const char *times = options->thread_count > 1 ? "  times" : "";
 
 	fprintf(out, "SPEED               store MB/s                     %*s  load MB/s\n",
 		options->thread_count > 1 ? 7 : 0, "");
-	fprintf(out, "           threads  %8s %8s %8s %9s%s  %8s %8s %9s%s\n", "first", "again", "codec",
-		"of codec", times, "engine", "codec", "of codec", times);
+	fprintf(out, "           threads  %8s %8s %8s %9s%s  %8s %8s %9s%s\n", "first", "again", "codec", "of codec",
+		times, "engine", "codec", "of codec", times);
 	for (unsigned i = 0; i < count; i++) {
 		const struct result *result = &results[i];
 		char name[32];
 
-		fprintf(out, "%-10s %7u  %8.0f %8.0f %8.0f %9.3f", name_of(result, name),
-			result->threads, result->fill_store_mbps, result->store_mbps,
-			result->codec_store_mbps, result->store_ratio);
+		fprintf(out, "%-10s %7u  %8.0f %8.0f %8.0f %9.3f", name_of(result, name), result->threads,
+			result->fill_store_mbps, result->store_mbps, result->codec_store_mbps, result->store_ratio);
 		print_times(out, options, result->store_scaling);
-		fprintf(out, "  %8.0f %8.0f %9.3f", result->load_mbps, result->codec_load_mbps,
-			result->load_ratio);
+		fprintf(out, "  %8.0f %8.0f %9.3f", result->load_mbps, result->codec_load_mbps, result->load_ratio);
 		print_times(out, options, result->load_scaling);
 		fputc('\n', out);
 	}
@@ -101,21 +90,20 @@ static void print_speed(FILE *out, const struct options *options, const struct r
 static void print_latency(FILE *out, const struct result *results, unsigned count)
 {
 	fprintf(out, "LATENCY             store one block, microseconds      load one block, microseconds\n");
-	fprintf(out, "           threads  %8s %7s %7s %7s  %8s %7s %7s %7s\n", "50%", "90%", "99%", "99.9%",
-		"50%", "90%", "99%", "99.9%");
+	fprintf(out, "           threads  %8s %7s %7s %7s  %8s %7s %7s %7s\n", "50%", "90%", "99%", "99.9%", "50%",
+		"90%", "99%", "99.9%");
 	for (unsigned i = 0; i < count; i++) {
 		const struct latency *store = &results[i].store_latency;
 		const struct latency *load = &results[i].load_latency;
 		char name[32];
 
 		fprintf(out, "%-10s %7u  %8.1f %7.1f %7.1f %7.1f  %8.1f %7.1f %7.1f %7.1f\n",
-			name_of(&results[i], name), results[i].threads, store->p50, store->p90,
-			store->p99, store->p999, load->p50, load->p90, load->p99, load->p999);
+			name_of(&results[i], name), results[i].threads, store->p50, store->p90, store->p99, store->p999,
+			load->p50, load->p90, load->p99, load->p999);
 	}
 }
 
-static void print_verdict(FILE *out, const struct options *options, const struct result *results,
-			  unsigned count)
+static void print_verdict(FILE *out, const struct options *options, const struct result *results, unsigned count)
 {
 	const struct result *small = &results[0], *fast = &results[0];
 	char name[32];
@@ -126,16 +114,15 @@ static void print_verdict(FILE *out, const struct options *options, const struct
 		if (results[i].store_mbps > fast->store_mbps)
 			fast = &results[i];
 	}
-	fprintf(out, "\n%s is the fastest to store and keeps these %.1f MB in %.1f MB",
-		name_of(fast, name), mb(fast->pages * BLOCK), mb(memory_of(fast)));
+	fprintf(out, "\n%s is the fastest to store and keeps these %.1f MB in %.1f MB", name_of(fast, name),
+		mb(fast->pages * BLOCK), mb(memory_of(fast)));
 	if (small->codec != fast->codec || small->level != fast->level)
-		fprintf(out, "; %s is the smallest, with %.1f MB", name_of(small, name),
-			mb(memory_of(small)));
+		fprintf(out, "; %s is the smallest, with %.1f MB", name_of(small, name), mb(memory_of(small)));
 	fputs(".\n", out);
 }
 
-void report_table(FILE *out, const struct options *options, const struct pages *pages,
-		  const struct result *results, unsigned count)
+void report_table(FILE *out, const struct options *options, const struct pages *pages, const struct result *results,
+		  unsigned count)
 {
 	print_source(out, options, pages, &results[0]);
 	print_memory(out, options, results, count);

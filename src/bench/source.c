@@ -12,12 +12,11 @@
 
 int pages_alloc(struct pages *pages, uint64_t count, struct zsblk_why *why)
 {
-	void *mem = mmap(NULL, count * BLOCK, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *mem =
+		mmap(NULL, count * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (mem == MAP_FAILED)
-		return because(why, -ENOMEM, "no memory for %" PRIu64 " pages: use a smaller --limit",
-			       count);
+		return because(why, -ENOMEM, "no memory for %" PRIu64 " pages: use a smaller --limit", count);
 	pages->data = mem;
 	pages->count = 0;
 	pages->room = count;
@@ -34,8 +33,7 @@ void pages_free(struct pages *pages)
 bool pages_pick_run(uint64_t run, uint64_t runs, uint64_t wanted)
 {
 	/* Evenly: whenever another whole run is due. */
-	return wanted >= runs ||
-	       (unsigned __int128)(run + 1) * wanted / runs > (unsigned __int128)run * wanted / runs;
+	return wanted >= runs || (unsigned __int128)(run + 1) * wanted / runs > (unsigned __int128)run * wanted / runs;
 }
 
 /* Read to the end of the file or of the buffer. The bytes read, or a negative errno. */
@@ -78,12 +76,10 @@ static int read_runs(struct pages *pages, int fd, const char *path, struct zsblk
 		if (!pages_pick_run(run, runs, wanted))
 			continue;
 		if (run % 1024 == 0)
-			progress("reading %s: page %" PRIu64 " of %" PRIu64, path, run * PAGES_RUN,
-				 pages->available);
+			progress("reading %s: page %" PRIu64 " of %" PRIu64, path, run * PAGES_RUN, pages->available);
 		n = n < PAGES_RUN ? n : PAGES_RUN;
 		n = n < pages->room - pages->count ? n : pages->room - pages->count;
-		got = read_fully(fd, pages->data + pages->count * BLOCK, n * BLOCK,
-				 (int64_t)(run * PAGES_RUN * BLOCK));
+		got = read_fully(fd, pages->data + pages->count * BLOCK, n * BLOCK, (int64_t)(run * PAGES_RUN * BLOCK));
 		if (got < 0)
 			return because(why, (int)got, "%s: %s", path, strerror((int)-got));
 		pages->count += (uint64_t)got / BLOCK;
@@ -103,8 +99,7 @@ static int read_stream(struct pages *pages, int fd, const char *path, struct zsb
 	return 0;
 }
 
-static int read_file(struct pages *pages, int fd, const char *path, uint64_t limit,
-		     struct zsblk_why *why)
+static int read_file(struct pages *pages, int fd, const char *path, uint64_t limit, struct zsblk_why *why)
 {
 	struct stat st;
 	bool sized;
@@ -118,8 +113,7 @@ static int read_file(struct pages *pages, int fd, const char *path, uint64_t lim
 	if (sized && st.st_size % BLOCK)
 		return ragged(why, path, (uint64_t)st.st_size);
 	pages->available = sized ? (uint64_t)st.st_size / BLOCK : limit;
-	r = pages_alloc(pages, pages->available && pages->available < limit ? pages->available : limit,
-			why);
+	r = pages_alloc(pages, pages->available && pages->available < limit ? pages->available : limit, why);
 	if (r)
 		return r;
 	r = sized ? read_runs(pages, fd, path, why) : read_stream(pages, fd, path, why);
@@ -134,8 +128,7 @@ int pages_from_file(struct pages *pages, const char *path, uint64_t limit, struc
 	int fd = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC), r;
 
 	if (fd < 0)
-		return because(why, -errno, "%s: %s: name a file of %u-byte pages", path, strerror(errno),
-			       BLOCK);
+		return because(why, -errno, "%s: %s: name a file of %u-byte pages", path, strerror(errno), BLOCK);
 	if (is_stdin)
 		path = "standard input";
 	snprintf(pages->source, sizeof pages->source, "%s", path);
@@ -165,8 +158,7 @@ int pages_save(const struct pages *pages, const char *path, struct zsblk_why *wh
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), r;
 
 	if (fd < 0 && errno == EEXIST)
-		return because(why, -EEXIST,
-			       "--save %s: it exists; remove it or choose another name", path);
+		return because(why, -EEXIST, "--save %s: it exists; remove it or choose another name", path);
 	if (fd < 0)
 		return because(why, -errno, "--save %s: %s", path, strerror(errno));
 	/* The umask may have taken even the owner's rights. */

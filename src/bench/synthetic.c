@@ -19,10 +19,10 @@ enum { ZERO = 57, SAME = 63, RECORDS = 500, TEXT = 170, NUMBERS = 80, COPIES = 1
 static_assert(ZERO + SAME + RECORDS + TEXT + NUMBERS + COPIES + NOISE == 1000, "shares of a whole");
 
 static const char *const words[] = {
-	"the ",	   "page ",   "of ",	 "memory ", "is ",     "value ",   "name: ",  "node ",
-	"return ", "static ", "const ",	 "int ",    "struct ", "if (",     ") {\n\t", "}\n",
-	"length ", "index ",  "buffer ", "object ", "->next ", "\"type\": ", "false, ", "null,\n",
-	"http://", "/usr/lib/", ".so\n", "error: ", "width=",  "height=",  "0x",      "self.",
+	"the ",    "page ",     "of ",     "memory ", "is ",     "value ",     "name: ",  "node ",
+	"return ", "static ",   "const ",  "int ",    "struct ", "if (",       ") {\n\t", "}\n",
+	"length ", "index ",    "buffer ", "object ", "->next ", "\"type\": ", "false, ", "null,\n",
+	"http://", "/usr/lib/", ".so\n",   "error: ", "width=",  "height=",    "0x",      "self.",
 };
 
 static uint64_t below(uint64_t *state, uint64_t n)
@@ -41,8 +41,8 @@ static void make_noise(uint8_t *page, uint64_t *state)
 
 static void make_same(uint8_t *page, uint64_t *state)
 {
-	static const uint64_t patterns[] = {UINT64_MAX, UINT64_C(0x7f7f7f7f7f7f7f7f),
-					    UINT64_C(0x0000000100000001), UINT64_C(0x7ff8000000000000)};
+	static const uint64_t patterns[] = {UINT64_MAX, UINT64_C(0x7f7f7f7f7f7f7f7f), UINT64_C(0x0000000100000001),
+					    UINT64_C(0x7ff8000000000000)};
 	uint64_t word = patterns[below(state, sizeof patterns / sizeof *patterns)];
 
 	for (unsigned at = 0; at < BLOCK; at += 8)
@@ -152,8 +152,7 @@ int pages_synthetic(struct pages *pages, uint64_t count, uint64_t seed, struct z
 		return r;
 	pages->available = count;
 	pages->synthetic = true;
-	snprintf(pages->source, sizeof pages->source, "synthetic pages, seed %llu",
-		 (unsigned long long)seed);
+	snprintf(pages->source, sizeof pages->source, "synthetic pages, seed %llu", (unsigned long long)seed);
 	while (pages->count < count) {
 		if (pages->count % 16384 == 0)
 			progress("making up pages");

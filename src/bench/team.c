@@ -115,8 +115,7 @@ void team_destroy(struct team *team)
 	free(team);
 }
 
-int team_run(struct team *team, unsigned threads, uint64_t count, team_fn *fn, void *opaque,
-	     struct team_time *time)
+int team_run(struct team *team, unsigned threads, uint64_t count, team_fn *fn, void *opaque, struct team_time *time)
 {
 	double start, end;
 	int error = 0;

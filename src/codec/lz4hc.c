@@ -40,8 +40,7 @@ static int lz4hc_dctx_init(void *mem, size_t size)
 	return 0;
 }
 
-static size_t lz4hc_compress(void *cctx, int level, const void *src, size_t len, void *dst,
-			     size_t cap)
+static size_t lz4hc_compress(void *cctx, int level, const void *src, size_t len, void *dst, size_t cap)
 {
 	LZ4_resetStreamHC_fast(cctx, level);
 

@@ -47,8 +47,7 @@ static_assert(1u << WINDOW_LOG == BLOCK_MAX, "the window covers a block, and no 
 enum { BLOCK_RAW, BLOCK_RLE, BLOCK_COMPRESSED, BLOCK_RESERVED };
 
 /* Magic; descriptor: no content size, checksum or dictionary; window of 2^WINDOW_LOG bytes. */
-static const uint8_t frame_header[HEADER_SIZE] = {0x28, 0xb5, 0x2f, 0xfd,
-						  0x00, (WINDOW_LOG - 10) << 3};
+static const uint8_t frame_header[HEADER_SIZE] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, (WINDOW_LOG - 10) << 3};
 
 struct zstd_cctx {
 	ZSTD_CCtx *ctx;

@@ -37,8 +37,8 @@ void command_end_with(pid_t parent)
 /* sd_notify(3), sd_listen_fds(3): systemd takes what comes by them for the service's word. */
 static void clean_environment(void)
 {
-	static const char *const ours[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS",
-					   "LISTEN_FDNAMES"};
+	static const char *const ours[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
+					   "LISTEN_PID",    "LISTEN_FDS",   "LISTEN_FDNAMES"};
 
 	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
 		unsetenv(ours[i]);
@@ -74,7 +74,8 @@ static bool take_in(int fd, struct command_text *text)
 {
 	char beyond[256];
 	bool full = !text || text->length + 1 >= text->size;
-	ssize_t got = full ? read(fd, beyond, sizeof beyond) : read(fd, text->text + text->length, text->size - 1 - text->length);
+	ssize_t got = full ? read(fd, beyond, sizeof beyond)
+			   : read(fd, text->text + text->length, text->size - 1 - text->length);
 
 	if (got > 0 && !full) {
 		text->length += (size_t)got;
@@ -141,7 +142,8 @@ static int run_with(const char *const arguments[], int output[2], int errors[2],
 	return r;
 }
 
-int command_do(const char *const arguments[], struct command_text *out, struct command_text *err, uint64_t until, int *ended_with)
+int command_do(const char *const arguments[], struct command_text *out, struct command_text *err, uint64_t until,
+	       int *ended_with)
 {
 	int output[2] = {-1, -1}, errors[2] = {-1, -1}, status = 0, r = 0;
 

@@ -52,7 +52,7 @@
 #define LEFTOVER_LIMIT_MS 10000
 
 /* A server that starts reads the whole table of its segment; many times of what that takes. */
-#define START_LIMIT_MS 10000u
+#define START_LIMIT_MS         10000u
 #define START_LIMIT_MS_PER_GIB 1000u
 
 /* Whoever waits for an upgrade is told when there is still no new server. */
@@ -60,7 +60,6 @@
 
 /* For another daemon to be gone after it has agreed. */
 #define MAKE_WAY_MS 5000
-
 
 enum stopping { STOP_NOT, STOP_DETACHING, STOP_RETRYING, STOP_ENDING };
 
@@ -95,10 +94,10 @@ struct daemon {
 	unsigned status_clients[CONTROL_CLIENTS], n_status_clients;
 	bool ready;
 	bool ready_is_due; /* to be told, with the first figures */
-	bool swap_is_off; /* switched off by somebody else */
-	bool orphaned;  /* the supervisor has died */
-	bool insistent; /* told to stop by a signal: try until it works */
-	bool may_free;  /* swapoff and umount, when it is stopped */
+	bool swap_is_off;  /* switched off by somebody else */
+	bool orphaned;     /* the supervisor has died */
+	bool insistent;    /* told to stop by a signal: try until it works */
+	bool may_free;     /* swapoff and umount, when it is stopped */
 	struct recurring not_stopped;
 	enum stopping stopping;
 	int exit_status;
@@ -124,8 +123,10 @@ static void describe_stop(struct daemon *daemon, char *text, size_t size)
 	struct device *device = keeper_device(daemon->keeper);
 
 	if (device_is_swap(device))
-		snprintf(text, size, "; it is being stopped, and waits for swapoff, which reads back what is swapped out: %.1f MiB are left",
-			 (double)device_swapped_kib(device) / 1024);
+		snprintf(
+			text, size,
+			"; it is being stopped, and waits for swapoff, which reads back what is swapped out: %.1f MiB are left",
+			(double)device_swapped_kib(device) / 1024);
 	else
 		snprintf(text, size, "; it is being stopped");
 }
@@ -150,14 +151,16 @@ static void describe(struct daemon *daemon, const char *figures, char *status, s
 			 (double)kept.longest_outage_us / 1000);
 	at = (int)strlen(status);
 	if (keeper_server_is_old(daemon->keeper))
-		snprintf(status + at, size - (size_t)at, "; it was started from the files of the one before, since what is installed did not work");
+		snprintf(status + at, size - (size_t)at,
+			 "; it was started from the files of the one before, since what is installed did not work");
 	else if (daemon->swap_is_off)
 		snprintf(status + at, size - (size_t)at, "; it is no swap now: somebody else has switched that off");
 	else if (daemon->cannot_restart)
 		snprintf(status + at, size - (size_t)at, "; no other server would come up with the present parameters");
 	at = (int)strlen(status);
 	if (own_segment_is_removed(&daemon->segment))
-		snprintf(status + at, size - (size_t)at, "; somebody has removed its segment: save what is stored, stop, and start again");
+		snprintf(status + at, size - (size_t)at,
+			 "; somebody has removed its segment: save what is stored, stop, and start again");
 	at = (int)strlen(status);
 	if (daemon->stopping == STOP_DETACHING)
 		describe_stop(daemon, status + at, size - (size_t)at);
@@ -224,7 +227,8 @@ static void say_what_is_not_promised(struct daemon *daemon)
 {
 	if (daemon->settings->use == USE_SWAP && getenv("NOTIFY_SOCKET") && sd_booted() > 0 &&
 	    memlimit_process_1_is_swappable("/sys/fs/cgroup"))
-		say(SAY_WARNING, "process 1 can be swapped out to this device (init.scope has no MemorySwapMax=0, or the kernel has no memory "
+		say(SAY_WARNING,
+		    "process 1 can be swapped out to this device (init.scope has no MemorySwapMax=0, or the kernel has no memory "
 		    "controller: cgroup_disable=memory): if all processes of this service are killed at once, nobody starts it again, and "
 		    "the machine hangs; zsblk@.service(8), Process 1");
 }
@@ -479,8 +483,10 @@ static void look_for_swapoff(struct daemon *daemon)
 		return;
 	daemon->swap_is_off = is_off;
 	if (is_off) {
-		say(SAY_WARNING, "%s is no swap any more: somebody else has switched that off; an upgrade (systemctl reload) or a "
-		    "restart switches it on again", device->path);
+		say(SAY_WARNING,
+		    "%s is no swap any more: somebody else has switched that off; an upgrade (systemctl reload) or a "
+		    "restart switches it on again",
+		    device->path);
 		/* If there is no memory for a child now, the data stays until it is overwritten. */
 		(void)job_start(daemon->job, job_forget_swap, &daemon->swap, forgotten, daemon);
 	} else {
@@ -525,7 +531,8 @@ static int replace_when_quiet(sd_event_source *source, uint64_t when, void *opaq
 	int r;
 
 	if (daemon->upgrading) {
-		answer_upgrade(daemon, false, "no new server has come into service yet; it is tried on, and the log says why");
+		answer_upgrade(daemon, false,
+			       "no new server has come into service yet; it is tried on, and the log says why");
 		return 0;
 	}
 	if (clock_us() < daemon->quiet_limit &&
@@ -681,8 +688,10 @@ static void tried_parameters(void *opaque, int r, const char *why)
 	if (r != -ECANCELED)
 		daemon->cannot_restart = r;
 	if (r && r != -ECANCELED)
-		say(SAY_ERROR, "with the parameters given now no server would come up: %s; process %d goes on with those it has; "
-		    "correct them, and start again", why, (int)keeper_server(daemon->keeper));
+		say(SAY_ERROR,
+		    "with the parameters given now no server would come up: %s; process %d goes on with those it has; "
+		    "correct them, and start again",
+		    why, (int)keeper_server(daemon->keeper));
 	if (!go_on_stopping(daemon))
 		begin_use(daemon);
 }
@@ -700,10 +709,11 @@ static void serving(void *opaque)
 
 	if (daemon->upgrading) {
 		sd_event_source_set_enabled(daemon->quiet_timer, SD_EVENT_OFF);
-		answer_upgrade(daemon, !keeper_server_is_old(daemon->keeper),
-			       keeper_server_is_old(daemon->keeper)
-				       ? "the new server did not come into service; one from the files of the one before is there again, and the log says why"
-				       : "upgraded");
+		answer_upgrade(
+			daemon, !keeper_server_is_old(daemon->keeper),
+			keeper_server_is_old(daemon->keeper)
+				? "the new server did not come into service; one from the files of the one before is there again, and the log says why"
+				: "upgraded");
 	}
 	daemon->upgrading = false;
 	if (daemon->ready && daemon->swap_is_off && was_upgrading)
@@ -778,7 +788,8 @@ static int end_leftovers(struct daemon *daemon, struct wrong *wrong)
 /* A second device on the same segment would be made swap, over the data of the first. */
 static int cannot_tell(struct wrong *wrong)
 {
-	wrong_say(wrong, "it cannot be told whether a device is attached in this name (/sys/block cannot be read); try again");
+	wrong_say(wrong,
+		  "it cannot be told whether a device is attached in this name (/sys/block cannot be read); try again");
 	return -EAGAIN;
 }
 
@@ -798,9 +809,10 @@ static int choose_device(struct daemon *daemon, struct wrong *wrong)
 		return -EBUSY;
 	}
 	if (ours == DEVICE_NONE && wanted != DEVICE_NONE && device_is_attached(wanted)) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 "%s is busy: it is attached to another server; use another device, or none to have a free one chosen",
-			 daemon->settings->device);
+		snprintf(
+			wrong->text, sizeof wrong->text,
+			"%s is busy: it is attached to another server; use another device, or none to have a free one chosen",
+			daemon->settings->device);
 		return -EBUSY;
 	}
 	daemon->keeper_spec.device = ours != DEVICE_NONE ? ours : wanted;
@@ -825,8 +837,10 @@ static int agree_on_size(struct daemon *daemon, uint64_t size, struct wrong *wro
 			 daemon->segment.shown, size, asked, daemon->segment.found.id);
 		return -EINVAL;
 	}
-	say(SAY_WARNING, "size=%" PRIu64 " was asked for; the device is attached with %" PRIu64
-	    " bytes and stays so until it is stopped", asked, size);
+	say(SAY_WARNING,
+	    "size=%" PRIu64 " was asked for; the device is attached with %" PRIu64
+	    " bytes and stays so until it is stopped",
+	    asked, size);
 	snprintf(text, sizeof text, "%" PRIu64, size);
 	return settings_replace_word(daemon->settings, "size", text);
 }
@@ -856,15 +870,16 @@ static int check_holder(struct daemon *daemon, struct wrong *wrong)
 	pid_t other = daemon->holder ? other_daemon_of(daemon->holder) : 0;
 
 	if (other)
-		snprintf(wrong->text, sizeof wrong->text,
-			 "%s is served by process %d, which another zsblkd looks after, process %d; end that one (SIGKILL) first",
-			 daemon->segment.shown, (int)daemon->holder, (int)other);
-	else if (daemon->holder &&
-		 !folder_has_server(&daemon->folder, daemon->holder, daemon->holder_start) &&
+		snprintf(
+			wrong->text, sizeof wrong->text,
+			"%s is served by process %d, which another zsblkd looks after, process %d; end that one (SIGKILL) first",
+			daemon->segment.shown, (int)daemon->holder, (int)other);
+	else if (daemon->holder && !folder_has_server(&daemon->folder, daemon->holder, daemon->holder_start) &&
 		 (!daemon->was_attached || folder_each_server(&daemon->folder, is_one, NULL)))
-		snprintf(wrong->text, sizeof wrong->text,
-			 "%s is in use by process %d, which is no server of '%s'; stop that one first, or use another segment",
-			 daemon->segment.shown, (int)daemon->holder, daemon->settings->name);
+		snprintf(
+			wrong->text, sizeof wrong->text,
+			"%s is in use by process %d, which is no server of '%s'; stop that one first, or use another segment",
+			daemon->segment.shown, (int)daemon->holder, daemon->settings->name);
 	else
 		return 0;
 	daemon->holder = 0;
@@ -908,9 +923,10 @@ static int look_at_segment(struct daemon *daemon, struct wrong *wrong)
 /* If server and daemon are killed together, nobody has the segment attached, and it must stay all the same. */
 static int check_segments_last(const struct daemon *daemon, struct wrong *wrong)
 {
-	static const char reason[] = "kernel.shm_rmid_forced is 1: the kernel removes shared memory that no process has attached, and "
-				     "what is stored would be lost if server and daemon ended at once; set it to 0 (sysctl "
-				     "kernel.shm_rmid_forced=0)";
+	static const char reason[] =
+		"kernel.shm_rmid_forced is 1: the kernel removes shared memory that no process has attached, and "
+		"what is stored would be lost if server and daemon ended at once; set it to 0 (sysctl "
+		"kernel.shm_rmid_forced=0)";
 
 	if (!zsblk_segments_are_removed())
 		return 0;
@@ -1149,7 +1165,9 @@ static int take_lock(struct daemon *daemon, struct wrong *wrong)
 
 int daemon_run(struct settings *settings, struct ballast *ballast)
 {
-	struct daemon daemon = {.settings = settings, .ballast = ballast, .upgrade_client = CONTROL_NOBODY,
+	struct daemon daemon = {.settings = settings,
+				.ballast = ballast,
+				.upgrade_client = CONTROL_NOBODY,
 				.stop_client = CONTROL_NOBODY};
 	struct wrong wrong = {""};
 	bool locked, alone, needed;

@@ -21,7 +21,8 @@
 
 static int refuse(struct wrong *wrong, int error, const char *path, const char *what)
 {
-	snprintf(wrong->text, sizeof wrong->text, "%s%s %s", path, error == -ENOTDIR || error == -ELOOP ? "" : ":", what);
+	snprintf(wrong->text, sizeof wrong->text, "%s%s %s", path, error == -ENOTDIR || error == -ELOOP ? "" : ":",
+		 what);
 	return error;
 }
 
@@ -233,8 +234,7 @@ static void server_file(pid_t pid, uint64_t start, const char *kind, char name[6
 	snprintf(name, 60, "%d-%" PRIu64 ".%s", (int)pid, start, kind);
 }
 
-void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start,
-			  char path[FOLDER_PATH_MAX + 60])
+void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start, char path[FOLDER_PATH_MAX + 60])
 {
 	char name[60];
 

@@ -48,8 +48,7 @@ void folder_remove(struct folder *folder, const char *keep);
 
 /* "FOLDER/NAME" into `path`. */
 void folder_file(const struct folder *folder, const char *name, char path[FOLDER_PATH_MAX + 60]);
-void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start,
-			  char path[FOLDER_PATH_MAX + 60]);
+void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start, char path[FOLDER_PATH_MAX + 60]);
 
 /*
  * Note down something short under this name, in place of what was there / read it; empty if there is nothing. As where a
@@ -80,7 +79,6 @@ bool folder_has_server(const struct folder *folder, pid_t pid, uint64_t start);
 /* Is that the name of such a note? Of which server? */
 bool folder_parse_server(const char *file, pid_t *pid, uint64_t *start);
 /* Call `each` for all that were noted down, alive or not, until it returns non-zero. */
-int folder_each_server(struct folder *folder, int (*each)(void *opaque, pid_t pid, uint64_t start),
-		       void *opaque);
+int folder_each_server(struct folder *folder, int (*each)(void *opaque, pid_t pid, uint64_t start), void *opaque);
 
 #endif

@@ -73,8 +73,8 @@ int job_create(struct job **result, struct sd_event *loop)
 		return -ENOMEM;
 	job->loop = loop;
 	job->pidfd = -1;
-	job->report = mmap(NULL, sizeof *job->report, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	job->report = mmap(NULL, sizeof *job->report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE,
+			   -1, 0);
 	if (job->report == MAP_FAILED) {
 		free(job);
 		return -ENOMEM;
@@ -115,8 +115,8 @@ static int ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
 		snprintf(job->report->wrong.text, sizeof job->report->wrong.text, "given up, since zsblkd is to stop");
 	} else if (info.si_code != CLD_EXITED) {
 		r = -EINTR;
-		snprintf(job->report->wrong.text, sizeof job->report->wrong.text,
-			 "was ended by signal %d (%s)%s", info.si_status, sigdescr_np(info.si_status),
+		snprintf(job->report->wrong.text, sizeof job->report->wrong.text, "was ended by signal %d (%s)%s",
+			 info.si_status, sigdescr_np(info.si_status),
 			 info.si_status == SIGKILL   ? ": as the kernel does when memory runs out"
 			 : info.si_status == SIGALRM ? ": it took too long"
 						     : "");
@@ -173,8 +173,7 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 	job->opaque = opaque;
 	job->is_cancelled = false;
 	job->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	r = job->pidfd < 0 ? -errno
-			   : sd_event_add_io(job->loop, &job->source, job->pidfd, EPOLLIN, ended, job);
+	r = job->pidfd < 0 ? -errno : sd_event_add_io(job->loop, &job->source, job->pidfd, EPOLLIN, ended, job);
 	if (r >= 0)
 		return 0;
 	/* It cannot be watched, so it must not go on. */
@@ -260,10 +259,13 @@ static int make_folders(const char *path, struct wrong *wrong)
 		snprintf(part, sizeof part, "%.*s", end ? (int)(end - path) : (int)strlen(path), path);
 		r = mkdir(part, 0755) < 0 && errno != EEXIST ? -errno : 0;
 		if (r) {
-			snprintf(wrong->text, sizeof wrong->text, "mount-point: %.200s cannot be made: %s%s", part, strerror(-r),
-				 r == -EACCES ? "; zsblkd may not pass the folder above: open that one, or add CAP_DAC_OVERRIDE to the "
-						"service's CapabilityBoundingSet"
-					      : "");
+			snprintf(
+				wrong->text, sizeof wrong->text, "mount-point: %.200s cannot be made: %s%s", part,
+				strerror(-r),
+				r == -EACCES
+					? "; zsblkd may not pass the folder above: open that one, or add CAP_DAC_OVERRIDE to the "
+					  "service's CapabilityBoundingSet"
+					: "");
 			return r;
 		}
 		if (!end)
@@ -359,8 +361,9 @@ int job_forget_swap(const void *what, struct wrong *wrong)
 		range[1] -= SWAP_HEADER;
 		if (ioctl(fd, BLKDISCARD, range) < 0) {
 			r = -errno;
-			snprintf(wrong->text, sizeof wrong->text, "%s: what was swapped out stays in memory: discard: %s",
-				 swap->device->path, strerror(-r));
+			snprintf(wrong->text, sizeof wrong->text,
+				 "%s: what was swapped out stays in memory: discard: %s", swap->device->path,
+				 strerror(-r));
 		}
 	}
 	close(fd);
@@ -432,7 +435,8 @@ static int swap_off(const struct device *device, struct wrong *wrong)
 	int r = room_for_swapoff(device, &available) ? 0 : -ENOMEM;
 
 	if (!r && swapped)
-		say(SAY_NOTICE, "swapoff %s: %.1f MiB are swapped out to it, and are read back first; --status says how much is left",
+		say(SAY_NOTICE,
+		    "swapoff %s: %.1f MiB are swapped out to it, and are read back first; --status says how much is left",
 		    device->path, (double)swapped / 1024);
 	/* Each partition can have one. */
 	while (!r && device_swap_area(device, area))
@@ -495,7 +499,8 @@ static int unmount(const struct device *device, struct wrong *wrong)
 
 	/* A volume or a partition: umount would only say that the device is not mounted. */
 	if (device_holders(device, holders, sizeof holders)) {
-		snprintf(wrong->text, sizeof wrong->text, "%s is in use by %s; take that down first", device->path, holders);
+		snprintf(wrong->text, sizeof wrong->text, "%s is in use by %s; take that down first", device->path,
+			 holders);
 		return -EBUSY;
 	}
 	r = read_mounts(device, &mounts);
@@ -590,9 +595,10 @@ static int end_use(const struct job_detach *detach, const struct device *device,
 	switch (device_user(device)) {
 	case USER_SWAP:
 		if (!detach->may_swapoff) {
-			snprintf(wrong->text, sizeof wrong->text, "%s is in use as swap, with %" PRIu64
-				 " MiB swapped out to it; swapoff it first, or allow that (--stop)", device->path,
-				 device_swapped_kib(device) / 1024);
+			snprintf(wrong->text, sizeof wrong->text,
+				 "%s is in use as swap, with %" PRIu64
+				 " MiB swapped out to it; swapoff it first, or allow that (--stop)",
+				 device->path, device_swapped_kib(device) / 1024);
 			return -EBUSY;
 		}
 		r = swap_off(device, wrong);
@@ -644,7 +650,8 @@ int job_detach(const void *what, struct wrong *wrong)
 	if (r)
 		return r;
 	if (detach->managed && detach->has_data && service_is_to_run()) {
-		snprintf(wrong->text, sizeof wrong->text, "the service is to start again, and what is on %s stays", device.path);
+		snprintf(wrong->text, sizeof wrong->text, "the service is to start again, and what is on %s stays",
+			 device.path);
 		return -ERESTART;
 	}
 	r = end_use(detach, &device, wrong);

@@ -36,9 +36,9 @@ void job_cancel(struct job *job);
 struct job_swap {
 	const struct device *device;
 	const char *backend; /* its identifier, without which it is not ours */
-	int priority; /* -1: the kernel's choice */
-	bool tune;    /* make the kernel's settings */
-	bool managed; /* by systemd: it must not have a link in /dev/disk */
+	int priority;        /* -1: the kernel's choice */
+	bool tune;           /* make the kernel's settings */
+	bool managed;        /* by systemd: it must not have a link in /dev/disk */
 };
 
 /* mkswap, the kernel's settings, and swapon with discard. -ENODEV: it is not our device. */

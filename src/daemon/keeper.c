@@ -47,7 +47,7 @@
 
 #include <systemd/sd-event.h>
 
-#define BLOCK 4096u
+#define BLOCK           4096u
 #define MAX_CONNECTIONS 64u
 
 /*
@@ -72,7 +72,7 @@
 /* For those after it the limit doubles with each that did not come up, so many times at most. */
 #define START_DOUBLINGS 4u
 /* Between two that did not come up. */
-#define RETRY_FIRST_US 50000u
+#define RETRY_FIRST_US   50000u
 #define RETRY_LONGEST_US 5000000u
 /* The ballast is taken back by so many pieces every so often, as far as there is memory. */
 #define REFILL_US     50000u
@@ -108,22 +108,22 @@ struct keeper {
 	struct server server;
 	sd_event_source *death;
 	sd_event_source *refill; /* the ballast, while SERVING */
-	sd_event_source *timer; /* DOWN: the next try; CONNECTING: the limit; FENCING: a notice */
+	sd_event_source *timer;  /* DOWN: the next try; CONNECTING: the limit; FENCING: a notice */
 	struct dial *dial;
 	struct links links, links_before;
 	struct probe *probe;
-	bool adopted;     /* the server, with the connection that the kernel has to it */
-	bool served;      /* there was one that did */
+	bool adopted;         /* the server, with the connection that the kernel has to it */
+	bool served;          /* there was one that did */
 	bool came_to_nothing; /* FENCING, and it never served: the next one not at once */
-	bool files_are_held; /* those of this server */
-	bool dies_by_itself; /* FENCING, and not because we wanted it */
-	bool is_dialled;     /* CONNECTING, and only the device is not ready */
-	uint64_t busy_until; /* until when the device may be; 0: it was not */
-	bool is_hung;        /* FENCING, since the probe said so */
-	bool detaching;      /* somebody is about to: it must not be attached again */
-	unsigned timer_ms;   /* the kernel's, which the device has; 0: not known yet */
-	unsigned tries;    /* since one did */
-	unsigned failures; /* servers since the last one that worked: for the choice of files */
+	bool files_are_held;  /* those of this server */
+	bool dies_by_itself;  /* FENCING, and not because we wanted it */
+	bool is_dialled;      /* CONNECTING, and only the device is not ready */
+	uint64_t busy_until;  /* until when the device may be; 0: it was not */
+	bool is_hung;         /* FENCING, since the probe said so */
+	bool detaching;       /* somebody is about to: it must not be attached again */
+	unsigned timer_ms;    /* the kernel's, which the device has; 0: not known yet */
+	unsigned tries;       /* since one did */
+	unsigned failures;    /* servers since the last one that worked: for the choice of files */
 	uint64_t serving_since;
 	uint64_t limit;   /* CONNECTING: until when */
 	uint64_t down_at; /* when service ended */
@@ -327,9 +327,11 @@ static void look_at_timer(struct keeper *keeper)
 	if (!keeper->timer_ms)
 		keeper->timer_ms = wanted;
 	if (keeper->timer_ms != wanted)
-		say(SAY_WARNING, "%s: when a server dies, requests in flight may wait up to %.1f seconds, not %.1f (io_timeout of the "
+		say(SAY_WARNING,
+		    "%s: when a server dies, requests in flight may wait up to %.1f seconds, not %.1f (io_timeout of the "
 		    "kernel's queue, which cannot be set while the device is attached); to set it, stop this instance and start "
-		    "it again", keeper->device.path, keeper->timer_ms / 1000.0, wanted / 1000.0);
+		    "it again",
+		    keeper->device.path, keeper->timer_ms / 1000.0, wanted / 1000.0);
 }
 
 /* May the kernel have the server's connections? */
@@ -338,13 +340,15 @@ static int check_server(const struct keeper *keeper, enum device_backing backing
 	uint64_t has = backing == BACKING_OURS ? device_size(&keeper->device) : 0;
 
 	if (backing == BACKING_OTHER || backing == BACKING_UNNAMED) {
-		snprintf(wrong->text, sizeof wrong->text, "%s is attached to another server now; process %d is not given to it",
-			 keeper->device.path, (int)keeper->server.pid);
+		snprintf(wrong->text, sizeof wrong->text,
+			 "%s is attached to another server now; process %d is not given to it", keeper->device.path,
+			 (int)keeper->server.pid);
 		return -EBUSY;
 	}
 	if (backing == BACKING_UNKNOWN) {
-		snprintf(wrong->text, sizeof wrong->text, "%s: it cannot be told whose it is; process %d is not given to it yet",
-			 keeper->device.path, (int)keeper->server.pid);
+		snprintf(wrong->text, sizeof wrong->text,
+			 "%s: it cannot be told whose it is; process %d is not given to it yet", keeper->device.path,
+			 (int)keeper->server.pid);
 		return -EAGAIN;
 	}
 	if (backing == BACKING_NONE && keeper->detaching) {
@@ -368,8 +372,8 @@ static int check_attached(struct keeper *keeper, int index, struct wrong *wrong)
 	if (backing == BACKING_OURS)
 		return 0;
 	snprintf(wrong->text, sizeof wrong->text,
-		 "/dev/nbd%d was attached, and the kernel does not say that it is ours (Linux 5.14 and later do)%s", index,
-		 backing == BACKING_UNNAMED || backing == BACKING_UNKNOWN ? "; it is detached again" : "");
+		 "/dev/nbd%d was attached, and the kernel does not say that it is ours (Linux 5.14 and later do)%s",
+		 index, backing == BACKING_UNNAMED || backing == BACKING_UNKNOWN ? "; it is detached again" : "");
 	/* Otherwise it is in other hands already. */
 	if (backing == BACKING_UNNAMED || backing == BACKING_UNKNOWN)
 		netlink_disconnect(&keeper->netlink, index);
@@ -408,7 +412,7 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 	if (r) {
 		snprintf(wrong->text, sizeof wrong->text, "/dev/nbd%d cannot be %s: %s%s", index < 0 ? 0 : index,
 			 attached ? "given its new connections" : "attached", strerror(-r),
-			 r == -EBUSY ? " (somebody has it open, or another server is attached to it)"
+			 r == -EBUSY                ? " (somebody has it open, or another server is attached to it)"
 			 : attached && r == -EINVAL ? " (was it detached while it is in use, as by nbd-client -d? "
 						      "Then it gives errors until nobody uses it any more)"
 						    : "");
@@ -512,8 +516,8 @@ static void try_to_dial(struct keeper *keeper)
 {
 	int r;
 
-	r = dial_start(&keeper->dial, keeper->spec->loop, keeper->server.socket, keeper->spec->connections + 1,
-			   dialled, keeper);
+	r = dial_start(&keeper->dial, keeper->spec->loop, keeper->server.socket, keeper->spec->connections + 1, dialled,
+		       keeper);
 	/* nbdkit has a umask of its own. (Nobody else gets into the folder anyway.) Not before: then it may not be there yet. */
 	if (!r)
 		chmod(keeper->server.socket, 0600);
@@ -575,7 +579,8 @@ static void begin(struct keeper *keeper)
 	if (keeper->served)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
 	/* What has not worked may be a new version: by turns, one is from the files that have. */
-	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder, keeper->served && keeper->failures % 2);
+	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder,
+			 keeper->served && keeper->failures % 2);
 	if (!r)
 		r = connect_to_server(keeper, start_limit_us(keeper));
 	if (!r)
@@ -704,7 +709,7 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 	}
 	/* What has its socket has started. */
 	r = connect_to_server(keeper, access(keeper->server.socket, F_OK) == 0 ? keeper->spec->probe_timeout * 2000ull
-									      : start_limit_us(keeper));
+									       : start_limit_us(keeper));
 	if (r)
 		say(SAY_ERROR, "process %d, a server, cannot be watched: %s", (int)keeper->server.pid, strerror(-r));
 	return 0;

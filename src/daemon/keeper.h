@@ -26,7 +26,8 @@ struct keeper_spec {
 	unsigned request_timeout; /* seconds, with several connections */
 	unsigned dead_timeout;    /* seconds */
 	unsigned probe_timeout;   /* milliseconds */
-	unsigned start_timeout;   /* milliseconds, for a server in place of another to come into service at the first try */
+	unsigned
+		start_timeout; /* milliseconds, for a server in place of another to come into service at the first try */
 	/* A server serves the device: for the first time, or again. */
 	void (*serving)(void *opaque);
 	/* The first server did not come up, or the device could not be attached. There is no second try. */
@@ -35,9 +36,9 @@ struct keeper_spec {
 };
 
 struct keeper_figures {
-	unsigned replaced;         /* servers so far */
-	unsigned hung;             /* of these, those that the probe found to hang */
-	uint64_t last_outage_us;   /* from the death of a server until the next one served */
+	unsigned replaced;       /* servers so far */
+	unsigned hung;           /* of these, those that the probe found to hang */
+	uint64_t last_outage_us; /* from the death of a server until the next one served */
 	uint64_t longest_outage_us;
 };
 

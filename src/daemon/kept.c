@@ -50,7 +50,8 @@ static bool are_one_file(int fd, const char *path)
 {
 	struct stat held, named;
 
-	return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+	return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_ino == named.st_ino &&
+	       held.st_dev == named.st_dev;
 }
 
 /* A file by its path, if that is still the one with this number; otherwise by the mapping, which it is kept by. */
@@ -124,7 +125,8 @@ struct parcel {
 };
 
 /* No gaps, in which what lies on our stack would be sent along. */
-_Static_assert(sizeof(struct parcel) == 2 * sizeof(uint32_t) + 2 * sizeof(uint64_t) + 2 * sizeof(pid_t) + 2 * sizeof(int),
+_Static_assert(sizeof(struct parcel) ==
+		       2 * sizeof(uint32_t) + 2 * sizeof(uint64_t) + 2 * sizeof(pid_t) + 2 * sizeof(int),
 	       "struct parcel has gaps");
 
 #define PARCEL_MAGIC 0x6b657074u
@@ -204,7 +206,9 @@ int kept_receive(struct kept *kept, int socket, pid_t sender)
 	int files[MAX_FILES];
 	union control control;
 	struct iovec text = {&parcel, sizeof parcel};
-	struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr message = {.msg_iov = &text,
+				 .msg_iovlen = 1,
+				 .msg_control = control.bytes,
 				 .msg_controllen = sizeof control.bytes};
 	ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	pid_t from = 0;

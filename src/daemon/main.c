@@ -63,7 +63,8 @@ static int prepare(const struct settings *settings, bool needed, struct ballast 
 	/* While the device is down is no time to ask for memory; it is filled once there is some. */
 	if (!r && ballast_create(ballast, (size_t)settings->recovery_reserve, !needed)) {
 		r = -ENOMEM;
-		snprintf(wrong.text, sizeof wrong.text, "no memory for recovery-reserve, %" PRIu64 " MiB; free some, or make it smaller",
+		snprintf(wrong.text, sizeof wrong.text,
+			 "no memory for recovery-reserve, %" PRIu64 " MiB; free some, or make it smaller",
 			 settings->recovery_reserve >> 20);
 	}
 	if (r)

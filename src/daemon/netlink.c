@@ -71,7 +71,7 @@ static void parse_group(const struct nlattr *group, struct netlink_family *famil
 	const char *name = "";
 	uint32_t id = 0;
 
-	mnl_attr_for_each_nested(attribute, group) {
+	mnl_attr_for_each_nested (attribute, group) {
 		if (attribute_is(attribute, CTRL_ATTR_MCAST_GRP_NAME, MNL_TYPE_NUL_STRING))
 			name = mnl_attr_get_str(attribute);
 		else if (attribute_is(attribute, CTRL_ATTR_MCAST_GRP_ID, MNL_TYPE_U32))
@@ -85,13 +85,13 @@ void netlink_parse_family(const struct nlmsghdr *message, struct netlink_family 
 {
 	const struct nlattr *attribute, *group;
 
-	mnl_attr_for_each(attribute, message, sizeof(struct genlmsghdr)) {
+	mnl_attr_for_each (attribute, message, sizeof(struct genlmsghdr)) {
 		if (attribute_is(attribute, CTRL_ATTR_FAMILY_ID, MNL_TYPE_U16))
 			family->id = mnl_attr_get_u16(attribute);
 		else if (attribute_is(attribute, CTRL_ATTR_MAXATTR, MNL_TYPE_U32))
 			family->most = mnl_attr_get_u32(attribute);
 		else if (attribute_is(attribute, CTRL_ATTR_MCAST_GROUPS, MNL_TYPE_NESTED))
-			mnl_attr_for_each_nested(group, attribute)
+			mnl_attr_for_each_nested (group, attribute)
 				parse_group(group, family);
 	}
 }
@@ -100,9 +100,11 @@ int netlink_check_family(const struct netlink_family *family, struct wrong *wron
 {
 	if (family->most >= NBD_ATTR_BACKEND_IDENTIFIER)
 		return 0;
-	snprintf(wrong->text, sizeof wrong->text,
-		 "this kernel's nbd client does not remember whose a device is (it knows %u attributes, and %u are needed); use Linux "
-		 "5.14 or later", (unsigned)family->most, (unsigned)NBD_ATTR_BACKEND_IDENTIFIER);
+	snprintf(
+		wrong->text, sizeof wrong->text,
+		"this kernel's nbd client does not remember whose a device is (it knows %u attributes, and %u are needed); use Linux "
+		"5.14 or later",
+		(unsigned)family->most, (unsigned)NBD_ATTR_BACKEND_IDENTIFIER);
 	return -EOPNOTSUPP;
 }
 
@@ -163,8 +165,8 @@ int netlink_open(struct netlink *netlink, struct wrong *wrong)
 		return r;
 	netlink->family = found.id;
 	netlink->events = open_socket(SOCK_NONBLOCK);
-	if (!netlink->events || mnl_socket_setsockopt(netlink->events, NETLINK_ADD_MEMBERSHIP,
-						      &found.multicast, sizeof found.multicast) < 0)
+	if (!netlink->events || mnl_socket_setsockopt(netlink->events, NETLINK_ADD_MEMBERSHIP, &found.multicast,
+						      sizeof found.multicast) < 0)
 		return fail(wrong, -errno, "the nbd client's events cannot be had");
 	return 0;
 }
@@ -185,7 +187,7 @@ int netlink_parse_index(const struct nlmsghdr *message)
 	const struct nlattr *attribute;
 	int index = NETLINK_ANY_DEVICE;
 
-	mnl_attr_for_each(attribute, message, sizeof(struct genlmsghdr))
+	mnl_attr_for_each (attribute, message, sizeof(struct genlmsghdr))
 		if (attribute_is(attribute, NBD_ATTR_INDEX, MNL_TYPE_U32))
 			index = (int)mnl_attr_get_u32(attribute);
 	return index;

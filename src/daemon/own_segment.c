@@ -18,8 +18,8 @@ enum own_segment_source own_segment_choose(const struct own_segment_facts *facts
 {
 	if (!facts->attached)
 		return facts->configured ? SEGMENT_CONFIGURED
-		       : facts->noted	 ? SEGMENT_NOTED
-		       : facts->named	 ? SEGMENT_NAMED
+		       : facts->noted    ? SEGMENT_NOTED
+		       : facts->named    ? SEGMENT_NAMED
 					 : SEGMENT_TO_BE_MADE;
 	if (facts->noted)
 		return SEGMENT_NOTED;
@@ -109,8 +109,10 @@ static void look_at_configured(struct candidates *there, const char *memory, con
 
 	if (!r && is_anothers(&there->configured, name)) {
 		r = -EBUSY;
-		wrong_say(&there->wrong, "%s holds what another instance, '%s', has stored; use another key, or remove it if nothing "
-			  "needs it (ipcrm -m %d)", memory, there->configured.name, there->configured.id);
+		wrong_say(&there->wrong,
+			  "%s holds what another instance, '%s', has stored; use another key, or remove it if nothing "
+			  "needs it (ipcrm -m %d)",
+			  memory, there->configured.name, there->configured.id);
 	} else if (r) {
 		wrong_say(&there->wrong, "%s", why.text);
 	}
@@ -126,9 +128,9 @@ static int gather(struct own_segment_facts *facts, struct candidates *there, con
 	folder_read_note(folder, OWN_SEGMENT_NOTE, there->note, sizeof there->note);
 	/* What is attached is what was noted then; otherwise a note is one of many ways to find what was left. */
 	facts->noted = there->note[0] &&
-		       (facts->attached || (is_by_id(there->note) && zsblk_inspect(there->note, &there->noted, NULL) == 0 &&
-					    bears_name(&there->noted, settings->name) &&
-					    !is_discarded(&there->noted, there->note)));
+		       (facts->attached ||
+			(is_by_id(there->note) && zsblk_inspect(there->note, &there->noted, NULL) == 0 &&
+			 bears_name(&there->noted, settings->name) && !is_discarded(&there->noted, there->note)));
 	if (memory) {
 		look_at_configured(there, memory, settings->name);
 		facts->configured_fits = !there->why_not_configured && there->configured.size == device_size;
@@ -148,23 +150,29 @@ static int use_noted(struct own_segment *segment, const struct candidates *there
 
 	if (!r && is_anothers(&segment->found, settings->name)) {
 		r = -ENOENT;
-		snprintf(why.text, sizeof why.text, "%s bears the name of another instance, %s", there->note, segment->found.name);
+		snprintf(why.text, sizeof why.text, "%s bears the name of another instance, %s", there->note,
+			 segment->found.name);
 	} else if (!r && device_size && segment->found.size != device_size) {
 		r = -ENOENT;
-		snprintf(why.text, sizeof why.text, "%s holds %" PRIu64 " bytes, and the device has %" PRIu64, there->note,
-			 segment->found.size, device_size);
+		snprintf(why.text, sizeof why.text, "%s holds %" PRIu64 " bytes, and the device has %" PRIu64,
+			 there->note, segment->found.size, device_size);
 	}
 	if (r) {
-		wrong_say(wrong, r == -ENOENT ? "the device is attached, but its segment %s is gone, and what was stored with it (%s); "
-						"detach the device (nbd-client -d)"
-					      : "the segment %.0s%s", there->note, why.text);
+		wrong_say(
+			wrong,
+			r == -ENOENT
+				? "the device is attached, but its segment %s is gone, and what was stored with it (%s); "
+				  "detach the device (nbd-client -d)"
+				: "the segment %.0s%s",
+			there->note, why.text);
 		return r;
 	}
-	use(segment, segment->found.id, memory && there->configured.id == segment->found.id && !there->why_not_configured
-						? memory : NULL);
+	use(segment, segment->found.id,
+	    memory && there->configured.id == segment->found.id && !there->why_not_configured ? memory : NULL);
 	if (device_size && memory && segment->shown != memory && strcmp(segment->shown, memory) != 0)
-		say(SAY_WARNING, "memory=%s was asked for; the device is attached with %s and stays so until it is stopped",
-		    memory, segment->memory);
+		say(SAY_WARNING,
+		    "memory=%s was asked for; the device is attached with %s and stays so until it is stopped", memory,
+		    segment->memory);
 	return 0;
 }
 
@@ -207,19 +215,24 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 		use(segment, there.named.id, NULL);
 		segment->note_is_due = true;
 		if (memory)
-			say(SAY_WARNING, "memory=%s was asked for; the device is attached with %s and stays so until it is stopped",
+			say(SAY_WARNING,
+			    "memory=%s was asked for; the device is attached with %s and stays so until it is stopped",
 			    memory, segment->memory);
 		break;
 	case SEGMENT_TO_BE_MADE:
 		break;
 	case SEGMENT_GONE:
-		wrong_say(wrong, "the device is attached, but its segment is gone, and what was stored with it: no segment of "
-			  "%" PRIu64 " bytes bears the name '%s'%s%s; detach the device (nbd-client -d)", device_size,
-			  settings->name, memory ? ", nor does memory=" : "", memory ? memory : "");
+		wrong_say(wrong,
+			  "the device is attached, but its segment is gone, and what was stored with it: no segment of "
+			  "%" PRIu64 " bytes bears the name '%s'%s%s; detach the device (nbd-client -d)",
+			  device_size, settings->name, memory ? ", nor does memory=" : "", memory ? memory : "");
 		return -ENOENT;
 	case SEGMENT_AMBIGUOUS:
-		wrong_say(wrong, "the device is attached, and both %s and shm:id=%d may be what is stored in it; remove the one that is "
-			  "not (ipcs -m -i ID, ipcrm -m ID)", memory, there.named.id);
+		wrong_say(
+			wrong,
+			"the device is attached, and both %s and shm:id=%d may be what is stored in it; remove the one that is "
+			"not (ipcs -m -i ID, ipcrm -m ID)",
+			memory, there.named.id);
 		return -EEXIST;
 	}
 	segment->has_name = !r && bears_name(&segment->found, settings->name);
@@ -231,7 +244,8 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 int own_segment_make(struct own_segment *segment, const struct settings *settings, const struct folder *folder,
 		     struct wrong *wrong)
 {
-	const char *algorithm = settings_word_value(settings, "algorithm"), *lock = settings_word_value(settings, "lock");
+	const char *algorithm = settings_word_value(settings, "algorithm"),
+		   *lock = settings_word_value(settings, "lock");
 	const char *memory = settings_word_value(settings, "memory");
 	struct zsblk_params params;
 	struct zsblk_why why = {""};
@@ -271,7 +285,8 @@ bool own_segment_is_removed(struct own_segment *segment)
 {
 	if (!segment->was_removed && segment->keep && zsblk_keep_is_removed(segment->keep)) {
 		segment->was_removed = true;
-		say(SAY_ERROR, "somebody has removed the segment %s (ipcrm?): what is stored lasts only as long as this daemon "
+		say(SAY_ERROR,
+		    "somebody has removed the segment %s (ipcrm?): what is stored lasts only as long as this daemon "
 		    "(process %d) or its server lives. Save it (swapoff, or copy the files), then stop and start again",
 		    segment->shown, (int)getpid());
 	}
@@ -292,7 +307,8 @@ int own_segment_remove(struct own_segment *segment, struct wrong *wrong)
 	struct zsblk_why why = {""};
 	int r;
 
-	say(SAY_NOTICE, "the segment %s is removed, with what is stored in it (%.1f MiB)", segment->shown, mib_in(segment));
+	say(SAY_NOTICE, "the segment %s is removed, with what is stored in it (%.1f MiB)", segment->shown,
+	    mib_in(segment));
 	r = zsblk_remove(segment->memory, &why);
 	/* Not before: while it is attached, its number is not used again. */
 	own_segment_close(segment);
@@ -310,8 +326,10 @@ void own_segment_leave(struct own_segment *segment, const char *name)
 	own_segment_close(segment);
 	if (!segment->memory[0] || zsblk_inspect(segment->memory, &found, NULL))
 		return;
-	say(SAY_WARNING, "the segment %s stays, with what is stored in it (%.1f MiB): start '%s' again to go on with it, or remove "
-	    "it (ipcrm -m %d)", segment->shown, (double)found.used / MIB, name, found.id);
+	say(SAY_WARNING,
+	    "the segment %s stays, with what is stored in it (%.1f MiB): start '%s' again to go on with it, or remove "
+	    "it (ipcrm -m %d)",
+	    segment->shown, (double)found.used / MIB, name, found.id);
 }
 
 void own_segment_close(struct own_segment *segment)

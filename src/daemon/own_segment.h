@@ -29,9 +29,9 @@ enum own_segment_source {
 };
 
 struct own_segment_facts {
-	bool attached;        /* the device is attached in our name: its data is in one segment, whatever is asked for now */
-	bool noted;           /* there is a note; with `attached` off: and it is to be believed */
-	bool configured;      /* memory = shm:... is given */
+	bool attached;   /* the device is attached in our name: its data is in one segment, whatever is asked for now */
+	bool noted;      /* there is a note; with `attached` off: and it is to be believed */
+	bool configured; /* memory = shm:... is given */
 	bool configured_fits; /* that one exists, and has the size of the attached device */
 	bool named;           /* one bears our name */
 	bool named_fits;

@@ -10,8 +10,8 @@
 
 /* One kind of message; zeroed at first. */
 struct recurring {
-	char text[200]; /* what was said the last time */
-	uint64_t at;    /* when, in microseconds */
+	char text[200];    /* what was said the last time */
+	uint64_t at;       /* when, in microseconds */
 	unsigned left_out; /* how often it was not said since */
 };
 

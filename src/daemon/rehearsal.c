@@ -31,8 +31,8 @@ static int ask_segment_version(const struct settings *settings, uint64_t until, 
 
 	wrong->text[strcspn(wrong->text, "\n")] = '\0';
 	if (r == -ETIMEDOUT)
-		wrong_say(wrong, "%s --dump-plugin %s does not end within %u seconds", settings->nbdkit, settings->plugin,
-			  REHEARSAL_LIMIT_S);
+		wrong_say(wrong, "%s --dump-plugin %s does not end within %u seconds", settings->nbdkit,
+			  settings->plugin, REHEARSAL_LIMIT_S);
 	else if (r && !wrong->text[0])
 		wrong_say(wrong, "%s --dump-plugin %s: %s (%d)", settings->nbdkit, settings->plugin,
 			  r == -EIO ? "ended with status" : strerror(-r), r == -EIO ? status : -r);
@@ -41,9 +41,10 @@ static int ask_segment_version(const struct settings *settings, uint64_t until, 
 	snprintf(known, sizeof known, "\nzsblk_segment_version=%u\n", ZSBLK_SEGMENT_VERSION);
 	if (strstr(facts, known))
 		return 0;
-	return wrong_say(wrong,
-			 "the plugin that is installed now does not know segments of version %u, which this one is; stop, and start anew",
-			 ZSBLK_SEGMENT_VERSION);
+	return wrong_say(
+		wrong,
+		"the plugin that is installed now does not know segments of version %u, which this one is; stop, and start anew",
+		ZSBLK_SEGMENT_VERSION);
 }
 
 /* Until it has its socket, has ended, or the time is up: 0, -EIO (and it was waited for), -ETIMEDOUT. */
@@ -78,7 +79,8 @@ static int try_server(const char *const arguments[], const char *socket, uint64_
 	wrong->text[got > 0 ? got : 0] = '\0';
 	wrong->text[strcspn(wrong->text, "\n")] = '\0';
 	if (r == -ETIMEDOUT)
-		wrong_say(wrong, "a server that is started for a trial does not come up within %u seconds", REHEARSAL_LIMIT_S);
+		wrong_say(wrong, "a server that is started for a trial does not come up within %u seconds",
+			  REHEARSAL_LIMIT_S);
 	else if (r && !wrong->text[0])
 		wrong_say(wrong, "a server that is started for a trial %s", r == -EIO ? "ends" : strerror(-r));
 	close(output[0]);
@@ -101,9 +103,9 @@ int job_rehearse(const void *what, struct wrong *wrong)
 {
 	const struct job_rehearsal *rehearsal = what;
 	const struct settings *settings = rehearsal->settings;
-	const char *arguments[SETTINGS_MAX_WORDS + 12] = {settings->nbdkit, "--foreground", "--unix", rehearsal->socket,
-							  settings->plugin, "memory=anon", "size=64M", "lock=no",
-							  "reserve=0"};
+	const char *arguments[SETTINGS_MAX_WORDS + 12] = {settings->nbdkit,  "--foreground",   "--unix",
+							  rehearsal->socket, settings->plugin, "memory=anon",
+							  "size=64M",        "lock=no",        "reserve=0"};
 	uint64_t until = clock_after_ms(REHEARSAL_LIMIT_S * 1000);
 	size_t n = 9;
 	int r = ask_segment_version(settings, until, wrong);

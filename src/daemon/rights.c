@@ -43,8 +43,7 @@ int rights_check(struct wrong *wrong)
 	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
 		if (!process_has_capability(needed[i].capability) && at < sizeof wrong->text)
 			at += (size_t)snprintf(wrong->text + at, sizeof wrong->text - at, "%s%s (%s)",
-					       at ? ", " : "missing rights: ", needed[i].name,
-					       needed[i].purpose);
+					       at ? ", " : "missing rights: ", needed[i].name, needed[i].purpose);
 	if (at && at < sizeof wrong->text)
 		snprintf(wrong->text + at, sizeof wrong->text - at,
 			 "; run it as root, and in no container that takes these away");
@@ -100,9 +99,11 @@ int rights_take(struct wrong *wrong)
 	if (!process_avoid_oom_killer())
 		return failed(wrong, "the OOM killer cannot be kept away (/proc/self/oom_score_adj)");
 	if (sched_setscheduler(0, SCHED_RR, &priority) < 0)
-		return failed(wrong, "real-time scheduling cannot be had (sched_setscheduler; a kernel with CONFIG_RT_GROUP_SCHED gives "
-				     "none to services unless their control group has cpu.rt_runtime_us: boot with rt_group_sched=0, or use "
-				     "a kernel without)");
+		return failed(
+			wrong,
+			"real-time scheduling cannot be had (sched_setscheduler; a kernel with CONFIG_RT_GROUP_SCHED gives "
+			"none to services unless their control group has cpu.rt_runtime_us: boot with rt_group_sched=0, or use "
+			"a kernel without)");
 	return 0;
 }
 

@@ -22,15 +22,15 @@
 #define MAX_ARGUMENTS (SETTINGS_MAX_WORDS + 16)
 
 /* Where a server that is started from files that were kept finds them open. */
-#define KEPT_PROGRAM_FD 3
-#define KEPT_PLUGIN_FD  4
+#define KEPT_PROGRAM_FD   3
+#define KEPT_PLUGIN_FD    4
 #define KEPT_PROGRAM_PATH "/proc/self/fd/3"
 #define KEPT_PLUGIN_PATH  "/proc/self/fd/4"
 
 struct server_command {
 	char *arguments[MAX_ARGUMENTS];
 	unsigned n;
-	unsigned plugin; /* which one of them it is */
+	unsigned plugin;       /* which one of them it is */
 	struct errand *errand; /* to ask servers by */
 	struct kept kept;
 	server_kept_fn *kept_changed; /* NULL: nobody is told */
@@ -428,8 +428,7 @@ bool server_reap(struct server *server, char *how, size_t size)
 		if (info.si_code == CLD_EXITED)
 			snprintf(how, size, "ended with exit status %d", info.si_status);
 		else
-			snprintf(how, size, "was ended by signal %d (%s)", info.si_status,
-				 sigdescr_np(info.si_status));
+			snprintf(how, size, "was ended by signal %d (%s)", info.si_status, sigdescr_np(info.si_status));
 	}
 	folder_remove_server(server->folder, server->pid, server->start);
 	server_forget(server);

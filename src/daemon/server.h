@@ -27,8 +27,8 @@ struct server {
  * path of the statistics file.
  */
 struct server_command;
-int server_command_make(struct server_command **command, const struct settings *settings,
-			const char *memory, const char *stats);
+int server_command_make(struct server_command **command, const struct settings *settings, const char *memory,
+			const char *stats);
 /*
  * Begin with these files, which an earlier daemon kept; they become the command's. `changed` is told of every change: what it gets is
  * what the next daemon is to begin with.

@@ -32,8 +32,8 @@
 /* Bytes, between which a 32nd of memory is held ready, for pages to be stored and for the next server. */
 #define LEAST_RESERVE (UINT64_C(8) << 20)
 /* Of a control group's limit, each of the two reserves takes at most this part. */
-#define LIMIT_PART 8u
-#define MOST_RESERVE  (UINT64_C(64) << 20)
+#define LIMIT_PART   8u
+#define MOST_RESERVE (UINT64_C(64) << 20)
 /* What nbdkit and its libraries take to start, twice over. */
 #define MOST_RECOVERY (UINT64_C(32) << 20)
 /* More than that of memory, held for nothing, is a mistake in the unit. */
@@ -653,9 +653,10 @@ static int check_connections(const struct settings *settings, struct wrong *wron
 {
 	if (settings->connections > 1 || !settings_given(settings, "request-timeout"))
 		return 0;
-	return wrong_at(settings, "request-timeout", wrong,
-			"request-timeout = %u is for several connections, and there is one; leave it out, or add connections = 2",
-			settings->request_timeout);
+	return wrong_at(
+		settings, "request-timeout", wrong,
+		"request-timeout = %u is for several connections, and there is one; leave it out, or add connections = 2",
+		settings->request_timeout);
 }
 
 /* What the plugin will say to its parameters. Sizes that are not understood here, it may understand. */

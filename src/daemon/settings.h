@@ -53,11 +53,11 @@ struct settings {
 	char *words[SETTINGS_MAX_WORDS + 1];
 	size_t n_words;
 
-	uint64_t ram_bytes; /* what "ram" stands for in sizes; 0: not known, and refused */
+	uint64_t ram_bytes;   /* what "ram" stands for in sizes; 0: not known, and refused */
 	uint64_t limit_bytes; /* the memory limit of a control group; 0: none */
-	uint32_t given;     /* a bit for each key that settings_set() has had; ask settings_given() */
-	char *path;         /* of the configuration file, for messages; NULL: none */
-	unsigned lines[32]; /* where it has each key; 0: nowhere */
+	uint32_t given;       /* a bit for each key that settings_set() has had; ask settings_given() */
+	char *path;           /* of the configuration file, for messages; NULL: none */
+	unsigned lines[32];   /* where it has each key; 0: nowhere */
 };
 
 /* Fill in the defaults; memory that cannot be had for them is settings_check()'s to tell. */

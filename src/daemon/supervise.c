@@ -168,7 +168,9 @@ static bool reap(pid_t *child, time_t started, bool first, int *status)
 
 	while ((pid = waitpid(-1, &how, WNOHANG)) > 0) {
 		if (say_relay_ended(pid))
-			say(SAY_ERROR, "the process that hands messages on (process %d) was ended; another one takes over", (int)pid);
+			say(SAY_ERROR,
+			    "the process that hands messages on (process %d) was ended; another one takes over",
+			    (int)pid);
 		if (pid != *child)
 			continue;
 		receive(pid);

@@ -194,8 +194,8 @@ static void undo(const struct entry *entry)
 	int r = read_setting(entry->name, &now);
 
 	if (r)
-		say(SAY_WARNING, "vm.%s cannot be read, and is not set back to %" PRIu64 ": %s", entry->name, entry->was,
-		    strerror(-r));
+		say(SAY_WARNING, "vm.%s cannot be read, and is not set back to %" PRIu64 ": %s", entry->name,
+		    entry->was, strerror(-r));
 	else if (now == entry->made)
 		write_setting(entry->name, entry->was);
 	else

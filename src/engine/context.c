@@ -65,8 +65,7 @@ int contexts_init(struct contexts *contexts, unsigned n, const struct codec *cod
 	contexts->n = n;
 	mem = (uint8_t *)(contexts->all + n);
 	for (unsigned i = 0; i < n && !r; i++)
-		r = init_context(&contexts->all[i], mem + i * (each - sizeof(struct context)), codec,
-				 level);
+		r = init_context(&contexts->all[i], mem + i * (each - sizeof(struct context)), codec, level);
 	return r;
 }
 

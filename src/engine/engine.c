@@ -53,27 +53,30 @@ static int compare(const struct super_layout *found, const struct super_layout *
 		return fail(why, -EINVAL, "%s holds a zsmalloc pool, not a block device; use another key",
 			    params->memory);
 	if (found->block_size != BLOCK)
-		return fail(why, -EINVAL, "%s holds blocks of %u bytes, and this zsblk knows %u only",
-			    params->memory, found->block_size, BLOCK);
+		return fail(why, -EINVAL, "%s holds blocks of %u bytes, and this zsblk knows %u only", params->memory,
+			    found->block_size, BLOCK);
 	if (found->table_words != wanted->table_words)
-		return fail(why, -EINVAL, "%s holds a device of size=%" PRIu64 ", and size=%" PRIu64
-			    " was asked for; use the size it has, or another key", params->memory,
-			    found->table_words * BLOCK, params->size);
+		return fail(why, -EINVAL,
+			    "%s holds a device of size=%" PRIu64 ", and size=%" PRIu64
+			    " was asked for; use the size it has, or another key",
+			    params->memory, found->table_words * BLOCK, params->size);
 	if (params->chain && found->chain != params->chain)
-		return fail(why, -EINVAL, "%s was made with chain=%u, and chain=%u was asked for",
-			    params->memory, found->chain, params->chain);
+		return fail(why, -EINVAL, "%s was made with chain=%u, and chain=%u was asked for", params->memory,
+			    found->chain, params->chain);
 	if (found->class_step != wanted->class_step || found->class_min != wanted->class_min ||
-	    found->max_objects != wanted->max_objects || found->chain < 1 ||
-	    found->chain > ZS_MAX_CHAIN || found->pool_pages < 1 ||
-	    found->pool_pages > ZS_MAX_POOL_PAGES)
-		return fail(why, -EINVAL, "%s was made with another pool geometry (%u, %u, %u, %u); open it "
-			    "with the zsblk that made it", params->memory, found->class_step,
-			    found->class_min, found->chain, found->max_objects);
+	    found->max_objects != wanted->max_objects || found->chain < 1 || found->chain > ZS_MAX_CHAIN ||
+	    found->pool_pages < 1 || found->pool_pages > ZS_MAX_POOL_PAGES)
+		return fail(why, -EINVAL,
+			    "%s was made with another pool geometry (%u, %u, %u, %u); open it "
+			    "with the zsblk that made it",
+			    params->memory, found->class_step, found->class_min, found->chain, found->max_objects);
 	for (unsigned id = 0; id < SUPER_CODECS; id++)
 		if (found->codecs[id][0] &&
 		    strncmp(found->codecs[id], wanted->codecs[id], sizeof found->codecs[id]) != 0)
-			return fail(why, -EINVAL, "%s may hold blocks compressed with codec %u, \"%.16s\", which this "
-				    "zsblk does not have", params->memory, id, found->codecs[id]);
+			return fail(why, -EINVAL,
+				    "%s may hold blocks compressed with codec %u, \"%.16s\", which this "
+				    "zsblk does not have",
+				    params->memory, id, found->codecs[id]);
 	return 0;
 }
 
@@ -97,8 +100,10 @@ static int lock_segment(struct zsblk *dev, const struct zsblk_params *params, st
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	return fail(why, r == -ENOMEM ? -EPERM : r,
 		    "%s cannot be locked in memory (SHM_LOCK: %s); it takes CAP_IPC_LOCK, or a "
-		    "locked-memory limit (ulimit -l, now %" PRIu64 ") of at least %zu bytes; lock=no does without, and then its "
-		    "pages can be swapped out", params->memory, strerror(-r), (uint64_t)limit.rlim_cur, dev->seg.bytes);
+		    "locked-memory limit (ulimit -l, now %" PRIu64
+		    ") of at least %zu bytes; lock=no does without, and then its "
+		    "pages can be swapped out",
+		    params->memory, strerror(-r), (uint64_t)limit.rlim_cur, dev->seg.bytes);
 }
 
 int fail_no_segment(struct zsblk_why *why, int error, const char *step, uint64_t bytes)
@@ -114,16 +119,15 @@ static int explain_open(int error, const char *step, const struct zsblk *dev, co
 			uint64_t bytes, struct zsblk_why *why)
 {
 	if (error == -ENOENT)
-		return fail(why, -EINVAL, "%s does not exist; ipcs -m lists the segments there are",
-			    params->memory);
+		return fail(why, -EINVAL, "%s does not exist; ipcs -m lists the segments there are", params->memory);
 	if (strcmp(step, SEGMENT_FOREIGN) == 0)
 		return fail_foreign(why, params->memory, dev->seg.shmid);
 	return fail_no_segment(why, error, step, bytes);
 }
 
 /* Map the segment and see to its superblock; *layout is what it holds. */
-static int open_segment(struct zsblk *dev, const struct zsblk_params *params,
-			struct super_layout *layout, struct zsblk_why *why)
+static int open_segment(struct zsblk *dev, const struct zsblk_params *params, struct super_layout *layout,
+			struct zsblk_why *why)
 {
 	struct super_layout wanted;
 	const char *step;
@@ -137,10 +141,8 @@ static int open_segment(struct zsblk *dev, const struct zsblk_params *params,
 	if (super_is_blank(&dev->seg)) {
 		if (dev->seg.bytes < super_segment_bytes(&wanted))
 			return fail(why, -EINVAL,
-				    "%s is empty, but its %zu bytes are too few: size=%" PRIu64
-				    " needs %" PRIu64,
-				    params->memory, dev->seg.bytes, params->size,
-				    super_segment_bytes(&wanted));
+				    "%s is empty, but its %zu bytes are too few: size=%" PRIu64 " needs %" PRIu64,
+				    params->memory, dev->seg.bytes, params->size, super_segment_bytes(&wanted));
 		r = claim(dev, false, why);
 		if (!r)
 			r = lock_segment(dev, params, why);
@@ -168,7 +170,8 @@ static int open_segment(struct zsblk *dev, const struct zsblk_params *params,
 static int count_outside(struct zsblk *dev, uint64_t of_words)
 {
 	uint64_t start = (uint64_t)((uint8_t *)dev->table.words - dev->seg.base);
-	uint64_t end = start + (dev->table.n * sizeof *dev->table.words + SEGMENT_PAGE - 1) / SEGMENT_PAGE * SEGMENT_PAGE;
+	uint64_t end =
+		start + (dev->table.n * sizeof *dev->table.words + SEGMENT_PAGE - 1) / SEGMENT_PAGE * SEGMENT_PAGE;
 	uint64_t before, behind;
 	int r = segment_count_resident(&dev->seg, 0, start, &before);
 
@@ -192,8 +195,10 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 		return fail(why, r, "the system does not say which pages of the segment are in memory (mincore: %s)",
 			    strerror(-r));
 	if (unmapped < dev->table.n)
-		return fail(why, -EINVAL, "the segment is damaged: its map says that blocks %" PRIu64
-			    " and on were never written, and they were", unmapped);
+		return fail(why, -EINVAL,
+			    "the segment is damaged: its map says that blocks %" PRIu64
+			    " and on were never written, and they were",
+			    unmapped);
 	r = verify_words(dev, &dev->found, why);
 	if (r)
 		return r == -EUCLEAN ? -EINVAL : r;
@@ -232,8 +237,10 @@ static int check_reserve(const struct zsblk_params *params, struct zsblk_why *wh
 
 	if (params->reserve <= most)
 		return 0;
-	return fail(why, -ENOMEM, "reserve=%" PRIu64 " is more memory than there is: %" PRIu64
-		    " bytes can be had now; make it smaller, or free some memory", params->reserve, most);
+	return fail(why, -ENOMEM,
+		    "reserve=%" PRIu64 " is more memory than there is: %" PRIu64
+		    " bytes can be had now; make it smaller, or free some memory",
+		    params->reserve, most);
 }
 
 static int explain_tables(int error, struct zsblk_why *why)
@@ -253,17 +260,18 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 	if (r)
 		return r;
 	dev->table = super_table(&dev->seg, &layout);
-	r = zs_core_create(&dev->core, &dev->seg, super_pool_offset(&layout), layout.pool_pages,
-			   layout.chain);
+	r = zs_core_create(&dev->core, &dev->seg, super_pool_offset(&layout), layout.pool_pages, layout.chain);
 	if (!r)
 		r = make_stripes(dev);
 	if (r)
 		return explain_tables(r, why);
-	r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(),
-			  dev->codec, dev->level);
+	r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(), dev->codec,
+			  dev->level);
 	if (r == -EINVAL)
-		return fail(why, r, "algorithm=%s level=%d cannot be set up with the version of its library that is "
-			    "installed; use another level or algorithm", dev->codec->name, dev->level);
+		return fail(why, r,
+			    "algorithm=%s level=%d cannot be set up with the version of its library that is "
+			    "installed; use another level or algorithm",
+			    dev->codec->name, dev->level);
 	if (r)
 		return fail(why, r, "no memory for the contexts of %s: %s", dev->codec->name, strerror(-r));
 	dev->watermark = zs_core_huge_watermark(dev->core);
@@ -332,9 +340,10 @@ static int populate_metadata(struct zsblk *dev)
 		return 0;
 	r = segment_private_populate(dev->table.map, table_map_bytes(dev->table.n));
 	for (uint64_t at = 0; at < most && !r; at += POPULATE_STEP)
-		r = is_interrupted(dev) ? -EINTR :
-		    segment_private_populate((uint8_t *)dev->table.words + at,
-					     most - at < POPULATE_STEP ? most - at : POPULATE_STEP);
+		r = is_interrupted(dev)
+			    ? -EINTR
+			    : segment_private_populate((uint8_t *)dev->table.words + at,
+						       most - at < POPULATE_STEP ? most - at : POPULATE_STEP);
 	return r ? r : zs_core_populate(dev->core, dev->reserve);
 }
 

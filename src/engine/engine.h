@@ -43,10 +43,10 @@ struct stripe {
  * anybody. Sums over all contexts are the figures; those marked +- go up and down.
  */
 struct counters {
-	_Atomic uint64_t compr_bytes;  /* +- */
-	_Atomic uint64_t objects;      /* +- blocks with an object, same-filled ones left out */
-	_Atomic uint64_t same;         /* +- */
-	_Atomic uint64_t huge;         /* +- */
+	_Atomic uint64_t compr_bytes; /* +- */
+	_Atomic uint64_t objects;     /* +- blocks with an object, same-filled ones left out */
+	_Atomic uint64_t same;        /* +- */
+	_Atomic uint64_t huge;        /* +- */
 	_Atomic uint64_t huge_since;
 	_Atomic uint64_t reads, writes, discards, zeroes;
 	_Atomic uint64_t read_bytes, write_bytes;
@@ -81,9 +81,9 @@ struct zsblk {
 	struct segment seg;
 	struct segment_spec spec;
 	struct table table;
-	uint64_t reserve; /* bytes */
+	uint64_t reserve;          /* bytes */
 	bool (*interrupted)(void); /* or NULL: see struct zsblk_params */
-	struct cgroup *cgroup; /* the limits above us; NULL: none to look for */
+	struct cgroup *cgroup;     /* the limits above us; NULL: none to look for */
 	/* Pages that the pool may take: as was asked for, and for the limits' sake; 0: no limit. See cap.c. */
 	_Atomic uint64_t mem_limit, cap;
 	struct zs_core *core;
@@ -111,8 +111,7 @@ void context_put(struct contexts *contexts, struct context *ctx);
 static inline void count(_Atomic uint64_t *counter, uint64_t n)
 {
 	/* One writer at a time: no locked instruction is needed. */
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-			      memory_order_relaxed);
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 void counters_sum(struct zsblk *dev, struct counters *sum);
 
@@ -167,8 +166,7 @@ int scan_table(void *opaque, zs_each_fn *each, void *each_opaque);
 int verify_words(struct zsblk *dev, struct counters *found, struct zsblk_why *why);
 
 /* params.c */
-__attribute__((format(printf, 3, 4))) int fail(struct zsblk_why *why, int error, const char *format,
-					       ...);
+__attribute__((format(printf, 3, 4))) int fail(struct zsblk_why *why, int error, const char *format, ...);
 /* -EPERM: the segment is not ours, whose it is, and what to do. */
 int fail_foreign(struct zsblk_why *why, const char *memory, int shmid);
 const char *algorithm_name(const struct zsblk_params *params);

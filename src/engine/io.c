@@ -30,8 +30,8 @@ static void unlock_stripe(pthread_mutex_t **lock)
 }
 
 /* Hold a block still to the end of the scope. */
-#define HOLD(dev, block)                                                                         \
-	pthread_mutex_t *held __attribute__((cleanup(unlock_stripe))) = stripe_of(dev, block);   \
+#define HOLD(dev, block)                                                                                               \
+	pthread_mutex_t *held __attribute__((cleanup(unlock_stripe))) = stripe_of(dev, block);                         \
 	pthread_mutex_lock(held)
 
 struct zs_loc loc_of(const struct zsblk *dev, const struct word_object *object)
@@ -64,8 +64,8 @@ void count_word(struct counters *counters, uint64_t word, int sign)
 /* ------------------------------------------------------------------ storing */
 
 /* Put bytes into the pool as an object of this block; *word names it. */
-static int store_object(struct zsblk *dev, uint64_t block, enum word_type type, unsigned codec,
-			const void *bytes, unsigned size, uint64_t *word)
+static int store_object(struct zsblk *dev, uint64_t block, enum word_type type, unsigned codec, const void *bytes,
+			unsigned size, uint64_t *word)
 {
 	struct word_object object = {.size = (uint16_t)size, .codec = (uint8_t)codec};
 	struct zs_loc loc;
@@ -94,8 +94,7 @@ static int store_same(struct zsblk *dev, uint64_t block, uint64_t pattern, uint6
 }
 
 /* Store a block's bytes; *word is what its table entry is to become. Nothing is published yet. */
-static int store_block(struct zsblk *dev, struct context *ctx, uint64_t block, const void *data,
-		       uint64_t *word)
+static int store_block(struct zsblk *dev, struct context *ctx, uint64_t block, const void *data, uint64_t *word)
 {
 	uint64_t pattern;
 	size_t size;
@@ -104,8 +103,7 @@ static int store_block(struct zsblk *dev, struct context *ctx, uint64_t block, c
 		return store_same(dev, block, pattern, word);
 	size = dev->codec->compress(ctx->cctx, dev->level, data, BLOCK, ctx->object, dev->watermark);
 	if (size)
-		return store_object(dev, block, WORD_OBJECT, dev->codec->id, ctx->object,
-				    (unsigned)size, word);
+		return store_object(dev, block, WORD_OBJECT, dev->codec->id, ctx->object, (unsigned)size, word);
 	return store_object(dev, block, WORD_OBJECT, CODEC_RAW, data, BLOCK, word);
 }
 
@@ -147,8 +145,7 @@ static void replace(struct zsblk *dev, struct context *ctx, uint64_t block, uint
 /* ------------------------------------------------------------------ loading */
 
 /* Decompress an object whose block is held into `out`, a whole block. */
-static int load_object(struct zsblk *dev, struct context *ctx, const struct word_object *object,
-		       void *out)
+static int load_object(struct zsblk *dev, struct context *ctx, const struct word_object *object, void *out)
 {
 	const void *bytes = zs_core_address(dev->core, loc_of(dev, object));
 
@@ -156,13 +153,11 @@ static int load_object(struct zsblk *dev, struct context *ctx, const struct word
 		memcpy(out, bytes, BLOCK);
 		return 0;
 	}
-	return codec_by_id(object->codec)
-		->decompress(ctx->dctx[object->codec], bytes, object->size, out, BLOCK);
+	return codec_by_id(object->codec)->decompress(ctx->dctx[object->codec], bytes, object->size, out, BLOCK);
 }
 
 /* `len` bytes of a block whose stripe is held, from its byte `from` on. */
-static int load_part(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from,
-		     unsigned len, uint8_t *out)
+static int load_part(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
 {
 	struct word_object object;
 	uint64_t pattern;
@@ -192,8 +187,7 @@ static int load_part(struct zsblk *dev, struct context *ctx, uint64_t word, unsi
 	return r;
 }
 
-static int read_block(struct zsblk *dev, struct context *ctx, uint64_t block, unsigned from,
-		      unsigned len, uint8_t *out)
+static int read_block(struct zsblk *dev, struct context *ctx, uint64_t block, unsigned from, unsigned len, uint8_t *out)
 {
 	HOLD(dev, block);
 	return load_part(dev, ctx, table_load(&dev->table, block), from, len, out);
@@ -291,8 +285,8 @@ static int write_whole(struct zsblk *dev, struct context *ctx, uint64_t block, c
 }
 
 /* Change part of a block: to `data`, or to zeroes when that is NULL. */
-static int write_part(struct zsblk *dev, struct context *ctx, uint64_t block, unsigned from,
-		      unsigned len, const void *data)
+static int write_part(struct zsblk *dev, struct context *ctx, uint64_t block, unsigned from, unsigned len,
+		      const void *data)
 {
 	uint64_t old, word;
 	int r;
@@ -446,8 +440,7 @@ static uint64_t stretch_end(const struct zsblk *dev, uint64_t block, uint64_t en
 	return block;
 }
 
-int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent_fn *extent,
-		  void *opaque)
+int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent_fn *extent, void *opaque)
 {
 	uint64_t end = offset + len, last;
 	int r = 0;

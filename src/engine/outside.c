@@ -48,8 +48,10 @@ static int format(struct segment *seg, const struct zsblk_params *params, const 
 	if (!r && params->lock_shared)
 		r = segment_lock(seg);
 	if (r) {
-		fail(why, r == -ENOMEM ? -EPERM : r, "a segment of %zu bytes cannot be locked in memory (SHM_LOCK: %s); "
-		     "it takes CAP_IPC_LOCK, or a locked-memory limit (ulimit -l) as large", seg->bytes, strerror(-r));
+		fail(why, r == -ENOMEM ? -EPERM : r,
+		     "a segment of %zu bytes cannot be locked in memory (SHM_LOCK: %s); "
+		     "it takes CAP_IPC_LOCK, or a locked-memory limit (ulimit -l) as large",
+		     seg->bytes, strerror(-r));
 	} else {
 		describe_device(&layout, params);
 		memcpy(layout.name, name, strlen(name));
@@ -72,7 +74,8 @@ int zsblk_create(const struct zsblk_params *params, const char *name, int *id, s
 		return r;
 	segment_parse(params->memory, &spec);
 	if (!*name || strlen(name) > sizeof layout.name)
-		return fail(why, -EINVAL, "the name '%s' has %zu bytes; 1 to %u are needed", name, strlen(name), ZSBLK_NAME_MAX);
+		return fail(why, -EINVAL, "the name '%s' has %zu bytes; 1 to %u are needed", name, strlen(name),
+			    ZSBLK_NAME_MAX);
 	describe_device(&layout, params);
 	r = segment_create(&seg, spec.kind == SEGMENT_SHM && !spec.by_id ? spec.key : IPC_PRIVATE,
 			   super_segment_bytes(&layout), &step);
@@ -130,8 +133,10 @@ int zsblk_find(const char *name, int *id, struct zsblk_why *why)
 	if (!search.found)
 		return fail(why, -ENOENT, "no segment bears the name '%s'", name);
 	if (search.found > 1)
-		return fail(why, -EEXIST, "%u segments bear the name '%s', one of them with identifier %d; remove those that are "
-			    "not needed (ipcs -m, ipcrm -m ID)", search.found, name, search.id);
+		return fail(why, -EEXIST,
+			    "%u segments bear the name '%s', one of them with identifier %d; remove those that are "
+			    "not needed (ipcs -m, ipcrm -m ID)",
+			    search.found, name, search.id);
 	*id = search.id;
 	return 0;
 }

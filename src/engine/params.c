@@ -98,13 +98,14 @@ static int check_size(uint64_t size, struct zsblk_why *why)
 	if (size == 0)
 		return fail(why, -EINVAL, "size is 0; say how large the device is to be, for example size=2G");
 	if (size > ZSBLK_MAX_SIZE)
-		return fail(why, -EINVAL, "size=%" PRIu64 " is too large; the largest device is %" PRIu64
-			    " (16T)", size, ZSBLK_MAX_SIZE);
+		return fail(why, -EINVAL, "size=%" PRIu64 " is too large; the largest device is %" PRIu64 " (16T)",
+			    size, ZSBLK_MAX_SIZE);
 	if (size < BLOCK)
 		return fail(why, -EINVAL, "size=%" PRIu64 " is too small; the smallest device is %u", size, BLOCK);
 	if (size % BLOCK)
-		return fail(why, -EINVAL, "size=%" PRIu64 " is not a multiple of %u; the nearest ones are %" PRIu64
-			    " and %" PRIu64, size, BLOCK, size / BLOCK * BLOCK, (size / BLOCK + 1) * BLOCK);
+		return fail(why, -EINVAL,
+			    "size=%" PRIu64 " is not a multiple of %u; the nearest ones are %" PRIu64 " and %" PRIu64,
+			    size, BLOCK, size / BLOCK * BLOCK, (size / BLOCK + 1) * BLOCK);
 	return 0;
 }
 
@@ -120,11 +121,9 @@ static int check_algorithm(const struct zsblk_params *params, struct zsblk_why *
 
 	if (!algorithm) {
 		algorithm_names(names, sizeof names);
-		return fail(why, -EINVAL, "algorithm=%s is not known; use one of %s", params->algorithm,
-			    names);
+		return fail(why, -EINVAL, "algorithm=%s is not known; use one of %s", params->algorithm, names);
 	}
-	if (params->has_level &&
-	    (params->level < algorithm->level_min || params->level > algorithm->level_max))
+	if (params->has_level && (params->level < algorithm->level_min || params->level > algorithm->level_max))
 		return fail(why, -EINVAL, "level=%d is out of range for %s; use %d to %d", params->level,
 			    algorithm->name, algorithm->level_min, algorithm->level_max);
 	return 0;
@@ -149,21 +148,25 @@ static int check_memory(const struct zsblk_params *params, struct zsblk_why *why
 	uint64_t least;
 
 	if (segment_parse(params->memory, &spec))
-		return fail(why, -EINVAL, "memory=%s is not understood; use anon, shm:KEY with a number that is "
-			    "not 0 (such as shm:0x7a73), or shm:id=N as ipcs prints it", params->memory);
+		return fail(why, -EINVAL,
+			    "memory=%s is not understood; use anon, shm:KEY with a number that is "
+			    "not 0 (such as shm:0x7a73), or shm:id=N as ipcs prints it",
+			    params->memory);
 	if (params->contexts > ZSBLK_MAX_CONTEXTS)
 		return fail(why, -EINVAL, "contexts=%u is out of range; use 1 to %u, or 0 for a default",
 			    params->contexts, ZSBLK_MAX_CONTEXTS);
 	if (params->chain > ZS_MAX_CHAIN)
-		return fail(why, -EINVAL, "chain=%u is out of range; use 1 to %u pages", params->chain,
-			    ZS_MAX_CHAIN);
+		return fail(why, -EINVAL, "chain=%u is out of range; use 1 to %u pages", params->chain, ZS_MAX_CHAIN);
 	least = largest_zspage(params->chain);
 	if (params->mem_limit && params->mem_limit < least)
-		return fail(why, -EINVAL, "mem-limit=%" PRIu64 " is less than one zspage of the largest class; "
-			    "use at least %" PRIu64 ", or 0 for no limit", params->mem_limit, least);
+		return fail(why, -EINVAL,
+			    "mem-limit=%" PRIu64 " is less than one zspage of the largest class; "
+			    "use at least %" PRIu64 ", or 0 for no limit",
+			    params->mem_limit, least);
 	if (params->mem_limit && params->reserve > params->mem_limit)
-		return fail(why, -EINVAL, "reserve=%" PRIu64 " is more than mem-limit=%" PRIu64
-			    " lets the pool use; make it smaller", params->reserve, params->mem_limit);
+		return fail(why, -EINVAL,
+			    "reserve=%" PRIu64 " is more than mem-limit=%" PRIu64 " lets the pool use; make it smaller",
+			    params->reserve, params->mem_limit);
 	return 0;
 }
 

@@ -39,8 +39,8 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 		.huge_pages = sum.huge,
 		.huge_pages_since = sum.huge_since,
 		.blocks_stored = sum.objects,
-		.pool_bytes = pool.pages_used * BLOCK > pool.header_bytes ?
-				      pool.pages_used * BLOCK - pool.header_bytes : 0,
+		.pool_bytes =
+			pool.pages_used * BLOCK > pool.header_bytes ? pool.pages_used * BLOCK - pool.header_bytes : 0,
 		.metadata_bytes = table_bytes(&dev->table) + pool.header_bytes + pool.descriptor_bytes,
 		.reserved_bytes = pool.pages_reserved * BLOCK,
 		.reserve_misses = pool.reserve_misses,
@@ -95,8 +95,7 @@ int verify_words(struct zsblk *dev, struct counters *found, struct zsblk_why *wh
 	const struct table *table = &dev->table;
 	unsigned normal = zs_core_class_count(dev->core) - 1;
 
-	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n;
-	     block++) {
+	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n; block++) {
 		uint64_t word = table_load(table, block);
 		const char *wrong = word_check(word);
 
@@ -112,8 +111,9 @@ int verify_words(struct zsblk *dev, struct counters *found, struct zsblk_why *wh
 				wrong = "an object that borrowed a page of its own";
 		}
 		if (wrong)
-			return fail(why, -EUCLEAN, "the segment is damaged: block %" PRIu64 " has the table word 0x%016"
-				    PRIx64 ": %s", block, word, wrong);
+			return fail(why, -EUCLEAN,
+				    "the segment is damaged: block %" PRIu64 " has the table word 0x%016" PRIx64 ": %s",
+				    block, word, wrong);
 		if (found)
 			count_word(found, word, 1);
 	}
@@ -128,12 +128,13 @@ static int check_counters(struct zsblk *dev, struct zsblk_why *why)
 	if (r)
 		return r;
 	counters_sum(dev, &sum);
-	if (sum.compr_bytes != found.compr_bytes || sum.objects != found.objects ||
-	    sum.same != found.same || sum.huge != found.huge)
-		return fail(why, -EUCLEAN, "counted %" PRIu64 " bytes in %" PRIu64 " objects, %" PRIu64
-			    " same-filled, %" PRIu64 " huge; the table has %" PRIu64 ", %" PRIu64 ", %" PRIu64
-			    ", %" PRIu64, sum.compr_bytes, sum.objects, sum.same, sum.huge,
-			    found.compr_bytes, found.objects, found.same, found.huge);
+	if (sum.compr_bytes != found.compr_bytes || sum.objects != found.objects || sum.same != found.same ||
+	    sum.huge != found.huge)
+		return fail(why, -EUCLEAN,
+			    "counted %" PRIu64 " bytes in %" PRIu64 " objects, %" PRIu64 " same-filled, %" PRIu64
+			    " huge; the table has %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+			    sum.compr_bytes, sum.objects, sum.same, sum.huge, found.compr_bytes, found.objects,
+			    found.same, found.huge);
 	return 0;
 }
 
@@ -143,6 +144,5 @@ int zsblk_check(struct zsblk *dev, struct zsblk_why *why)
 
 	if (r)
 		return r;
-	return zs_core_check(dev->core, scan_table, dev, why ? why->text : NULL,
-			     why ? sizeof why->text : 0);
+	return zs_core_check(dev->core, scan_table, dev, why ? why->text : NULL, why ? sizeof why->text : 0);
 }

@@ -25,8 +25,7 @@ static bool move_block(void *opaque, uint32_t owner, struct zs_loc from)
 	if (word_has_object(word)) {
 		object = word_object(word);
 		now = loc_of(dev, &object);
-		moved = now.page == from.page && now.slot == from.slot &&
-			now.class_index == from.class_index &&
+		moved = now.page == from.page && now.slot == from.slot && now.class_index == from.class_index &&
 			zs_core_move_to(dev->core, owner, from, &to) == 0;
 	}
 	if (moved) {
@@ -66,8 +65,8 @@ uint64_t zsblk_compact(struct zsblk *dev)
 
 /* ------------------------------------------------------------------ the background threads */
 
-#define SHORT_MS 10	     /* between two looks whether there is memory again */
-#define LONG_MS 1000	     /* between two looks whether to compact */
+#define SHORT_MS        10   /* between two looks whether there is memory again */
+#define LONG_MS         1000 /* between two looks whether to compact */
 #define RESERVE_WAIT_MS 3000 /* for the first fill, without any progress */
 
 static void pause_ms(long ms)
@@ -84,8 +83,8 @@ static void pause_ms(long ms)
  * zram compacts only under memory pressure; user space hears of pressure too late for that.
  */
 #define COMPACT_LEAST_PAGES 1024u /* 4 MiB */
-#define SHORT_FACTOR 4u
-#define NEAR_LIMIT 16u /* the last 16th */
+#define SHORT_FACTOR        4u
+#define NEAR_LIMIT          16u /* the last 16th */
 
 static bool memory_is_short(struct zsblk *dev, const struct zs_core_stats *pool)
 {
@@ -182,8 +181,8 @@ static void backoff_note(struct backoff *backoff, int error)
 }
 
 /* Wait until this kind of work is wanted and may be tried; false when the thread is to end. */
-static bool worker_wait(struct zsblk *dev, enum runs_work work, const struct backoff *backoff,
-			unsigned timeout_ms, bool *may_try)
+static bool worker_wait(struct zsblk *dev, enum runs_work work, const struct backoff *backoff, unsigned timeout_ms,
+			bool *may_try)
 {
 	uint64_t now = now_ms();
 

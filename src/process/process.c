@@ -77,11 +77,15 @@ int process_start_time(pid_t pid, uint64_t *start_time)
 		int error = errno;
 
 		/* Where /proc hides it (hidepid), or is not mounted, it may be there all the same. */
-		return kill(pid, 0) < 0 && errno == ESRCH ? -ESRCH : error == ENOENT || error == ESRCH ? -EACCES : -error;
+		return kill(pid, 0) < 0 && errno == ESRCH  ? -ESRCH
+		       : error == ENOENT || error == ESRCH ? -EACCES
+							   : -error;
 	}
 	/* State (3), and further on the number of threads (20) and the start time (22). */
-	if (sscanf(fields, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-			   "%ld %*s %llu", &state, &threads, &start) != 3)
+	if (sscanf(fields,
+		   " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+		   "%ld %*s %llu",
+		   &state, &threads, &start) != 3)
 		return -EIO;
 	*start_time = start;
 	return (state == 'Z' || state == 'X') && threads <= 1 ? -ESRCH : 0;
@@ -157,7 +161,8 @@ bool process_same_name(pid_t one, pid_t other)
 {
 	char first[32], second[32];
 
-	return read_name(one, first, sizeof first) && read_name(other, second, sizeof second) && strcmp(first, second) == 0;
+	return read_name(one, first, sizeof first) && read_name(other, second, sizeof second) &&
+	       strcmp(first, second) == 0;
 }
 
 bool process_has_capability(unsigned capability)
@@ -218,8 +223,7 @@ bool process_avoid_oom_killer(void)
 }
 
 /* The sanitizer would take the gaps between variables for what they are, and be wrong to complain. */
-__attribute__((no_sanitize("address"))) static int touch_object(struct dl_phdr_info *info, size_t size,
-								void *opaque)
+__attribute__((no_sanitize("address"))) static int touch_object(struct dl_phdr_info *info, size_t size, void *opaque)
 {
 	bool (*const *wanted)(const char *name) = opaque;
 	uintptr_t page = (uintptr_t)system_page();

@@ -21,8 +21,7 @@ struct entry {
 
 bool owner_is_us(const struct shmid_ds *ds)
 {
-	return ds->shm_perm.uid == geteuid() && ds->shm_perm.cuid == geteuid() &&
-	       !(ds->shm_perm.mode & OPEN_TO_OTHERS);
+	return ds->shm_perm.uid == geteuid() && ds->shm_perm.cuid == geteuid() && !(ds->shm_perm.mode & OPEN_TO_OTHERS);
 }
 
 int owner_check(int shmid, struct shmid_ds *ds)
@@ -60,10 +59,12 @@ void owner_explain(int shmid, char *text, size_t size)
 	if (!find_entry(shmid, &entry))
 		snprintf(text, size, "segment %d belongs to somebody else; use another key", shmid);
 	else
-		snprintf(text, size, "segment %d was made by user %u, belongs to user %u and has mode %04o; only one that "
-			 "user %u made, owns and keeps to itself (mode 0600) can be trusted with data. If nothing needs it, "
-			 "remove it (ipcrm -m %d), or use another key", shmid, entry.cuid, entry.uid, entry.mode & 0777,
-			 (unsigned)geteuid(), shmid);
+		snprintf(
+			text, size,
+			"segment %d was made by user %u, belongs to user %u and has mode %04o; only one that "
+			"user %u made, owns and keeps to itself (mode 0600) can be trusted with data. If nothing needs it, "
+			"remove it (ipcrm -m %d), or use another key",
+			shmid, entry.cuid, entry.uid, entry.mode & 0777, (unsigned)geteuid(), shmid);
 }
 
 long long owner_bytes_in_use(int shmid)

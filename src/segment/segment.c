@@ -80,8 +80,7 @@ void *segment_private_map(size_t bytes)
 	void *mem;
 
 	prefer_lock_on_fault();
-	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mem == MAP_FAILED)
 		return NULL;
 	/* A huge page would take 2 MiB where one page was touched. */
@@ -191,8 +190,7 @@ static int check_system(uint64_t bytes, const char **step)
 	return bytes > SIZE_MAX / 2 ? -ENOMEM : 0;
 }
 
-int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t bytes,
-		 const char **step)
+int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t bytes, const char **step)
 {
 	int r;
 
@@ -397,7 +395,8 @@ uint64_t segment_pages(const struct segment *seg)
 	/* Of a line: the identifier (2), and at its end what is in memory (15) and in swap (16). */
 	while (f && pages == UINT64_MAX && fgets(line, sizeof line, f))
 		if (sscanf(line, "%*d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu", &id, &rss,
-			   &swap) == 3 && id == seg->shmid)
+			   &swap) == 3 &&
+		    id == seg->shmid)
 			pages = (rss + swap) / SEGMENT_PAGE;
 	if (f)
 		fclose(f);

@@ -55,8 +55,7 @@ int segment_parse(const char *memory, struct segment_spec *spec);
  * user did not make, does not own or has opened to others is refused with -EPERM, and one by identifier that does not
  * exist with -ENOENT. On failure `step` (never NULL) names the call that failed.
  */
-int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t bytes,
-		 const char **step);
+int segment_open(struct segment *seg, const struct segment_spec *spec, uint64_t bytes, const char **step);
 /* The same of a shared segment that exists; -ENOENT if it does not. Never makes one. */
 int segment_attach(struct segment *seg, const struct segment_spec *spec, const char **step);
 /*

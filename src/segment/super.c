@@ -52,7 +52,7 @@ struct super {
 	uint64_t checksum;
 	/* The fields above never change. */
 	uint64_t claim;
-	uint64_t keeper;   /* as a claim: who has it attached without using it */
+	uint64_t keeper;     /* as a claim: who has it attached without using it */
 	uint64_t in_service; /* 1 once a server has come into service with it */
 };
 _Static_assert(sizeof(struct super) <= SEGMENT_PAGE, "the superblock is one page");
@@ -101,9 +101,7 @@ static uint64_t super_checksum(const struct super *super)
 void super_format(struct segment *seg, const struct super_layout *layout)
 {
 	struct super *super = super_of(seg);
-	struct super copy = {.version = SUPER_VERSION,
-			     .bytes = offsetof(struct super, checksum),
-			     .layout = *layout};
+	struct super copy = {.version = SUPER_VERSION, .bytes = offsetof(struct super, checksum), .layout = *layout};
 
 	memcpy(copy.magic, super_magic, sizeof copy.magic);
 	/* In one store: a superblock with one of the two would be nobody's. */
@@ -123,8 +121,7 @@ static bool all_zero(const void *mem, size_t len)
 
 bool super_is_ours(const struct segment *seg)
 {
-	return seg->bytes >= SEGMENT_PAGE &&
-	       memcmp(super_of(seg)->magic, super_magic, sizeof super_magic) == 0;
+	return seg->bytes >= SEGMENT_PAGE && memcmp(super_of(seg)->magic, super_magic, sizeof super_magic) == 0;
 }
 
 /*
@@ -181,28 +178,33 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *why
 	struct super copy;
 
 	if (!super_is_ours(seg)) {
-		snprintf(why, why_size, "this segment was not made by zsblk (no superblock in it); "
+		snprintf(why, why_size,
+			 "this segment was not made by zsblk (no superblock in it); "
 			 "use another key, or remove it with ipcrm if nothing needs it");
 		return -EINVAL;
 	}
 	copy = *super;
 	if (copy.version != SUPER_VERSION) {
-		snprintf(why, why_size, "the segment has format version %u, and this zsblk knows version %u "
-			 "only; open it with the zsblk that made it", copy.version, SUPER_VERSION);
+		snprintf(why, why_size,
+			 "the segment has format version %u, and this zsblk knows version %u "
+			 "only; open it with the zsblk that made it",
+			 copy.version, SUPER_VERSION);
 		return -EINVAL;
 	}
 	if (copy.bytes != offsetof(struct super, checksum) || copy.checksum != super_checksum(&copy)) {
-		snprintf(why, why_size, "the segment's superblock is damaged (its checksum is %016llx and should "
-			 "be %016llx); its contents cannot be trusted", (unsigned long long)copy.checksum,
-			 (unsigned long long)super_checksum(&copy));
+		snprintf(why, why_size,
+			 "the segment's superblock is damaged (its checksum is %016llx and should "
+			 "be %016llx); its contents cannot be trusted",
+			 (unsigned long long)copy.checksum, (unsigned long long)super_checksum(&copy));
 		return -EINVAL;
 	}
 	/* Bounds first, so that the sum below cannot wrap. */
 	if (copy.layout.table_words > UINT64_C(1) << 32 || copy.layout.pool_pages > UINT64_C(1) << 32 ||
 	    super_segment_bytes(&copy.layout) > seg->bytes) {
-		snprintf(why, why_size, "the segment is %zu bytes long, but its superblock describes more "
-			 "(%llu table words, %llu pool pages)", seg->bytes,
-			 (unsigned long long)copy.layout.table_words,
+		snprintf(why, why_size,
+			 "the segment is %zu bytes long, but its superblock describes more "
+			 "(%llu table words, %llu pool pages)",
+			 seg->bytes, (unsigned long long)copy.layout.table_words,
 			 (unsigned long long)copy.layout.pool_pages);
 		return -EINVAL;
 	}
@@ -341,8 +343,7 @@ static int take_claim(struct segment *seg, bool from_parent, int *holder)
 			old = __atomic_load_n(&super->claim, __ATOMIC_ACQUIRE);
 			continue;
 		}
-		if (__atomic_compare_exchange_n(&super->claim, &old, own, false, __ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
+		if (__atomic_compare_exchange_n(&super->claim, &old, own, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			break;
 	}
 	seg->claim = own;
@@ -380,8 +381,7 @@ void super_unclaim(struct segment *seg)
 	drop_parents_claims();
 	forget(seg);
 	own = own_claim;
-	__atomic_compare_exchange_n(&super_of(seg)->claim, &own, 0, false, __ATOMIC_ACQ_REL,
-				    __ATOMIC_RELAXED);
+	__atomic_compare_exchange_n(&super_of(seg)->claim, &own, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&own_claims_lock);
 }
 

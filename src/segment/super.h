@@ -10,7 +10,7 @@
 #include "segment/table.h"
 
 #define SUPER_VERSION 2u
-#define SUPER_CODECS 8u
+#define SUPER_CODECS  8u
 
 enum super_kind {
 	SUPER_DEVICE = 1, /* a block device: sector table and pool */
@@ -22,7 +22,7 @@ enum super_kind {
 struct super_layout {
 	uint32_t kind;
 	uint32_t block_size;
-	uint64_t table_words;  /* blocks, or handles */
+	uint64_t table_words; /* blocks, or handles */
 	uint64_t pool_pages;
 	uint32_t class_step;
 	uint32_t class_min;

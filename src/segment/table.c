@@ -51,8 +51,7 @@ void table_store(struct table *table, uint64_t index, uint64_t word)
 bool table_change(struct table *table, uint64_t index, uint64_t *old, uint64_t word)
 {
 	mark_written(table, index / TABLE_PAGE_WORDS);
-	return __atomic_compare_exchange_n(&table->words[index], old, word, true, __ATOMIC_ACQ_REL,
-					   __ATOMIC_ACQUIRE);
+	return __atomic_compare_exchange_n(&table->words[index], old, word, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
 uint64_t table_next_written(const struct table *table, uint64_t index, uint64_t end)
@@ -86,12 +85,10 @@ static bool page_is_zero(const struct table *table, uint64_t page)
 {
 	const uint64_t *words = table->words + page * TABLE_PAGE_WORDS;
 
-	return words[0] == 0 &&
-	       memcmp(words, words + 1, (TABLE_PAGE_WORDS - 1) * sizeof *words) == 0;
+	return words[0] == 0 && memcmp(words, words + 1, (TABLE_PAGE_WORDS - 1) * sizeof *words) == 0;
 }
 
-int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first,
-			 uint64_t *in_memory)
+int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first, uint64_t *in_memory)
 {
 	uint64_t start = (uint64_t)((uint8_t *)table->words - seg->base), pages = pages_of(table->n);
 	unsigned char resident[1024];

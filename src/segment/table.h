@@ -37,8 +37,7 @@ uint64_t table_next_written(const struct table *table, uint64_t index, uint64_t 
  * how many pages of the words are in memory. 0, or a negative errno if the system does not say what is in memory:
  * then nothing is known of the map.
  */
-int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first,
-			 uint64_t *in_memory);
+int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first, uint64_t *in_memory);
 /* Bytes of memory the table takes: written pages, and the map. */
 uint64_t table_bytes(const struct table *table);
 

@@ -25,19 +25,24 @@ enum word_type {
 };
 
 struct word_object {
-	uint32_t page;   /* < 2^30 */
-	uint16_t slot;   /* < 2^10 */
-	uint16_t size;   /* 1 to 4096 */
-	uint8_t borrow;  /* < 4 */
-	uint8_t codec;   /* < 8 */
+	uint32_t page;  /* < 2^30 */
+	uint16_t slot;  /* < 2^10 */
+	uint16_t size;  /* 1 to 4096 */
+	uint8_t borrow; /* < 4 */
+	uint8_t codec;  /* < 8 */
 };
 
 enum {
-	WORD_CODEC_SHIFT = 3, WORD_CODEC_BITS = 3,
-	WORD_SIZE_SHIFT = 6, WORD_SIZE_BITS = 12,
-	WORD_BORROW_SHIFT = 18, WORD_BORROW_BITS = 2,
-	WORD_SLOT_SHIFT = 20, WORD_SLOT_BITS = 10,
-	WORD_PAGE_SHIFT = 30, WORD_PAGE_BITS = 30,
+	WORD_CODEC_SHIFT = 3,
+	WORD_CODEC_BITS = 3,
+	WORD_SIZE_SHIFT = 6,
+	WORD_SIZE_BITS = 12,
+	WORD_BORROW_SHIFT = 18,
+	WORD_BORROW_BITS = 2,
+	WORD_SLOT_SHIFT = 20,
+	WORD_SLOT_BITS = 10,
+	WORD_PAGE_SHIFT = 30,
+	WORD_PAGE_BITS = 30,
 	WORD_PATTERN_SHIFT = 32,
 };
 _Static_assert(WORD_PAGE_SHIFT + WORD_PAGE_BITS <= 64, "a word has 64 bits");

@@ -8,7 +8,7 @@
 
 struct check {
 	struct zs_core *core;
-	uint64_t *pages;  /* a bit for each page that belongs to a zspage */
+	uint64_t *pages; /* a bit for each page that belongs to a zspage */
 	uint64_t used, tails, huge, entries, objects;
 	char *why;
 	size_t why_size;
@@ -59,14 +59,16 @@ static int check_zspage(struct check *ck, const struct zs_class *class, uint32_t
 	if (z->list != list)
 		return wrong(ck, "the zspage at page %u is on list %u and says %u", page, list, z->list);
 	if (live != z->inuse || live == 0 || z->inuse > z->ready || z->ready > z->capacity)
-		return wrong(ck, "the zspage at page %u has %u live objects, %u in use, %u ready, room "
-			     "for %u", page, live, z->inuse, z->ready, z->capacity);
+		return wrong(ck,
+			     "the zspage at page %u has %u live objects, %u in use, %u ready, room "
+			     "for %u",
+			     page, live, z->inuse, z->ready, z->capacity);
 	if (z->ready != ready || highest >= z->ready || z->touched > z->pages)
-		return wrong(ck, "the zspage at page %u touched %u pages of %u: slots up to %u, and %u ready",
-			     page, z->touched, z->pages, highest, z->ready);
+		return wrong(ck, "the zspage at page %u touched %u pages of %u: slots up to %u, and %u ready", page,
+			     z->touched, z->pages, highest, z->ready);
 	if (z->hint > lowest_free)
-		return wrong(ck, "the zspage at page %u has slot %u free, and a hint of %u", page,
-			     lowest_free, z->hint);
+		return wrong(ck, "the zspage at page %u has slot %u free, and a hint of %u", page, lowest_free,
+			     z->hint);
 	if (z->group != zspage_fullness(z) || (z->hot & bits_below(z->touched)))
 		return wrong(ck, "the zspage at page %u is in the wrong fullness group", page);
 	if ((list == ZS_INUSE_RATIO_100) != (z->inuse == z->capacity) ||
@@ -91,8 +93,8 @@ static int check_class(struct check *ck, unsigned index)
 			int r;
 
 			if (page > ck->core->runs.pages - zspage_least_pages(class))
-				return wrong(ck, "class %u: list %u leads to page %u, beyond the pool", index,
-					     list, page);
+				return wrong(ck, "class %u: list %u leads to page %u, beyond the pool", index, list,
+					     page);
 			r = check_zspage(ck, class, page, list);
 			if (r)
 				return r;
@@ -134,10 +136,9 @@ static int check_entry(void *opaque, uint32_t owner, struct zs_loc loc)
 		return claim_pages(ck, loc.page, 1);
 	}
 	z = zspage_at(core, loc.page);
-	if (z->class_index != loc.class_index || loc.slot >= z->capacity ||
-	    !zspage_slot_live(z, loc.slot))
-		return wrong(ck, "entry %u: its slot %u of the zspage at page %u is not in use", owner,
-			     loc.slot, loc.page);
+	if (z->class_index != loc.class_index || loc.slot >= z->capacity || !zspage_slot_live(z, loc.slot))
+		return wrong(ck, "entry %u: its slot %u of the zspage at page %u is not in use", owner, loc.slot,
+			     loc.page);
 	if (zspage_owners(&core->class[loc.class_index], z)[loc.slot] != owner)
 		return wrong(ck, "entry %u: its slot says it belongs to entry %u", owner,
 			     zspage_owners(&core->class[loc.class_index], z)[loc.slot]);
@@ -161,14 +162,13 @@ static int check_all(struct check *ck, zs_scan_fn *scan, void *owner_table)
 			     (unsigned long long)ck->entries, (unsigned long long)ck->objects,
 			     (unsigned long long)ck->huge, (unsigned long long)ck->core->huge_objects);
 	if (ck->used != ck->core->runs.used || ck->tails != ck->core->runs.tails)
-		return wrong(ck, "%llu pages are in use, and %llu are counted",
-			     (unsigned long long)ck->used, (unsigned long long)ck->core->runs.used);
+		return wrong(ck, "%llu pages are in use, and %llu are counted", (unsigned long long)ck->used,
+			     (unsigned long long)ck->core->runs.used);
 	why = runs_check(&ck->core->runs, ck->pages);
 	return why ? wrong(ck, "%s", why) : 0;
 }
 
-int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why,
-		  size_t why_size)
+int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why, size_t why_size)
 {
 	size_t bytes = ((size_t)core->runs.pages + 63) / 64 * sizeof(uint64_t);
 	struct check ck = {

@@ -39,8 +39,7 @@ static unsigned header_bytes(const struct class_rules *rules, unsigned n)
 	return (bytes + 7) & ~7u;
 }
 
-unsigned class_objects(const struct class_rules *rules, unsigned size, unsigned pages,
-		       unsigned *first_object)
+unsigned class_objects(const struct class_rules *rules, unsigned size, unsigned pages, unsigned *first_object)
 {
 	unsigned bytes = pages * rules->page_size;
 	unsigned n = bytes / size;
@@ -60,8 +59,8 @@ struct class_geometry class_geometry(const struct class_rules *rules, unsigned s
 
 	for (unsigned pages = 1; pages <= rules->chain; pages++) {
 		unsigned first, n = class_objects(rules, size, pages, &first);
-		unsigned usage = (unsigned)((uint64_t)n * size * rules->usage_scale /
-					    ((uint64_t)pages * rules->page_size));
+		unsigned usage =
+			(unsigned)((uint64_t)n * size * rules->usage_scale / ((uint64_t)pages * rules->page_size));
 
 		if (usage <= best_usage)
 			continue;
@@ -74,8 +73,7 @@ struct class_geometry class_geometry(const struct class_rules *rules, unsigned s
 	/* A page holds one object either way; without a header it holds a larger one. Where a header
 	 * keeps even that one out, or usage is no better than one object per page, it is huge too. */
 	if (best.objects <= best.pages)
-		best = (struct class_geometry){
-			.size = size, .pages = 1, .objects = 1, .huge = true};
+		best = (struct class_geometry){.size = size, .pages = 1, .objects = 1, .huge = true};
 	return best;
 }
 
@@ -88,16 +86,14 @@ unsigned class_huge_watermark(const struct class_rules *rules)
 	return size;
 }
 
-int class_table(const struct class_rules *rules, struct class_geometry *classes, unsigned room,
-		uint16_t *map)
+int class_table(const struct class_rules *rules, struct class_geometry *classes, unsigned room, uint16_t *map)
 {
 	unsigned n = 0, mapped = 0;
 
 	for (unsigned size = rules->min_size; size <= rules->max_size; size += rules->step) {
 		struct class_geometry next = class_geometry(rules, size);
 
-		if (n && next.pages == classes[n - 1].pages &&
-		    next.objects == classes[n - 1].objects) {
+		if (n && next.pages == classes[n - 1].pages && next.objects == classes[n - 1].objects) {
 			classes[n - 1] = next;
 		} else {
 			if (n == room)

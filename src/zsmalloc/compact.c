@@ -68,8 +68,7 @@ static unsigned cut_tail(struct zs_core *core, struct zs_class *class, uint32_t 
 	tail = (struct run){.page = page + keep,
 			    .pages = z->pages - keep,
 			    .hot = keep == 64 ? 0 : (z->hot | bits_below(z->touched)) >> keep};
-	atomic_fetch_sub_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(z->hot),
-				  memory_order_relaxed);
+	atomic_fetch_sub_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(z->hot), memory_order_relaxed);
 	capacity = zspage_slots_in(class, keep);
 	capacity = capacity < z->capacity ? capacity : z->capacity;
 	class->capacity -= z->capacity - capacity;
@@ -105,8 +104,7 @@ static unsigned reinstate(struct zs_core *core, struct zs_class *class, uint32_t
 	return empty ? zspage_retire(core, &run, touched) : 0;
 }
 
-static void slide(struct zs_core *core, struct zs_class *class, uint32_t page, zs_move_fn *move,
-		  void *opaque)
+static void slide(struct zs_core *core, struct zs_class *class, uint32_t page, zs_move_fn *move, void *opaque)
 {
 	struct resident list[ZS_MAX_OBJS];
 	struct zspage *z = zspage_at(core, page);
@@ -132,8 +130,7 @@ static bool has_room(const struct zs_class *class)
 }
 
 /* Returns pages freed; *done when the class has nothing more to gain. */
-static uint64_t compact_one(struct zs_core *core, struct zs_class *class, zs_move_fn *move,
-			    void *opaque, bool *done)
+static uint64_t compact_one(struct zs_core *core, struct zs_class *class, zs_move_fn *move, void *opaque, bool *done)
 {
 	struct resident list[ZS_MAX_OBJS];
 	uint64_t freed = 0;
@@ -187,8 +184,7 @@ static unsigned steps_for(struct zs_class *class)
 	return zspages < most ? (unsigned)zspages + 1 : most;
 }
 
-uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move,
-			      void *opaque, bool *more)
+uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move, void *opaque, bool *more)
 {
 	unsigned index = *cursor % CURSOR_CLASSES, left = *cursor / CURSOR_CLASSES;
 	uint64_t freed = 0;

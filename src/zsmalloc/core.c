@@ -43,8 +43,7 @@ static int make_classes(struct zs_core *core, unsigned chain)
 	return 0;
 }
 
-int zs_core_create(struct zs_core **result, struct segment *seg, uint64_t offset, uint64_t pages,
-		   unsigned chain)
+int zs_core_create(struct zs_core **result, struct segment *seg, uint64_t offset, uint64_t pages, unsigned chain)
 {
 	struct zs_core *core;
 	int r;
@@ -139,21 +138,18 @@ static int alloc_huge(struct zs_core *core, unsigned class_index, struct zs_loc 
 	return 0;
 }
 
-static struct zs_loc slot_from(struct zs_core *core, struct zs_class *class, uint32_t page,
-			       uint32_t owner)
+static struct zs_loc slot_from(struct zs_core *core, struct zs_class *class, uint32_t page, uint32_t owner)
 {
 	struct zspage *z = zspage_at(core, page);
-	struct zs_loc loc = {.page = page,
-			     .slot = (uint16_t)zspage_take_slot(class, z, owner),
-			     .class_index = z->class_index};
+	struct zs_loc loc = {
+		.page = page, .slot = (uint16_t)zspage_take_slot(class, z, owner), .class_index = z->class_index};
 
 	zspage_relist(core, class, page);
 	return loc;
 }
 
 /* The fullest zspage with room in pages already touched. */
-static bool alloc_ready(struct zs_core *core, struct zs_class *class, uint32_t owner,
-			struct zs_loc *loc)
+static bool alloc_ready(struct zs_core *core, struct zs_class *class, uint32_t owner, struct zs_loc *loc)
 {
 	uint32_t groups = class->nonempty & ((1u << ZS_INUSE_RATIO_100) - 1);
 
@@ -164,8 +160,7 @@ static bool alloc_ready(struct zs_core *core, struct zs_class *class, uint32_t o
 }
 
 /* A zspage with pages not touched yet: touch the next one. -EAGAIN if there is no such zspage. */
-static int alloc_growing(struct zs_core *core, struct zs_class *class, uint32_t owner,
-			 struct zs_loc *loc)
+static int alloc_growing(struct zs_core *core, struct zs_class *class, uint32_t owner, struct zs_loc *loc)
 {
 	uint32_t page = class->head[ZSL_GROWING];
 	struct zspage *z;
@@ -181,21 +176,19 @@ static int alloc_growing(struct zs_core *core, struct zs_class *class, uint32_t 
 }
 
 /* From a zspage that the class has. Under the lock. -EAGAIN: there is none with room. */
-static int alloc_existing(struct zs_core *core, struct zs_class *class, uint32_t owner,
-			  struct zs_loc *loc)
+static int alloc_existing(struct zs_core *core, struct zs_class *class, uint32_t owner, struct zs_loc *loc)
 {
 	return alloc_ready(core, class, owner, loc) ? 0 : alloc_growing(core, class, owner, loc);
 }
 
 /* Allocate from a zspage that was formatted, and make it one of the class. Under the lock. -ENOSPC: it is not. */
-static int use_zspage(struct zs_core *core, struct zs_class *class, const struct run *run,
-		      uint32_t owner, struct zs_loc *loc)
+static int use_zspage(struct zs_core *core, struct zs_class *class, const struct run *run, uint32_t owner,
+		      struct zs_loc *loc)
 {
 	struct zspage *z = zspage_at(core, run->page);
 	int r;
 
-	atomic_fetch_add_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(run->hot),
-				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(run->hot), memory_order_relaxed);
 	r = zspage_grow(core, class, z, 0);
 	if (r) {
 		atomic_fetch_sub_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(run->hot),
@@ -240,8 +233,7 @@ static int alloc_new(struct zs_core *core, unsigned class_index, uint32_t owner,
 	return r;
 }
 
-static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t owner,
-			  struct zs_loc *loc)
+static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t owner, struct zs_loc *loc)
 {
 	struct zs_class *class = &core->class[class_index];
 	int r;
@@ -256,8 +248,7 @@ static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t o
  * Memory is short: room that is there already, in one of the next larger classes; or in the class itself, where others may
  * have made a zspage since we looked.
  */
-static bool alloc_borrowed(struct zs_core *core, unsigned class_index, uint32_t owner,
-			   struct zs_loc *loc)
+static bool alloc_borrowed(struct zs_core *core, unsigned class_index, uint32_t owner, struct zs_loc *loc)
 {
 	bool done = false;
 
@@ -297,8 +288,7 @@ int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, st
 
 		while (word <= from.slot / 64u && z->live[word] == ~UINT64_C(0))
 			word++;
-		if (word <= from.slot / 64u &&
-		    word * 64 + (unsigned)__builtin_ctzll(~z->live[word]) < from.slot) {
+		if (word <= from.slot / 64u && word * 64 + (unsigned)__builtin_ctzll(~z->live[word]) < from.slot) {
 			*to = slot_from(core, class, from.page, owner);
 			r = 0;
 		}
@@ -386,8 +376,7 @@ int zs_core_populate(struct zs_core *core, uint64_t most)
 
 void zs_core_reset_used_max(struct zs_core *core)
 {
-	atomic_store_explicit(&core->runs.used_max,
-			      atomic_load_explicit(&core->runs.used, memory_order_relaxed),
+	atomic_store_explicit(&core->runs.used_max, atomic_load_explicit(&core->runs.used, memory_order_relaxed),
 			      memory_order_relaxed);
 }
 

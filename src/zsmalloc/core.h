@@ -21,7 +21,7 @@
 
 /* Ranges: page < 2^30, slot < 2^10, class_index < 2^9. */
 struct zs_loc {
-	uint32_t page;        /* where its zspage starts */
+	uint32_t page; /* where its zspage starts */
 	uint16_t slot;
 	uint16_t class_index;
 };
@@ -31,7 +31,7 @@ struct zs_loc {
 #define ZS_LOC_CLASS_BITS 9
 #define ZS_MAX_POOL_PAGES (UINT64_C(1) << ZS_LOC_PAGE_BITS)
 /* When memory is short, an object may be put into one of this many next larger classes. */
-#define ZS_BORROW 3u
+#define ZS_BORROW        3u
 #define ZS_DEFAULT_CHAIN 32u
 
 _Static_assert(ZS_PAGE_SIZE == SEGMENT_PAGE, "pages of the pool are pages of the segment");
@@ -43,8 +43,7 @@ struct zs_core;
  * stays the caller's. -EINVAL for a chain or a number of pages out of range, or an offset that is not a
  * multiple of the system page; or -ENOMEM.
  */
-int zs_core_create(struct zs_core **core, struct segment *seg, uint64_t offset, uint64_t pages,
-		   unsigned chain);
+int zs_core_create(struct zs_core **core, struct segment *seg, uint64_t offset, uint64_t pages, unsigned chain);
 /* Frees the core's own memory, not the segment's. NULL is allowed. */
 void zs_core_destroy(struct zs_core *core);
 
@@ -76,8 +75,7 @@ typedef bool zs_move_fn(void *opaque, uint32_t owner, struct zs_loc from);
 int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, struct zs_loc *to);
 /* One zspage of the class where *cursor is (0: the first), or on to the next class; *more is false after the last
  * one. Returns pages freed. */
-uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move,
-			      void *opaque, bool *more);
+uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move, void *opaque, bool *more);
 
 /* ------------------------------------------------------------------ rebuilding */
 
@@ -88,8 +86,7 @@ typedef int zs_scan_fn(void *owner_table, zs_each_fn *each, void *opaque);
  * Derive all state of a core just created from its owner's table. 0; -EUCLEAN with the
  * reason if the table contradicts itself; -ENOMEM.
  */
-int zs_core_rebuild(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why,
-		    size_t why_size);
+int zs_core_rebuild(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why, size_t why_size);
 /*
  * Before a rebuild, if the owner knows: how many pages of the segment are in memory before the pool. It is counted
  * otherwise.
@@ -97,8 +94,7 @@ int zs_core_rebuild(struct zs_core *core, zs_scan_fn *scan, void *owner_table, c
 void zs_core_set_outside(struct zs_core *core, uint64_t pages);
 uint64_t zs_core_pool_offset(const struct zs_core *core);
 /* Verify every invariant, and that the table and the core know the same objects. 0 or -EUCLEAN. */
-int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why,
-		  size_t why_size);
+int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why, size_t why_size);
 
 /* ------------------------------------------------------------------ memory and figures */
 

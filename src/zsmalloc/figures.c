@@ -64,8 +64,7 @@ int zs_core_class_stats(struct zs_core *core, unsigned index, struct zs_class_st
 	stats->freeable = zs_class_freeable(class);
 	pthread_mutex_unlock(&class->lock);
 	for (unsigned i = ZS_INUSE_RATIO_10; i < ZS_INUSE_RATIO_100; i++)
-		*(i <= ZS_INUSE_RATIO_70 ? &stats->almost_empty : &stats->almost_full) +=
-			stats->zspages[i];
+		*(i <= ZS_INUSE_RATIO_70 ? &stats->almost_empty : &stats->almost_full) += stats->zspages[i];
 	return 0;
 }
 
@@ -91,8 +90,7 @@ void zs_core_stats(struct zs_core *core, struct zs_core_stats *stats)
 		.pages_used = atomic_load_explicit(&runs->used, memory_order_relaxed),
 		.pages_used_max = atomic_load_explicit(&runs->used_max, memory_order_relaxed),
 		.pages_compacted = atomic_load_explicit(&core->pages_compacted, memory_order_relaxed),
-		.pages_reserved = runs_hot_free(runs) +
-				  atomic_load_explicit(&runs->tails, memory_order_relaxed),
+		.pages_reserved = runs_hot_free(runs) + atomic_load_explicit(&runs->tails, memory_order_relaxed),
 		.reserve_misses = atomic_load_explicit(&runs->misses, memory_order_relaxed),
 		.objects = atomic_load_explicit(&core->huge_objects, memory_order_relaxed),
 		.descriptor_bytes = runs_descriptor_bytes(runs),
@@ -108,12 +106,10 @@ void zs_core_stats(struct zs_core *core, struct zs_core_stats *stats)
 }
 
 /* Objects of one class in each fullness group. Under the lock. */
-static void count_groups(struct zs_core *core, const struct zs_class *class,
-			 uint64_t objects[ZS_FULLNESS_GROUPS])
+static void count_groups(struct zs_core *core, const struct zs_class *class, uint64_t objects[ZS_FULLNESS_GROUPS])
 {
 	for (unsigned list = 0; list < ZSL_LISTS; list++)
-		for (uint32_t page = class->head[list]; page != RUNS_NONE;
-		     page = zspage_at(core, page)->next)
+		for (uint32_t page = class->head[list]; page != RUNS_NONE; page = zspage_at(core, page)->next)
 			objects[zspage_at(core, page)->group] += zspage_at(core, page)->inuse;
 }
 
@@ -128,8 +124,7 @@ uint64_t zs_core_leaks(struct zs_core *core, zs_leak_fn *leak, void *opaque)
 		pthread_mutex_lock(&class->lock);
 		count_groups(core, class, objects);
 		if (class->geo.huge)
-			objects[ZS_INUSE_RATIO_100] =
-				atomic_load_explicit(&core->huge_objects, memory_order_relaxed);
+			objects[ZS_INUSE_RATIO_100] = atomic_load_explicit(&core->huge_objects, memory_order_relaxed);
 		pthread_mutex_unlock(&class->lock);
 		for (unsigned group = 0; group < ZS_FULLNESS_GROUPS; group++) {
 			struct zs_leak row = {i, class->geo.size, group, objects[group]};

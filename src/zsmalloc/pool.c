@@ -25,7 +25,7 @@
 #include <string.h>
 #include <time.h>
 
-#define SHARDS 16u
+#define SHARDS      16u
 #define WAIT_YIELDS 16u
 
 #if UINTPTR_MAX > UINT32_MAX
@@ -71,8 +71,8 @@ struct zs_pool {
 
 static uint64_t cell_make(struct zs_loc loc)
 {
-	return CELL_LIVE | (uint64_t)loc.page << CELL_PAGE_SHIFT |
-	       (uint64_t)loc.slot << CELL_SLOT_SHIFT | (uint64_t)loc.class_index << CELL_CLASS_SHIFT;
+	return CELL_LIVE | (uint64_t)loc.page << CELL_PAGE_SHIFT | (uint64_t)loc.slot << CELL_SLOT_SHIFT |
+	       (uint64_t)loc.class_index << CELL_CLASS_SHIFT;
 }
 
 static struct zs_loc cell_loc(uint64_t cell)
@@ -229,8 +229,7 @@ void *zs_map_object(struct zs_pool *pool, zs_handle handle, enum zs_mapmode mode
 		assert(!(cell & CELL_WRITER) && "zs_map_object: mapped for writing already");
 		assert((mode == ZS_MM_RO || !(cell & CELL_MAPPED_MASK)) &&
 		       "zs_map_object: mapped already, cannot be mapped for writing");
-		assert((cell & CELL_MAPPED_MASK) < 30 * CELL_MAPPED &&
-		       "zs_map_object: mapped too often");
+		assert((cell & CELL_MAPPED_MASK) < 30 * CELL_MAPPED && "zs_map_object: mapped too often");
 		mapped = (cell + CELL_MAPPED) | (mode == ZS_MM_RO ? 0u : (unsigned)CELL_WRITER);
 	} while (!table_change(&pool->cells, index, &cell, mapped));
 	return zs_core_address(pool->core, cell_loc(cell));
@@ -340,8 +339,7 @@ static void let_go_of_cells(struct zs_pool *pool)
 
 /* ------------------------------------------------------------------ life */
 
-static void describe_pool(struct super_layout *layout, const char *name,
-			  const struct zs_params *params)
+static void describe_pool(struct super_layout *layout, const char *name, const struct zs_params *params)
 {
 	struct class_rules rules = class_rules_default(params->chain ? params->chain : ZS_DEFAULT_CHAIN);
 
@@ -360,14 +358,13 @@ static void describe_pool(struct super_layout *layout, const char *name,
 
 static bool same_pool(const struct super_layout *a, const struct super_layout *b)
 {
-	return a->kind == b->kind && a->block_size == b->block_size &&
-	       a->table_words == b->table_words && a->pool_pages == b->pool_pages &&
-	       a->class_step == b->class_step && a->class_min == b->class_min &&
+	return a->kind == b->kind && a->block_size == b->block_size && a->table_words == b->table_words &&
+	       a->pool_pages == b->pool_pages && a->class_step == b->class_step && a->class_min == b->class_min &&
 	       a->chain == b->chain && a->max_objects == b->max_objects;
 }
 
-static int open_pool_segment(struct zs_pool *pool, const struct segment_spec *spec,
-			     const struct super_layout *layout, bool *blank)
+static int open_pool_segment(struct zs_pool *pool, const struct segment_spec *spec, const struct super_layout *layout,
+			     bool *blank)
 {
 	struct super_layout found;
 	const char *step;
@@ -383,8 +380,7 @@ static int open_pool_segment(struct zs_pool *pool, const struct segment_spec *sp
 		if (!r && !same_pool(&found, layout))
 			r = -EINVAL;
 		if (!r)
-			snprintf(pool->name, sizeof pool->name, "%.*s",
-				 (int)sizeof found.name - 1, found.name);
+			snprintf(pool->name, sizeof pool->name, "%.*s", (int)sizeof found.name - 1, found.name);
 	} else if (pool->seg.bytes < super_segment_bytes(layout)) {
 		r = -EINVAL;
 	}
@@ -428,8 +424,8 @@ static int build_pool(struct zs_pool *pool, const char *name, const struct zs_pa
 	pool->max_objects = (uint32_t)layout.table_words;
 	r = make_shards(pool);
 	if (!r)
-		r = zs_core_create(&pool->core, &pool->seg, super_pool_offset(&layout),
-				   layout.pool_pages, layout.chain);
+		r = zs_core_create(&pool->core, &pool->seg, super_pool_offset(&layout), layout.pool_pages,
+				   layout.chain);
 	if (!r && !blank)
 		r = adopt_cells(pool);
 	if (!r && !blank)

@@ -25,8 +25,8 @@ struct rebuild {
 	struct start {
 		uint16_t class; /* + 1, of the zspage that starts at this page, or NO_ZSPAGE */
 		uint16_t slots; /* it must have: the highest in use, + 1 */
-	} *start; /* for each page of the pool */
-	uint32_t highest; /* page with a zspage, or RUNS_NONE */
+	} * start;              /* for each page of the pool */
+	uint32_t highest;       /* page with a zspage, or RUNS_NONE */
 	/* Slots to set: each waits here while its header comes into the cache. */
 	struct pending {
 		uint64_t owner; /* or NOBODY */
@@ -55,15 +55,13 @@ static int note_start(void *opaque, uint32_t owner, struct zs_loc loc)
 	struct start *here;
 
 	if (loc.page >= core->runs.pages)
-		return damaged(rb, "entry %u: page %u is beyond the pool's %u", owner, loc.page,
-			       core->runs.pages);
+		return damaged(rb, "entry %u: page %u is beyond the pool's %u", owner, loc.page, core->runs.pages);
 	if (loc.class_index >= core->classes || loc.slot >= core->class[loc.class_index].geo.objects)
-		return damaged(rb, "entry %u: slot %u of class %u does not exist", owner, loc.slot,
-			       loc.class_index);
+		return damaged(rb, "entry %u: slot %u of class %u does not exist", owner, loc.slot, loc.class_index);
 	here = &rb->start[loc.page];
 	if (here->class != NO_ZSPAGE && here->class != loc.class_index + 1)
-		return damaged(rb, "entry %u: page %u starts zspages of classes %u and %u", owner,
-			       loc.page, here->class - 1u, loc.class_index);
+		return damaged(rb, "entry %u: page %u starts zspages of classes %u and %u", owner, loc.page,
+			       here->class - 1u, loc.class_index);
 	if (here->class != NO_ZSPAGE && zs_core_is_huge(core, loc.class_index))
 		return damaged(rb, "entry %u: page %u holds two huge objects", owner, loc.page);
 	here->class = (uint16_t)(loc.class_index + 1);
@@ -97,8 +95,7 @@ static int verify_zspages(struct rebuild *rb)
 		if (rb->start[page].class == NO_ZSPAGE)
 			continue;
 		class = &rb->core->class[rb->start[page].class - 1];
-		if (!class->geo.huge &&
-		    rb->start[page].slots > zspage_slots_in(class, length_at(rb, page)))
+		if (!class->geo.huge && rb->start[page].slots > zspage_slots_in(class, length_at(rb, page)))
 			return damaged(rb, "slot %u of the zspage at page %u overlaps the next one",
 				       rb->start[page].slots - 1u, page);
 	}
@@ -135,9 +132,10 @@ static int set_slot(struct rebuild *rb, uint32_t owner, struct zs_loc loc)
 
 	z = zspage_at(rb->core, loc.page);
 	if (zspage_slot_live(z, loc.slot))
-		return damaged(rb, "entry %u: slot %u of the zspage at page %u has another owner, "
-			       "entry %u, too", owner, loc.slot, loc.page,
-			       zspage_owners(class, z)[loc.slot]);
+		return damaged(rb,
+			       "entry %u: slot %u of the zspage at page %u has another owner, "
+			       "entry %u, too",
+			       owner, loc.slot, loc.page, zspage_owners(class, z)[loc.slot]);
 	z->live[loc.slot / 64] |= UINT64_C(1) << (loc.slot % 64);
 	zspage_owners(class, z)[loc.slot] = owner;
 	z->inuse++;
@@ -212,8 +210,7 @@ static void enlist_all(struct rebuild *rb)
 	core->runs.used_max = core->runs.used;
 }
 
-int zs_core_rebuild(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why,
-		    size_t why_size)
+int zs_core_rebuild(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why, size_t why_size)
 {
 	size_t bytes = (size_t)core->runs.pages * sizeof(struct start);
 	struct rebuild rb = {

@@ -273,8 +273,7 @@ static bool open_chunk(struct runs *runs)
 }
 
 /* Take `pages` from the list's best fitting chunk, which has a run of at least that length. */
-static void take_from(struct runs *runs, enum runs_list list, unsigned longest, unsigned pages,
-		      struct run *run)
+static void take_from(struct runs *runs, enum runs_list list, unsigned longest, unsigned pages, struct run *run)
 {
 	uint32_t index = runs->head[list][longest];
 	struct chunk *chunk = &runs->chunks[index];
@@ -296,8 +295,7 @@ static void take_from(struct runs *runs, enum runs_list list, unsigned longest, 
  * A run of `want` pages from the list, or else the longest one that is not below `least`. Cold pages are
  * taken in whole groups: the run can be longer than `want`, and whoever takes it calls give_surplus().
  */
-static bool take_from_list(struct runs *runs, enum runs_list list, unsigned want, unsigned least,
-			   struct run *run)
+static bool take_from_list(struct runs *runs, enum runs_list list, unsigned want, unsigned least, struct run *run)
 {
 	unsigned longest;
 	uint64_t enough;
@@ -556,8 +554,7 @@ static bool take_second_best(struct runs *runs, unsigned want, unsigned least, s
 		return take_from_list(runs, RUNS_HOT, want, least, run);
 	return take_from_list(runs, RUNS_COLD, want, want, run) ||
 	       (open_chunk(runs) && take_from_list(runs, RUNS_COLD, want, least, run)) ||
-	       take_from_list(runs, RUNS_HOT, want, least, run) ||
-	       take_from_list(runs, RUNS_COLD, want, least, run);
+	       take_from_list(runs, RUNS_HOT, want, least, run) || take_from_list(runs, RUNS_COLD, want, least, run);
 }
 
 int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
@@ -612,19 +609,17 @@ int runs_charge(struct runs *runs, unsigned pages)
 	unsigned fail_every = atomic_load_explicit(&runs->fail_every, memory_order_relaxed);
 	uint64_t used = atomic_load_explicit(&runs->used, memory_order_relaxed), max;
 
-	if (fail_every &&
-	    (atomic_fetch_add_explicit(&runs->fail_count, 1, memory_order_relaxed) + 1) % fail_every == 0)
+	if (fail_every && (atomic_fetch_add_explicit(&runs->fail_count, 1, memory_order_relaxed) + 1) % fail_every == 0)
 		return -ENOSPC;
 	do {
 		if (limit && used + pages > limit)
 			return -ENOSPC;
-	} while (!atomic_compare_exchange_weak_explicit(&runs->used, &used, used + pages,
-							memory_order_relaxed, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&runs->used, &used, used + pages, memory_order_relaxed,
+							memory_order_relaxed));
 	used += pages;
 	max = atomic_load_explicit(&runs->used_max, memory_order_relaxed);
-	while (used > max && !atomic_compare_exchange_weak_explicit(
-				     &runs->used_max, &max, used, memory_order_relaxed,
-				     memory_order_relaxed))
+	while (used > max && !atomic_compare_exchange_weak_explicit(&runs->used_max, &max, used, memory_order_relaxed,
+								    memory_order_relaxed))
 		;
 	return 0;
 }
@@ -818,8 +813,7 @@ static unsigned missing_pages(const struct runs *runs, uint32_t index, const uin
 {
 	unsigned pages = runs->pages - index * RUNS_CHUNK;
 
-	return (unsigned)__builtin_popcountll(bits_below(pages) &
-					      ~(runs->chunks[index].free | in_use[index]));
+	return (unsigned)__builtin_popcountll(bits_below(pages) & ~(runs->chunks[index].free | in_use[index]));
 }
 
 /* R2 for one chunk: its longest runs are what its lists say. */

@@ -16,7 +16,7 @@
 #define RUNS_CHUNK 64u
 #define RUNS_NONE  UINT32_MAX
 
-_Static_assert(RUNS_CHUNK * SEGMENT_PAGE % SEGMENT_MAX_SYSTEM_PAGE == 0, "no system page lies in two chunks");
+_Static_assert(RUNS_CHUNK *SEGMENT_PAGE % SEGMENT_MAX_SYSTEM_PAGE == 0, "no system page lies in two chunks");
 
 /* RUNS_WHOLE: of the hot ones, those that can be given back, being all of their system pages. */
 enum runs_list { RUNS_HOT, RUNS_COLD, RUNS_WHOLE, RUNS_LISTS };
@@ -32,8 +32,8 @@ struct chunk;
 
 struct runs {
 	struct segment *seg;
-	uint64_t offset;  /* of the pool in the segment */
-	uint32_t pages;   /* of the pool */
+	uint64_t offset; /* of the pool in the segment */
+	uint32_t pages;  /* of the pool */
 	uint32_t chunks_total;
 	unsigned group;   /* pages that one system page holds: 1 to 16 */
 	uint64_t outside; /* pages of the segment in memory before the pool; UINT64_MAX: not counted yet */
@@ -59,11 +59,11 @@ struct runs {
 	/* Pages touched by zspages, and their limit. Any thread, no lock. */
 	_Alignas(64) _Atomic uint64_t used;
 	_Atomic uint64_t used_max;
-	_Atomic uint64_t limit; /* 0: none */
-	_Atomic uint64_t cap;   /* of pages in memory, in use or not; 0: none */
+	_Atomic uint64_t limit;   /* 0: none */
+	_Atomic uint64_t cap;     /* of pages in memory, in use or not; 0: none */
 	_Atomic uint64_t heating; /* being populated for those who take them */
-	_Atomic uint64_t misses; /* times the reserve was empty when it was needed */
-	_Atomic uint64_t tails;  /* pages hot in zspages but not touched yet */
+	_Atomic uint64_t misses;  /* times the reserve was empty when it was needed */
+	_Atomic uint64_t tails;   /* pages hot in zspages but not touched yet */
 	/* For tests: every n-th charge fails; 0: none does. */
 	_Atomic unsigned fail_every, fail_count;
 };

@@ -41,8 +41,7 @@ enum zs_fullness zspage_fullness(const struct zspage *z)
 	return ZS_INUSE_RATIO_10 + z->inuse * 10u / z->capacity;
 }
 
-struct zspage *zspage_format(struct zs_core *core, struct zs_class *class, unsigned class_index,
-			     const struct run *run)
+struct zspage *zspage_format(struct zs_core *core, struct zs_class *class, unsigned class_index, const struct run *run)
 {
 	struct zspage *z = zspage_at(core, run->page);
 	unsigned capacity = zspage_slots_in(class, run->pages);
@@ -163,8 +162,7 @@ int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, 
 	return 0;
 }
 
-struct run zspage_forget(struct zs_core *core, struct zs_class *class, uint32_t page,
-			 unsigned *touched)
+struct run zspage_forget(struct zs_core *core, struct zs_class *class, uint32_t page, unsigned *touched)
 {
 	struct zspage *z = zspage_at(core, page);
 	uint64_t hot_tail = z->hot;
@@ -172,8 +170,7 @@ struct run zspage_forget(struct zs_core *core, struct zs_class *class, uint32_t 
 	class->zspages[z->group]--;
 	class->capacity -= z->capacity;
 	class->touched -= z->touched;
-	atomic_fetch_sub_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(hot_tail),
-				  memory_order_relaxed);
+	atomic_fetch_sub_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(hot_tail), memory_order_relaxed);
 	*touched = z->touched;
 	return (struct run){.page = page, .pages = z->pages, .hot = hot_tail | bits_below(z->touched)};
 }

@@ -35,19 +35,19 @@ enum zspage_list {
 };
 
 struct zspage {
-	uint32_t prev, next;  /* on its list, by page number; RUNS_NONE at the ends */
-	uint64_t hot;         /* bit n: page n is populated and not touched yet */
+	uint32_t prev, next; /* on its list, by page number; RUNS_NONE at the ends */
+	uint64_t hot;        /* bit n: page n is populated and not touched yet */
 	uint16_t class_index;
-	uint16_t capacity;    /* objects it has room for */
-	uint16_t inuse;       /* objects alive */
-	uint16_t ready;       /* slots that lie in touched pages */
+	uint16_t capacity; /* objects it has room for */
+	uint16_t inuse;    /* objects alive */
+	uint16_t ready;    /* slots that lie in touched pages */
 	uint8_t pages;
-	uint8_t touched;      /* pages, from the first on */
-	uint8_t list;         /* enum zspage_list or zs_fullness */
-	uint8_t group;        /* enum zs_fullness, for statistics */
-	uint16_t hint;        /* no slot below this one is free */
+	uint8_t touched; /* pages, from the first on */
+	uint8_t list;    /* enum zspage_list or zs_fullness */
+	uint8_t group;   /* enum zs_fullness, for statistics */
+	uint16_t hint;   /* no slot below this one is free */
 	uint16_t unused;
-	uint64_t live[];      /* bit n: slot n is in use; then the owners */
+	uint64_t live[]; /* bit n: slot n is in use; then the owners */
 };
 _Static_assert(sizeof(struct zspage) == 32, "class_rules_default() counts this header");
 
@@ -101,8 +101,7 @@ unsigned zspage_header_pages(const struct zs_class *class);
 unsigned zspage_least_pages(const struct zs_class *class);
 enum zs_fullness zspage_fullness(const struct zspage *z);
 /* Write the header of a new zspage. */
-struct zspage *zspage_format(struct zs_core *core, struct zs_class *class, unsigned class_index,
-			     const struct run *run);
+struct zspage *zspage_format(struct zs_core *core, struct zs_class *class, unsigned class_index, const struct run *run);
 
 /* List work and slots: the class's lock is held. */
 void zspage_enlist(struct zs_core *core, struct zs_class *class, uint32_t page);
@@ -123,7 +122,6 @@ uint64_t zspage_count(const struct zs_class *class);
 /* Pages that compaction could free at best. Under the lock. */
 uint64_t zs_class_freeable(const struct zs_class *class);
 /* Take an empty zspage out of its class: under the lock, before zspage_retire(). */
-struct run zspage_forget(struct zs_core *core, struct zs_class *class, uint32_t page,
-			 unsigned *touched);
+struct run zspage_forget(struct zs_core *core, struct zs_class *class, uint32_t page, unsigned *touched);
 
 #endif

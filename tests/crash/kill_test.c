@@ -97,8 +97,7 @@ static void promise_blocks(unsigned block, unsigned n, const uint8_t *data)
 static void acknowledge(unsigned block, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		atomic_store(&promise->state[block + i],
-			     !(atomic_load(&promise->state[block + i]) & CURRENT));
+		atomic_store(&promise->state[block + i], !(atomic_load(&promise->state[block + i]) & CURRENT));
 	atomic_fetch_add(&promise->acknowledged, 1);
 }
 
@@ -129,8 +128,8 @@ static void request(struct worker *w)
 	int r;
 
 	for (unsigned i = 0; i < n; i++)
-		memcpy(w->data + i * 4096,
-		       promise->copy[atomic_load(&promise->state[block + i]) & CURRENT][block + i], 4096);
+		memcpy(w->data + i * 4096, promise->copy[atomic_load(&promise->state[block + i]) & CURRENT][block + i],
+		       4096);
 	if (kind < 2) { /* part of the blocks */
 		from = random_below(&w->random, len);
 		len = 1 + random_below(&w->random, len - from);
@@ -275,8 +274,7 @@ int main(int argc, char **argv)
 	}
 	if (getenv("ZSBLK_LONG"))
 		kills *= 20;
-	printf("# kill_test --seed %" PRIu64 " --kills %" PRIu64 " --algorithm %s\n", seed, kills,
-	       params.algorithm);
+	printf("# kill_test --seed %" PRIu64 " --kills %" PRIu64 " --algorithm %s\n", seed, kills, params.algorithm);
 	fflush(stdout);
 	promise = mmap(NULL, sizeof *promise, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (promise == MAP_FAILED)
@@ -295,8 +293,8 @@ int main(int argc, char **argv)
 	}
 	zsblk_remove(memory, NULL);
 	printf("# %" PRIu64 " kills, %" PRIu64 " requests acknowledged, %" PRIu64 " refused for lack of space, "
-	       "%" PRIu64 " blocks in flight when killed; nothing lost\n", kills,
-	       atomic_load(&promise->acknowledged), atomic_load(&promise->refused), either);
+	       "%" PRIu64 " blocks in flight when killed; nothing lost\n",
+	       kills, atomic_load(&promise->acknowledged), atomic_load(&promise->refused), either);
 	if (!atomic_load(&promise->acknowledged) || !either)
 		die("the children did nothing: the test is void");
 	return 0;

@@ -31,8 +31,8 @@ enum kind { FORK, PIDFD, EPOLL, PIPE, SOCKET, OPEN, MEMORY, KINDS };
 
 struct plan {
 	uint32_t kind;
-	uint32_t first; /* the call that fails, counted from 1 */
-	uint32_t times; /* how many from there on; 0: none */
+	uint32_t first;      /* the call that fails, counted from 1 */
+	uint32_t times;      /* how many from there on; 0: none */
 	uint32_t note_delay; /* milliseconds that it takes to note a server down */
 	uint32_t is_deaf;    /* whoever asks for the mappings or the command line of a process waits for ever */
 	_Atomic uint32_t failed;
@@ -170,32 +170,32 @@ static mode_t mode_of(int flags, va_list args)
 	return flags & (O_CREAT | O_TMPFILE) ? (mode_t)va_arg(args, int) : 0;
 }
 
-#define OPENS(name)                                                   \
-	int name(const char *path, int flags, ...)                    \
-	{                                                             \
-		va_list args;                                         \
-		mode_t mode;                                          \
-                                                                      \
-		delay(path);                                          \
-		wait_if_deaf(path);                                   \
-		va_start(args, flags);                                \
-		mode = mode_of(flags, args);                          \
-		va_end(args);                                         \
-		return fails(OPEN, EMFILE) ? -1 : REAL(name)(path, flags, mode); \
+#define OPENS(name)                                                                                                    \
+	int name(const char *path, int flags, ...)                                                                     \
+	{                                                                                                              \
+		va_list args;                                                                                          \
+		mode_t mode;                                                                                           \
+                                                                                                                       \
+		delay(path);                                                                                           \
+		wait_if_deaf(path);                                                                                    \
+		va_start(args, flags);                                                                                 \
+		mode = mode_of(flags, args);                                                                           \
+		va_end(args);                                                                                          \
+		return fails(OPEN, EMFILE) ? -1 : REAL(name)(path, flags, mode);                                       \
 	}
 OPENS(open)
 OPENS(open64)
 
-#define OPENS_AT(name)                                                \
-	int name(int at, const char *path, int flags, ...)            \
-	{                                                             \
-		va_list args;                                         \
-		mode_t mode;                                          \
-                                                                      \
-		va_start(args, flags);                                \
-		mode = mode_of(flags, args);                          \
-		va_end(args);                                         \
-		return fails(OPEN, EMFILE) ? -1 : REAL(name)(at, path, flags, mode); \
+#define OPENS_AT(name)                                                                                                 \
+	int name(int at, const char *path, int flags, ...)                                                             \
+	{                                                                                                              \
+		va_list args;                                                                                          \
+		mode_t mode;                                                                                           \
+                                                                                                                       \
+		va_start(args, flags);                                                                                 \
+		mode = mode_of(flags, args);                                                                           \
+		va_end(args);                                                                                          \
+		return fails(OPEN, EMFILE) ? -1 : REAL(name)(at, path, flags, mode);                                   \
 	}
 OPENS_AT(openat)
 OPENS_AT(openat64)

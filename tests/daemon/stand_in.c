@@ -50,8 +50,8 @@ struct world {
 	uint32_t stuck;   /* requests in flight that nobody completes */
 	uint32_t slow;    /* milliseconds that a detach goes on for, once the device is detached */
 	uint32_t timer_ms;
-	uint32_t cut;     /* give the connections up that were taken last */
-	uint64_t size;    /* bytes */
+	uint32_t cut;  /* give the connections up that were taken last */
+	uint64_t size; /* bytes */
 	char backend[64];
 	uint32_t swapped; /* KiB swapped out to it */
 };
@@ -143,7 +143,8 @@ int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, 
 		return -(int)world()->refuse;
 	*index = 0;
 	/* A kernel before Linux 5.14 takes no identifier. */
-	snprintf(world()->backend, sizeof world()->backend, "%s", getenv("ZSBLK_TEST_NO_BACKEND") ? "" : setup->backend);
+	snprintf(world()->backend, sizeof world()->backend, "%s",
+		 getenv("ZSBLK_TEST_NO_BACKEND") ? "" : setup->backend);
 	world()->size = setup->size;
 	world()->attached = 1;
 	take(setup);
@@ -205,11 +206,11 @@ bool device_is_attached(int index)
 
 enum device_backing device_backing(int index, const char *backend)
 {
-	return !device_is_attached(index)		     ? BACKING_NONE
-	       : !world()->backend[0]			     ? BACKING_UNNAMED
-	       : world()->backend[0] == '?'		     ? BACKING_UNKNOWN
+	return !device_is_attached(index)               ? BACKING_NONE
+	       : !world()->backend[0]                   ? BACKING_UNNAMED
+	       : world()->backend[0] == '?'             ? BACKING_UNKNOWN
 	       : strcmp(world()->backend, backend) == 0 ? BACKING_OURS
-							     : BACKING_OTHER;
+							: BACKING_OTHER;
 }
 
 bool device_is_backed_by(int index, const char *backend)

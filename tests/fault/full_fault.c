@@ -178,8 +178,8 @@ int main(void)
 #define WITH(test, set_up) cmocka_unit_test_setup_teardown(test, set_up, close_it)
 	const struct CMUnitTest tests[] = {
 		WITH(test_full_and_recovered, limited),
-		{"test_full_and_recovered (shared, with a reserve)", test_full_and_recovered, limited_shared,
-		 close_it, NULL},
+		{"test_full_and_recovered (shared, with a reserve)", test_full_and_recovered, limited_shared, close_it,
+		 NULL},
 		WITH(test_what_works_when_full, plain),
 		WITH(test_limit_lowered, plain),
 		WITH(test_no_memory_at_all, plain),

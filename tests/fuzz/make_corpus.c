@@ -96,8 +96,22 @@ static void keep_text(const char *target, unsigned number, uint8_t set_up, const
 static void make_expressions(void)
 {
 	static const char *const texts[] = {
-		"512", "2G", "ram / 2", "min(ram / 2, 4096)", "max(1T, ram * 1.5) - 3K", "(1+2)*3M", "1e3", "-1", "1/0", "16T",
-		"ram^2", "1;2", "((((1))))", "0.1B + .5g", "min(", "ram ? 1 : 2",
+		"512",
+		"2G",
+		"ram / 2",
+		"min(ram / 2, 4096)",
+		"max(1T, ram * 1.5) - 3K",
+		"(1+2)*3M",
+		"1e3",
+		"-1",
+		"1/0",
+		"16T",
+		"ram^2",
+		"1;2",
+		"((((1))))",
+		"0.1B + .5g",
+		"min(",
+		"ram ? 1 : 2",
 	};
 
 	for (unsigned i = 0; i < COUNT_OF(texts); i++)
@@ -110,12 +124,15 @@ static void make_configurations(void)
 		uint8_t set_up;
 		const char *text;
 	} files[] = {
-		{5, "[zsblk]\nsize = ram / 2\nalgorithm = zstd(level=3)\nmem-limit = 1G\nswap-priority = 5\ntune = no\n"},
+		{5,
+		 "[zsblk]\nsize = ram / 2\nalgorithm = zstd(level=3)\nmem-limit = 1G\nswap-priority = 5\ntune = no\n"},
 		{5, "size=1G\nmount-point=/srv/fast\nfs-type=ext4\noptions=noatime,discard\ndevice=/dev/nbd7\n"},
-		{5, "# a comment\n; another\nzram-size = min(ram, 4096) # of ours\ncompression-algorithm = lz4\nuse = swap\n"},
+		{5,
+		 "# a comment\n; another\nzram-size = min(ram, 4096) # of ours\ncompression-algorithm = lz4\nuse = swap\n"},
 		{5, "size = 64M\nconnections = 4\nthreads = 2\nrequest-timeout = 30\ndead-connection-timeout = 60\n"
 		    "probe-timeout = 2.5\nuse = nothing\n"},
-		{3, "size = 64M\nmemory = shm:0x7a73\nreserve = 8M\nrecovery-reserve = 1M\nlevel = -5\nnbdkit = /bin/true\n"},
+		{3,
+		 "size = 64M\nmemory = shm:0x7a73\nreserve = 8M\nrecovery-reserve = 1M\nlevel = -5\nnbdkit = /bin/true\n"},
 		{4, "size = 64M\r\n\tplugin = zsblk\r\n"},
 		{1, "size = ram\n"},
 		{5, "\xef\xbb\xbfsise = 1G\n"},
@@ -142,9 +159,10 @@ static void make_proc(void)
 		{1, "1234-567890.server"},
 		{1, "2147483647-18446744073709551615.server"},
 		{2, "disksize=2147483648\nalgorithm=lz4\norig_data_size=536870912\nmem_used_total=146800640\n"},
-		{3, "Node 0, zone      DMA\n  pages free     3840\n        min      67\n        low      83\n"
-		    "        high     99\n        protection: (0, 1843, 7853)\nNode 0, zone   Normal\n  pages free     21000\n"
-		    "        min      20000\n        low      24000\n        protection: (0, 0, 0)\n"},
+		{3,
+		 "Node 0, zone      DMA\n  pages free     3840\n        min      67\n        low      83\n"
+		 "        high     99\n        protection: (0, 1843, 7853)\nNode 0, zone   Normal\n  pages free     21000\n"
+		 "        min      20000\n        low      24000\n        protection: (0, 0, 0)\n"},
 		{4, "/dev/nbd12"},
 		{5, "shm:0x7a73"},
 		{5, "shm:id=12"},

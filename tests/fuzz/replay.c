@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 
 #define LONGEST 16384u
-#define FILES 1000u
+#define FILES   1000u
 
 static struct {
 	uint8_t *bytes;

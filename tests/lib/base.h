@@ -54,7 +54,7 @@ static inline bool has_pidfds(void)
 }
 
 /* Where the lowest byte lies of a number of so many bytes that lies at `at`. */
-#define LOW_BYTE(at, bytes) (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? (at) + (bytes) - 1 : (at))
+#define LOW_BYTE(at, bytes) (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? (at) + (bytes)-1 : (at))
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -77,8 +77,7 @@ static inline unsigned test_amount(unsigned n)
 static inline uint64_t test_seed(const char *who)
 {
 	const char *given = getenv("ZSBLK_SEED");
-	uint64_t seed = given ? strtoull(given, NULL, 0)
-			      : (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
+	uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
 
 	printf("# %s: ZSBLK_SEED=%" PRIu64 "\n", who, seed);
 	fflush(stdout);
@@ -86,12 +85,12 @@ static inline uint64_t test_seed(const char *who)
 }
 
 /* For where cmocka's assertions do not work: other threads than the first, and programs without it. */
-#define must(condition)                                                                          \
-	do {                                                                                     \
-		if (!(condition)) {                                                              \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);          \
-			abort();                                                                 \
-		}                                                                                \
+#define must(condition)                                                                                                \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                \
+			abort();                                                                                       \
+		}                                                                                                      \
 	} while (0)
 
 /* Run something in a child, quietly, and return how the child ended, as waitpid() tells it. */

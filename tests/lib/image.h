@@ -48,8 +48,8 @@ static inline void image_take(struct image *image)
 			image->pages[image->n++] = (uint32_t)i;
 	image->bytes = malloc(image->n * SEGMENT_PAGE);
 	for (size_t i = 0; i < image->n; i++)
-		memcpy(image->bytes + i * SEGMENT_PAGE,
-		       image->seg.base + (size_t)image->pages[i] * SEGMENT_PAGE, SEGMENT_PAGE);
+		memcpy(image->bytes + i * SEGMENT_PAGE, image->seg.base + (size_t)image->pages[i] * SEGMENT_PAGE,
+		       SEGMENT_PAGE);
 	free(resident);
 }
 
@@ -76,8 +76,8 @@ static inline void image_restore(struct image *image)
 {
 	must(segment_release(&image->seg, 0, image->seg.bytes) == 0);
 	for (size_t i = 0; i < image->n; i++)
-		memcpy(image->seg.base + (size_t)image->pages[i] * SEGMENT_PAGE,
-		       image->bytes + i * SEGMENT_PAGE, SEGMENT_PAGE);
+		memcpy(image->seg.base + (size_t)image->pages[i] * SEGMENT_PAGE, image->bytes + i * SEGMENT_PAGE,
+		       SEGMENT_PAGE);
 }
 
 static inline void image_end(struct image *image)

@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SMALL 4096u
+#define SMALL  4096u
 #define EXPORT __attribute__((visibility("default")))
 
 EXPORT long sysconf(int name);

@@ -48,15 +48,14 @@ struct worker {
 	uint64_t off, n, step;
 };
 
-__attribute__((format(printf, 2, 3), noreturn)) static void die(const struct worker *w,
-								 const char *format, ...)
+__attribute__((format(printf, 2, 3), noreturn)) static void die(const struct worker *w, const char *format, ...)
 {
 	va_list args;
 
 	fprintf(stderr, "engine_model: --seed %" PRIu64 ": ", opt.seed);
 	if (w)
-		fprintf(stderr, "step %" PRIu64 ", %s of %" PRIu64 " bytes at %" PRIu64 ": ", w->step,
-			w->op, w->n, w->off);
+		fprintf(stderr, "step %" PRIu64 ", %s of %" PRIu64 " bytes at %" PRIu64 ": ", w->step, w->op, w->n,
+			w->off);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
@@ -64,8 +63,7 @@ __attribute__((format(printf, 2, 3), noreturn)) static void die(const struct wor
 	abort();
 }
 
-static void compare(const struct worker *w, const uint8_t *got, const uint8_t *want, uint64_t off,
-		    uint64_t n)
+static void compare(const struct worker *w, const uint8_t *got, const uint8_t *want, uint64_t off, uint64_t n)
 {
 	for (uint64_t i = 0; i < n; i++)
 		if (got[i] != want[i])
@@ -165,8 +163,7 @@ static void choose_range(struct worker *w)
 {
 	uint64_t max = w->len < MAX_REQUEST ? w->len : MAX_REQUEST;
 
-	w->n = random_below(&w->random, 3) ? 1 + random_below(&w->random, 3 * 4096)
-					   : 1 + random_below(&w->random, max);
+	w->n = random_below(&w->random, 3) ? 1 + random_below(&w->random, 3 * 4096) : 1 + random_below(&w->random, max);
 	if (w->n > w->len)
 		w->n = w->len;
 	w->off = w->start + random_below(&w->random, w->len - w->n + 1);
@@ -240,13 +237,14 @@ static void check_all(const char *when)
 		die(NULL, "%s: the device cannot be read", when);
 	for (uint64_t i = 0; i < zsblk_size(dev); i++)
 		if (all[i] != truth[i])
-			die(NULL, "%s: byte %" PRIu64 " of block %" PRIu64 " is %02x, should be %02x", when,
-			    i % 4096, i / 4096, all[i], truth[i]);
+			die(NULL, "%s: byte %" PRIu64 " of block %" PRIu64 " is %02x, should be %02x", when, i % 4096,
+			    i / 4096, all[i], truth[i]);
 	free(all);
 	zsblk_get_stats(dev, &stats);
 	printf("# %s: %" PRIu64 " bytes in %" PRIu64 ", pool %" PRIu64 ", same %" PRIu64 ", huge %" PRIu64
-	       ", refused %lu\n", when, stats.orig_data_size, stats.compr_data_size, stats.pool_bytes,
-	       stats.same_pages, stats.huge_pages, atomic_load(&refused));
+	       ", refused %lu\n",
+	       when, stats.orig_data_size, stats.compr_data_size, stats.pool_bytes, stats.same_pages, stats.huge_pages,
+	       atomic_load(&refused));
 }
 
 static void open_device(void)
@@ -301,10 +299,10 @@ static void clear_and_check(void)
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"seed", 1, NULL, 's'},  {"ops", 1, NULL, 'o'},   {"threads", 1, NULL, 't'},
-		{"algorithm", 1, NULL, 'a'}, {"level", 1, NULL, 'l'}, {"fault", 1, NULL, 'f'},
-		{"limit", 1, NULL, 'm'}, {"reserve", 1, NULL, 'r'}, {"memory", 1, NULL, 'M'},
-		{"chain", 1, NULL, 'c'}, {"region", 1, NULL, 'R'}, {0},
+		{"seed", 1, NULL, 's'},      {"ops", 1, NULL, 'o'},     {"threads", 1, NULL, 't'},
+		{"algorithm", 1, NULL, 'a'}, {"level", 1, NULL, 'l'},   {"fault", 1, NULL, 'f'},
+		{"limit", 1, NULL, 'm'},     {"reserve", 1, NULL, 'r'}, {"memory", 1, NULL, 'M'},
+		{"chain", 1, NULL, 'c'},     {"region", 1, NULL, 'R'},  {0},
 	};
 	int o;
 
@@ -316,20 +314,42 @@ static void parse(int argc, char **argv)
 		uint64_t n = optarg ? strtoull(optarg, NULL, 0) : 0;
 
 		switch (o) {
-		case 's': opt.seed = n; break;
-		case 'o': opt.ops = n; break;
-		case 't': opt.threads = n < MAX_THREADS ? (unsigned)n : MAX_THREADS; break;
-		case 'a': opt.params.algorithm = optarg; break;
-		case 'l': opt.params.level = atoi(optarg); opt.params.has_level = true; break;
-		case 'f': opt.fault = (unsigned)n; break;
-		case 'm': opt.params.mem_limit = n; break;
-		case 'r': opt.params.reserve = n; break;
+		case 's':
+			opt.seed = n;
+			break;
+		case 'o':
+			opt.ops = n;
+			break;
+		case 't':
+			opt.threads = n < MAX_THREADS ? (unsigned)n : MAX_THREADS;
+			break;
+		case 'a':
+			opt.params.algorithm = optarg;
+			break;
+		case 'l':
+			opt.params.level = atoi(optarg);
+			opt.params.has_level = true;
+			break;
+		case 'f':
+			opt.fault = (unsigned)n;
+			break;
+		case 'm':
+			opt.params.mem_limit = n;
+			break;
+		case 'r':
+			opt.params.reserve = n;
+			break;
 		case 'M':
 			opt.params.memory = strcmp(optarg, "shm") ? optarg : test_shm_new()->memory;
 			break;
-		case 'c': opt.params.chain = (unsigned)n; break;
-		case 'R': opt.region = n; break;
-		default: exit(2);
+		case 'c':
+			opt.params.chain = (unsigned)n;
+			break;
+		case 'R':
+			opt.region = n;
+			break;
+		default:
+			exit(2);
 		}
 	}
 	opt.params.size = (opt.threads * opt.region + 4095) / 4096 * 4096;

@@ -49,12 +49,12 @@ static struct worker workers[MAX_THREADS];
 static atomic_bool stop;
 static atomic_ulong refused;
 
-#define DIE(...)                                                                                 \
-	do {                                                                                     \
-		fprintf(stderr, "zsmalloc_model: --seed %" PRIu64 ": ", opt.seed);               \
-		fprintf(stderr, __VA_ARGS__);                                                    \
-		fputc('\n', stderr);                                                             \
-		abort();                                                                         \
+#define DIE(...)                                                                                                       \
+	do {                                                                                                           \
+		fprintf(stderr, "zsmalloc_model: --seed %" PRIu64 ": ", opt.seed);                                     \
+		fprintf(stderr, __VA_ARGS__);                                                                          \
+		fputc('\n', stderr);                                                                                   \
+		abort();                                                                                               \
 	} while (0)
 
 /* ------------------------------------------------------------------ operations */
@@ -205,8 +205,8 @@ static void check_all(const char *when)
 	zs_pool_stats(pool, &stats);
 	if (stats.objects != objects)
 		DIE("%s: %" PRIu64 " objects, and %" PRIu64 " are counted", when, objects, stats.objects);
-	printf("# %s: %" PRIu64 " objects in %" PRIu64 " pages, %" PRIu64 " compacted, refused %lu\n", when,
-	       objects, stats.pages_used, stats.pages_compacted, atomic_load(&refused));
+	printf("# %s: %" PRIu64 " objects in %" PRIu64 " pages, %" PRIu64 " compacted, refused %lu\n", when, objects,
+	       stats.pages_used, stats.pages_compacted, atomic_load(&refused));
 }
 
 static void make_pool(void)
@@ -249,9 +249,11 @@ static void free_all(void)
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"seed", 1, NULL, 's'},	  {"ops", 1, NULL, 'o'},    {"threads", 1, NULL, 't'},
-		{"objects", 1, NULL, 'O'}, {"fault", 1, NULL, 'f'}, {"limit", 1, NULL, 'l'},
-		{"chain", 1, NULL, 'c'},   {"memory", 1, NULL, 'm'}, {"pages", 1, NULL, 'p'}, {0},
+		{"seed", 1, NULL, 's'},    {"ops", 1, NULL, 'o'},
+		{"threads", 1, NULL, 't'}, {"objects", 1, NULL, 'O'},
+		{"fault", 1, NULL, 'f'},   {"limit", 1, NULL, 'l'},
+		{"chain", 1, NULL, 'c'},   {"memory", 1, NULL, 'm'},
+		{"pages", 1, NULL, 'p'},   {0},
 	};
 	int o;
 
@@ -261,18 +263,35 @@ static void parse(int argc, char **argv)
 		unsigned n = (unsigned)strtoul(optarg ? optarg : "0", NULL, 0);
 
 		switch (o) {
-		case 's': opt.seed = strtoull(optarg, NULL, 0); break;
-		case 'o': opt.ops = n; break;
-		case 't': opt.threads = n < MAX_THREADS ? n : MAX_THREADS; break;
-		case 'O': opt.objects = n < MAX_OBJECTS ? n : MAX_OBJECTS; break;
-		case 'f': opt.fault = n; break;
-		case 'l': opt.params.page_limit = n; break;
-		case 'c': opt.params.chain = n; break;
-		case 'p': opt.params.max_pages = n; break;
+		case 's':
+			opt.seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'o':
+			opt.ops = n;
+			break;
+		case 't':
+			opt.threads = n < MAX_THREADS ? n : MAX_THREADS;
+			break;
+		case 'O':
+			opt.objects = n < MAX_OBJECTS ? n : MAX_OBJECTS;
+			break;
+		case 'f':
+			opt.fault = n;
+			break;
+		case 'l':
+			opt.params.page_limit = n;
+			break;
+		case 'c':
+			opt.params.chain = n;
+			break;
+		case 'p':
+			opt.params.max_pages = n;
+			break;
 		case 'm':
 			opt.params.memory = strcmp(optarg, "shm") ? optarg : test_shm_new()->memory;
 			break;
-		default: exit(2);
+		default:
+			exit(2);
 		}
 	}
 	opt.params.max_objects = MAX_OBJECTS * opt.threads;

@@ -116,11 +116,8 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_drop_and_refill),
-		cmocka_unit_test(test_not_filled),
-		cmocka_unit_test(test_none),
-		cmocka_unit_test(test_shared),
-		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_drop_and_refill), cmocka_unit_test(test_not_filled), cmocka_unit_test(test_none),
+		cmocka_unit_test(test_shared),          cmocka_unit_test(test_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

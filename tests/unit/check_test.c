@@ -59,14 +59,14 @@ static struct zs_class *some_class(void)
 	return &core->class[owners[some_owner()].loc.class_index];
 }
 
-#define EXPECT_DAMAGE(change, undo)                                                              \
-	do {                                                                                     \
-		assert_int_equal(run_check(), 0);                                                \
-		change;                                                                          \
-		if (run_check() != -EUCLEAN)                                                     \
-			fail_msg("not noticed: %s", #change);                                    \
-		assert_true(strlen(why) > 10);                                                   \
-		undo;                                                                            \
+#define EXPECT_DAMAGE(change, undo)                                                                                    \
+	do {                                                                                                           \
+		assert_int_equal(run_check(), 0);                                                                      \
+		change;                                                                                                \
+		if (run_check() != -EUCLEAN)                                                                           \
+			fail_msg("not noticed: %s", #change);                                                          \
+		assert_true(strlen(why) > 10);                                                                         \
+		undo;                                                                                                  \
 	} while (0)
 
 static void test_header_fields(void **state)
@@ -250,10 +250,14 @@ int main(void)
 {
 #define WITH_CORE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_CORE(test_header_fields),	  WITH_CORE(test_slots),
-		WITH_CORE(test_links),		  WITH_CORE(test_sums),
-		WITH_CORE(test_entries),	  WITH_CORE(test_pages),
-		WITH_CORE(test_every_header_bit), WITH_CORE(test_without_a_reason),
+		WITH_CORE(test_header_fields),
+		WITH_CORE(test_slots),
+		WITH_CORE(test_links),
+		WITH_CORE(test_sums),
+		WITH_CORE(test_entries),
+		WITH_CORE(test_pages),
+		WITH_CORE(test_every_header_bit),
+		WITH_CORE(test_without_a_reason),
 		WITH_CORE(test_beside_compaction),
 	};
 

@@ -154,12 +154,10 @@ static void test_every_size_has_its_class(void **state)
 }
 
 /* Usage as a fraction, compared exactly: a/b > c/d. */
-static bool uses_more(uint64_t objects, uint64_t pages, uint64_t than_objects, uint64_t than_pages,
-		      uint64_t size)
+static bool uses_more(uint64_t objects, uint64_t pages, uint64_t than_objects, uint64_t than_pages, uint64_t size)
 {
 	/* One part in usage_scale is what the rules do not tell apart. */
-	return objects * size * than_pages * 16384 >
-	       than_objects * size * pages * 16384 + pages * than_pages * 4096;
+	return objects * size * than_pages * 16384 > than_objects * size * pages * 16384 + pages * than_pages * 4096;
 }
 
 static void test_waste_is_least(void **state)
@@ -175,8 +173,8 @@ static void test_waste_is_least(void **state)
 			if (class.huge)
 				continue;
 			for (unsigned pages = 1; pages <= chains[c]; pages++)
-				assert_false(uses_more(objects_by_hand(size, pages), pages,
-						       class.objects, class.pages, size));
+				assert_false(uses_more(objects_by_hand(size, pages), pages, class.objects, class.pages,
+						       size));
 		}
 	}
 }

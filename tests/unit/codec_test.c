@@ -118,8 +118,8 @@ static void shape_nibbles(uint8_t *p)
 
 static void shape_text(uint8_t *p)
 {
-	static const char *const words[] = {"block ", "table ", "word ", "handle ", "zspage ", "class ",
-					    "object\n", "pool, ", "segment. ", "fullness "};
+	static const char *const words[] = {"block ", "table ",   "word ",  "handle ",   "zspage ",
+					    "class ", "object\n", "pool, ", "segment. ", "fullness "};
 	unsigned at = 0;
 
 	while (at < BLOCK) {
@@ -225,7 +225,8 @@ static void for_each_level(void (*test)(struct contexts *ctx))
 		for (size_t j = 0; j < sizeof(levels) / sizeof(levels[0]); j++) {
 			const struct codec *codec = codec_at(i);
 
-			if (levels[j] < codec->level_min || levels[j] > codec->level_max || !is_wanted(codec, levels[j]))
+			if (levels[j] < codec->level_min || levels[j] > codec->level_max ||
+			    !is_wanted(codec, levels[j]))
 				continue;
 
 			struct contexts ctx = open_contexts(codec, levels[j]);
@@ -504,14 +505,10 @@ static void test_no_allocation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lookup),
-		cmocka_unit_test(test_levels_out_of_range),
-		cmocka_unit_test(test_round_trips),
-		cmocka_unit_test(test_short_blocks),
-		cmocka_unit_test(test_reuse),
-		cmocka_unit_test(test_caps),
-		cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_levels_are_not_needed_to_read),
+		cmocka_unit_test(test_lookup),        cmocka_unit_test(test_levels_out_of_range),
+		cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_short_blocks),
+		cmocka_unit_test(test_reuse),         cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_damage),        cmocka_unit_test(test_levels_are_not_needed_to_read),
 		cmocka_unit_test(test_no_allocation),
 	};
 

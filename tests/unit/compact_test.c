@@ -350,11 +350,15 @@ int main(void)
 {
 #define WITH_POOL(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_POOL(test_handles_survive),   WITH_POOL(test_frees_what_is_freeable),
-		WITH_POOL(test_empty_pool),	   WITH_POOL(test_bounded_steps),
-		WITH_POOL(test_mapped_objects_stay), WITH_POOL(test_resident_size_drops),
+		WITH_POOL(test_handles_survive),
+		WITH_POOL(test_frees_what_is_freeable),
+		WITH_POOL(test_empty_pool),
+		WITH_POOL(test_bounded_steps),
+		WITH_POOL(test_mapped_objects_stay),
+		WITH_POOL(test_resident_size_drops),
 		WITH_POOL(test_beside_other_threads),
-		cmocka_unit_test(test_overwritten_meanwhile), cmocka_unit_test(test_ends_beside_writers),
+		cmocka_unit_test(test_overwritten_meanwhile),
+		cmocka_unit_test(test_ends_beside_writers),
 	};
 
 	return cmocka_run_group_tests_name("compact", tests, NULL, NULL);

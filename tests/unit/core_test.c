@@ -39,8 +39,7 @@ static void test_classes(void **state)
 
 		assert_true(zs_core_class_size(core, class_index) >= size);
 		assert_true(!class_index || zs_core_class_size(core, class_index - 1) < size);
-		assert_int_equal(zs_core_is_huge(core, class_index),
-				 size > zs_core_huge_watermark(core));
+		assert_int_equal(zs_core_is_huge(core, class_index), size > zs_core_huge_watermark(core));
 	}
 	assert_int_equal(zs_core_class_of(core, 4096), zs_core_class_count(core) - 1);
 }
@@ -220,7 +219,7 @@ static void test_nothing_is_touched_at_the_limit(void **state)
 	core_ok();
 }
 
-static bool refuse; /* and then we get no pages */
+static bool refuse;        /* and then we get no pages */
 static unsigned meanwhile; /* owner of the object that somebody else allocates while we get our pages */
 
 /* In place of the C library's: pages are populated by the one who needs them. */
@@ -311,8 +310,7 @@ static void test_short_zspages(void **state)
 	for (unsigned i = 0; i < n; i += 2) {
 		unsigned size = 40 + i % 2900;
 		unsigned class_index = zs_core_class_of(core, size);
-		bool fits = core->class[class_index].geo.first_object +
-				    zs_core_class_size(core, class_index) <= 4096;
+		bool fits = core->class[class_index].geo.first_object + zs_core_class_size(core, class_index) <= 4096;
 
 		if (owner_alloc(i, size) == 0)
 			served++;

@@ -125,10 +125,17 @@ static void test_random_damage(void **state)
 			uint64_t other = random_below(&random, IMAGE_BLOCKS), *word = &image.table.words[block];
 
 			switch (random_below(&random, 4)) {
-			case 0: *word = random_next(&random); break;
-			case 1: *word ^= UINT64_C(1) << random_below(&random, 64); break;
-			case 2: *word = image.table.words[other]; break;
-			default: *word += (random_below(&random, 9) - 4) << (random_below(&random, 8) * 8);
+			case 0:
+				*word = random_next(&random);
+				break;
+			case 1:
+				*word ^= UINT64_C(1) << random_below(&random, 64);
+				break;
+			case 2:
+				*word = image.table.words[other];
+				break;
+			default:
+				*word += (random_below(&random, 9) - 4) << (random_below(&random, 8) * 8);
 			}
 		}
 		opened += image_try(&image, i);
@@ -141,8 +148,8 @@ int main(void)
 {
 #define WITH_IMAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_IMAGE(test_whole),	       WITH_IMAGE(test_superblock), WITH_IMAGE(test_table_words),
-		WITH_IMAGE(test_copied_words), WITH_IMAGE(test_map),	    WITH_IMAGE(test_pool),
+		WITH_IMAGE(test_whole),         WITH_IMAGE(test_superblock), WITH_IMAGE(test_table_words),
+		WITH_IMAGE(test_copied_words),  WITH_IMAGE(test_map),        WITH_IMAGE(test_pool),
 		WITH_IMAGE(test_random_damage),
 	};
 

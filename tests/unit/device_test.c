@@ -103,7 +103,8 @@ static void test_attributes(void **state)
 	assert_int_equal(device_progress(&device, &in_flight, &completed), 0);
 	assert_int_equal(in_flight, 0);
 	assert_int_equal(device_tune(&device, 500, &wrong), 0);
-	is("sys/nbd0/queue/io_timeout", "50000\n"); /* a plain file is written to from its start on, and keeps the rest */
+	is("sys/nbd0/queue/io_timeout",
+	   "50000\n"); /* a plain file is written to from its start on, and keeps the rest */
 	is("sys/nbd0/queue/max_sectors_kb", "1284\n");
 	is("sys/nbd0/queue/rotational", "0\n");
 	device_close(&device);
@@ -168,7 +169,8 @@ static void test_mounted(void **state)
 		if (device_is_mounted(&device))
 			fail_msg("a path of %zu bytes", length);
 	}
-	put("mounts", "/dev/sda1 / ext4 rw 0 0\n/dev/nbd0 /home/user/mnt fuse.sshfs rw 0 0\n/dev/nbd0 /srv/cache ext4 rw 0 0\n");
+	put("mounts",
+	    "/dev/sda1 / ext4 rw 0 0\n/dev/nbd0 /home/user/mnt fuse.sshfs rw 0 0\n/dev/nbd0 /srv/cache ext4 rw 0 0\n");
 	assert_true(device_is_mounted(&device));
 	put("mounts", "/dev/nbd0 /srv/cache fuseblk rw 0 0\n");
 	assert_true(device_is_mounted(&device));
@@ -183,7 +185,9 @@ static void test_holders(void **state)
 	device_init(&device, 0);
 	assert_false(device_holders(&device, text, sizeof text));
 	assert_int_equal(mkdir("sys/nbd0/holders", 0700) | mkdir("sys/nbd0/nbd0p1", 0700) |
-				 mkdir("sys/nbd0/nbd0p1/holders", 0700) | mkdir("sys/dm-3", 0700) | mkdir("sys/dm-3/dm", 0700), 0);
+				 mkdir("sys/nbd0/nbd0p1/holders", 0700) | mkdir("sys/dm-3", 0700) |
+				 mkdir("sys/dm-3/dm", 0700),
+			 0);
 	assert_false(device_holders(&device, text, sizeof text));
 	put("sys/nbd0/holders/dm-3", "");
 	put("sys/dm-3/dm/name", "vault\n");

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#define BLOCKS 600u
+#define BLOCKS      600u
 #define AT_VERSION  8
 #define AT_CODECS   (16 + offsetof(struct super_layout, codecs))
 #define AT_CHECKSUM (16 + sizeof(struct super_layout))
@@ -84,8 +84,7 @@ static void same_picture(struct picture *before, struct picture *after)
 }
 
 /* Refused, with these words, and not one byte of the segment changed, nor is it locked. */
-static void expect_refusal(const struct test_shm *shm, const struct zsblk_params *params, int error,
-			   const char *words)
+static void expect_refusal(const struct test_shm *shm, const struct zsblk_params *params, int error, const char *words)
 {
 	struct zsblk_params locking = *params;
 	size_t bytes;
@@ -263,8 +262,9 @@ static void test_damaged_superblock(void **state)
 		size_t at;
 		const char *words;
 	} cases[] = {
-		{0, "not made by zsblk"},   {LOW_BYTE(AT_VERSION, 4), "version 18"}, {AT_VERSION + 4, "checksum"},
-		{16, "checksum"},	    {AT_CODECS + 17, "checksum"}, {AT_CHECKSUM, "checksum"},
+		{0, "not made by zsblk"},     {LOW_BYTE(AT_VERSION, 4), "version 18"},
+		{AT_VERSION + 4, "checksum"}, {16, "checksum"},
+		{AT_CODECS + 17, "checksum"}, {AT_CHECKSUM, "checksum"},
 	};
 	const struct test_shm *shm = test_shm_new();
 	struct zsblk_params params = make_device(shm);
@@ -284,8 +284,8 @@ static void test_other_layouts(void **state)
 	struct zsblk_params params = make_device(shm);
 	struct super_layout right, wrong[8];
 	struct segment seg = {0};
-	static const char *const words[] = {"codec 1",	"codec 5",  "blocks of 512", "geometry",
-					    "geometry", "geometry", "pool",	     "describes more"};
+	static const char *const words[] = {"codec 1",  "codec 5",  "blocks of 512", "geometry",
+					    "geometry", "geometry", "pool",          "describes more"};
 	char why[200];
 
 	seg.base = test_shm_map(shm, &seg.bytes);

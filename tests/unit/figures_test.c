@@ -193,7 +193,7 @@ int main(void)
 {
 #define WITH_CORE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_CORE(test_against_truth), WITH_CORE(test_no_such_class), WITH_CORE(test_highest_use),
+		WITH_CORE(test_against_truth),       WITH_CORE(test_no_such_class), WITH_CORE(test_highest_use),
 		WITH_CORE(test_leaks_against_truth), WITH_CORE(test_freeable),
 	};
 

@@ -12,8 +12,13 @@
 #define BLOCK 4096u
 
 static const uint64_t words[] = {
-	0, 1, UINT64_MAX, UINT64_C(0x0123456789abcdef), UINT64_C(0xa5a5a5a5a5a5a5a5),
-	UINT64_C(0x0000000100000001), UINT64_C(1) << 63,
+	0,
+	1,
+	UINT64_MAX,
+	UINT64_C(0x0123456789abcdef),
+	UINT64_C(0xa5a5a5a5a5a5a5a5),
+	UINT64_C(0x0000000100000001),
+	UINT64_C(1) << 63,
 };
 #define WORDS (sizeof(words) / sizeof(words[0]))
 

@@ -117,10 +117,18 @@ static void test_bounds(void **state)
 		uint64_t len, offset;
 		int want;
 	} cases[] = {
-		{0, 0, 0}, {0, BYTES, 0}, {1, BYTES - 1, 0}, {BYTES, 0, 0},
-		{1, BYTES, -EINVAL}, {2, BYTES - 1, -EINVAL}, {0, BYTES + 1, -EINVAL},
-		{BYTES + 1, 0, -EINVAL}, {1, UINT64_MAX, -EINVAL}, {BYTES, 1, -EINVAL},
-		{SIZE_MAX, 1, -EINVAL}, {SIZE_MAX - 4095, 4096, -EINVAL},
+		{0, 0, 0},
+		{0, BYTES, 0},
+		{1, BYTES - 1, 0},
+		{BYTES, 0, 0},
+		{1, BYTES, -EINVAL},
+		{2, BYTES - 1, -EINVAL},
+		{0, BYTES + 1, -EINVAL},
+		{BYTES + 1, 0, -EINVAL},
+		{1, UINT64_MAX, -EINVAL},
+		{BYTES, 1, -EINVAL},
+		{SIZE_MAX, 1, -EINVAL},
+		{SIZE_MAX - 4095, 4096, -EINVAL},
 	};
 
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {

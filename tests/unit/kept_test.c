@@ -49,7 +49,8 @@ static unsigned open_files(void)
 
 static void test_sent_and_received(void **state)
 {
-	struct kept kept = {.of = 17, .of_start = 170, .program = program, .plugin = plugin, .user = 18, .user_start = 180};
+	struct kept kept = {
+		.of = 17, .of_start = 170, .program = program, .plugin = plugin, .user = 18, .user_start = 180};
 	unsigned before;
 
 	assert_int_equal(kept_receive(&received, ends[0], getpid()), -EAGAIN);
@@ -91,7 +92,8 @@ static void test_nobodys(void **state)
 static void test_what_is_not_taken(void **state)
 {
 	struct kept kept = {.of = 17, .program = program, .plugin = plugin};
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), writable = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC),
+	    writable = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	unsigned before = open_files();
 
 	/* From another process. */

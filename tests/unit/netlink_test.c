@@ -188,9 +188,9 @@ static void test_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_family),    cmocka_unit_test(test_family_short),
-		cmocka_unit_test(test_link_died), cmocka_unit_test(test_several_events),
-		cmocka_unit_test(test_no_device), cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_family),     cmocka_unit_test(test_family_short),
+		cmocka_unit_test(test_link_died),  cmocka_unit_test(test_several_events),
+		cmocka_unit_test(test_no_device),  cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_family_old),
 	};
 

@@ -18,7 +18,9 @@ static void test_may_remove(void **state)
 		bool may;
 		const char *what;
 	} cases[] = {
-		{{false, false, false, false}, false, "a start failed on a segment that was there (mount: wrong fs type)"},
+		{{false, false, false, false},
+		 false,
+		 "a start failed on a segment that was there (mount: wrong fs type)"},
 		{{false, false, true, false}, false, "SIGTERM during the first start on a segment that was there"},
 		{{true, false, false, false}, true, "a start failed that had made it: nothing is in it"},
 		{{true, false, true, false}, true, "SIGTERM during the start that made it"},

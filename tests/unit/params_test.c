@@ -205,9 +205,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_algorithms), cmocka_unit_test(test_levels),
-		cmocka_unit_test(test_contexts),
-		cmocka_unit_test(test_memory),	   cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_nothing_crashes),
+		cmocka_unit_test(test_contexts),   cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_limits),     cmocka_unit_test(test_nothing_crashes),
 	};
 
 	return cmocka_run_group_tests_name("params", tests, NULL, NULL);

@@ -117,8 +117,8 @@ static void no_mistake(void *opaque)
 static void test_mistakes_end_the_program(void **state)
 {
 	static void (*const mistakes[])(void *) = {
-		free_twice,	  free_mapped,	      map_freed,   unmap_unmapped,   write_while_read,
-		read_while_written, write_twice,      too_many_readers, wild_handle, map_nothing,
+		free_twice,         free_mapped, map_freed,        unmap_unmapped, write_while_read,
+		read_while_written, write_twice, too_many_readers, wild_handle,    map_nothing,
 	};
 
 #ifdef NDEBUG

@@ -33,8 +33,7 @@ static void test_names(void **state)
 	struct zs_pool *other;
 
 	assert_string_equal(zs_pool_name(pool), "test");
-	assert_int_equal(zs_create_pool("a name that is rather longer than there is room for", &small, &other),
-			 0);
+	assert_int_equal(zs_create_pool("a name that is rather longer than there is room for", &small, &other), 0);
 	assert_int_equal(strlen(zs_pool_name(other)), ZS_POOL_NAME_MAX - 1);
 	assert_int_equal(zs_destroy_pool(other, NULL, NULL), 0);
 	assert_int_equal(zs_destroy_pool(NULL, NULL, NULL), 0);

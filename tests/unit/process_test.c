@@ -65,7 +65,8 @@ static void test_cannot_tell(void **state)
 
 /* Fields of the kernel's, with what matters in its place. */
 #define STAT(flags) " S 1 10 10 0 -1 " #flags " 100 0 0 0 1 1 0 0 20 0 2 0 1234 0 0"
-#define STATUS(signals, shared, core) "Name:\tnbdkit\nCoreDumping:\t" core "\nThreads:\t2\nSigQ:\t0/100\n" \
+#define STATUS(signals, shared, core)                                                                                  \
+	"Name:\tnbdkit\nCoreDumping:\t" core "\nThreads:\t2\nSigQ:\t0/100\n"                                           \
 	"SigPnd:\t" signals "\nShdPnd:\t" shared "\nSigBlk:\t0000000000000100\n"
 #define NONE "0000000000000000"
 

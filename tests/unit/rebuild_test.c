@@ -133,17 +133,17 @@ static void fill(void)
 		assert_int_equal(owner_alloc(owner, 4096), 0);
 }
 
-#define EXPECT_REFUSAL(change, words)                                                            \
-	do {                                                                                     \
-		struct zs_loc saved_ = owners[7].loc, saved_huge_ = owners[505].loc;             \
-                                                                                                 \
-		change;                                                                          \
-		if (rebuild() != -EUCLEAN)                                                       \
-			fail_msg("not refused: %s", #change);                                    \
-		if (!strstr(why, words))                                                         \
-			fail_msg("%s: says \"%s\"", #change, why);                               \
-		owners[7].loc = saved_;                                                          \
-		owners[505].loc = saved_huge_;                                                   \
+#define EXPECT_REFUSAL(change, words)                                                                                  \
+	do {                                                                                                           \
+		struct zs_loc saved_ = owners[7].loc, saved_huge_ = owners[505].loc;                                   \
+                                                                                                                       \
+		change;                                                                                                \
+		if (rebuild() != -EUCLEAN)                                                                             \
+			fail_msg("not refused: %s", #change);                                                          \
+		if (!strstr(why, words))                                                                               \
+			fail_msg("%s: says \"%s\"", #change, why);                                                     \
+		owners[7].loc = saved_;                                                                                \
+		owners[505].loc = saved_huge_;                                                                         \
 	} while (0)
 
 static void test_contradictions(void **state)
@@ -194,9 +194,14 @@ static void test_random_damage(void **state)
 		struct zs_loc saved = owners[owner].loc;
 
 		switch (random_below(&random, 3)) {
-		case 0: owners[owner].loc.page ^= 1u << random_below(&random, 14); break;
-		case 1: owners[owner].loc.slot ^= (uint16_t)(1u << random_below(&random, 10)); break;
-		default: owners[owner].loc.class_index ^= (uint16_t)(1u << random_below(&random, 9));
+		case 0:
+			owners[owner].loc.page ^= 1u << random_below(&random, 14);
+			break;
+		case 1:
+			owners[owner].loc.slot ^= (uint16_t)(1u << random_below(&random, 10));
+			break;
+		default:
+			owners[owner].loc.class_index ^= (uint16_t)(1u << random_below(&random, 9));
 		}
 		if (rebuild() == 0)
 			core_ok();
@@ -222,10 +227,10 @@ int main(void)
 {
 #define WITH_CORE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_CORE(test_empty),		WITH_CORE(test_again_and_again),
-		WITH_CORE(test_short_zspages),	WITH_CORE(test_residency_is_found),
+		WITH_CORE(test_empty),          WITH_CORE(test_again_and_again),
+		WITH_CORE(test_short_zspages),  WITH_CORE(test_residency_is_found),
 		WITH_CORE(test_contradictions), WITH_CORE(test_refusal_spares_objects),
-		WITH_CORE(test_random_damage),	WITH_CORE(test_scan_fails),
+		WITH_CORE(test_random_damage),  WITH_CORE(test_scan_fails),
 	};
 
 	return cmocka_run_group_tests_name("rebuild", tests, NULL, NULL);

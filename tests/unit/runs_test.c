@@ -568,7 +568,8 @@ static void test_leftovers_are_found(void **state)
 	assert_int_equal(far.unseen, 0);
 	assert_in_range(far.look, 901, 900 + 64);
 	/* A chunk that was found far away costs no descriptors of those before it. */
-	assert_int_equal(runs_descriptor_bytes(&far), 4 * (sizeof(uint64_t) == _Alignof(struct { uint64_t word; }) ? 48 : 44));
+	assert_int_equal(runs_descriptor_bytes(&far),
+			 4 * (sizeof(uint64_t) == _Alignof(struct { uint64_t word; }) ? 48 : 44));
 	runs_destroy(&far);
 	segment_close(&left);
 }
@@ -600,16 +601,25 @@ int main(void)
 {
 #define WITH_RUNS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_RUNS(test_takes_what_is_asked_for), WITH_RUNS(test_every_page_can_be_had),
-		WITH_RUNS(test_shorter_runs_when_short), WITH_RUNS(test_best_fit),
-		WITH_RUNS(test_hot_before_cold),	 WITH_RUNS(test_charges_exactly),
-		WITH_RUNS(test_charges_from_threads),	 WITH_RUNS(test_gives_memory_back),
-		WITH_RUNS(test_reserve_is_filled),	 WITH_RUNS(test_reserve_larger_than_the_pool),
-		WITH_RUNS(test_populate_fails),		 WITH_RUNS(test_any_order),
+		WITH_RUNS(test_takes_what_is_asked_for),
+		WITH_RUNS(test_every_page_can_be_had),
+		WITH_RUNS(test_shorter_runs_when_short),
+		WITH_RUNS(test_best_fit),
+		WITH_RUNS(test_hot_before_cold),
+		WITH_RUNS(test_charges_exactly),
+		WITH_RUNS(test_charges_from_threads),
+		WITH_RUNS(test_gives_memory_back),
+		WITH_RUNS(test_reserve_is_filled),
+		WITH_RUNS(test_reserve_larger_than_the_pool),
+		WITH_RUNS(test_populate_fails),
+		WITH_RUNS(test_any_order),
 		WITH_RUNS(test_populate_fails_half_way),
-		WITH_RUNS(test_worker_is_woken),	 WITH_RUNS(test_figures_are_of_memory),
-		WITH_RUNS(test_one_page_in_use_here_and_there), WITH_RUNS(test_cap),
-		cmocka_unit_test(test_leftovers_are_found), cmocka_unit_test(test_leftovers_are_met),
+		WITH_RUNS(test_worker_is_woken),
+		WITH_RUNS(test_figures_are_of_memory),
+		WITH_RUNS(test_one_page_in_use_here_and_there),
+		WITH_RUNS(test_cap),
+		cmocka_unit_test(test_leftovers_are_found),
+		cmocka_unit_test(test_leftovers_are_met),
 	};
 
 	return cmocka_run_group_tests_name("runs", tests, NULL, NULL);

@@ -44,10 +44,29 @@ static void test_parse(void **state)
 static void test_parse_refuses(void **state)
 {
 	static const char *const bad[] = {
-		"",	  "anonymous", "shm",	   "shm:",	    "shm:0",	   "shm:00",
-		"shm: 1", "shm:-1",    "shm:+1",   "shm:1 ",	    "shm:1x",	   "shm:4294967296",
-		"shm:0x", "shm:id=",   "shm:id=x", "shm:id=0x1",    "shm:id=-1",   "shm:id=2147483648",
-		"SHM:1",  "file:1",    "shm:key",  "shm:0x1ffffffff", "shm:99999999999999999999999",
+		"",
+		"anonymous",
+		"shm",
+		"shm:",
+		"shm:0",
+		"shm:00",
+		"shm: 1",
+		"shm:-1",
+		"shm:+1",
+		"shm:1 ",
+		"shm:1x",
+		"shm:4294967296",
+		"shm:0x",
+		"shm:id=",
+		"shm:id=x",
+		"shm:id=0x1",
+		"shm:id=-1",
+		"shm:id=2147483648",
+		"SHM:1",
+		"file:1",
+		"shm:key",
+		"shm:0x1ffffffff",
+		"shm:99999999999999999999999",
 	};
 	struct segment_spec spec;
 

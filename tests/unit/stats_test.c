@@ -327,15 +327,11 @@ int main(void)
 {
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_DEVICE(test_all_zero_at_first),
-		WITH_DEVICE(test_kinds),
-		WITH_DEVICE(test_never_below_zero), WITH_DEVICE(test_cost_of_same_filled_blocks),
-		WITH_DEVICE(test_against_the_table),
-		WITH_DEVICE(test_requests_are_counted),
-		WITH_DEVICE(test_failures_are_counted),
-		WITH_DEVICE(test_limits_at_once),
-		WITH_DEVICE(test_highest_use),
-		WITH_DEVICE(test_compaction_is_counted),
+		WITH_DEVICE(test_all_zero_at_first),    WITH_DEVICE(test_kinds),
+		WITH_DEVICE(test_never_below_zero),     WITH_DEVICE(test_cost_of_same_filled_blocks),
+		WITH_DEVICE(test_against_the_table),    WITH_DEVICE(test_requests_are_counted),
+		WITH_DEVICE(test_failures_are_counted), WITH_DEVICE(test_limits_at_once),
+		WITH_DEVICE(test_highest_use),          WITH_DEVICE(test_compaction_is_counted),
 		WITH_DEVICE(test_after_opening_again),
 	};
 

@@ -81,8 +81,7 @@ static void test_offsets(void **state)
 	assert_int_equal(words % SEGMENT_PAGE, 0);
 	/* What is given back to the system begins on a page of any system. */
 	assert_int_equal(super_pool_offset(&layout) % SEGMENT_MAX_SYSTEM_PAGE, 0);
-	assert_int_equal(super_segment_bytes(&layout),
-			 super_pool_offset(&layout) + layout.pool_pages * SEGMENT_PAGE);
+	assert_int_equal(super_segment_bytes(&layout), super_pool_offset(&layout) + layout.pool_pages * SEGMENT_PAGE);
 }
 
 static void test_format_and_read(void **state)
@@ -271,8 +270,10 @@ static void test_second_mapping(void **state)
 static void test_claims_of_the_dead(void **state)
 {
 	const uint64_t stale[] = {
-		(uint64_t)getppid() << 32 | 1,	 (uint64_t)1 << 32 | 0xdeadbeef,
-		UINT64_C(0x7fffffff) << 32 | 99, UINT64_C(0x3fffff) << 32,
+		(uint64_t)getppid() << 32 | 1,
+		(uint64_t)1 << 32 | 0xdeadbeef,
+		UINT64_C(0x7fffffff) << 32 | 99,
+		UINT64_C(0x3fffff) << 32,
 		1,
 	};
 	int holder;
@@ -454,15 +455,24 @@ int main(void)
 {
 #define WITH_SHM(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_SHM(test_offsets),		 WITH_SHM(test_format_and_read),
-		WITH_SHM(test_every_bit),	 WITH_SHM(test_messages),
-		WITH_SHM(test_larger_than_the_segment), WITH_SHM(test_blank),
-		WITH_SHM(test_foreign),		 WITH_SHM(test_claims),
-		WITH_SHM(test_handed_down),	 WITH_SHM(test_second_mapping),
-		WITH_SHM(test_claims_of_the_dead), WITH_SHM(test_anonymous_needs_no_claim),
-		WITH_SHM(test_cannot_tell),	 WITH_SHM(test_own_claim_without_descriptors),
-		WITH_SHM(test_keeper),		 WITH_SHM(test_in_service),
-		WITH_SHM(test_dying),		 WITH_SHM(test_dying_for_ever),
+		WITH_SHM(test_offsets),
+		WITH_SHM(test_format_and_read),
+		WITH_SHM(test_every_bit),
+		WITH_SHM(test_messages),
+		WITH_SHM(test_larger_than_the_segment),
+		WITH_SHM(test_blank),
+		WITH_SHM(test_foreign),
+		WITH_SHM(test_claims),
+		WITH_SHM(test_handed_down),
+		WITH_SHM(test_second_mapping),
+		WITH_SHM(test_claims_of_the_dead),
+		WITH_SHM(test_anonymous_needs_no_claim),
+		WITH_SHM(test_cannot_tell),
+		WITH_SHM(test_own_claim_without_descriptors),
+		WITH_SHM(test_keeper),
+		WITH_SHM(test_in_service),
+		WITH_SHM(test_dying),
+		WITH_SHM(test_dying_for_ever),
 	};
 
 	return cmocka_run_group_tests_name("super", tests, NULL, NULL);

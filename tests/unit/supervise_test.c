@@ -14,7 +14,7 @@
 static struct {
 	int children;
 	bool told;
-} *shared;
+} * shared;
 
 static int set_up(void **state)
 {

@@ -13,7 +13,8 @@ static void test_is_a_power_of_two(void **state)
 
 static void test_rounds(void **state)
 {
-	const uint64_t page = system_page(), numbers[] = {0, 1, page - 1, page, page + 1, 7 * page, (UINT64_C(1) << 44) + 5};
+	const uint64_t page = system_page(),
+		       numbers[] = {0, 1, page - 1, page, page + 1, 7 * page, (UINT64_C(1) << 44) + 5};
 
 	for (size_t i = 0; i < COUNT_OF(numbers); i++) {
 		uint64_t n = numbers[i], floor = system_page_floor(n), ceil = system_page_ceil(n);

@@ -97,7 +97,8 @@ static void test_against_a_plain_map(void **state)
 
 static uint8_t *map_table(struct segment *seg)
 {
-	seg->bytes = (WORDS * sizeof *table.words + SEGMENT_MAX_SYSTEM_PAGE) / SEGMENT_MAX_SYSTEM_PAGE * SEGMENT_MAX_SYSTEM_PAGE;
+	seg->bytes = (WORDS * sizeof *table.words + SEGMENT_MAX_SYSTEM_PAGE) / SEGMENT_MAX_SYSTEM_PAGE *
+		     SEGMENT_MAX_SYSTEM_PAGE;
 	seg->base = mmap(NULL, seg->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(seg->base, MAP_FAILED);
 	return seg->base;
@@ -148,9 +149,8 @@ int main(void)
 {
 #define WITH_TABLE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_TABLE(test_store_and_load), WITH_TABLE(test_unwritten_pages_are_empty),
-		WITH_TABLE(test_change),	 WITH_TABLE(test_next_written),
-		WITH_TABLE(test_against_a_plain_map), WITH_TABLE(test_bytes),
+		WITH_TABLE(test_store_and_load), WITH_TABLE(test_unwritten_pages_are_empty), WITH_TABLE(test_change),
+		WITH_TABLE(test_next_written),   WITH_TABLE(test_against_a_plain_map),       WITH_TABLE(test_bytes),
 		WITH_TABLE(test_unmapped_words),
 	};
 

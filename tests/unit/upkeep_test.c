@@ -531,7 +531,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_steps),
-		cmocka_unit_test(test_compacts_by_itself), cmocka_unit_test(test_compacts_sooner_near_the_limit),
+		cmocka_unit_test(test_compacts_by_itself),
+		cmocka_unit_test(test_compacts_sooner_near_the_limit),
 		cmocka_unit_test(test_nothing_to_gain),
 		cmocka_unit_test(test_beside_requests),
 		cmocka_unit_test(test_memory_is_given_back),

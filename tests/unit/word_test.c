@@ -77,13 +77,22 @@ static void test_bad_words(void **state)
 	const struct word_object same_packed = {.size = 8, .codec = CODEC_LZ4};
 	const struct word_object good = {.size = 100, .codec = CODEC_LZ4};
 	const uint64_t bad[] = {
-		8, UINT64_C(1) << 63, /* empty, with bits */
-		word_make_same32(0), word_make_same32(1) | 8, word_make_same32(1) | 1u << 31,
-		word_make_object(WORD_OBJECT, &raw_short), word_make_object(WORD_OBJECT, &unknown),
-		word_make_object(WORD_SAME64, &same_long), word_make_object(WORD_SAME64, &same_packed),
+		8,
+		UINT64_C(1) << 63, /* empty, with bits */
+		word_make_same32(0),
+		word_make_same32(1) | 8,
+		word_make_same32(1) | 1u << 31,
+		word_make_object(WORD_OBJECT, &raw_short),
+		word_make_object(WORD_OBJECT, &unknown),
+		word_make_object(WORD_SAME64, &same_long),
+		word_make_object(WORD_SAME64, &same_packed),
 		word_make_object(WORD_OBJECT, &good) | UINT64_C(1) << 60,
 		word_make_object(WORD_OBJECT, &good) | UINT64_C(1) << 63,
-		4, 5, 6, 7, UINT64_MAX,
+		4,
+		5,
+		6,
+		7,
+		UINT64_MAX,
 	};
 
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
@@ -116,8 +125,8 @@ static void test_nothing_unexplained(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_objects_come_back), cmocka_unit_test(test_patterns_come_back),
-		cmocka_unit_test(test_good_words),	  cmocka_unit_test(test_bad_words),
+		cmocka_unit_test(test_objects_come_back),   cmocka_unit_test(test_patterns_come_back),
+		cmocka_unit_test(test_good_words),          cmocka_unit_test(test_bad_words),
 		cmocka_unit_test(test_nothing_unexplained),
 	};
 

@@ -154,12 +154,18 @@ static void test_destroy_nothing(void **state)
 
 int main(void)
 {
-#define BOTH(test)                                                                               \
-	{#test " (zsmalloc)", test, choose, NULL, (void *)(uintptr_t)types[0]},                  \
-	{#test " (malloc)", test, choose, NULL, (void *)(uintptr_t)types[1]}
+#define BOTH(test)                                                                                                     \
+	{#test " (zsmalloc)", test, choose, NULL, (void *)(uintptr_t)types[0]},                                        \
+	{                                                                                                              \
+#test " (malloc)", test, choose, NULL, (void *)(uintptr_t)types[1]                                     \
+	}
 	const struct CMUnitTest tests[] = {
-		BOTH(test_table),  BOTH(test_objects), BOTH(test_bad_sizes),
-		BOTH(test_shrink), BOTH(test_threads), BOTH(test_destroy_nothing),
+		BOTH(test_table),
+		BOTH(test_objects),
+		BOTH(test_bad_sizes),
+		BOTH(test_shrink),
+		BOTH(test_threads),
+		BOTH(test_destroy_nothing),
 		cmocka_unit_test(test_unknown_types),
 	};
 

@@ -105,8 +105,7 @@ static void test_short_runs(void **state)
 
 			assert_in_range(z->capacity, 1, class->geo.objects);
 			assert_true(zspage_pages_for(class, z->capacity - 1u) <= pages);
-			assert_true(z->capacity == class->geo.objects ||
-				    zspage_pages_for(class, z->capacity) > pages);
+			assert_true(z->capacity == class->geo.objects || zspage_pages_for(class, z->capacity) > pages);
 		}
 	}
 	core_end();

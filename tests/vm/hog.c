@@ -31,8 +31,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE_BYTES 4096
-#define PAGE_WORDS (PAGE_BYTES / sizeof(uint64_t))
+#define PAGE_BYTES    4096
+#define PAGE_WORDS    (PAGE_BYTES / sizeof(uint64_t))
 #define MAX_PROCESSES 64
 
 struct options {
@@ -106,10 +106,10 @@ static void fill_random(uint64_t *words, uint64_t *state)
 static void fill_text(uint64_t *words, uint64_t *state)
 {
 	static const char vocabulary[32][8] = {
-		"the ", "page ", "memory ", "of ", "block ", "and ", "to ", "write ",
-		"kernel ", "a ", "device ", "in ", "reads ", "is ", "pool ", "for ",
-		"swap ", "that ", "object ", "with ", "\n", ", ", ". ", "not ",
-		"queue ", "on ", "thread ", "by ", "limit ", "it ", "class ", "as ",
+		"the ",    "page ", "memory ", "of ",   "block ", "and ", "to ",    "write ",
+		"kernel ", "a ",    "device ", "in ",   "reads ", "is ",  "pool ",  "for ",
+		"swap ",   "that ", "object ", "with ", "\n",     ", ",   ". ",     "not ",
+		"queue ",  "on ",   "thread ", "by ",   "limit ", "it ",  "class ", "as ",
 	};
 	char *text = (char *)words;
 	size_t used = 0;
@@ -344,7 +344,7 @@ static unsigned long number(const char *text, const char *what, unsigned long ma
 
 static struct options parse(int argc, char **argv)
 {
-	struct options o = { .processes = 2, .mib = 64, .rounds = 2, .rewrite_percent = 25, .seed = 1 };
+	struct options o = {.processes = 2, .mib = 64, .rounds = 2, .rewrite_percent = 25, .seed = 1};
 	int c;
 
 	while ((c = getopt(argc, argv, "p:m:r:w:s:t:H")) != -1) {
@@ -393,7 +393,7 @@ int main(int argc, char **argv)
 {
 	struct options o = parse(argc, argv);
 	struct result *results = map(o.processes * sizeof(*results), MAP_SHARED);
-	struct result sum = { 0 };
+	struct result sum = {0};
 	unsigned killed = 0, failed = 0;
 	uint64_t start = now_ns();
 	pid_t pid;

@@ -56,7 +56,8 @@ static void fill(uint8_t *page, size_t number)
 
 static int keep_secret(size_t pages)
 {
-	uint8_t *mem = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), wanted[PAGE];
+	uint8_t *mem = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		wanted[PAGE];
 	char line[16];
 
 	if (mem == MAP_FAILED)
@@ -177,8 +178,8 @@ static int attack(const char *name, key_t key)
 	} while (poll(&input, 1, 1) == 0);
 	for (unsigned i = 0; i < n_held; i++)
 		found += has_needle(held[i].mem, held[i].bytes);
-	printf("squat: user %d made %u, holds %u, was refused %u times; the needle is in %u\n", (int)getuid(), made, n_held,
-	       refused, found);
+	printf("squat: user %d made %u, holds %u, was refused %u times; the needle is in %u\n", (int)getuid(), made,
+	       n_held, refused, found);
 	return !found;
 }
 

@@ -76,8 +76,8 @@ static uint64_t content(uint64_t page, size_t word)
 
 static void fill(void)
 {
-	memory = mmap(NULL, pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		      -1, 0);
+	memory = mmap(NULL, pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		      0);
 	if (memory == MAP_FAILED)
 		die("mmap");
 	madvise(memory, pages * PAGE_BYTES, MADV_NOHUGEPAGE);
