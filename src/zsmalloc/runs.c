@@ -40,7 +40,7 @@ struct chunk {
 	uint8_t longest[RUNS_LISTS];
 	bool open;
 };
-_Static_assert(sizeof(void *) < 8 || sizeof(struct chunk) == 48, "what docs/architecture.md says of 64-bit systems");
+_Static_assert(sizeof(struct chunk) == 48, "what docs/architecture.md says");
 
 /* Chunks whose pages are looked for in memory at once: 16 MiB in one system call. */
 #define LOOK_CHUNKS 64u
