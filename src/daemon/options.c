@@ -182,10 +182,13 @@ static void ask(struct options *options, const char *request, const char *name)
  */
 __attribute__((noreturn)) static void refuse_file(const struct settings *settings, const struct wrong *wrong)
 {
-	if (!settings->name || device_of_instance(settings->name) == DEVICE_NONE)
+	int device = settings->name ? device_of_instance(settings->name) : DEVICE_NONE;
+
+	if (device == DEVICE_NONE)
 		refuse("%s", wrong->text);
-	fprintf(stderr, "zsblkd: %s; the device that is there goes on without zsblkd until that is put right\n",
-		wrong->text);
+	fprintf(stderr, "zsblkd: %s; %s\n", wrong->text,
+		device == DEVICE_UNKNOWN ? "whether a device of that name is attached cannot be told (/sys/block)"
+					 : "the device that is there goes on without zsblkd until that is put right");
 	sleep(SUPERVISE_AGAIN_S);
 	exit(SUPERVISE_AGAIN);
 }

@@ -264,7 +264,7 @@ def test_files_outlive_daemon(instance):
 def test_relay(instance):
     """The process that hands messages on is killed."""
     server = instance.serve()
-    relay = must(instance.relay(), "there is a process that hands messages on")
+    relay = must(soon(instance.relay), "there is a process that hands messages on")
     instance.mark()
     os.kill(relay, signal.SIGKILL)
     point(soon(lambda: instance.relay() not in (0, relay)), "it is killed: there is another", instance.said())
@@ -274,7 +274,7 @@ def test_relay(instance):
     server = must(instance.new_server(server), "the server is killed: there is another", instance.said())
     point(instance.says("serves nbd0 again"), "and that is said", instance.said())
     # At the same moment: what is said meanwhile is not lost.
-    relay = must(instance.relay(), "there is a process that hands messages on")
+    relay = must(soon(instance.relay), "there is a process that hands messages on")
     instance.mark()
     os.kill(relay, signal.SIGSTOP)
     os.kill(server, signal.SIGKILL)
