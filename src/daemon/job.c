@@ -623,16 +623,23 @@ static void undo_settings(int index)
 	sysctls_undo(SYSCTLS_RECORD, others_need_settings, &index);
 }
 
-int job_lost(const void *what, struct wrong *wrong)
+/* Hold the device. If it is not ours any more (-ENODEV), what was set for it goes. */
+static int hold_or_undo(const struct job_detach *detach, struct device *device, struct wrong *wrong)
 {
-	const struct job_detach *detach = what;
-	struct device device;
 	int r;
 
-	device_init(&device, detach->index);
-	r = hold(&device, detach->backend, wrong);
+	device_init(device, detach->index);
+	r = hold(device, detach->backend, wrong);
 	if (r == -ENODEV)
 		undo_settings(detach->index);
+	return r;
+}
+
+int job_lost(const void *what, struct wrong *wrong)
+{
+	struct device device;
+	int r = hold_or_undo(what, &device, wrong);
+
 	return r ? r : -EEXIST;
 }
 
@@ -641,12 +648,8 @@ int job_detach(const void *what, struct wrong *wrong)
 	const struct job_detach *detach = what;
 	struct netlink netlink;
 	struct device device;
-	int r;
+	int r = hold_or_undo(detach, &device, wrong);
 
-	device_init(&device, detach->index);
-	r = hold(&device, detach->backend, wrong);
-	if (r == -ENODEV)
-		undo_settings(detach->index);
 	if (r)
 		return r;
 	if (detach->managed && detach->has_data && service_is_to_run()) {
