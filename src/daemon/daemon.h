@@ -3,8 +3,8 @@
 #ifndef DAEMON_H
 #define DAEMON_H
 
-#include "daemon/ballast.h"
-#include "daemon/settings.h"
+#include "daemon/resources/ballast.h"
+#include "daemon/settings/settings.h"
 
 /*
  * Until it is told to stop. Returns the exit status; what went wrong has been said. In a child of the supervisor

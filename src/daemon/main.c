@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* zsblkd: keeps a compressed block device attached. See zsblkd(8). */
-#include "daemon/control.h"
+#include "daemon/instance/control.h"
 #include "daemon/daemon.h"
-#include "daemon/device.h"
-#include "daemon/memlimit.h"
-#include "daemon/options.h"
-#include "daemon/rights.h"
-#include "daemon/say.h"
+#include "daemon/kernel/device.h"
+#include "daemon/resources/memlimit.h"
+#include "daemon/settings/options.h"
+#include "daemon/resources/rights.h"
+#include "daemon/base/say.h"
 #include "daemon/supervise.h"
 
 #include <errno.h>

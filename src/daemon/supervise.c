@@ -2,7 +2,7 @@
 /* The supervisor. See supervise.h. */
 #include "daemon/supervise.h"
 
-#include "daemon/say.h"
+#include "daemon/base/say.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -9,8 +9,8 @@
 #ifndef SUPERVISE_H
 #define SUPERVISE_H
 
-#include "daemon/ballast.h"
-#include "daemon/kept.h"
+#include "daemon/resources/ballast.h"
+#include "daemon/server/kept.h"
 
 /* A child that exits so wants a successor: what it could not do, and is needed, may be possible soon (EX_TEMPFAIL). */
 #define SUPERVISE_AGAIN 75

@@ -5,9 +5,9 @@
  */
 #include "lib/test.h"
 
-#include "daemon/dial.h"
-#include "daemon/probe.h"
-#include "daemon/server.h"
+#include "daemon/server/dial.h"
+#include "daemon/server/probe.h"
+#include "daemon/server/server.h"
 
 #include <errno.h>
 #include <libnbd.h>

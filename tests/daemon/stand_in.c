@@ -7,9 +7,9 @@
  *
  * Rights are not taken either, so that the test needs none.
  */
-#include "daemon/device.h"
-#include "daemon/netlink.h"
-#include "daemon/rights.h"
+#include "daemon/kernel/device.h"
+#include "daemon/kernel/netlink.h"
+#include "daemon/resources/rights.h"
 #include "process/process.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
  */
 #include "fuzz/text.h"
 
-#include "daemon/config.h"
+#include "daemon/settings/config.h"
 #include "zsblk.h"
 
 #include <ctype.h>

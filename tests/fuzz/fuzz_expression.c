@@ -6,7 +6,7 @@
  */
 #include "fuzz/text.h"
 
-#include "daemon/expression.h"
+#include "daemon/settings/expression.h"
 #include "zsblk.h"
 
 #include <errno.h>

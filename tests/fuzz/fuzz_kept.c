@@ -9,7 +9,7 @@
 #include "fuzz/input.h"
 #include "lib/base.h"
 
-#include "daemon/kept.h"
+#include "daemon/server/kept.h"
 
 #include <errno.h>
 #include <sys/socket.h>

@@ -7,7 +7,7 @@
 #include "fuzz/input.h"
 #include "lib/base.h"
 
-#include "daemon/netlink.h"
+#include "daemon/kernel/netlink.h"
 
 #include <linux/netlink.h>
 

@@ -6,11 +6,11 @@
  */
 #include "fuzz/text.h"
 
-#include "daemon/device.h"
-#include "daemon/folder.h"
-#include "daemon/job.h"
-#include "daemon/maps.h"
-#include "daemon/server.h"
+#include "daemon/kernel/device.h"
+#include "daemon/instance/folder.h"
+#include "daemon/child/job.h"
+#include "daemon/kernel/maps.h"
+#include "daemon/server/server.h"
 #include "segment/segment.h"
 #include "segment/spare.h"
 

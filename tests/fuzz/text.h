@@ -6,7 +6,7 @@
 #include "fuzz/input.h"
 #include "lib/base.h"
 
-#include "daemon/settings.h"
+#include "daemon/settings/settings.h"
 
 /* The rest of the input in memory of its own size, so that sanitizers see what is read beyond it; free() it. */
 static inline char *take_text(struct input *input)

@@ -2,7 +2,7 @@
 /* The ballast: given back when asked, taken back in pieces, shared with children. */
 #include "lib/test.h"
 
-#include "daemon/ballast.h"
+#include "daemon/resources/ballast.h"
 
 #define MIB (UINT64_C(1) << 20)
 

@@ -2,8 +2,8 @@
 /* Configuration files: what is read from them, and that errors come with file, line and remedy. */
 #include "lib/test.h"
 
-#include "daemon/config.h"
-#include "daemon/settings.h"
+#include "daemon/settings/config.h"
+#include "daemon/settings/settings.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -5,7 +5,7 @@
  */
 #include "lib/test.h"
 
-#include "daemon/device.h"
+#include "daemon/kernel/device.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -2,7 +2,7 @@
 /* Errands: what they bring, and what does not come. /proc is a folder of the test's own, with FIFOs that nobody writes to. */
 #include "lib/test.h"
 
-#include "daemon/errand.h"
+#include "daemon/child/errand.h"
 
 #include <errno.h>
 #include <signal.h>

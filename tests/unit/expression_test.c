@@ -4,8 +4,8 @@
 #include "lib/random.h"
 #include "lib/test.h"
 
-#include "daemon/expression.h"
-#include "daemon/settings.h"
+#include "daemon/settings/expression.h"
+#include "daemon/settings/settings.h"
 
 #include <errno.h>
 

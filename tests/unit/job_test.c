@@ -2,7 +2,7 @@
 /* Children that work for the daemon, how they end and with whom; and what is made of the server's statistics. */
 #include "lib/test.h"
 
-#include "daemon/job.h"
+#include "daemon/child/job.h"
 
 #include <errno.h>
 #include <poll.h>

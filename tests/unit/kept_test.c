@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Program files that are held open: what is sent of them to another process, and what that takes. */
-#include "daemon/kept.h"
+#include "daemon/server/kept.h"
 #include "lib/test.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 /* Lines of /proc/PID/maps: of any process, and what is none. */
 #include "lib/test.h"
 
-#include "daemon/maps.h"
+#include "daemon/kernel/maps.h"
 
 static struct mapping mapping;
 static char line[MAPS_LINE_MAX];

@@ -2,7 +2,7 @@
 /* What an instance needs below a memory limit, and its defaults there. */
 #include "lib/test.h"
 
-#include "daemon/memlimit.h"
+#include "daemon/resources/memlimit.h"
 
 #include <stdio.h>
 #include <stdlib.h>

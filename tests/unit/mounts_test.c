@@ -2,7 +2,7 @@
 /* Mount points of a device: each of them, and no other's. */
 #include "lib/test.h"
 
-#include "daemon/mounts.h"
+#include "daemon/kernel/mounts.h"
 
 #include <sys/sysmacros.h>
 

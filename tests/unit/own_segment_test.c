@@ -2,7 +2,7 @@
 /* Which segment is an instance's, and when it may be removed: every case of both decisions, and the segment itself. */
 #include "lib/test.h"
 
-#include "daemon/own_segment.h"
+#include "daemon/instance/own_segment.h"
 
 #include <errno.h>
 #include <sys/ipc.h>

@@ -2,7 +2,7 @@
 /* What lasts is said when it changes, and once a minute. */
 #include "lib/test.h"
 
-#include "daemon/recurring.h"
+#include "daemon/base/recurring.h"
 
 #define SECOND 1000000u
 

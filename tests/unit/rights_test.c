@@ -2,8 +2,8 @@
 /* Rights: which are missing, and what comes of those that are there. Each in a process of its own. */
 #include "lib/test.h"
 
-#include "daemon/rights.h"
-#include "daemon/settings.h"
+#include "daemon/resources/rights.h"
+#include "daemon/settings/settings.h"
 #include "process/process.h"
 
 #include <errno.h>

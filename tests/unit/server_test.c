@@ -2,7 +2,7 @@
 /* Whether a server was started with our command, and one that nobody knows of; tests/daemon has real servers. */
 #include "lib/test.h"
 
-#include "daemon/server.h"
+#include "daemon/server/server.h"
 
 #include <errno.h>
 #include <sys/mman.h>

@@ -2,7 +2,7 @@
 /* Settings: every key, its default and its range, and that every refusal names value and remedy. */
 #include "lib/test.h"
 
-#include "daemon/settings.h"
+#include "daemon/settings/settings.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The kernel's settings for swap: made once, undone where nobody changed them since. In a folder of the test's own. */
-#include "daemon/sysctls.h"
+#include "daemon/kernel/sysctls.h"
 #include "lib/test.h"
 
 #include <stdlib.h>

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The block device. See device.h. */
+#include "daemon/kernel/device.h"
+
+#include "daemon/base/clock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* A unit test has a tree of its own. */
+#ifndef SYS_BLOCK
+#define SYS_BLOCK "/sys/block"
+#endif
+#ifndef DEV
+#define DEV "/dev"
+#endif
+#define SYSFS SYS_BLOCK "/nbd%d/%s"
+#ifndef PROC_SWAPS
+#define PROC_SWAPS "/proc/swaps"
+#endif
+#ifndef PROC_MOUNTS
+#define PROC_MOUNTS "/proc/self/mounts"
+#endif
+
+/* The server's buffers grow with the largest request; those that are kept ready are for this. */
+#define LARGEST_REQUEST_KIB 128
+
+/* For udev to take a link away. */
+#define UDEV_WAIT_MS 3000
+/* An event may be lost. */
+#define UDEV_AGAIN_MS 500
+
+void device_init(struct device *device, int index)
+{
+	*device = (struct device){.index = index, .stat = -1, .inflight = -1};
+	if (index != DEVICE_NONE)
+		snprintf(device->path, sizeof device->path, "/dev/nbd%d", index);
+}
+
+void device_close(struct device *device)
+{
+	if (device->stat >= 0)
+		close(device->stat);
+	if (device->inflight >= 0)
+		close(device->inflight);
+	device_init(device, DEVICE_NONE);
+}
+
+int device_index(const char *path)
+{
+	struct device named;
+	int index;
+
+	if (sscanf(path, "/dev/nbd%6d", &index) != 1 || index < 0)
+		return DEVICE_NONE;
+	/* Whatever scanf() lets pass besides (nbd+1, nbd 1, nbd01): it is the path that the device has. */
+	device_init(&named, index);
+	return strcmp(named.path, path) == 0 ? index : DEVICE_NONE;
+}
+
+static int open_attribute(int index, const char *name, int flags)
+{
+	char path[80];
+
+	snprintf(path, sizeof path, SYSFS, index, name);
+	return open(path, flags | O_CLOEXEC);
+}
+
+/* An attribute's text without its newline; -errno. */
+static int read_attribute(int index, const char *name, char *text, size_t size)
+{
+	int fd = open_attribute(index, name, O_RDONLY);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+	int r = got < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	text[got < 0 ? 0 : got] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return r;
+}
+
+static int write_attribute(int index, const char *name, const char *text)
+{
+	int fd = open_attribute(index, name, O_WRONLY);
+	int r = fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+bool device_is_attached(int index)
+{
+	char text[32];
+
+	/* The driver makes this file when a device is attached. That it cannot be read just now (no memory) says nothing. */
+	return index != DEVICE_NONE && read_attribute(index, "pid", text, sizeof text) != -ENOENT;
+}
+
+static bool is_absent(int r)
+{
+	return r == -ENOENT || r == -ENODEV;
+}
+
+enum device_backing device_backing(int index, const char *backend)
+{
+	char text[80], pid[32];
+	int r;
+
+	if (index == DEVICE_NONE)
+		return BACKING_NONE;
+	r = read_attribute(index, "backend", text, sizeof text);
+	if (!r)
+		return strcmp(text, backend) == 0 ? BACKING_OURS : BACKING_OTHER;
+	if (!is_absent(r))
+		return BACKING_UNKNOWN;
+	r = read_attribute(index, "pid", pid, sizeof pid);
+	return !r ? BACKING_UNNAMED : is_absent(r) ? BACKING_NONE : BACKING_UNKNOWN;
+}
+
+bool device_is_backed_by(int index, const char *backend)
+{
+	return device_backing(index, backend) == BACKING_OURS;
+}
+
+enum device_backing device_hold(const struct device *device, const char *backend, int *held)
+{
+	*held = device->index == DEVICE_NONE ? -1 : open(device->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return device_backing(device->index, backend);
+}
+
+/* The first device for which `matches` says so, or DEVICE_NONE; DEVICE_UNKNOWN: there is none among those that could be read. */
+static int look_for(enum device_backing (*matches)(int index, const void *opaque), const void *opaque)
+{
+	int index = DEVICE_NONE, candidate;
+	bool all_read = true;
+	struct dirent *entry;
+	DIR *dir = opendir(SYS_BLOCK);
+
+	if (!dir)
+		return DEVICE_UNKNOWN;
+	while (index == DEVICE_NONE && (errno = 0, entry = readdir(dir))) {
+		enum device_backing backing;
+
+		if (sscanf(entry->d_name, "nbd%6d", &candidate) != 1)
+			continue;
+		backing = matches(candidate, opaque);
+		all_read &= backing != BACKING_UNKNOWN;
+		index = backing == BACKING_OURS ? candidate : DEVICE_NONE;
+	}
+	all_read &= index != DEVICE_NONE || errno == 0;
+	closedir(dir);
+	return index != DEVICE_NONE || all_read ? index : DEVICE_UNKNOWN;
+}
+
+static enum device_backing has_backend(int index, const void *backend)
+{
+	return device_backing(index, backend);
+}
+
+int device_find(const char *backend)
+{
+	return look_for(has_backend, backend);
+}
+
+int device_of_instance(const char *name)
+{
+	char backend[64];
+
+	snprintf(backend, sizeof backend, DEVICE_BACKEND_START "%s", name);
+	return device_find(backend);
+}
+
+static enum device_backing is_other(int index, const void *own)
+{
+	char text[64];
+	int r = index == *(const int *)own ? -ENOENT : read_attribute(index, "backend", text, sizeof text);
+
+	if (r)
+		return is_absent(r) ? BACKING_NONE : BACKING_UNKNOWN;
+	return strncmp(text, DEVICE_BACKEND_START, strlen(DEVICE_BACKEND_START)) == 0 ? BACKING_OURS : BACKING_OTHER;
+}
+
+bool device_has_others(int index)
+{
+	return look_for(is_other, &index) != DEVICE_NONE;
+}
+
+int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong)
+{
+	char timer[16], largest[16];
+	const struct {
+		const char *name, *value;
+		bool needed;
+	} attributes[] = {
+		{"queue/io_timeout", timer, true},
+		{"queue/max_sectors_kb", largest, true},
+		/* For disks: an I/O scheduler, and throttling of writes, which makes reclaim wait on swap. */
+		{"queue/scheduler", "none", false},
+		{"queue/wbt_lat_usec", "0", false},
+		{"queue/rotational", "0", false},
+		{"queue/add_random", "0", false},
+	};
+
+	snprintf(timer, sizeof timer, "%u", timer_ms);
+	snprintf(largest, sizeof largest, "%d", LARGEST_REQUEST_KIB);
+	for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++) {
+		int r = write_attribute(device->index, attributes[i].name, attributes[i].value);
+
+		if (r && attributes[i].needed) {
+			snprintf(wrong->text, sizeof wrong->text, "%s: %s cannot be set to %s: %s", device->path,
+				 attributes[i].name, attributes[i].value, strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Our rule for udev (61-zsblk.rules) takes links from what is swap, at the next event of the device; so have one, and wait until
+ * the link is gone. Where that does not help (the rule is not installed), remove it.
+ */
+void device_lose_links(int index)
+{
+	char number[32], link[80];
+	uint64_t until, next_event = 0;
+
+	if (read_attribute(index, "diskseq", number, sizeof number) < 0)
+		return;
+	snprintf(link, sizeof link, "/dev/disk/by-diskseq/%s", number);
+	until = clock_after_ms(UDEV_WAIT_MS);
+	while (access(link, F_OK) == 0 && clock_pause(until, 10)) {
+		if (clock_us() < next_event)
+			continue;
+		write_attribute(index, "uevent", "change");
+		next_event = clock_after_ms(UDEV_AGAIN_MS);
+	}
+	unlink(link);
+}
+
+static void node_paths(int index, char path[DEVICE_PATH_MAX], char hidden[DEVICE_PATH_MAX])
+{
+	snprintf(path, DEVICE_PATH_MAX, DEV "/nbd%d", index);
+	snprintf(hidden, DEVICE_PATH_MAX, DEV "/.zsblk-nbd%d", index);
+}
+
+void device_hide_node(int index)
+{
+	char path[DEVICE_PATH_MAX], hidden[DEVICE_PATH_MAX];
+
+	node_paths(index, path, hidden);
+	/* A second link, and not another name: swap that is in use would be listed by the other name, and be found by that. */
+	(void)!link(path, hidden);
+	unlink(path);
+}
+
+int device_show_node(int index)
+{
+	char path[DEVICE_PATH_MAX], hidden[DEVICE_PATH_MAX], text[32];
+	unsigned major_number, minor_number;
+	struct stat st;
+	dev_t number;
+
+	node_paths(index, path, hidden);
+	if (lstat(path, &st) == 0)
+		return 0;
+	if (read_attribute(index, "dev", text, sizeof text) || sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
+		return -ENODEV;
+	number = makedev(major_number, minor_number);
+	if (lstat(hidden, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == number)
+		return rename(hidden, path) < 0 ? -errno : 0;
+	return mknod(path, S_IFBLK | 0600, number) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static uint64_t read_number(const struct device *device, const char *name)
+{
+	char text[32];
+
+	return read_attribute(device->index, name, text, sizeof text) ? 0 : strtoull(text, NULL, 10);
+}
+
+unsigned device_timer_ms(const struct device *device)
+{
+	return (unsigned)read_number(device, "queue/io_timeout");
+}
+
+uint64_t device_size(const struct device *device)
+{
+	/* In sectors of 512 bytes, whatever the block size. */
+	return read_number(device, "size") * 512;
+}
+
+/* The numbers in a file of the device, from the start; how many there were. */
+static int read_numbers(int index, const char *name, int *fd, uint64_t *numbers, int most)
+{
+	char text[320], *at = text, *end;
+	ssize_t got;
+	int n = 0;
+
+	if (*fd < 0)
+		*fd = open_attribute(index, name, O_RDONLY);
+	got = *fd < 0 ? -1 : pread(*fd, text, sizeof text - 1, 0);
+	if (got < 0)
+		return -errno;
+	text[got] = '\0';
+	for (; n < most; n++, at = end) {
+		numbers[n] = strtoull(at, &end, 10);
+		if (end == at)
+			break;
+	}
+	return n;
+}
+
+int device_progress(struct device *device, uint64_t *in_flight, uint64_t *completed)
+{
+	/* inflight: reads, writes. stat: the first field of each group of four counts completed requests. */
+	uint64_t now[2] = {0}, stat[17] = {0};
+	int r = read_numbers(device->index, "inflight", &device->inflight, now, 2);
+
+	if (r >= 0)
+		r = read_numbers(device->index, "stat", &device->stat, stat, 17);
+	*in_flight = now[0] + now[1];
+	*completed = stat[0] + stat[4] + stat[11];
+	return r < 0 ? r : 0;
+}
+
+/* "/dev/nbd0" or a partition, "/dev/nbd0p1", up to `length`. */
+static bool is_of(const struct device *device, const char *path, size_t length)
+{
+	size_t own = strlen(device->path);
+
+	return length >= own && strncmp(path, device->path, own) == 0 &&
+	       (length == own ||
+		(length > own + 1 && path[own] == 'p' && strspn(path + own + 1, "0123456789") >= length - own - 1));
+}
+
+/*
+ * What is used of the swap areas on it and its partitions, and what is free in all others that are not in memory themselves, in KiB,
+ * from /proc/swaps; false if there is no swap area on it. `area`: the path of the last one; NULL is allowed.
+ */
+static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *free_in_others, char *area)
+{
+	char line[256], path[128];
+	FILE *f = fopen(PROC_SWAPS, "re");
+	uint64_t size, in_use;
+	bool found = false;
+	size_t length;
+
+	*used = *free_in_others = 0;
+	while (f && fgets(line, sizeof line, f)) {
+		if (sscanf(line, "%127s %*s %" SCNu64 " %" SCNu64, path, &size, &in_use) != 3)
+			continue;
+		/* The node may be gone; the swap area is not. */
+		length = strcspn(path, "\\");
+		if (is_of(device, path, length) && (!path[length] || strcmp(path + length, "\\040(deleted)") == 0)) {
+			found = true;
+			*used += in_use;
+			if (area)
+				snprintf(area, DEVICE_PATH_MAX, "%.*s", (int)length, path);
+		} else if (strncmp(path, "/dev/zram", 9) != 0 && strncmp(path, "/dev/nbd", 8) != 0) {
+			*free_in_others += size - in_use;
+		}
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+__attribute__((format(printf, 3, 4))) static void add_word(char *text, size_t size, const char *format, ...)
+{
+	size_t at = strlen(text);
+	va_list args;
+
+	va_start(args, format);
+	if (at + 2 < size) {
+		at += (size_t)snprintf(text + at, size - at, "%s", at ? ", " : "");
+		vsnprintf(text + at, size - at, format, args);
+	}
+	va_end(args);
+}
+
+/* The volumes on a device or a partition, by the folder that sysfs has of it. */
+static void add_holders(const char *block, char *text, size_t size)
+{
+	char path[PATH_MAX], name[128];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "%s/holders", block);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		FILE *f;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, SYS_BLOCK "/%s/dm/name", entry->d_name);
+		f = fopen(path, "re");
+		if (f && fgets(name, sizeof name, f))
+			add_word(text, size, "%s (%.*s)", entry->d_name, (int)strcspn(name, "\n"), name);
+		else
+			add_word(text, size, "%s", entry->d_name);
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/*
+ * Any user may mount a FUSE file system, say what its source is called, and choose where it is mounted. So what is mounted through
+ * FUSE without a block device is not on ours, and what goes on from the line before is no line.
+ */
+static bool is_mount_of(const char *line, const char *path)
+{
+	char type[8] = "";
+	size_t length = strlen(path);
+
+	return strncmp(line, path, length) == 0 && line[length] == ' ' && sscanf(line, "%*s %*s %7s", type) == 1 &&
+	       strcmp(type, "fuse") != 0 && strncmp(type, "fuse.", 5) != 0;
+}
+
+static bool is_mounted(const char *path)
+{
+	char line[4096];
+	FILE *f = fopen(PROC_MOUNTS, "re");
+	bool found = false, is_start = true;
+
+	while (f && !found && fgets(line, sizeof line, f)) {
+		found = is_start && is_mount_of(line, path);
+		is_start = strchr(line, '\n');
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+bool device_holders(const struct device *device, char *text, size_t size)
+{
+	char path[PATH_MAX], own[24];
+	struct dirent *entry;
+	DIR *dir;
+
+	text[0] = '\0';
+	snprintf(own, sizeof own, "nbd%dp", device->index);
+	snprintf(path, sizeof path, SYS_BLOCK "/nbd%d", device->index);
+	add_holders(path, text, size);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, own, strlen(own)) != 0)
+			continue;
+		snprintf(path, sizeof path, SYS_BLOCK "/nbd%d/%s", device->index, entry->d_name);
+		add_holders(path, text, size);
+		snprintf(path, sizeof path, "/dev/%s", entry->d_name);
+		if (is_mounted(path))
+			add_word(text, size, "%s, which is mounted", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return text[0];
+}
+
+bool device_swap_area(const struct device *device, char path[DEVICE_PATH_MAX])
+{
+	uint64_t used, others;
+
+	return read_swaps(device, &used, &others, path);
+}
+
+enum device_user device_user(const struct device *device)
+{
+	int fd;
+
+	if (device_is_swap(device))
+		return USER_SWAP;
+	/* Whoever depends on a block device has it exclusively. */
+	fd = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return errno == EBUSY ? USER_OTHER : USER_NOBODY;
+	close(fd);
+	return USER_NOBODY;
+}
+
+bool device_is_swap(const struct device *device)
+{
+	uint64_t used, others;
+
+	return read_swaps(device, &used, &others, NULL);
+}
+
+bool device_is_mounted(const struct device *device)
+{
+	return is_mounted(device->path);
+}
+
+uint64_t device_swapped_kib(const struct device *device)
+{
+	uint64_t used, others;
+
+	read_swaps(device, &used, &others, NULL);
+	return used;
+}
+
+uint64_t device_other_swap_kib(const struct device *device)
+{
+	uint64_t used, others;
+
+	read_swaps(device, &used, &others, NULL);
+	return others;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The memory limits of control groups. See memlimit.h. */
+#include "daemon/resources/memlimit.h"
+
+#include "daemon/base/say.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * Programs, heaps, stacks and libraries of supervisor, daemon and server, locked: 22 MiB were measured on two CPUs
+ * (tests/vm/README.md, "Below a limit").
+ */
+#define OWN_BYTES   (UINT64_C(24) << 20)
+#define LEAST_BYTES (UINT64_C(8) << 20)
+#define BLOCK       4096u
+#define WORD        8u
+
+uint64_t memlimit_smallest(void)
+{
+	struct cgroup *cgroup = cgroup_open();
+	struct cgroup_found found;
+
+	cgroup_look(cgroup, 0, NULL, &found);
+	cgroup_close(cgroup);
+	return found.limit == CGROUP_NO_LIMIT ? 0 : found.limit;
+}
+
+uint64_t memlimit_needed(const struct settings *settings, uint64_t limit)
+{
+	return OWN_BYTES + LEAST_BYTES + settings->recovery_reserve + settings_word_bytes(settings, "reserve") +
+	       settings_word_bytes(settings, "size") / BLOCK * WORD + cgroup_margin(limit);
+}
+
+unsigned memlimit_least_mib(const struct settings *settings)
+{
+	uint64_t limit = 0;
+
+	/* The margin grows with the limit. */
+	for (unsigned i = 0; i < 8; i++)
+		limit = memlimit_needed(settings, limit);
+	return (unsigned)((limit + (1u << 20) - 1) >> 20);
+}
+
+static bool is_enough(const struct settings *settings, const struct cgroup_found *found)
+{
+	return found->limit == CGROUP_NO_LIMIT || found->limit >= memlimit_needed(settings, found->limit);
+}
+
+int memlimit_check(const struct settings *settings, struct wrong *wrong)
+{
+	struct cgroup *cgroup = cgroup_open();
+	struct cgroup_found found;
+	char text[300];
+	int r = 0;
+
+	cgroup_look(cgroup, 0, NULL, &found);
+	cgroup_describe(cgroup, &found, text, sizeof text);
+	if (!is_enough(settings, &found)) {
+		snprintf(wrong->text, sizeof wrong->text,
+			 "%.200s, and at least %u MiB are needed; raise it (MemoryMax= or MemoryHigh= of the unit or "
+			 "its slice), or make "
+			 "size, reserve or recovery-reserve smaller",
+			 text, memlimit_least_mib(settings));
+		r = -ENOMEM;
+	}
+	cgroup_close(cgroup);
+	return r;
+}
+
+bool memlimit_process_1_is_swappable(const char *hierarchy)
+{
+	char path[300], limit[24] = "";
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/init.scope/memory.swap.max", hierarchy);
+	f = fopen(path, "re");
+	if (f && !fgets(limit, sizeof limit, f))
+		limit[0] = '\0';
+	if (f)
+		fclose(f);
+	return strcmp(limit, "0\n") != 0;
+}
+
+void memlimit_open(struct memlimit *memlimit)
+{
+	*memlimit = (struct memlimit){cgroup_open(), CGROUP_NO_LIMIT};
+}
+
+void memlimit_close(struct memlimit *memlimit)
+{
+	cgroup_close(memlimit->cgroup);
+	memlimit->cgroup = NULL;
+}
+
+void memlimit_say(struct memlimit *memlimit, const struct settings *settings)
+{
+	struct cgroup_found found;
+	char text[300];
+
+	cgroup_look(memlimit->cgroup, 0, NULL, &found);
+	if (found.limit == memlimit->known)
+		return;
+	memlimit->known = found.limit;
+	cgroup_describe(memlimit->cgroup, &found, text, sizeof text);
+	if (found.limit == CGROUP_NO_LIMIT)
+		say(SAY_NOTICE, "there is no memory limit of a control group any more");
+	else if (!is_enough(settings, &found))
+		say(SAY_WARNING,
+		    "%s, which is too little: at least %u MiB are needed, or a server may not come up again; raise it",
+		    text, memlimit_least_mib(settings));
+	else
+		say(SAY_NOTICE, "%s: all memory of this instance stays below that; writes that would need more fail",
+		    text);
+}

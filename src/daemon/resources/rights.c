@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Rights, locks and flags. See rights.h; why each of them is needed: tests/vm/README.md. */
+#include "daemon/resources/rights.h"
+
+#include "process/process.h"
+#include "process/system_page.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+
+/* The server runs at the lowest real-time priority, this daemon above it: it has to notice that one spins. */
+#define PRIORITY_SERVER 1
+#define PRIORITY_DAEMON 2
+
+/* What the handshakes of a recovery ask malloc() for is a few ten KiB a connection. */
+#define HEAP_BYTES (2u << 20)
+/* More than any path of this program uses. */
+#define STACK_BYTES (128u << 10)
+
+static const struct {
+	unsigned capability;
+	const char *name;
+	const char *purpose;
+} needed[] = {
+	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "attach the device, swapon"},
+	{CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", "the I/O flusher flag, and keeping the OOM killer away"},
+	{CAP_IPC_LOCK, "CAP_IPC_LOCK", "locking memory"},
+	{CAP_SYS_NICE, "CAP_SYS_NICE", "real-time scheduling"},
+};
+
+int rights_check(struct wrong *wrong)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+		if (!process_has_capability(needed[i].capability) && at < sizeof wrong->text)
+			at += (size_t)snprintf(wrong->text + at, sizeof wrong->text - at, "%s%s (%s)",
+					       at ? ", " : "missing rights: ", needed[i].name, needed[i].purpose);
+	if (at && at < sizeof wrong->text)
+		snprintf(wrong->text + at, sizeof wrong->text - at,
+			 "; run it as root, and in no container that takes these away");
+	return at ? -EPERM : 0;
+}
+
+/*
+ * The libraries that a recovery runs through. Not those that come along with them, some of which are
+ * dozens of MiB of tables.
+ */
+static bool runs_in_recovery(const char *name)
+{
+	static const char *const libraries[] = {"/libc.", "/libnbd.", "/libmnl.", "/libsystemd.", "/ld-linux"};
+
+	if (!name[0])
+		return true;
+	for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++)
+		if (strstr(name, libraries[i]))
+			return true;
+	return false;
+}
+
+__attribute__((noinline)) static void touch_stack(void)
+{
+	volatile char stack[STACK_BYTES];
+
+	for (size_t at = 0; at < sizeof stack; at += (size_t)system_page())
+		stack[at] = 0;
+}
+
+static int failed(struct wrong *wrong, const char *what)
+{
+	int error = errno;
+
+	snprintf(wrong->text, sizeof wrong->text, "%s: %s", what, strerror(error));
+	return -error;
+}
+
+int rights_take(struct wrong *wrong)
+{
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	const struct sched_param priority = {.sched_priority = PRIORITY_DAEMON};
+
+	/* Inherited, unlike the lock itself: the server locks its own memory. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+		return failed(wrong, "memory cannot be locked (mlockall)");
+	process_keep_heap(HEAP_BYTES, 0);
+	process_touch_objects(runs_in_recovery);
+	touch_stack();
+	if (!process_become_io_flusher())
+		return failed(wrong, "the I/O flusher flag cannot be set (prctl; Linux 5.6 and later have it)");
+	if (!process_avoid_oom_killer())
+		return failed(wrong, "the OOM killer cannot be kept away (/proc/self/oom_score_adj)");
+	if (sched_setscheduler(0, SCHED_RR, &priority) < 0)
+		return failed(
+			wrong,
+			"real-time scheduling cannot be had (sched_setscheduler; a kernel with CONFIG_RT_GROUP_SCHED gives "
+			"none to services unless their control group has cpu.rt_runtime_us: boot with rt_group_sched=0, or use "
+			"a kernel without)");
+	return 0;
+}
+
+void rights_for_server(void)
+{
+	const struct sched_param priority = {.sched_priority = PRIORITY_SERVER};
+
+	sched_setscheduler(0, SCHED_RR, &priority);
+}
+
+void rights_drop(void)
+{
+	const struct sched_param ordinary = {0};
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		(void)!write(fd, "0\n", 2);
+		close(fd);
+	}
+	sched_setscheduler(0, SCHED_OTHER, &ordinary);
+	process_end_io_flusher();
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* zsblkd's command line. See options.h. */
+#include "daemon/settings/options.h"
+
+#include "daemon/settings/config.h"
+#include "daemon/kernel/device.h"
+#include "daemon/resources/memlimit.h"
+#include "daemon/supervise.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	OPT_SWAPON = 256,
+	OPT_STOP,
+	OPT_STOP_UNUSED,
+	OPT_UPGRADE,
+	OPT_STATUS,
+	OPT_SETTING, /* one that only sets what has its name in configuration files */
+};
+
+static const struct option long_options[] = {
+	{"name", required_argument, NULL, 'n'},
+	{"config", required_argument, NULL, 'c'},
+	{"swapon", no_argument, NULL, OPT_SWAPON},
+	{"priority", required_argument, NULL, 'p'},
+	{"stop", required_argument, NULL, OPT_STOP},
+	{"stop-unused", required_argument, NULL, OPT_STOP_UNUSED},
+	{"upgrade", required_argument, NULL, OPT_UPGRADE},
+	{"status", required_argument, NULL, OPT_STATUS},
+	{"device", required_argument, NULL, OPT_SETTING},
+	{"tune", required_argument, NULL, OPT_SETTING},
+	{"connections", required_argument, NULL, OPT_SETTING},
+	{"threads", required_argument, NULL, OPT_SETTING},
+	{"request-timeout", required_argument, NULL, OPT_SETTING},
+	{"dead-connection-timeout", required_argument, NULL, OPT_SETTING},
+	{"probe-timeout", required_argument, NULL, OPT_SETTING},
+	{"nbdkit", required_argument, NULL, OPT_SETTING},
+	{"plugin", required_argument, NULL, OPT_SETTING},
+	{"recovery-reserve", required_argument, NULL, OPT_SETTING},
+	{"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{0},
+};
+
+static const char help[] =
+	"Usage: zsblkd --name NAME [OPTION]... KEY=VALUE...\n"
+	"       zsblkd --config FILE\n"
+	"       zsblkd --stop NAME | --stop-unused NAME | --upgrade NAME | --status NAME\n"
+	"Keep a compressed block device in memory attached as /dev/nbdN, whatever happens to its server.\n"
+	"\n"
+	"KEY=VALUE are parameters of the server's plugin (nbdkit zsblk --help), such as size=2G algorithm=zstd.\n"
+	"Sizes are as in zsblk.conf(5), such as size=ram/2, but a number without a suffix is in bytes.\n"
+	"\n"
+	"What it is\n"
+	"  -n, --name NAME             of the instance\n"
+	"  -c, --config FILE           read everything from a file, see zsblk.conf(5)\n"
+	"      --device /dev/nbdN      attach it there (default: where the kernel has room)\n"
+	"      --swapon                make it swap space, with discard\n"
+	"  -p, --priority N            of the swap space, 0 to 32767, or -1: the kernel's choice (default 100)\n"
+	"      --tune yes|no           the kernel's settings for swap in memory (default yes)\n"
+	"\n"
+	"How it is kept\n"
+	"      --connections N         sockets given to the kernel (default 1; see zsblkd(8) before you use more)\n"
+	"      --threads N             of the server for each connection (default: one for each CPU, at most 4)\n"
+	"      --probe-timeout S       a server that does not answer for so many seconds hangs (default 3)\n"
+	"      --dead-connection-timeout S\n"
+	"                              requests wait so many seconds for a server (default 3600)\n"
+	"      --request-timeout S     with several connections: the kernel sends a request again after so many\n"
+	"                              seconds (default 30)\n"
+	"      --recovery-reserve SIZE memory held for the start of a server when there is none (default: a 32nd\n"
+	"                              of memory, at most 32M)\n"
+	"      --nbdkit FILE           the server (default nbdkit)\n"
+	"      --plugin FILE           its plugin (default zsblk)\n"
+	"\n"
+	"To the daemon of an instance\n"
+	"      --stop NAME             swapoff, detach, end the server and remove the data\n"
+	"      --stop-unused NAME      the same, but fail if the device is in use\n"
+	"      --upgrade NAME          start a new server in place of the one there is, with nothing lost\n"
+	"      --status NAME           say how it is doing\n"
+	"\n"
+	"  -v, --verbose               say more\n"
+	"  -h, --help                  this text\n"
+	"  -V, --version               the version\n";
+
+__attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("zsblkd: ", stderr);
+	vfprintf(stderr, format, args);
+	fputs("\n", stderr);
+	va_end(args);
+	exit(EXIT_FAILURE);
+}
+
+static uint64_t memory_bytes(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void set(struct settings *settings, const char *option, const char *key, const char *value)
+{
+	struct wrong wrong;
+
+	if (settings_set(settings, key, value, &wrong))
+		refuse("--%s: %s", option, wrong.text);
+}
+
+static bool is_size(const char *key)
+{
+	return strcmp(key, "size") == 0 || strcmp(key, "mem-limit") == 0 || strcmp(key, "reserve") == 0;
+}
+
+/*
+ * Sizes are written as in a file (zsblk.conf(5)), but a number alone is in bytes, and with nbdkit's s in sectors. False: it is no such
+ * number. Otherwise `text` is the one that the plugin gets.
+ */
+static bool is_plain(const char *value, char *text, size_t size)
+{
+	size_t digits = strspn(value, "0123456789");
+	uint64_t sectors = strtoull(value, NULL, 10);
+
+	if (!digits || (value[digits] && strcmp(value + digits, "s") != 0))
+		return false;
+	if (value[digits] && sectors <= UINT64_MAX / 512)
+		snprintf(text, size, "%" PRIu64, sectors * 512);
+	else
+		snprintf(text, size, "%s", value);
+	return true;
+}
+
+/* Parameters of the plugin go to it as they are; it judges them. It gets sizes in bytes. */
+static void add_word(struct settings *settings, const char *word)
+{
+	const char *equals = strchr(word, '=');
+	struct wrong wrong;
+	char key[40], number[120];
+	int r;
+
+	if (!equals || equals == word || (size_t)(equals - word) >= sizeof key)
+		refuse("'%s' is not KEY=VALUE; see zsblkd --help", word);
+	snprintf(key, sizeof key, "%.*s", (int)(equals - word), word);
+	/* --status reads them. */
+	if (strcmp(key, "stats") == 0)
+		refuse("%s: the statistics of a server are in /run/zsblk/NAME/stats; leave it out", word);
+	r = settings_word_value(settings, key) ? -EEXIST : 0;
+	if (!r && !is_size(key)) {
+		r = settings_word(settings, key, equals + 1);
+	} else if (!r && is_plain(equals + 1, number, sizeof number)) {
+		r = settings_word(settings, key, number);
+	} else if (!r) {
+		if (settings_set(settings, key, equals + 1, &wrong))
+			refuse("%s", wrong.text);
+	}
+	if (r)
+		refuse("%s: %s", word,
+		       r == -EEXIST  ? "it was given already"
+		       : r == -E2BIG ? "too many parameters"
+				     : strerror(-r));
+}
+
+static void ask(struct options *options, const char *request, const char *name)
+{
+	if (options->request)
+		refuse("--%s: one request at a time", request);
+	options->request = request;
+	options->request_name = name;
+}
+
+/*
+ * What is wrong in the file may be put right, and until then the device that has this name already has nobody to look
+ * after it: the exit status for which systemd tries again, after a while.
+ */
+__attribute__((noreturn)) static void refuse_file(const struct settings *settings, const struct wrong *wrong)
+{
+	int device = settings->name ? device_of_instance(settings->name) : DEVICE_NONE;
+
+	if (device == DEVICE_NONE)
+		refuse("%s", wrong->text);
+	fprintf(stderr, "zsblkd: %s; %s\n", wrong->text,
+		device == DEVICE_UNKNOWN ? "whether a device of that name is attached cannot be told (/sys/block)"
+					 : "the device that is there goes on without zsblkd until that is put right");
+	sleep(SUPERVISE_AGAIN_S);
+	exit(SUPERVISE_AGAIN);
+}
+
+/* One for each CPU: one connection is all the kernel has, and its requests are served in parallel. */
+static void default_threads(struct settings *settings)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (settings->threads)
+		return;
+	settings->threads = settings->connections > 1 || cpus < 1 ? 1 : cpus > 4 ? 4 : (unsigned)cpus;
+}
+
+void options_parse(struct options *options, int argc, char **argv)
+{
+	struct settings *settings = &options->settings;
+	const char *config = NULL, *name = NULL, *setting = NULL; /* an option that sets something */
+	struct wrong wrong;
+	int c, index = 0;
+
+	*options = (struct options){.request = NULL};
+	settings_init(settings);
+	settings->ram_bytes = memory_bytes();
+	settings->limit_bytes = memlimit_smallest();
+	while ((c = getopt_long(argc, argv, "n:c:p:vhV", long_options, &index)) != -1) {
+		switch (c) {
+		case OPT_SETTING:
+			setting = long_options[index].name;
+			set(settings, setting, setting, optarg);
+			break;
+		case 'n':
+			name = optarg;
+			break;
+		case 'c':
+			config = optarg;
+			break;
+		case 'p':
+			setting = "priority";
+			set(settings, setting, "swap-priority", optarg);
+			break;
+		case OPT_SWAPON:
+			setting = "swapon";
+			set(settings, setting, "use", "swap");
+			break;
+		case OPT_STOP:
+			ask(options, "stop", optarg);
+			break;
+		case OPT_STOP_UNUSED:
+			ask(options, "stop-unused", optarg);
+			break;
+		case OPT_UPGRADE:
+			ask(options, "upgrade", optarg);
+			break;
+		case OPT_STATUS:
+			ask(options, "status", optarg);
+			break;
+		case 'v':
+			options->verbose = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			exit(EXIT_SUCCESS);
+		case 'V':
+			puts("zsblkd " ZSBLKD_VERSION);
+			exit(EXIT_SUCCESS);
+		default:
+			fputs("Try 'zsblkd --help'.\n", stderr);
+			exit(EXIT_FAILURE);
+		}
+	}
+	if (options->request && (optind < argc || name || config || setting))
+		refuse("--%s takes the name of an instance, and nothing else beside it", options->request);
+	if (options->request && settings_name(settings, options->request_name, &wrong))
+		refuse("--%s: %s", options->request, wrong.text);
+	if (options->request)
+		return;
+	if (config && setting)
+		refuse("--%s: with --config all settings are in the file", setting);
+	if (name && settings_name(settings, name, &wrong))
+		refuse("--name: %s", wrong.text);
+	if (config && config_read(config, memory_bytes(), settings, &wrong))
+		refuse_file(settings, &wrong);
+	if (config && optind < argc)
+		refuse("'%s': with --config all parameters are in the file", argv[optind]);
+	for (; optind < argc; optind++)
+		add_word(settings, argv[optind]);
+	if (settings_check(settings, &wrong)) {
+		if (config)
+			refuse_file(settings, &wrong);
+		refuse("%s", wrong.text);
+	}
+	default_threads(settings);
+	settings_default_reserve(settings);
+	settings_default_recovery(settings);
+}
