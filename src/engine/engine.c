@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/refused.h"
+#include "segment/claim.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -82,7 +83,7 @@ static int compare(const struct super_layout *found, const struct super_layout *
 
 static int claim(struct zsblk *dev, bool from_parent, struct zsblk_why *why)
 {
-	int holder, r = super_claim(&dev->seg, from_parent, &holder);
+	int holder, r = claim_take(&dev->seg, from_parent, &holder);
 
 	if (r)
 		return fail(why, r, "the segment is in use by process %d; stop that one first", holder);
@@ -392,7 +393,7 @@ void zsblk_close(struct zsblk *dev)
 	spare_close(&dev->worker_spare);
 	cgroup_close(dev->cgroup);
 	if (dev->claimed)
-		super_unclaim(&dev->seg);
+		claim_drop(&dev->seg);
 	segment_close(&dev->seg);
 	pthread_mutex_destroy(&dev->compact_lock);
 	pthread_mutex_destroy(&dev->limit_lock);

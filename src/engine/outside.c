@@ -7,6 +7,7 @@
  */
 #include "engine/engine.h"
 
+#include "segment/claim.h"
 #include "segment/owner.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ static int open_outside(const char *memory, struct segment *seg, struct zsblk_wh
 static int format(struct segment *seg, const struct zsblk_params *params, const char *name, struct zsblk_why *why)
 {
 	struct super_layout layout;
-	int holder, r = super_claim(seg, false, &holder);
+	int holder, r = claim_take(seg, false, &holder);
 
 	if (!r && params->lock_shared)
 		r = segment_lock(seg);
@@ -58,7 +59,7 @@ static int format(struct segment *seg, const struct zsblk_params *params, const 
 		super_format(seg, &layout);
 	}
 	/* Also after a failure: a claim is remembered by the address of `seg`. */
-	super_unclaim(seg);
+	claim_drop(seg);
 	return r == -ENOMEM ? -EPERM : r;
 }
 
@@ -167,7 +168,7 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 	if (!r) {
 		used = owner_bytes_in_use(seg.shmid);
 		found->used = used > 0 ? (uint64_t)used : 0;
-		found->holder = super_holder(&seg);
+		found->holder = claim_holder(&seg);
 		found->in_service = super_was_in_service(&seg);
 		found->removed = segment_is_removed(&seg);
 	}
@@ -192,14 +193,14 @@ int zsblk_remove(const char *memory, struct zsblk_why *why)
 	r = super_is_blank(&seg) || super_is_ours(&seg) ? 0 : -EINVAL;
 	if (r)
 		super_read(&seg, &layout, why->text, sizeof why->text);
-	else if ((r = super_claim(&seg, false, &holder)))
+	else if ((r = claim_take(&seg, false, &holder)))
 		fail(why, r, "%s is in use by process %d; stop that one first", memory, holder);
 	if (!r) {
 		/* While we hold the claim: nobody is to open what is about to go. */
 		r = segment_remove_open(&seg);
 		if (r)
 			fail(why, r, "%s cannot be removed: %s", memory, strerror(-r));
-		super_unclaim(&seg);
+		claim_drop(&seg);
 	}
 	segment_close(&seg);
 	return r;
@@ -231,7 +232,7 @@ int zsblk_keep(const char *memory, struct zsblk_keep **result, struct zsblk_why 
 	}
 	/* A child would be one more that has it attached, for as long as it lives. */
 	madvise(keep->seg.base, keep->seg.bytes, MADV_DONTFORK);
-	super_keep(&keep->seg, true);
+	claim_keep(&keep->seg, true);
 	*result = keep;
 	return 0;
 }
@@ -240,7 +241,7 @@ void zsblk_keep_end(struct zsblk_keep *keep)
 {
 	if (!keep)
 		return;
-	super_keep(&keep->seg, false);
+	claim_keep(&keep->seg, false);
 	segment_close(&keep->seg);
 	free(keep);
 }

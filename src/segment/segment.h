@@ -33,7 +33,7 @@ struct segment {
 	enum segment_kind kind;
 	int shmid;
 	bool fresh; /* created by this open: all zeroes */
-	/* super.c: claimed by this process, and the claim it made, which a forked child may take over */
+	/* claim.c: claimed by this process, and the claim it made, which a forked child may take over */
 	struct segment *next_claimed;
 	uint64_t claim;
 	uint8_t *base;

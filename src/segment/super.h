@@ -57,26 +57,6 @@ bool super_is_ours(const struct segment *seg);
  */
 int super_read(const struct segment *seg, struct super_layout *layout, char *why, size_t why_size);
 
-/*
- * Claim the segment for the calling process, through this mapping of it: one at a time uses it. A
- * claim ends with its process, however that ends; claiming again through the same mapping is
- * harmless. `from_parent`: the claim may be the parent's, which forked us to go on. A holder that is
- * dying is waited for, 5 seconds at most. -EBUSY, with the holder's process number in *holder, if
- * another live process, or another mapping in this one, has it.
- */
-int super_claim(struct segment *seg, bool from_parent, int *holder);
-void super_unclaim(struct segment *seg);
-/* The live process that has the claim; 0: none. */
-int super_holder(const struct segment *seg);
-
-/*
- * Say, or take back, that the calling process has the segment attached to keep it, and does not use it: who claims it
- * need not wait for that one to end.
- */
-void super_keep(struct segment *seg, bool keep);
-/* The live process that keeps it; 0: none. */
-int super_keeper(const struct segment *seg);
-
 /* Has any server come into service with it? Before, there is nothing in it that anybody relies on. */
 void super_put_in_service(struct segment *seg);
 bool super_was_in_service(const struct segment *seg);

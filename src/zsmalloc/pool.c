@@ -14,6 +14,7 @@
  */
 #include "zsmalloc.h"
 
+#include "segment/claim.h"
 #include "segment/super.h"
 #include "zsmalloc/zspage.h"
 
@@ -385,7 +386,7 @@ static int open_pool_segment(struct zs_pool *pool, const struct segment_spec *sp
 		r = -EINVAL;
 	}
 	if (!r)
-		r = super_claim(&pool->seg, false, &holder);
+		r = claim_take(&pool->seg, false, &holder);
 	pool->claimed = !r;
 	if (!r && *blank && !super_is_blank(&pool->seg))
 		r = -EBUSY; /* another process had the claim before us, and made a pool of it */
@@ -449,7 +450,7 @@ static void tear_down(struct zs_pool *pool)
 		pthread_mutex_destroy(&shard->lock);
 	}
 	if (pool->claimed)
-		super_unclaim(&pool->seg);
+		claim_drop(&pool->seg);
 	segment_close(&pool->seg);
 	free(pool);
 }

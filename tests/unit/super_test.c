@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The superblock: what is taken for ours, what for blank, what is refused, and who may use it. */
-#include "lib/emulator.h"
+/* The superblock: what is taken for ours, what for blank, and what is refused. */
 #include "lib/shm.h"
 #include "lib/test.h"
 
-#include "process/process.h"
+#include "segment/claim.h"
 #include "segment/super.h"
 
 #include <errno.h>
-#include <sys/ptrace.h>
-#include <sys/resource.h>
 
 static const struct super_layout layout = {
 	.kind = SUPER_DEVICE,
@@ -53,7 +50,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	super_unclaim(&seg);
+	claim_drop(&seg);
 	segment_close(&seg);
 	test_shm_remove(shm);
 	return 0;
@@ -188,249 +185,6 @@ static void test_foreign(void **state)
 	}
 }
 
-/* ------------------------------------------------------------------ claims */
-
-struct attempt {
-	bool from_parent;
-	int holder;
-};
-
-static void claim_in_child(void *opaque)
-{
-	struct attempt *attempt = opaque;
-	struct segment own;
-	struct segment_spec spec;
-	const char *step;
-	int holder = 0, r;
-
-	if (attempt->from_parent) {
-		r = super_claim(&seg, true, &holder);
-	} else {
-		must(segment_parse(shm->memory, &spec) == 0);
-		must(segment_open(&own, &spec, 4096, &step) == 0);
-		r = super_claim(&own, false, &holder);
-		if (r && holder != getppid())
-			_exit(3);
-	}
-	_exit(r == 0 ? 0 : r == -EBUSY ? 1 : 2);
-}
-
-static int child_claims(bool from_parent)
-{
-	struct attempt attempt = {from_parent, 0};
-	int status = test_in_child(claim_in_child, &attempt);
-
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-static void test_claims(void **state)
-{
-	int holder = -1;
-
-	if (start_times_differ())
-		skip();
-	super_format(&seg, &layout);
-	assert_int_equal(super_claim(&seg, false, &holder), 0);
-	assert_int_equal(holder, 0);
-	/* Again through the same mapping is the same claim. */
-	assert_int_equal(super_claim(&seg, false, &holder), 0);
-	assert_int_equal(super_claim(&seg, true, &holder), 0);
-	assert_int_equal(child_claims(false), 1);
-	super_unclaim(&seg);
-	assert_int_equal(child_claims(false), 0);
-	/* That child is dead, and its claim with it. */
-	assert_int_equal(super_claim(&seg, false, &holder), 0);
-}
-
-static void test_handed_down(void **state)
-{
-	int holder;
-
-	super_format(&seg, &layout);
-	assert_int_equal(super_claim(&seg, false, &holder), 0);
-	assert_int_equal(child_claims(true), 0);
-}
-
-static void test_second_mapping(void **state)
-{
-	struct segment first = seg;
-	int holder = 0;
-
-	super_format(&seg, &layout);
-	assert_int_equal(super_claim(&seg, false, &holder), 0);
-	first = seg;
-	first.base = test_shm_map(shm, NULL);
-	assert_int_equal(super_claim(&first, false, &holder), -EBUSY);
-	assert_int_equal(holder, getpid());
-	shmdt(first.base);
-}
-
-/* A number used again by another process is not the holder: the start time tells. */
-static void test_claims_of_the_dead(void **state)
-{
-	const uint64_t stale[] = {
-		(uint64_t)getppid() << 32 | 1,
-		(uint64_t)1 << 32 | 0xdeadbeef,
-		UINT64_C(0x7fffffff) << 32 | 99,
-		UINT64_C(0x3fffff) << 32,
-		1,
-	};
-	int holder;
-
-	super_format(&seg, &layout);
-	for (size_t i = 0; i < COUNT_OF(stale); i++) {
-		memcpy(seg.base + AT_CLAIM, &stale[i], 8);
-		assert_int_equal(super_claim(&seg, false, &holder), 0);
-		super_unclaim(&seg);
-	}
-}
-
-/* Every descriptor in use: nothing can be opened, not even /proc. */
-static void use_up_descriptors(void)
-{
-	struct rlimit limit;
-
-	must(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-	limit.rlim_cur = 3;
-	must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
-}
-
-static void claim_without_descriptors(void *opaque)
-{
-	struct segment own;
-	struct segment_spec spec;
-	const char *step;
-	int holder = 0, r;
-
-	must(segment_parse(shm->memory, &spec) == 0);
-	must(segment_open(&own, &spec, 4096, &step) == 0);
-	must(super_claim(&own, false, &holder) == -EBUSY && holder == getppid());
-	use_up_descriptors();
-	r = super_claim(&own, false, &holder);
-	_exit(r == -EBUSY && holder == getppid() && super_holder(&own) == getppid() ? 42 : 1);
-}
-
-/* That it cannot be told whether the holder lives does not make it dead: two would write to one pool. */
-static void test_cannot_tell(void **state)
-{
-	int holder;
-
-	if (start_times_differ())
-		skip();
-	super_format(&seg, &layout);
-	assert_int_equal(super_claim(&seg, false, &holder), 0);
-	assert_int_equal(WEXITSTATUS(test_in_child(claim_without_descriptors, NULL)), 42);
-}
-
-/*
- * A process that has the claim and has been killed, but does not come to its end: a tracer stops it on the way there.
- * 0: tracing is not possible here.
- */
-static pid_t dying_holder(void)
-{
-	pid_t pid = fork();
-	int status, holder;
-
-	if (pid == 0) {
-		must(super_claim(&seg, false, &holder) == 0);
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0)
-			raise(SIGSTOP);
-		_exit(77);
-	}
-	must(waitpid(pid, &status, 0) == pid);
-	if (!WIFSTOPPED(status))
-		return 0;
-	must(ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACEEXIT) == 0);
-	must(kill(pid, SIGKILL) == 0);
-	must(waitpid(pid, &status, 0) == pid && status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8));
-	return pid;
-}
-
-/* Whoever starts a server right after it has killed the one before. */
-static void test_dying(void **state)
-{
-	pid_t holder, next;
-	int status, who;
-
-	super_format(&seg, &layout);
-	holder = dying_holder();
-	if (!holder)
-		skip();
-	assert_true(process_is_dying(holder));
-	assert_int_equal(super_holder(&seg), holder);
-	next = fork();
-	if (next == 0)
-		_exit(-super_claim(&seg, false, &who));
-	usleep(200 * 1000);
-	assert_int_equal(ptrace(PTRACE_CONT, holder, NULL, NULL), 0);
-	assert_int_equal(waitpid(next, &status, 0), next);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-	assert_int_equal(waitpid(holder, &status, 0), holder);
-}
-
-/* It is not waited for without end. */
-static void test_dying_for_ever(void **state)
-{
-	pid_t holder;
-	int status, who = 0;
-
-	super_format(&seg, &layout);
-	holder = dying_holder();
-	if (!holder)
-		skip();
-	assert_int_equal(super_claim(&seg, false, &who), -EBUSY);
-	assert_int_equal(who, holder);
-	assert_int_equal(ptrace(PTRACE_CONT, holder, NULL, NULL), 0);
-	assert_int_equal(waitpid(holder, &status, 0), holder);
-}
-
-static void keep_claim_without_descriptors(void *opaque)
-{
-	int holder;
-
-	must(super_claim(&seg, false, &holder) == 0);
-	use_up_descriptors();
-	/* It is still our own claim, and can be given up. */
-	must(super_claim(&seg, false, &holder) == 0);
-	must(super_holder(&seg) == getpid());
-	super_unclaim(&seg);
-	_exit(super_holder(&seg) == 0 ? 42 : 1);
-}
-
-static void test_own_claim_without_descriptors(void **state)
-{
-	super_format(&seg, &layout);
-	assert_int_equal(WEXITSTATUS(test_in_child(keep_claim_without_descriptors, NULL)), 42);
-}
-
-static void keep_in_child(void *opaque)
-{
-	super_keep(&seg, true);
-	must(super_keeper(&seg) == getpid());
-	super_keep(&seg, false);
-	must(super_keeper(&seg) == 0);
-	super_keep(&seg, true);
-	_exit(42);
-}
-
-/* Whoever only keeps it is no holder, and is forgotten when it ends. */
-static void test_keeper(void **state)
-{
-	int holder;
-
-	super_format(&seg, &layout);
-	assert_int_equal(WEXITSTATUS(test_in_child(keep_in_child, NULL)), 42);
-	assert_int_equal(super_keeper(&seg), 0);
-	super_keep(&seg, true);
-	assert_int_equal(super_keeper(&seg), getpid());
-	assert_int_equal(super_holder(&seg), 0);
-	assert_int_equal(super_claim(&seg, false, &holder), 0);
-	super_keep(&seg, false);
-	assert_int_equal(super_holder(&seg), getpid());
-}
-
 static void test_in_service(void **state)
 {
 	super_format(&seg, &layout);
@@ -440,15 +194,6 @@ static void test_in_service(void **state)
 	segment_close(&seg);
 	attach();
 	assert_true(super_was_in_service(&seg));
-}
-
-static void test_anonymous_needs_no_claim(void **state)
-{
-	struct segment anon = {.kind = SEGMENT_ANON};
-	int holder = -1;
-
-	assert_int_equal(super_claim(&anon, false, &holder), 0);
-	super_unclaim(&anon);
 }
 
 int main(void)
@@ -462,17 +207,7 @@ int main(void)
 		WITH_SHM(test_larger_than_the_segment),
 		WITH_SHM(test_blank),
 		WITH_SHM(test_foreign),
-		WITH_SHM(test_claims),
-		WITH_SHM(test_handed_down),
-		WITH_SHM(test_second_mapping),
-		WITH_SHM(test_claims_of_the_dead),
-		WITH_SHM(test_anonymous_needs_no_claim),
-		WITH_SHM(test_cannot_tell),
-		WITH_SHM(test_own_claim_without_descriptors),
-		WITH_SHM(test_keeper),
 		WITH_SHM(test_in_service),
-		WITH_SHM(test_dying),
-		WITH_SHM(test_dying_for_ever),
 	};
 
 	return cmocka_run_group_tests_name("super", tests, NULL, NULL);
