@@ -13,12 +13,13 @@ import mmap
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 
 from chaos_test import PATIENCE, Device, must_quietly
-from zsblkdtest import Hopeless, count_points, point, soon
+from zsblkdtest import PROGRAM, Hopeless, Instance, count_points, point, soon
 
 LONG = os.environ.get("ZSBLK_LONG", "0") not in ("", "0")
 SECONDS = 1200 if LONG else 20
@@ -131,6 +132,26 @@ class Faulty(Device):
         self.settle(name)
 
 
+def test_memory_for_settings():
+    """Sizes are evaluated, and settings read, before anything is attached. Each allocation of that fails once."""
+    with tempfile.TemporaryDirectory() as folder:
+        instance = Instance(folder)
+        plan = make_plan(instance)
+        plan.kind = KINDS.index("memory")
+        file = instance.folder / "faults.conf"
+        file.write_text("size = min(ram / 2, 64M) + 1\nmem-limit = 32\nreserve = max(1M, 1)\nsise = 1\n", encoding="ascii")
+        aborted, silent = [], []
+        while plan.failed or not plan.first:
+            plan.first, plan.failed, plan.times = plan.first + 1, 0, 1
+            plan.calls[plan.kind] = 0
+            done = subprocess.run([PROGRAM, "--config", file], capture_output=True, text=True, check=False, timeout=20,
+                                  cwd=folder, env=instance.environment())
+            aborted += [plan.first] if done.returncode < 0 else []
+            silent += [] if done.stderr.strip() else [plan.first]
+        point(plan.first > 10 and not aborted, f"no memory for the settings, {plan.first - 1} times: no abort", aborted)
+        point(not silent, "what is wrong is said each time", silent)
+
+
 def play(device, dice):
     device.start()
     device.settle("start")
@@ -151,6 +172,7 @@ def main():
     seed = int(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("ZSBLK_SEED") or time.time_ns() // 1000)
     print(f"# ZSBLK_SEED={seed}", flush=True)
     dice = random.Random(seed)
+    test_memory_for_settings()
     with tempfile.TemporaryDirectory() as folder:
         device = Faulty(f"{folder}/0", dice)
         try:

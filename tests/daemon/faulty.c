@@ -61,17 +61,6 @@ __attribute__((constructor)) static void begin(void)
 		plan = map;
 }
 
-/*
- * muParser is written in C++, and throws what nobody can catch: a want of memory while sizes are evaluated, at the very start, ends
- * zsblkd by SIGABRT.
- */
-static bool is_for_cplusplus(const void *caller)
-{
-	Dl_info info;
-
-	return dladdr(caller, &info) && info.dli_fname && strstr(info.dli_fname, "libstdc++");
-}
-
 static bool fails(enum kind kind, int error)
 {
 	uint32_t number;
@@ -214,8 +203,6 @@ FILE *fopen64(const char *path, const char *mode)
 
 void *malloc(size_t bytes)
 {
-	if (plan && plan->times && is_for_cplusplus(__builtin_return_address(0)))
-		return __libc_malloc(bytes);
 	return fails(MEMORY, ENOMEM) ? NULL : __libc_malloc(bytes);
 }
 

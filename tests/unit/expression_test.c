@@ -147,6 +147,7 @@ static void test_not_understood(void **state)
 	refuse("1 2", "'2', character 3");
 	refuse("ram 2", "'2', character 5");
 	refuse("ram ram", "'ram', character 5, is not understood there");
+	refuse("ram G", "'G', character 5, is not understood there");
 	refuse("* 3", "'*', character 1");
 	refuse("1)", "')', character 2");
 	refuse("()", "')', character 2");
@@ -165,7 +166,7 @@ static void test_not_understood(void **state)
 	refuse_with(" \t ", RAM, "there is no size", "2G");
 }
 
-/* Operators that muParser has and nobody asked for. */
+/* Operators that other languages have. */
 static void test_operators(void **state)
 {
 	static const char *const signs[] = {"^", "=",  "<", ">", "<=", "!=", "==", "&&", "||", "?", ":", "%",
@@ -191,6 +192,9 @@ static void test_values(void **state)
 	refuse("1 / 0", "divided by zero");
 	refuse("0 / 0", "divided by zero");
 	refuse("-1 / 0", "divided by zero");
+	/* However little of it would be left. */
+	refuse("min(1 / 0, 5)", "divided by zero");
+	refuse("max(5, 0 / 0)", "divided by zero");
 	refuse("1e300 * 1e300", "far too large");
 	refuse("-5", "-5 MiB; a size cannot be negative");
 	refuse("ram - 9999.5", "is -5999 MiB");

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sizes, evaluated by muParser. See expression.h.
+ * Sizes, evaluated by recursive descent. See expression.h.
  *
- * muParser knows far more than is wanted here. Its functions and constants are cleared; its operators (^ < && = ?: and more)
- * cannot be, so characters that only they need are refused before it sees them.
+ *   list    = sum { "," sum }                           more than one is refused, but counted for the message
+ *   sum     = product { ( "+" | "-" ) product }
+ *   product = factor { ( "*" | "/" ) factor }
+ *   factor  = ( "+" | "-" ) factor  |  "ram"  |  operand [ suffix ]
+ *   operand = number  |  "(" sum ")"  |  ( "min" | "max" ) "(" sum { "," sum } ")"
+ *
+ * Blanks may stand between any two of these. Nothing is allocated, and the length of the text bounds the depth.
+ *
+ * A library for expressions would bring the C++ run-time into a process that has to stay small and locked, for what is evaluated
+ * once, at the start.
  */
 #include "daemon/settings/expression.h"
 
@@ -12,183 +20,312 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
-
-#include <muParserDLL.h>
 
 #define MIB      1048576.0
 #define MAX_MIB  ((double)ZSBLK_MAX_SIZE / MIB)
 #define EXAMPLES "512M, 2G, or min(ram / 2, 4096) in MiB"
+/* Of a word, so many characters are shown. */
+#define WORD_SHOWN 20
 
-/* Of muParser's error codes, which its C header leaves out. */
-enum { ERROR_UNKNOWN = 1, ERROR_ENDS = 2, ERROR_NO_PARENTHESIS = 11 };
+#define BLANKS  " \t"
+#define DIGITS  "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-static double least(const double *values, int n)
+struct parser {
+	const char *text;
+	const char *at; /* what was not read yet */
+	double ram;     /* MiB; 0: not known */
+	struct wrong *wrong;
+};
+
+/* ------------------------------------------------------------------ words and signs */
+
+static void skip_blanks(struct parser *parser)
 {
-	double result = values[0];
-
-	for (int i = 1; i < n; i++)
-		result = values[i] < result ? values[i] : result;
-	return result;
+	parser->at += strspn(parser->at, BLANKS);
 }
 
-static double most(const double *values, int n)
+/* The sign that comes next. */
+static char next_sign(struct parser *parser)
 {
-	double result = values[0];
-
-	for (int i = 1; i < n; i++)
-		result = values[i] > result ? values[i] : result;
-	return result;
+	skip_blanks(parser);
+	return *parser->at;
 }
 
-static double suffix_b(double n)
+/* True if the sign comes next; then it is read. */
+static bool take_sign(struct parser *parser, char sign)
 {
-	return n / MIB;
+	if (next_sign(parser) != sign)
+		return false;
+	parser->at++;
+	return true;
 }
 
-static double suffix_k(double n)
+/* The length of the word that comes next; 0: what comes next is no word. */
+static size_t word_length(const char *at)
 {
-	return n / 1024;
+	return isdigit((unsigned char)*at) ? 0 : strspn(at, LETTERS DIGITS "_");
 }
 
-static double suffix_m(double n)
+static bool is_word(const char *at, const char *word)
 {
-	return n;
+	size_t length = strlen(word);
+
+	return word_length(at) == length && strncmp(at, word, length) == 0;
 }
 
-static double suffix_g(double n)
+/* True if the word comes next; then it is read. */
+static bool take_word(struct parser *parser, const char *word)
 {
-	return n * 1024;
+	skip_blanks(parser);
+	if (!is_word(parser->at, word))
+		return false;
+	parser->at += strlen(word);
+	return true;
 }
 
-static double suffix_t(double n)
+/* How many MiB a suffix stands for; 0: it is none. */
+static double suffix_mib(char suffix)
 {
-	return n * MIB;
-}
-
-static void define_language(muParserHandle_t parser, double *ram)
-{
-	static const struct {
-		const char *upper, *lower;
-		muFun1_t function;
-	} suffixes[] = {
-		{"B", "b", suffix_b}, {"K", "k", suffix_k}, {"M", "m", suffix_m},
-		{"G", "g", suffix_g}, {"T", "t", suffix_t},
-	};
-
-	mupClearFun(parser);
-	mupClearConst(parser);
-	mupDefineMultFun(parser, "min", least, 0);
-	mupDefineMultFun(parser, "max", most, 0);
-	if (*ram > 0)
-		mupDefineVar(parser, "ram", ram);
-	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-		mupDefinePostfixOprt(parser, suffixes[i].upper, suffixes[i].function, 0);
-		mupDefinePostfixOprt(parser, suffixes[i].lower, suffixes[i].function, 0);
+	switch (suffix) {
+	case 'B':
+	case 'b':
+		return 1 / MIB;
+	case 'K':
+	case 'k':
+		return 1 / 1024.0;
+	case 'M':
+	case 'm':
+		return 1;
+	case 'G':
+	case 'g':
+		return 1024;
+	case 'T':
+	case 't':
+		return MIB;
+	default:
+		return 0;
 	}
 }
 
-/* How much of the text at a place is one word, number or sign, to be shown; of a long one the start. */
-static int token_length(const char *at)
-{
-	int n = 0;
+/* ------------------------------------------------------------------ what is said of mistakes */
 
-	while (isalnum((unsigned char)at[n]) || at[n] == '.' || at[n] == '_')
-		n++;
-	/* Not a part of a character that takes several bytes. */
-	if (!n)
+/* How many bytes of a word, a number or a sign are shown: a long one is cut, a character of several bytes is not. */
+static int shown_length(const char *at)
+{
+	size_t length = strspn(at, LETTERS DIGITS "._");
+
+	if (!length)
 		do
-			n++;
-		while (((unsigned char)at[n] & 0xc0) == 0x80);
-	return n < 20 ? n : 20;
+			length++;
+		while (((unsigned char)at[length] & 0xc0) == 0x80);
+	return length < WORD_SHOWN ? (int)length : WORD_SHOWN;
 }
 
-static int not_understood(const char *text, size_t place, struct wrong *wrong)
+/* What stands at `at` may be right elsewhere. */
+static int misplaced(const struct parser *parser, const char *at)
 {
-	const char *at = text + place;
+	return wrong_say(parser->wrong,
+			 "'%s': '%.*s', character %zu, is not understood there; give a size such as " EXAMPLES,
+			 parser->text, shown_length(at), at, (size_t)(at - parser->text) + 1);
+}
 
+/* What comes next was not expected there. */
+static int unexpected(struct parser *parser)
+{
+	const char *at = parser->at;
+
+	if (!word_length(at) || is_word(at, "ram") || is_word(at, "min") || is_word(at, "max") ||
+	    (word_length(at) == 1 && suffix_mib(*at) != 0))
+		return misplaced(parser, at);
+	return wrong_say(
+		parser->wrong,
+		"'%s': '%.*s', character %zu, is not known; there are ram, min(), max(), and the suffixes B, K, M, "
+		"G and T",
+		parser->text, shown_length(at), at, (size_t)(at - parser->text) + 1);
+}
+
+static int has_no_value(const struct parser *parser)
+{
+	return wrong_say(parser->wrong, "'%s' has no value: something is divided by zero, or is far too large",
+			 parser->text);
+}
+
+/* ------------------------------------------------------------------ the grammar: each function reads what it is called after */
+
+static int parse_sum(struct parser *parser, double *mib);
+
+static int close_parenthesis(struct parser *parser)
+{
+	if (take_sign(parser, ')'))
+		return 0;
+	if (!*parser->at)
+		return wrong_say(parser->wrong, "'%s' ends too early: a ')' is missing", parser->text);
+	return unexpected(parser);
+}
+
+static int parse_number(struct parser *parser, double *mib)
+{
+	const char *start = parser->at, *at = start + strspn(start, DIGITS);
+
+	if (*at == '.')
+		at += 1 + strspn(at + 1, DIGITS);
+	if (*at == 'e' || *at == 'E') {
+		at++;
+		at += *at == '+' || *at == '-';
+		if (!isdigit((unsigned char)*at))
+			return misplaced(parser, start);
+		at += strspn(at, DIGITS);
+	}
+	/* Of 0x10 strtod() takes more than the 0; the x, which was not read, is refused then. */
+	*mib = strtod(start, NULL);
+	parser->at = at;
+	return isfinite(*mib) ? 0 : misplaced(parser, start);
+}
+
+/* The arguments of min() or max(), and the parentheses around them. */
+static int parse_arguments(struct parser *parser, bool largest, double *mib)
+{
+	const char *name = parser->at - strlen("min");
+	double other;
+	int r;
+
+	if (!take_sign(parser, '('))
+		return misplaced(parser, name);
+	r = parse_sum(parser, mib);
+	while (!r && take_sign(parser, ',')) {
+		r = parse_sum(parser, &other);
+		if (!r && (largest ? other > *mib : other < *mib))
+			*mib = other;
+	}
+	return r ? r : close_parenthesis(parser);
+}
+
+static int parse_operand(struct parser *parser, double *mib)
+{
+	const char *at;
+	int r;
+
+	if (take_word(parser, "min"))
+		return parse_arguments(parser, false, mib);
+	if (take_word(parser, "max"))
+		return parse_arguments(parser, true, mib);
+	if (take_sign(parser, '(')) {
+		r = parse_sum(parser, mib);
+		return r ? r : close_parenthesis(parser);
+	}
+	at = parser->at;
+	if (isdigit((unsigned char)at[0]) || (at[0] == '.' && isdigit((unsigned char)at[1])))
+		return parse_number(parser, mib);
 	if (!*at)
-		return wrong_say(wrong, "'%s' is not understood; give a size such as " EXAMPLES, text);
-	return wrong_say(wrong,
-			 "'%s': '%.*s', character %zu, is not understood there; give a size such "
-			 "as " EXAMPLES,
-			 text, token_length(at), at, place + 1);
+		return wrong_say(parser->wrong, "'%s' ends too early: a number, or ram, is missing", parser->text);
+	return unexpected(parser);
 }
 
-static int not_known(const char *text, size_t place, double ram, struct wrong *wrong)
+static int parse_factor(struct parser *parser, double *mib)
 {
-	const char *at = text + place;
-	int length = token_length(at);
+	double unit;
+	int r;
 
-	if (ram <= 0 && length == 3 && strncmp(at, "ram", 3) == 0)
-		return wrong_say(wrong, "'%s': how large ram is, is not known here; give a number", text);
-	return wrong_say(wrong,
-			 "'%s': '%.*s', character %zu, is not known; there are ram, min(), max(), and the "
-			 "suffixes B, K, M, G and T",
-			 text, length, at, place + 1);
+	if (take_sign(parser, '+'))
+		return parse_factor(parser, mib);
+	if (take_sign(parser, '-')) {
+		r = parse_factor(parser, mib);
+		*mib = -*mib;
+		return r;
+	}
+	if (take_word(parser, "ram")) {
+		*mib = parser->ram;
+		return parser->ram > 0
+			       ? 0
+			       : wrong_say(parser->wrong, "'%s': how large ram is, is not known here; give a number",
+					   parser->text);
+	}
+	r = parse_operand(parser, mib);
+	if (r)
+		return r;
+	unit = suffix_mib(next_sign(parser));
+	/* One letter: what follows is wrong, and is what the message shows. */
+	if (unit != 0) {
+		*mib *= unit;
+		parser->at++;
+	}
+	return isfinite(*mib) ? 0 : has_no_value(parser);
 }
 
-static int check_characters(const char *text, struct wrong *wrong)
+static int parse_product(struct parser *parser, double *mib)
 {
-	size_t fine = strspn(text, "0123456789.,+-*/() \t"
-				   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+	int r = parse_factor(parser, mib);
+	double factor;
+
+	while (!r && (next_sign(parser) == '*' || *parser->at == '/')) {
+		bool divides = *parser->at++ == '/';
+
+		r = parse_factor(parser, &factor);
+		if (r)
+			break;
+		*mib = divides ? *mib / factor : *mib * factor;
+		if (!isfinite(*mib))
+			r = has_no_value(parser);
+	}
+	return r;
+}
+
+static int parse_sum(struct parser *parser, double *mib)
+{
+	int r = parse_product(parser, mib);
+	double term;
+
+	while (!r && (next_sign(parser) == '+' || *parser->at == '-')) {
+		bool subtracts = *parser->at++ == '-';
+
+		r = parse_product(parser, &term);
+		if (r)
+			break;
+		*mib += subtracts ? -term : term;
+		if (!isfinite(*mib))
+			r = has_no_value(parser);
+	}
+	return r;
+}
+
+static int parse_list(struct parser *parser, double *mib)
+{
+	int r = parse_sum(parser, mib);
+	unsigned n = 1;
+	double other;
+
+	for (; !r && take_sign(parser, ','); n++)
+		r = parse_sum(parser, &other);
+	if (r)
+		return r;
+	if (next_sign(parser))
+		return unexpected(parser);
+	if (n > 1)
+		return wrong_say(parser->wrong, "'%s' is %u sizes; give one, or put min() or max() around them",
+				 parser->text, n);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ the whole */
+
+int expression_bytes(const char *text, uint64_t ram_bytes, uint64_t *bytes, struct wrong *wrong)
+{
+	struct parser parser = {.text = text, .at = text, .ram = (double)ram_bytes / MIB, .wrong = wrong};
+	double mib = 0;
+	int r;
 
 	if (strlen(text) > EXPRESSION_MAX_CHARS)
 		return wrong_say(wrong, "'%.20s...' is longer than %d characters; give a size such as " EXAMPLES, text,
 				 EXPRESSION_MAX_CHARS);
-	if (!text[strspn(text, " \t")])
+	if (!next_sign(&parser))
 		return wrong_say(wrong, "there is no size; give one such as " EXAMPLES);
-	return text[fine] ? not_understood(text, fine, wrong) : 0;
-}
-
-static int parser_error(muParserHandle_t parser, const char *text, double ram, struct wrong *wrong)
-{
-	int code = mupGetErrorCode(parser), at = mupGetErrorPos(parser);
-	size_t place = at >= 0 && (size_t)at < strlen(text) ? (size_t)at : strlen(text);
-
-	if (code == ERROR_ENDS)
-		return wrong_say(wrong, "'%s' ends too early: a number, or ram, is missing", text);
-	if (code == ERROR_NO_PARENTHESIS)
-		return wrong_say(wrong, "'%s' ends too early: a ')' is missing", text);
-	if (code == ERROR_UNKNOWN && isalpha((unsigned char)text[place]))
-		return not_known(text, place, ram, wrong);
-	return not_understood(text, place, wrong);
-}
-
-/* The value in MiB, whatever it is. */
-static int evaluate(const char *text, double ram, double *mib, struct wrong *wrong)
-{
-	muParserHandle_t parser = mupCreate(muBASETYPE_FLOAT);
-	const double *values = NULL;
-	int n = 0, r = 0;
-
-	if (!parser)
-		return wrong_say(wrong, "no memory");
-	define_language(parser, &ram);
-	mupSetExpr(parser, text);
-	if (!mupError(parser))
-		values = mupEvalMulti(parser, &n);
-	if (mupError(parser))
-		r = parser_error(parser, text, ram, wrong);
-	else if (!values || n != 1)
-		r = wrong_say(wrong, "'%s' is %d sizes; give one, or put min() or max() around them", text, n);
-	else
-		*mib = values[0];
-	mupRelease(parser);
-	return r;
-}
-
-int expression_bytes(const char *text, uint64_t ram_bytes, uint64_t *bytes, struct wrong *wrong)
-{
-	double mib = 0;
-	int r = check_characters(text, wrong);
-
-	if (r == 0)
-		r = evaluate(text, (double)ram_bytes / MIB, &mib, wrong);
-	if (r < 0)
+	r = parse_list(&parser, &mib);
+	if (r)
 		return r;
-	if (!isfinite(mib))
-		return wrong_say(wrong, "'%s' has no value: something is divided by zero, or is far too large", text);
 	if (mib < 0)
 		return wrong_say(wrong, "'%s' is %.10g MiB; a size cannot be negative", text, mib);
 	if (mib > MAX_MIB)

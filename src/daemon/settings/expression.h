@@ -16,8 +16,8 @@ struct wrong;
 
 /*
  * Evaluate one, to the nearest byte: 0 to ZSBLK_MAX_SIZE. `ram_bytes` 0: `ram` is refused.
- * 0, or -EINVAL with the reason, which shows the text and the place. One thread at a time: the parser's
- * messages are in a static buffer.
+ * 0, or -EINVAL with the reason, which shows the text and the place; `*bytes` is left alone then. `wrong` may be NULL.
+ * Allocates nothing. Any number of threads at a time.
  */
 int expression_bytes(const char *text, uint64_t ram_bytes, uint64_t *bytes, struct wrong *wrong);
 
