@@ -11,14 +11,15 @@
 #include "daemon/daemon.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/instance/control.h"
+#include "daemon/base/pidfd.h"
+#include "daemon/base/recurring.h"
+#include "daemon/base/say.h"
 #include "daemon/child/job.h"
+#include "daemon/instance/control.h"
+#include "daemon/instance/own_segment.h"
 #include "daemon/keeper/keeper.h"
 #include "daemon/resources/memlimit.h"
-#include "daemon/instance/own_segment.h"
-#include "daemon/base/recurring.h"
 #include "daemon/resources/rights.h"
-#include "daemon/base/say.h"
 #include "daemon/supervise.h"
 #include "process/process.h"
 #include "zsblk.h"
@@ -26,7 +27,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -771,7 +771,7 @@ static int end_leftover(void *opaque, pid_t pid, uint64_t start)
 	ballast_drop(daemon->ballast, SIZE_MAX);
 	say(SAY_NOTICE, "process %d, a server that does not serve, is ended", (int)pid);
 	server_kill(&server);
-	poll(&(struct pollfd){.fd = server.pidfd, .events = POLLIN}, 1, LEFTOVER_LIMIT_MS);
+	pidfd_wait(server.pidfd, LEFTOVER_LIMIT_MS);
 	server_reap(&server, how, sizeof how);
 	return 0;
 }
@@ -781,7 +781,7 @@ static int end_leftovers(struct daemon *daemon, struct wrong *wrong)
 	int r = folder_each_server(&daemon->folder, end_leftover, daemon);
 
 	if (r)
-		snprintf(wrong->text, sizeof wrong->text, "%s: %s", daemon->folder.path, strerror(-r));
+		wrong_say(wrong, "%s: %s", daemon->folder.path, strerror(-r));
 	return r;
 }
 
@@ -803,14 +803,15 @@ static int choose_device(struct daemon *daemon, struct wrong *wrong)
 	if (daemon->settings->device)
 		wanted = device_index(daemon->settings->device);
 	if (ours != DEVICE_NONE && wanted != DEVICE_NONE && ours != wanted) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 "'%s' is attached as /dev/nbd%d already, and %s was asked for; use that one, or stop it first",
-			 daemon->settings->name, ours, daemon->settings->device);
+		wrong_say(
+			wrong,
+			"'%s' is attached as /dev/nbd%d already, and %s was asked for; use that one, or stop it first",
+			daemon->settings->name, ours, daemon->settings->device);
 		return -EBUSY;
 	}
 	if (ours == DEVICE_NONE && wanted != DEVICE_NONE && device_is_attached(wanted)) {
-		snprintf(
-			wrong->text, sizeof wrong->text,
+		wrong_say(
+			wrong,
 			"%s is busy: it is attached to another server; use another device, or none to have a free one chosen",
 			daemon->settings->device);
 		return -EBUSY;
@@ -831,10 +832,10 @@ static int agree_on_size(struct daemon *daemon, uint64_t size, struct wrong *wro
 	if (!size || !asked || size == asked)
 		return 0;
 	if (!daemon->was_attached) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 "%s holds a device of %" PRIu64 " bytes, and size=%" PRIu64
-			 " was asked for; ask for that size, or remove the segment (ipcrm -m %d)",
-			 daemon->segment.shown, size, asked, daemon->segment.found.id);
+		wrong_say(wrong,
+			  "%s holds a device of %" PRIu64 " bytes, and size=%" PRIu64
+			  " was asked for; ask for that size, or remove the segment (ipcrm -m %d)",
+			  daemon->segment.shown, size, asked, daemon->segment.found.id);
 		return -EINVAL;
 	}
 	say(SAY_WARNING,
@@ -870,14 +871,14 @@ static int check_holder(struct daemon *daemon, struct wrong *wrong)
 	pid_t other = daemon->holder ? other_daemon_of(daemon->holder) : 0;
 
 	if (other)
-		snprintf(
-			wrong->text, sizeof wrong->text,
+		wrong_say(
+			wrong,
 			"%s is served by process %d, which another zsblkd looks after, process %d; end that one (SIGKILL) first",
 			daemon->segment.shown, (int)daemon->holder, (int)other);
 	else if (daemon->holder && !folder_has_server(&daemon->folder, daemon->holder, daemon->holder_start) &&
 		 (!daemon->was_attached || folder_each_server(&daemon->folder, is_one, NULL)))
-		snprintf(
-			wrong->text, sizeof wrong->text,
+		wrong_say(
+			wrong,
 			"%s is in use by process %d, which is no server of '%s'; stop that one first, or use another segment",
 			daemon->segment.shown, (int)daemon->holder, daemon->settings->name);
 	else
@@ -980,8 +981,7 @@ static int prepare(struct daemon *daemon, struct wrong *wrong)
 		return r;
 	r = server_command_make(&daemon->command, settings, daemon->segment.memory, daemon->stats);
 	if (r)
-		snprintf(wrong->text, sizeof wrong->text, "nbdkit=%s cannot be run: %s", settings->nbdkit,
-			 strerror(-r));
+		wrong_say(wrong, "nbdkit=%s cannot be run: %s", settings->nbdkit, strerror(-r));
 	else
 		inherit_files(daemon);
 	return r;
@@ -1067,7 +1067,7 @@ static int make_parts(struct daemon *daemon, struct wrong *wrong)
 	if (!r)
 		r = control_listen(&daemon->control, daemon->loop, &daemon->folder, requested, daemon);
 	if (r) {
-		snprintf(wrong->text, sizeof wrong->text, "%s: %s", daemon->folder.path, strerror(-r));
+		wrong_say(wrong, "%s: %s", daemon->folder.path, strerror(-r));
 		return r;
 	}
 	daemon->figures = (struct job_figures){daemon->stats};
@@ -1103,7 +1103,7 @@ static void undo_start(struct daemon *daemon)
 	if (daemon->keeper && keeper_server(daemon->keeper) &&
 	    server_adopt(&server, &daemon->folder, keeper_server(daemon->keeper)) == 0) {
 		server_kill(&server);
-		poll(&(struct pollfd){.fd = server.pidfd, .events = POLLIN}, 1, LEFTOVER_LIMIT_MS);
+		pidfd_wait(server.pidfd, LEFTOVER_LIMIT_MS);
 		server_reap(&server, how, sizeof how);
 	}
 	leave_nothing(daemon, &wrong);

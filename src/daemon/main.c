@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* zsblkd: keeps a compressed block device attached. See zsblkd(8). */
-#include "daemon/instance/control.h"
+#include "daemon/base/say.h"
 #include "daemon/daemon.h"
+#include "daemon/instance/control.h"
 #include "daemon/kernel/device.h"
 #include "daemon/resources/memlimit.h"
-#include "daemon/settings/options.h"
 #include "daemon/resources/rights.h"
-#include "daemon/base/say.h"
+#include "daemon/settings/options.h"
 #include "daemon/supervise.h"
 
 #include <errno.h>
@@ -53,7 +53,7 @@ static int prepare(const struct settings *settings, bool needed, struct ballast 
 
 	if (!r) {
 		r = say_through_pipe();
-		snprintf(wrong.text, sizeof wrong.text, "no pipe for messages: %s", strerror(-r));
+		wrong_say(&wrong, "no pipe for messages: %s", strerror(-r));
 	}
 	if (!r)
 		r = rights_take(&wrong);
@@ -63,9 +63,8 @@ static int prepare(const struct settings *settings, bool needed, struct ballast 
 	/* While the device is down is no time to ask for memory; it is filled once there is some. */
 	if (!r && ballast_create(ballast, (size_t)settings->recovery_reserve, !needed)) {
 		r = -ENOMEM;
-		snprintf(wrong.text, sizeof wrong.text,
-			 "no memory for recovery-reserve, %" PRIu64 " MiB; free some, or make it smaller",
-			 settings->recovery_reserve >> 20);
+		wrong_say(&wrong, "no memory for recovery-reserve, %" PRIu64 " MiB; free some, or make it smaller",
+			  settings->recovery_reserve >> 20);
 	}
 	if (r)
 		say(SAY_ERROR, "%s", wrong.text);

@@ -2,6 +2,7 @@
 /* The supervisor. See supervise.h. */
 #include "daemon/supervise.h"
 
+#include "daemon/base/pidfd.h"
 #include "daemon/base/say.h"
 
 #include <errno.h>
@@ -107,11 +108,13 @@ static pid_t start(supervise_fn *fn, void *opaque, struct ballast *ballast, int 
 	link_end = ends[1];
 	close(signals);
 	say_as_child();
-	parent = (int)syscall(SYS_pidfd_open, self, 0);
+	parent = pidfd_of(self);
 	/* systemd's watchdog hears from the daemon. */
 	unsetenv("WATCHDOG_PID");
-	if (getppid() != self && parent >= 0) {
-		close(parent);
+	/* The number of a supervisor that is dead already may be another process's by now. */
+	if (getppid() != self) {
+		if (parent >= 0)
+			close(parent);
 		parent = -1;
 	}
 	_exit(fn(opaque, ballast));

@@ -32,7 +32,7 @@ void supervise_hold_signals(void);
  */
 int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast);
 
-/* In the child: the supervisor's process, as a pidfd. Readable once it has ended. -1: it has already. */
+/* In the child: the supervisor's process, as a pidfd. Readable once the supervisor has ended. Negative: it has ended, or cannot be watched. */
 int supervise_parent(void);
 /*
  * In the child: have the supervisor hold these files as well, for the child that comes next. Does not wait; what cannot be sent is

@@ -6,9 +6,9 @@
  */
 #include "fuzz/text.h"
 
-#include "daemon/kernel/device.h"
-#include "daemon/instance/folder.h"
 #include "daemon/child/job.h"
+#include "daemon/instance/folder.h"
+#include "daemon/kernel/device.h"
 #include "daemon/kernel/maps.h"
 #include "daemon/server/server.h"
 #include "segment/segment.h"

@@ -196,9 +196,9 @@ int command_run(const char *const arguments[], struct wrong *wrong)
 
 	keep_reason(wrong->text);
 	if (r == -EIO && !wrong->text[0])
-		snprintf(wrong->text, sizeof wrong->text, "%s ended with status %d", arguments[0], status);
+		wrong_say(wrong, "%s ended with status %d", arguments[0], status);
 	else if (r && r != -EIO)
-		snprintf(wrong->text, sizeof wrong->text, "%s cannot be run: %s", arguments[0], strerror(-r));
+		wrong_say(wrong, "%s cannot be run: %s", arguments[0], strerror(-r));
 	return r;
 }
 

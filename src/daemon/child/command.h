@@ -6,8 +6,9 @@
 #ifndef COMMAND_H
 #define COMMAND_H
 
-#include "daemon/settings/settings.h"
+#include "daemon/base/wrong.h"
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 

@@ -2,11 +2,11 @@
 /* Errands. See errand.h; the formats of /proc are those of proc(5). */
 #include "daemon/child/errand.h"
 
+#include "daemon/base/pidfd.h"
 #include "daemon/child/command.h"
 #include "daemon/kernel/maps.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,11 +70,10 @@ __attribute__((noreturn)) static void be_child(struct errand *errand, errand_fn 
 /* Wait for the child to end. A child that does not end in time is killed; the kernel may keep even that one for a while. */
 static int wait_for(struct errand *errand, pid_t pid, int limit_ms)
 {
-	struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
-	int r = end.fd < 0 ? -errno : poll(&end, 1, limit_ms) > 0 ? 0 : -ETIMEDOUT;
+	int pidfd = pidfd_of(pid), r = pidfd < 0 ? pidfd : pidfd_wait(pidfd, limit_ms) ? 0 : -ETIMEDOUT;
 
-	if (end.fd >= 0)
-		close(end.fd);
+	if (pidfd >= 0)
+		close(pidfd);
 	if (r)
 		kill(pid, SIGKILL);
 	if (waitpid(pid, NULL, r ? WNOHANG : 0) != pid)

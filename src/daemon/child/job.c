@@ -3,13 +3,14 @@
 #include "daemon/child/job.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/pidfd.h"
+#include "daemon/base/say.h"
 #include "daemon/child/command.h"
 #include "daemon/kernel/device.h"
 #include "daemon/kernel/mounts.h"
 #include "daemon/kernel/netlink.h"
-#include "daemon/resources/rights.h"
-#include "daemon/base/say.h"
 #include "daemon/kernel/sysctls.h"
+#include "daemon/resources/rights.h"
 #include "zsblk.h"
 
 #include <dirent.h>
@@ -102,24 +103,24 @@ bool job_is_running(const struct job *job)
 static int ended(sd_event_source *source, int fd, uint32_t events, void *opaque)
 {
 	struct job *job = opaque;
-	siginfo_t info = {0};
+	siginfo_t info;
 	int r = job->report->r;
 
-	waitid((idtype_t)3 /* P_PIDFD */, (id_t)fd, &info, WEXITED);
+	pidfd_reap(fd, &info);
 	job->source = sd_event_source_disable_unref(job->source);
 	close(job->pidfd);
 	job->pidfd = -1;
 	/* swapoff makes itself the OOM killer's first choice. */
 	if (job->is_cancelled && info.si_code != CLD_EXITED) {
 		r = -ECANCELED;
-		snprintf(job->report->wrong.text, sizeof job->report->wrong.text, "given up, since zsblkd is to stop");
+		wrong_say(&job->report->wrong, "given up, since zsblkd is to stop");
 	} else if (info.si_code != CLD_EXITED) {
 		r = -EINTR;
-		snprintf(job->report->wrong.text, sizeof job->report->wrong.text, "was ended by signal %d (%s)%s",
-			 info.si_status, sigdescr_np(info.si_status),
-			 info.si_status == SIGKILL   ? ": as the kernel does when memory runs out"
-			 : info.si_status == SIGALRM ? ": it took too long"
-						     : "");
+		wrong_say(&job->report->wrong, "was ended by signal %d (%s)%s", info.si_status,
+			  sigdescr_np(info.si_status),
+			  info.si_status == SIGKILL   ? ": as the kernel does when memory runs out"
+			  : info.si_status == SIGALRM ? ": it took too long"
+						      : "");
 	}
 	job->done(job->opaque, r, job->report->wrong.text);
 	return 0;
@@ -129,7 +130,7 @@ void job_cancel(struct job *job)
 {
 	if (!job_is_running(job))
 		return;
-	syscall(SYS_pidfd_send_signal, job->pidfd, job->is_cancelled ? SIGKILL : SIGTERM, NULL, 0);
+	pidfd_kill(job->pidfd, job->is_cancelled ? SIGKILL : SIGTERM);
 	job->is_cancelled = true;
 }
 
@@ -172,8 +173,8 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 	job->done = done;
 	job->opaque = opaque;
 	job->is_cancelled = false;
-	job->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	r = job->pidfd < 0 ? -errno : sd_event_add_io(job->loop, &job->source, job->pidfd, EPOLLIN, ended, job);
+	job->pidfd = pidfd_of(pid);
+	r = job->pidfd < 0 ? job->pidfd : sd_event_add_io(job->loop, &job->source, job->pidfd, EPOLLIN, ended, job);
 	if (r >= 0)
 		return 0;
 	/* It cannot be watched, so it must not go on. */
@@ -230,16 +231,14 @@ static int hold(const struct device *device, const char *backend, struct wrong *
 	case BACKING_OURS:
 		return 0;
 	case BACKING_UNKNOWN:
-		snprintf(wrong->text, sizeof wrong->text, "%s: it cannot be told whose it is, so nothing is done to it",
-			 device->path);
+		wrong_say(wrong, "%s: it cannot be told whose it is, so nothing is done to it", device->path);
 		return -EIO;
 	case BACKING_NONE:
-		snprintf(wrong->text, sizeof wrong->text, "%s is not attached any more", device->path);
+		wrong_say(wrong, "%s is not attached any more", device->path);
 		break;
 	case BACKING_OTHER:
 	case BACKING_UNNAMED:
-		snprintf(wrong->text, sizeof wrong->text, "%s is attached to another server now, and is left alone",
-			 device->path);
+		wrong_say(wrong, "%s is attached to another server now, and is left alone", device->path);
 		break;
 	}
 	if (held >= 0)
@@ -259,9 +258,8 @@ static int make_folders(const char *path, struct wrong *wrong)
 		snprintf(part, sizeof part, "%.*s", end ? (int)(end - path) : (int)strlen(path), path);
 		r = mkdir(part, 0755) < 0 && errno != EEXIST ? -errno : 0;
 		if (r) {
-			snprintf(
-				wrong->text, sizeof wrong->text, "mount-point: %.200s cannot be made: %s%s", part,
-				strerror(-r),
+			wrong_say(
+				wrong, "mount-point: %.200s cannot be made: %s%s", part, strerror(-r),
 				r == -EACCES
 					? "; zsblkd may not pass the folder above: open that one, or add CAP_DAC_OVERRIDE to the "
 					  "service's CapabilityBoundingSet"
@@ -331,7 +329,7 @@ int job_swap_on(const void *what, struct wrong *wrong)
 	if (swapon(swap->device->path, flags) == 0)
 		return 0;
 	r = -errno;
-	snprintf(wrong->text, sizeof wrong->text, "swapon %s: %s", swap->device->path, strerror(-r));
+	wrong_say(wrong, "swapon %s: %s", swap->device->path, strerror(-r));
 	return r;
 }
 
@@ -361,9 +359,8 @@ int job_forget_swap(const void *what, struct wrong *wrong)
 		range[1] -= SWAP_HEADER;
 		if (ioctl(fd, BLKDISCARD, range) < 0) {
 			r = -errno;
-			snprintf(wrong->text, sizeof wrong->text,
-				 "%s: what was swapped out stays in memory: discard: %s", swap->device->path,
-				 strerror(-r));
+			wrong_say(wrong, "%s: what was swapped out stays in memory: discard: %s", swap->device->path,
+				  strerror(-r));
 		}
 	}
 	close(fd);
@@ -445,10 +442,10 @@ static int swap_off(const struct device *device, struct wrong *wrong)
 		r = wait_for_other_swapoff(device);
 	if (!r)
 		return 0;
-	snprintf(wrong->text, sizeof wrong->text,
-		 "swapoff %s: %s; %" PRIu64 " MiB are swapped out to it, and there is room for %" PRIu64 " MiB%s",
-		 device->path, strerror(-r), device_swapped_kib(device) / 1024, available / 1024,
-		 r == -ENOMEM ? "; end some programs first" : "");
+	wrong_say(wrong,
+		  "swapoff %s: %s; %" PRIu64 " MiB are swapped out to it, and there is room for %" PRIu64 " MiB%s",
+		  device->path, strerror(-r), device_swapped_kib(device) / 1024, available / 1024,
+		  r == -ENOMEM ? "; end some programs first" : "");
 	return r;
 }
 
@@ -499,23 +496,20 @@ static int unmount(const struct device *device, struct wrong *wrong)
 
 	/* A volume or a partition: umount would only say that the device is not mounted. */
 	if (device_holders(device, holders, sizeof holders)) {
-		snprintf(wrong->text, sizeof wrong->text, "%s is in use by %s; take that down first", device->path,
-			 holders);
+		wrong_say(wrong, "%s is in use by %s; take that down first", device->path, holders);
 		return -EBUSY;
 	}
 	r = read_mounts(device, &mounts);
 	if (r) {
-		snprintf(wrong->text, sizeof wrong->text, "%s: where it is mounted cannot be read: %s", device->path,
-			 strerror(-r));
+		wrong_say(wrong, "%s: where it is mounted cannot be read: %s", device->path, strerror(-r));
 	} else if (!mounts.n) {
-		snprintf(wrong->text, sizeof wrong->text, "%s is in use, and is not mounted here; see lsblk %s",
-			 device->path, device->path);
+		wrong_say(wrong, "%s is in use, and is not mounted here; see lsblk %s", device->path, device->path);
 		r = -EBUSY;
 	} else if (mounts.covered < mounts.n) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 "%s is mounted at %s, where another file system is mounted as well; "
-			 "unmount that one first",
-			 device->path, mounts.points[mounts.covered]);
+		wrong_say(wrong,
+			  "%s is mounted at %s, where another file system is mounted as well; "
+			  "unmount that one first",
+			  device->path, mounts.points[mounts.covered]);
 		r = -EBUSY;
 	} else {
 		r = unmount_each(&mounts, device, wrong);
@@ -538,9 +532,8 @@ static int take_exclusively(const struct device *device, struct wrong *wrong)
 	if (fd < 0 && errno == ENXIO)
 		return 0;
 	if (fd < 0) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 errno == EBUSY ? "%s is in use: mounted, or part of another device%.0s" : "%s: %s",
-			 device->path, strerror(errno));
+		wrong_say(wrong, errno == EBUSY ? "%s is in use: mounted, or part of another device%.0s" : "%s: %s",
+			  device->path, strerror(errno));
 		return -errno;
 	}
 	until = clock_after_ms(LOCK_WAIT_MS);
@@ -595,10 +588,10 @@ static int end_use(const struct job_detach *detach, const struct device *device,
 	switch (device_user(device)) {
 	case USER_SWAP:
 		if (!detach->may_swapoff) {
-			snprintf(wrong->text, sizeof wrong->text,
-				 "%s is in use as swap, with %" PRIu64
-				 " MiB swapped out to it; swapoff it first, or allow that (--stop)",
-				 device->path, device_swapped_kib(device) / 1024);
+			wrong_say(wrong,
+				  "%s is in use as swap, with %" PRIu64
+				  " MiB swapped out to it; swapoff it first, or allow that (--stop)",
+				  device->path, device_swapped_kib(device) / 1024);
 			return -EBUSY;
 		}
 		r = swap_off(device, wrong);
@@ -653,8 +646,7 @@ int job_detach(const void *what, struct wrong *wrong)
 	if (r)
 		return r;
 	if (detach->managed && detach->has_data && service_is_to_run()) {
-		snprintf(wrong->text, sizeof wrong->text, "the service is to start again, and what is on %s stays",
-			 device.path);
+		wrong_say(wrong, "the service is to start again, and what is on %s stays", device.path);
 		return -ERESTART;
 	}
 	r = end_use(detach, &device, wrong);
@@ -673,7 +665,7 @@ int job_detach(const void *what, struct wrong *wrong)
 	if (!r)
 		undo_settings(detach->index);
 	if (r)
-		snprintf(wrong->text, sizeof wrong->text, "%s cannot be detached: %s", device.path, strerror(-r));
+		wrong_say(wrong, "%s cannot be detached: %s", device.path, strerror(-r));
 	return r;
 }
 

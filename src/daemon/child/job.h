@@ -22,7 +22,7 @@ typedef void job_done_fn(void *opaque, int r, const char *text);
 int job_create(struct job **job, struct sd_event *loop);
 void job_free(struct job *job);
 
-/* -EBUSY: another one is at work; others of fork and pidfd_open. `what` is the caller's until it is done. */
+/* -EBUSY: another one is at work; others of fork and pidfd_of. `what` is the caller's until it is done. */
 int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, void *opaque);
 bool job_is_running(const struct job *job);
 /*

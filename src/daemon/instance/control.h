@@ -7,8 +7,10 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
+#include "daemon/base/wrong.h"
 #include "daemon/instance/folder.h"
-#include "daemon/settings/settings.h"
+
+#include <stdbool.h>
 
 struct sd_event;
 struct control;

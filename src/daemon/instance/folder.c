@@ -21,8 +21,7 @@
 
 static int refuse(struct wrong *wrong, int error, const char *path, const char *what)
 {
-	snprintf(wrong->text, sizeof wrong->text, "%s%s %s", path, error == -ENOTDIR || error == -ELOOP ? "" : ":",
-		 what);
+	wrong_say(wrong, "%s%s %s", path, error == -ENOTDIR || error == -ELOOP ? "" : ":", what);
 	return error;
 }
 
@@ -34,16 +33,16 @@ static int check(int fd, const char *path, struct wrong *wrong)
 	if (fstat(fd, &st) < 0)
 		return refuse(wrong, -errno, path, strerror(errno));
 	if (st.st_uid != geteuid()) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 geteuid() ? "%s belongs to user %u, and you are user %u; run zsblkd as root"
-				   : "%s belongs to user %u, and zsblkd runs as user %u; remove it, or see who made it",
-			 path, (unsigned)st.st_uid, (unsigned)geteuid());
+		wrong_say(wrong,
+			  geteuid()
+				  ? "%s belongs to user %u, and you are user %u; run zsblkd as root"
+				  : "%s belongs to user %u, and zsblkd runs as user %u; remove it, or see who made it",
+			  path, (unsigned)st.st_uid, (unsigned)geteuid());
 		return -EPERM;
 	}
 	if (st.st_mode & 022) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 "%s has mode %04o, so that others can write to it; it must be 0700 (chmod 700 %s)", path,
-			 (unsigned)st.st_mode & 07777, path);
+		wrong_say(wrong, "%s has mode %04o, so that others can write to it; it must be 0700 (chmod 700 %s)",
+			  path, (unsigned)st.st_mode & 07777, path);
 		return -EPERM;
 	}
 	return 0;
@@ -127,10 +126,10 @@ static int lock_file(struct folder *folder, pid_t *holder, struct wrong *wrong)
 		pid[strcspn(pid, "\n")] = '\0';
 		if (holder)
 			*holder = atoi(pid);
-		snprintf(wrong->text, sizeof wrong->text,
-			 error == EWOULDBLOCK ? "%s is in use by zsblkd, process %s; stop that one first"
-					      : "%s/lock cannot be locked%.0s",
-			 folder->path, pid);
+		wrong_say(wrong,
+			  error == EWOULDBLOCK ? "%s is in use by zsblkd, process %s; stop that one first"
+					       : "%s/lock cannot be locked%.0s",
+			  folder->path, pid);
 		close(folder->lock);
 		folder->lock = -1;
 		return error == EWOULDBLOCK ? -EBUSY : -error;

@@ -16,8 +16,11 @@
 #ifndef FOLDER_H
 #define FOLDER_H
 
-#include "daemon/settings/settings.h"
+#include "daemon/base/wrong.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define FOLDER_PATH_MAX 100 /* what fits a socket's address */

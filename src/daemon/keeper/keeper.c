@@ -28,11 +28,12 @@
 #include "daemon/keeper/keeper.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/server/dial.h"
-#include "daemon/kernel/netlink.h"
-#include "daemon/server/probe.h"
 #include "daemon/base/recurring.h"
 #include "daemon/base/say.h"
+#include "daemon/kernel/netlink.h"
+#include "daemon/server/dial.h"
+#include "daemon/server/probe.h"
+#include "zsblk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,6 @@
 
 #include <systemd/sd-event.h>
 
-#define BLOCK           4096u
 #define MAX_CONNECTIONS 64u
 
 /*
@@ -340,25 +340,23 @@ static int check_server(const struct keeper *keeper, enum device_backing backing
 	uint64_t has = backing == BACKING_OURS ? device_size(&keeper->device) : 0;
 
 	if (backing == BACKING_OTHER || backing == BACKING_UNNAMED) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 "%s is attached to another server now; process %d is not given to it", keeper->device.path,
-			 (int)keeper->server.pid);
+		wrong_say(wrong, "%s is attached to another server now; process %d is not given to it",
+			  keeper->device.path, (int)keeper->server.pid);
 		return -EBUSY;
 	}
 	if (backing == BACKING_UNKNOWN) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 "%s: it cannot be told whose it is; process %d is not given to it yet", keeper->device.path,
-			 (int)keeper->server.pid);
+		wrong_say(wrong, "%s: it cannot be told whose it is; process %d is not given to it yet",
+			  keeper->device.path, (int)keeper->server.pid);
 		return -EAGAIN;
 	}
 	if (backing == BACKING_NONE && keeper->detaching) {
-		snprintf(wrong->text, sizeof wrong->text, "%s is being detached; process %d is not given to it",
-			 keeper->device.path, (int)keeper->server.pid);
+		wrong_say(wrong, "%s is being detached; process %d is not given to it", keeper->device.path,
+			  (int)keeper->server.pid);
 		return -ESHUTDOWN;
 	}
 	if (has && has != size) {
-		snprintf(wrong->text, sizeof wrong->text, "%s has %" PRIu64 " bytes, and process %d serves %" PRIu64,
-			 keeper->device.path, has, (int)keeper->server.pid, size);
+		wrong_say(wrong, "%s has %" PRIu64 " bytes, and process %d serves %" PRIu64, keeper->device.path, has,
+			  (int)keeper->server.pid, size);
 		return -EINVAL;
 	}
 	return 0;
@@ -371,9 +369,9 @@ static int check_attached(struct keeper *keeper, int index, struct wrong *wrong)
 
 	if (backing == BACKING_OURS)
 		return 0;
-	snprintf(wrong->text, sizeof wrong->text,
-		 "/dev/nbd%d was attached, and the kernel does not say that it is ours (Linux 5.14 and later do)%s",
-		 index, backing == BACKING_UNNAMED || backing == BACKING_UNKNOWN ? "; it is detached again" : "");
+	wrong_say(wrong,
+		  "/dev/nbd%d was attached, and the kernel does not say that it is ours (Linux 5.14 and later do)%s",
+		  index, backing == BACKING_UNNAMED || backing == BACKING_UNKNOWN ? "; it is detached again" : "");
 	/* Otherwise it is in other hands already. */
 	if (backing == BACKING_UNNAMED || backing == BACKING_UNKNOWN)
 		netlink_disconnect(&keeper->netlink, index);
@@ -398,7 +396,7 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 	setup = (struct netlink_setup){
 		.index = index,
 		.size = server.size,
-		.block_size = BLOCK,
+		.block_size = ZSBLK_BLOCK_SIZE,
 		/* 0: the kernel only looks whether the connection was replaced (K3). */
 		.timeout = spec->connections > 1 ? spec->request_timeout : 0,
 		.dead_timeout = spec->dead_timeout,
@@ -410,12 +408,12 @@ static int hand_over(struct keeper *keeper, struct wrong *wrong)
 	r = attached ? netlink_reconfigure(&keeper->netlink, &setup)
 		     : netlink_connect(&keeper->netlink, &setup, &index);
 	if (r) {
-		snprintf(wrong->text, sizeof wrong->text, "/dev/nbd%d cannot be %s: %s%s", index < 0 ? 0 : index,
-			 attached ? "given its new connections" : "attached", strerror(-r),
-			 r == -EBUSY                ? " (somebody has it open, or another server is attached to it)"
-			 : attached && r == -EINVAL ? " (was it detached while it is in use, as by nbd-client -d? "
-						      "Then it gives errors until nobody uses it any more)"
-						    : "");
+		wrong_say(wrong, "/dev/nbd%d cannot be %s: %s%s", index < 0 ? 0 : index,
+			  attached ? "given its new connections" : "attached", strerror(-r),
+			  r == -EBUSY                ? " (somebody has it open, or another server is attached to it)"
+			  : attached && r == -EINVAL ? " (was it detached while it is in use, as by nbd-client -d? "
+						       "Then it gives errors until nobody uses it any more)"
+						     : "");
 		return r;
 	}
 	r = attached ? 0 : check_attached(keeper, index, wrong);
@@ -673,7 +671,7 @@ int keeper_create(struct keeper **result, const struct keeper_spec *spec, struct
 		r = sd_event_source_set_enabled(keeper->refill, SD_EVENT_OFF);
 	if (r < 0) {
 		if (!wrong->text[0])
-			snprintf(wrong->text, sizeof wrong->text, "%s", strerror(-r));
+			wrong_say(wrong, "%s", strerror(-r));
 		keeper_free(keeper);
 		return r;
 	}

@@ -7,9 +7,9 @@
 #ifndef KEEPER_H
 #define KEEPER_H
 
-#include "daemon/resources/ballast.h"
-#include "daemon/kernel/device.h"
 #include "daemon/instance/folder.h"
+#include "daemon/kernel/device.h"
+#include "daemon/resources/ballast.h"
 #include "daemon/server/server.h"
 
 struct sd_event;

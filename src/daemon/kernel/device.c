@@ -219,8 +219,8 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
 		int r = write_attribute(device->index, attributes[i].name, attributes[i].value);
 
 		if (r && attributes[i].needed) {
-			snprintf(wrong->text, sizeof wrong->text, "%s: %s cannot be set to %s: %s", device->path,
-				 attributes[i].name, attributes[i].value, strerror(-r));
+			wrong_say(wrong, "%s: %s cannot be set to %s: %s", device->path, attributes[i].name,
+				  attributes[i].value, strerror(-r));
 			return r;
 		}
 	}

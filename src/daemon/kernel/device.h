@@ -3,7 +3,11 @@
 #ifndef DEVICE_H
 #define DEVICE_H
 
-#include "daemon/settings/settings.h"
+#include "daemon/base/wrong.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define DEVICE_NONE (-1)
 /* There may be one, and it cannot be told now. */

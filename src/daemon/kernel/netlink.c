@@ -100,8 +100,8 @@ int netlink_check_family(const struct netlink_family *family, struct wrong *wron
 {
 	if (family->most >= NBD_ATTR_BACKEND_IDENTIFIER)
 		return 0;
-	snprintf(
-		wrong->text, sizeof wrong->text,
+	wrong_say(
+		wrong,
 		"this kernel's nbd client does not remember whose a device is (it knows %u attributes, and %u are needed); use Linux "
 		"5.14 or later",
 		(unsigned)family->most, (unsigned)NBD_ATTR_BACKEND_IDENTIFIER);
@@ -139,7 +139,7 @@ static struct mnl_socket *open_socket(int flags)
 
 static int fail(struct wrong *wrong, int error, const char *what)
 {
-	snprintf(wrong->text, sizeof wrong->text, "%s: %s", what, strerror(-error));
+	wrong_say(wrong, "%s: %s", what, strerror(-error));
 	return error;
 }
 
@@ -154,8 +154,9 @@ int netlink_open(struct netlink *netlink, struct wrong *wrong)
 		return fail(wrong, -errno, "no generic netlink socket");
 	r = find_family(netlink->requests, &found);
 	if (r == -ENOENT) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 "this kernel has no nbd client: load its module (modprobe nbd), or use a kernel that has one");
+		wrong_say(
+			wrong,
+			"this kernel has no nbd client: load its module (modprobe nbd), or use a kernel that has one");
 		return r;
 	}
 	if (r)

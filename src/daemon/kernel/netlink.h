@@ -6,7 +6,11 @@
 #ifndef NETLINK_H
 #define NETLINK_H
 
-#include "daemon/settings/settings.h"
+#include "daemon/base/wrong.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct mnl_socket;
 

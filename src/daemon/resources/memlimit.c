@@ -3,6 +3,7 @@
 #include "daemon/resources/memlimit.h"
 
 #include "daemon/base/say.h"
+#include "zsblk.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,7 +16,6 @@
  */
 #define OWN_BYTES   (UINT64_C(24) << 20)
 #define LEAST_BYTES (UINT64_C(8) << 20)
-#define BLOCK       4096u
 #define WORD        8u
 
 uint64_t memlimit_smallest(void)
@@ -31,7 +31,7 @@ uint64_t memlimit_smallest(void)
 uint64_t memlimit_needed(const struct settings *settings, uint64_t limit)
 {
 	return OWN_BYTES + LEAST_BYTES + settings->recovery_reserve + settings_word_bytes(settings, "reserve") +
-	       settings_word_bytes(settings, "size") / BLOCK * WORD + cgroup_margin(limit);
+	       settings_word_bytes(settings, "size") / ZSBLK_BLOCK_SIZE * WORD + cgroup_margin(limit);
 }
 
 unsigned memlimit_least_mib(const struct settings *settings)
@@ -59,11 +59,11 @@ int memlimit_check(const struct settings *settings, struct wrong *wrong)
 	cgroup_look(cgroup, 0, NULL, &found);
 	cgroup_describe(cgroup, &found, text, sizeof text);
 	if (!is_enough(settings, &found)) {
-		snprintf(wrong->text, sizeof wrong->text,
-			 "%.200s, and at least %u MiB are needed; raise it (MemoryMax= or MemoryHigh= of the unit or "
-			 "its slice), or make "
-			 "size, reserve or recovery-reserve smaller",
-			 text, memlimit_least_mib(settings));
+		wrong_say(wrong,
+			  "%.200s, and at least %u MiB are needed; raise it (MemoryMax= or MemoryHigh= of the unit or "
+			  "its slice), or make "
+			  "size, reserve or recovery-reserve smaller",
+			  text, memlimit_least_mib(settings));
 		r = -ENOMEM;
 	}
 	cgroup_close(cgroup);

@@ -38,16 +38,19 @@ static const struct {
 
 int rights_check(struct wrong *wrong)
 {
-	size_t at = 0;
+	unsigned missing = 0;
 
-	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
-		if (!process_has_capability(needed[i].capability) && at < sizeof wrong->text)
-			at += (size_t)snprintf(wrong->text + at, sizeof wrong->text - at, "%s%s (%s)",
-					       at ? ", " : "missing rights: ", needed[i].name, needed[i].purpose);
-	if (at && at < sizeof wrong->text)
-		snprintf(wrong->text + at, sizeof wrong->text - at,
-			 "; run it as root, and in no container that takes these away");
-	return at ? -EPERM : 0;
+	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+		if (process_has_capability(needed[i].capability))
+			continue;
+		if (!missing++)
+			wrong_say(wrong, "missing rights: ");
+		wrong_add(wrong, "%s%s (%s)", missing > 1 ? ", " : "", needed[i].name, needed[i].purpose);
+	}
+	if (!missing)
+		return 0;
+	wrong_add(wrong, "; run it as root, and in no container that takes these away");
+	return -EPERM;
 }
 
 /*
@@ -74,11 +77,11 @@ __attribute__((noinline)) static void touch_stack(void)
 		stack[at] = 0;
 }
 
-static int failed(struct wrong *wrong, const char *what)
+static int rights_failed(struct wrong *wrong, const char *what)
 {
 	int error = errno;
 
-	snprintf(wrong->text, sizeof wrong->text, "%s: %s", what, strerror(error));
+	wrong_say(wrong, "%s: %s", what, strerror(error));
 	return -error;
 }
 
@@ -90,16 +93,16 @@ int rights_take(struct wrong *wrong)
 	/* Inherited, unlike the lock itself: the server locks its own memory. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
-		return failed(wrong, "memory cannot be locked (mlockall)");
+		return rights_failed(wrong, "memory cannot be locked (mlockall)");
 	process_keep_heap(HEAP_BYTES, 0);
 	process_touch_objects(runs_in_recovery);
 	touch_stack();
 	if (!process_become_io_flusher())
-		return failed(wrong, "the I/O flusher flag cannot be set (prctl; Linux 5.6 and later have it)");
+		return rights_failed(wrong, "the I/O flusher flag cannot be set (prctl; Linux 5.6 and later have it)");
 	if (!process_avoid_oom_killer())
-		return failed(wrong, "the OOM killer cannot be kept away (/proc/self/oom_score_adj)");
+		return rights_failed(wrong, "the OOM killer cannot be kept away (/proc/self/oom_score_adj)");
 	if (sched_setscheduler(0, SCHED_RR, &priority) < 0)
-		return failed(
+		return rights_failed(
 			wrong,
 			"real-time scheduling cannot be had (sched_setscheduler; a kernel with CONFIG_RT_GROUP_SCHED gives "
 			"none to services unless their control group has cpu.rt_runtime_us: boot with rt_group_sched=0, or use "

@@ -7,7 +7,7 @@
 #ifndef RIGHTS_H
 #define RIGHTS_H
 
-#include "daemon/settings/settings.h"
+#include "daemon/base/wrong.h"
 
 /* Can all of it be had here? 0, or -EPERM with what is missing and what it is needed for. */
 int rights_check(struct wrong *wrong);

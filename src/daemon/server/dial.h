@@ -6,7 +6,7 @@
 #ifndef DIAL_H
 #define DIAL_H
 
-#include "daemon/settings/settings.h"
+#include <stdint.h>
 
 struct sd_event;
 struct nbd_handle;

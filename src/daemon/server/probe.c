@@ -3,8 +3,9 @@
 #include "daemon/server/probe.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/server/pump.h"
 #include "daemon/base/say.h"
+#include "daemon/server/pump.h"
+#include "zsblk.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,7 +17,6 @@
 #include <libnbd.h>
 #include <systemd/sd-event.h>
 
-#define BLOCK 4096u
 /* Looks for each timeout, so that what hangs is noticed at most a sixth later. */
 #define LOOKS 6u
 
@@ -39,7 +39,7 @@ struct probe {
 	uint64_t block;     /* the next one to be read */
 	uint64_t completed; /* requests of the device, and since when no more */
 	uint64_t stuck_since;
-	char buffer[BLOCK];
+	char buffer[ZSBLK_BLOCK_SIZE];
 };
 
 static void report(struct probe *probe, const char *why)
@@ -97,7 +97,7 @@ static void ask(struct probe *probe)
 	probe->block = (probe->block + probe->stride) % probe->blocks;
 	probe->asked = clock_us();
 	probe->is_out = true;
-	if (nbd_aio_pread(probe->nbd, probe->buffer, BLOCK, probe->block * BLOCK, done, 0) < 0)
+	if (nbd_aio_pread(probe->nbd, probe->buffer, ZSBLK_BLOCK_SIZE, probe->block * ZSBLK_BLOCK_SIZE, done, 0) < 0)
 		report(probe, NULL);
 	else
 		pump_rearm(probe->pump);
@@ -176,7 +176,7 @@ int probe_start(struct probe **result, struct sd_event *loop, struct nbd_handle 
 		.stuck = (uint64_t)stuck_ms * 1000,
 		.looked = clock_us(),
 		.stuck_since = clock_us(),
-		.blocks = (uint64_t)nbd_get_size(nbd) / BLOCK,
+		.blocks = (uint64_t)nbd_get_size(nbd) / ZSBLK_BLOCK_SIZE,
 	};
 	probe->stride = probe_stride(probe->blocks);
 	r = pump_start(&probe->pump, loop, nbd, moved, probe);

@@ -2,6 +2,7 @@
 /* Servers. See server.h. */
 #include "daemon/server/server.h"
 
+#include "daemon/base/pidfd.h"
 #include "daemon/child/errand.h"
 #include "daemon/resources/rights.h"
 #include "process/process.h"
@@ -353,16 +354,6 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 	_exit(127);
 }
 
-static int pidfd_open(pid_t pid)
-{
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-
-	if (fd < 0)
-		return -errno;
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return fd;
-}
-
 int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, bool of_kept)
 {
 	pid_t daemon = getpid(), pid;
@@ -378,7 +369,7 @@ int server_spawn(struct server *server, struct server_command *command, const st
 	server->pid = pid;
 	/* It may have ended already; its remains are there until they are reaped, and so is its start time. */
 	r = process_start_time(pid, &server->start);
-	server->pidfd = pidfd_open(pid);
+	server->pidfd = pidfd_of(pid);
 	folder_server_socket(folder, pid, server->start, server->socket);
 	if (server->pidfd < 0 || !server->start) {
 		r = server->pidfd < 0 ? server->pidfd : r;
@@ -400,7 +391,7 @@ int server_adopt(struct server *server, const struct folder *folder, pid_t pid)
 {
 	int r;
 
-	*server = (struct server){.pid = pid, .pidfd = pidfd_open(pid), .folder = folder};
+	*server = (struct server){.pid = pid, .pidfd = pidfd_of(pid), .folder = folder};
 	if (server->pidfd < 0)
 		return server->pidfd;
 	r = process_start_time(pid, &server->start);
@@ -413,17 +404,16 @@ int server_adopt(struct server *server, const struct folder *folder, pid_t pid)
 void server_kill(const struct server *server)
 {
 	if (server->pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, server->pidfd, SIGKILL, NULL, 0);
+		pidfd_kill(server->pidfd, SIGKILL);
 }
 
 bool server_reap(struct server *server, char *how, size_t size)
 {
-	siginfo_t info = {0};
+	siginfo_t info;
 	bool was_killed = true;
 
 	snprintf(how, size, "has ended");
-	/* P_PIDFD, Linux 5.4. */
-	if (server->pidfd >= 0 && waitid((idtype_t)3, (id_t)server->pidfd, &info, WEXITED) == 0) {
+	if (server->pidfd >= 0 && pidfd_reap(server->pidfd, &info)) {
 		was_killed = info.si_code != CLD_EXITED && info.si_status == SIGKILL;
 		if (info.si_code == CLD_EXITED)
 			snprintf(how, size, "ended with exit status %d", info.si_status);

@@ -58,7 +58,7 @@ bool server_command_is_of(struct server_command *command, pid_t pid);
 bool server_command_matches(const struct server_command *command, const char *text, size_t bytes);
 
 /*
- * Start one. `of_kept`: from the files that were kept, if any were. 0 or a negative errno of fork, pidfd_open. *folder must stay until
+ * Start one. `of_kept`: from the files that were kept, if any were. 0 or a negative errno of fork, pidfd_of. *folder must stay until
  * it was reaped or forgotten; the server is noted down there before it becomes one, and if we die before that, it does.
  */
 int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, bool of_kept);

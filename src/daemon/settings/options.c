@@ -2,9 +2,9 @@
 /* zsblkd's command line. See options.h. */
 #include "daemon/settings/options.h"
 
-#include "daemon/settings/config.h"
 #include "daemon/kernel/device.h"
 #include "daemon/resources/memlimit.h"
+#include "daemon/settings/config.h"
 #include "daemon/supervise.h"
 
 #include <errno.h>

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK             4096u
 #define NAME_MAX_CHARS    32
 #define MAX_SOCKETS       64u
 #define MAX_THREADS       64u
@@ -43,17 +42,6 @@
 #define DIGITS  "0123456789"
 
 /* ------------------------------------------------------------------ the struct itself */
-
-int wrong_say(struct wrong *wrong, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (wrong)
-		vsnprintf(wrong->text, sizeof wrong->text, format, args);
-	va_end(args);
-	return -EINVAL;
-}
 
 static int no_memory(struct wrong *wrong)
 {
@@ -257,10 +245,10 @@ static int set_size(struct settings *settings, struct value value, struct wrong 
 
 	if (r < 0)
 		return r;
-	if (bytes < BLOCK)
+	if (bytes < ZSBLK_BLOCK_SIZE)
 		return wrong_say(wrong, "%s = %.80s is %" PRIu64 " bytes; the least is one block, %u bytes", value.key,
-				 value.text, bytes, BLOCK);
-	return set_bytes(settings, "size", bytes - bytes % BLOCK, wrong);
+				 value.text, bytes, ZSBLK_BLOCK_SIZE);
+	return set_bytes(settings, "size", bytes - bytes % ZSBLK_BLOCK_SIZE, wrong);
 }
 
 static int set_mem_limit(struct settings *settings, struct value value, struct wrong *wrong)
@@ -674,7 +662,7 @@ static int check_words(const struct settings *settings, struct wrong *wrong)
 	zsblk_params_init(&params);
 	params.size = settings_word_bytes(settings, "size");
 	if (!params.size && strcmp(settings_word_value(settings, "size"), "0") != 0)
-		params.size = BLOCK;
+		params.size = ZSBLK_BLOCK_SIZE;
 	params.mem_limit = settings_word_bytes(settings, "mem-limit");
 	params.reserve = settings_word_bytes(settings, "reserve");
 	if (settings_word_value(settings, "algorithm"))
@@ -715,7 +703,7 @@ void settings_default_recovery(struct settings *settings)
 	if (settings->limit_bytes && share > settings->limit_bytes / LIMIT_PART)
 		share = settings->limit_bytes / LIMIT_PART;
 	if (!settings_given(settings, "recovery-reserve") && share && share < MOST_RECOVERY)
-		settings->recovery_reserve = share & ~(uint64_t)(BLOCK - 1);
+		settings->recovery_reserve = share & ~(uint64_t)(ZSBLK_BLOCK_SIZE - 1);
 }
 
 int settings_default_reserve(struct settings *settings)
@@ -732,7 +720,7 @@ int settings_default_reserve(struct settings *settings)
 		reserve = size / 4;
 	if (settings->limit_bytes && reserve > settings->limit_bytes / LIMIT_PART)
 		reserve = settings->limit_bytes / LIMIT_PART;
-	snprintf(text, sizeof text, "%" PRIu64, reserve & ~(uint64_t)(BLOCK - 1));
+	snprintf(text, sizeof text, "%" PRIu64, reserve & ~(uint64_t)(ZSBLK_BLOCK_SIZE - 1));
 	r = settings_word(settings, "reserve", text);
 	return r == -EEXIST ? 0 : r;
 }

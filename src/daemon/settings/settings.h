@@ -7,17 +7,11 @@
 #ifndef SETTINGS_H
 #define SETTINGS_H
 
+#include "daemon/base/wrong.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* What is wrong with a value, for people: where it was given, the value, and what would be right. */
-struct wrong {
-	char text[400];
-};
-
-/* Say what is wrong; `wrong` may be NULL. Returns -EINVAL, so that it can be returned at once. */
-__attribute__((format(printf, 2, 3))) int wrong_say(struct wrong *wrong, const char *format, ...);
 
 #define SETTINGS_MAX_WORDS 32
 
