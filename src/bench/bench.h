@@ -6,7 +6,8 @@
  *   main.c       from options to reports
  *   options.c    the command line                 source.c     pages: from a file, kept in a file
  *   measure.c    one algorithm, measured          process.c    pages of a running process
- *   codec_loop.c the codec alone, to compare      synthetic.c  pages made up
+ *   mix.c        how requests meet                synthetic.c  pages made up
+ *   codec_loop.c the codec alone, to compare      device.c     what is measured
  *   team.c       threads that start together      report.c     a table for people
  *   sample.c     medians, percentiles, shuffles   json.c       JSON for programs
  *   progress.c   what goes on, on a terminal
@@ -44,6 +45,9 @@ struct choice {
 	int level;
 };
 
+/* How requests meet: see mix.c. */
+enum mix { MIX_RAW, MIX_SAME, MIX_HOT_BLOCK, MIX_OVERWRITE, MIX_READ_BESIDE_WRITER, MIXES };
+
 struct options {
 	/* Exactly one source. */
 	const char *file;
@@ -59,6 +63,9 @@ struct options {
 	uint64_t limit; /* pages */
 	uint64_t seed;
 	unsigned request; /* blocks */
+	/* None: the whole measurement of measure.c instead. */
+	enum mix mixes[MIXES];
+	unsigned mix_count;
 	bool churn;
 	bool json;
 	const char *save;
@@ -98,6 +105,16 @@ struct result {
 
 	bool churned;
 	struct churn churn;
+};
+
+/* One mix with one number of threads. */
+struct mix_result {
+	const struct codec *codec;
+	int level;
+	enum mix mix;
+	unsigned threads;
+	double ops_per_s; /* median */
+	double scaling;   /* against the first number of threads: the median of the repeats' own ratios */
 };
 
 /* ------------------------------------------------------------------ options.c */
@@ -141,6 +158,8 @@ void codec_loop_store(struct codec_loop *loop, unsigned thread, uint64_t first, 
 /* 0 or -EIO. */
 int codec_loop_load(struct codec_loop *loop, unsigned thread, uint64_t first, uint64_t end);
 uint64_t codec_loop_zero_pages(const struct codec_loop *loop);
+/* Neither same-filled nor too large: page number `page` is stored compressed. */
+bool codec_loop_is_compressed(const struct codec_loop *loop, uint64_t page);
 
 /* ------------------------------------------------------------------ team.c */
 
@@ -154,7 +173,10 @@ struct team_time {
 	double cpu_seconds; /* of all threads */
 };
 
-/* Work on blocks [first, end) as thread number `thread`: 0 or a negative errno. */
+/* What a thread returns to end its part without an error. */
+#define TEAM_ENOUGH 1
+
+/* Work on blocks [first, end) as thread number `thread`: 0, TEAM_ENOUGH or a negative errno. */
 typedef int team_fn(void *opaque, unsigned thread, uint64_t first, uint64_t end);
 
 int team_create(struct team **team, unsigned threads, struct zsblk_why *why);
@@ -167,6 +189,23 @@ int team_run(struct team *team, unsigned threads, uint64_t count, team_fn *fn, v
 /* One result for each number of threads in the options. */
 int measure(const struct options *options, const struct choice *choice, const struct pages *pages, struct team *team,
 	    struct result *results, struct zsblk_why *why);
+
+/* ------------------------------------------------------------------ mix.c */
+
+const char *mix_name(enum mix mix);
+/* -1: there is none of that name. */
+int mix_by_name(const char *name);
+/* One result for each mix and, within it, number of threads in the options. */
+int measure_mixes(const struct options *options, const struct choice *choice, const struct pages *pages,
+		  struct team *team, struct mix_result *results, struct zsblk_why *why);
+
+/* ------------------------------------------------------------------ device.c */
+
+/* Open a new device of `blocks` blocks in place of the one in *dev, which is closed if it is not NULL. */
+int device_open(struct zsblk **dev, const struct options *options, const struct choice *choice, uint64_t blocks,
+		struct zsblk_why *why);
+/* The largest object that the engine stores compressed: what fits the last class that is not huge. */
+size_t device_largest_compressed(struct zsblk *dev);
 
 /* ------------------------------------------------------------------ sample.c */
 
@@ -192,5 +231,9 @@ void report_table(FILE *out, const struct options *options, const struct pages *
 		  unsigned count);
 int report_json(FILE *out, const struct options *options, const struct pages *pages, const struct result *results,
 		unsigned count);
+void report_mix_table(FILE *out, const struct options *options, const struct pages *pages,
+		      const struct mix_result *results, unsigned count);
+int report_mix_json(FILE *out, const struct options *options, const struct pages *pages,
+		    const struct mix_result *results, unsigned count);
 
 #endif

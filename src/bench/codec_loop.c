@@ -181,6 +181,11 @@ int codec_loop_load(struct codec_loop *loop, unsigned thread, uint64_t first, ui
 	return error;
 }
 
+bool codec_loop_is_compressed(const struct codec_loop *loop, uint64_t page)
+{
+	return loop->objects[page].kind == KIND_COMPRESSED;
+}
+
 uint64_t codec_loop_zero_pages(const struct codec_loop *loop)
 {
 	return loop->zero_pages;

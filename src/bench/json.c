@@ -105,11 +105,10 @@ static struct json_object *result_object(const struct result *result)
 	return to;
 }
 
-int report_json(FILE *out, const struct options *options, const struct pages *pages, const struct result *results,
-		unsigned count)
+/* What the pages are, and how they were measured. */
+static struct json_object *top_object(const struct options *options, const struct pages *pages)
 {
-	struct json_object *top = json_object_new_object(), *list = json_object_new_array();
-	const char *text;
+	struct json_object *top = json_object_new_object();
 
 	put_text(top, "program", "zsblk-bench");
 	put_text(top, "version", ZSBLK_BENCH_VERSION);
@@ -120,12 +119,51 @@ int report_json(FILE *out, const struct options *options, const struct pages *pa
 	put_count(top, "repeat", options->repeat);
 	put_count(top, "request_bytes", options->request * BLOCK);
 	put_count(top, "seed", options->seed);
-	for (unsigned i = 0; i < count; i++)
-		json_object_array_add(list, result_object(&results[i]));
-	json_object_object_add(top, "results", list);
+	return top;
+}
+
+/* Print `top` with its results, and free both. */
+static int print(FILE *out, struct json_object *top, struct json_object *results)
+{
+	const char *text;
+
+	json_object_object_add(top, "results", results);
 	text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
 	if (text)
 		fprintf(out, "%s\n", text);
 	json_object_put(top);
 	return text ? 0 : -ENOMEM;
+}
+
+int report_json(FILE *out, const struct options *options, const struct pages *pages, const struct result *results,
+		unsigned count)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned i = 0; i < count; i++)
+		json_object_array_add(list, result_object(&results[i]));
+	return print(out, top_object(options, pages), list);
+}
+
+static struct json_object *mix_object(const struct mix_result *result)
+{
+	struct json_object *to = json_object_new_object();
+
+	put_text(to, "algorithm", result->codec->name);
+	json_object_object_add(to, "level", json_object_new_int(result->level));
+	put_text(to, "mix", mix_name(result->mix));
+	put_count(to, "threads", result->threads);
+	put_figure(to, "ops_per_s", result->ops_per_s);
+	put_figure(to, "scaling", result->scaling);
+	return to;
+}
+
+int report_mix_json(FILE *out, const struct options *options, const struct pages *pages,
+		    const struct mix_result *results, unsigned count)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned i = 0; i < count; i++)
+		json_object_array_add(list, mix_object(&results[i]));
+	return print(out, top_object(options, pages), list);
 }

@@ -36,33 +36,69 @@ static void check_resident(const struct result *result)
 		result->codec->name, result->level, (double)counted / 1e6, (double)result->rss_bytes / 1e6);
 }
 
-static int measure_all(const struct options *options, const struct pages *pages, struct result *results,
-		       struct zsblk_why *why)
+static int measure_all(const struct options *options, const struct pages *pages, struct team *team,
+		       struct result *results, struct zsblk_why *why)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < options->algorithm_count && !r; i++)
+		r = measure(options, &options->algorithms[i], pages, team, &results[i * options->thread_count], why);
+	return r;
+}
+
+static int report_all(const struct options *options, const struct pages *pages, const struct result *results,
+		      unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		check_resident(&results[i]);
+	if (options->json)
+		return report_json(stdout, options, pages, results, count);
+	report_table(stdout, options, pages, results, count);
+	return 0;
+}
+
+static int run_all(const struct options *options, const struct pages *pages, struct team *team, struct zsblk_why *why)
+{
+	unsigned count = options->algorithm_count * options->thread_count;
+	struct result *results = calloc(count, sizeof *results);
+	int r = results ? measure_all(options, pages, team, results, why) : because(why, -ENOMEM, "no memory");
+
+	progress_clear();
+	if (!r && report_all(options, pages, results, count))
+		r = because(why, -ENOMEM, "no memory for the report");
+	free(results);
+	return r;
+}
+
+/* The same with --mix. */
+static int run_mixes(const struct options *options, const struct pages *pages, struct team *team, struct zsblk_why *why)
+{
+	unsigned each = options->mix_count * options->thread_count, count = options->algorithm_count * each;
+	struct mix_result *results = calloc(count, sizeof *results);
+	int r = results ? 0 : because(why, -ENOMEM, "no memory");
+
+	for (unsigned i = 0; i < options->algorithm_count && !r; i++)
+		r = measure_mixes(options, &options->algorithms[i], pages, team, &results[i * each], why);
+	progress_clear();
+	if (!r && !options->json)
+		report_mix_table(stdout, options, pages, results, count);
+	else if (!r && report_mix_json(stdout, options, pages, results, count))
+		r = because(why, -ENOMEM, "no memory for the report");
+	free(results);
+	return r;
+}
+
+static int run(const struct options *options, const struct pages *pages, struct zsblk_why *why)
 {
 	struct team *team = NULL;
 	int r = team_create(&team, options->threads_max, why);
 
-	for (unsigned i = 0; i < options->algorithm_count && !r; i++)
-		r = measure(options, &options->algorithms[i], pages, team, &results[i * options->thread_count], why);
+	if (!r)
+		r = options->mix_count ? run_mixes(options, pages, team, why) : run_all(options, pages, team, why);
 	team_destroy(team);
-	return r;
-}
-
-static int report(const struct options *options, const struct pages *pages, const struct result *results,
-		  unsigned count, struct zsblk_why *why)
-{
-	int r = 0;
-
-	progress_clear();
-	for (unsigned i = 0; i < count; i++)
-		check_resident(&results[i]);
-	if (options->json)
-		r = report_json(stdout, options, pages, results, count);
-	else
-		report_table(stdout, options, pages, results, count);
 	if (!r && (fflush(stdout) || ferror(stdout)))
-		r = -errno;
-	return r ? because(why, r, "writing the report: %s", strerror(-r)) : 0;
+		r = because(why, -errno, "writing the report: %s", strerror(errno));
+	return r;
 }
 
 int main(int argc, char **argv)
@@ -70,22 +106,15 @@ int main(int argc, char **argv)
 	struct options options;
 	struct pages pages = {0};
 	struct zsblk_why why = {0};
-	struct result *results;
-	unsigned count;
 	int r;
 
 	options_parse(&options, argc, argv);
-	count = options.algorithm_count * options.thread_count;
-	results = calloc(count, sizeof *results);
-	r = results ? get_pages(&pages, &options, &why) : because(&why, -ENOMEM, "no memory");
+	r = get_pages(&pages, &options, &why);
 	if (!r)
-		r = measure_all(&options, &pages, results, &why);
-	if (!r)
-		r = report(&options, &pages, results, count, &why);
+		r = run(&options, &pages, &why);
 	progress_clear();
 	if (r)
 		fprintf(stderr, "zsblk-bench: %s\n", why.text);
 	pages_free(&pages);
-	free(results);
 	return r ? 1 : 0;
 }

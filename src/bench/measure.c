@@ -195,31 +195,13 @@ static uint64_t resident_bytes(void)
 	return kb * 1024;
 }
 
-static int open_device(struct bench *bench, struct zsblk_why *why)
-{
-	struct zsblk_params params;
-	int r;
-
-	zsblk_params_init(&params);
-	params.size = bench->pages->count * BLOCK;
-	params.algorithm = bench->choice->codec->name;
-	params.level = bench->choice->level;
-	params.has_level = true;
-	params.reserve = 0; /* nothing is populated ahead: what is resident is what was stored */
-	params.contexts = bench->options->threads_max;
-	zsblk_close(bench->dev);
-	bench->dev = NULL;
-	r = zsblk_open(&params, &bench->dev, why);
-	return r ? r : zsblk_start(bench->dev, why);
-}
-
 /* Open a device and store every page once. */
 static int fill(struct bench *bench, struct result *result, struct zsblk_why *why)
 {
 	struct zsblk_stats stats;
 	struct team_time time;
 	uint64_t rss;
-	int r = open_device(bench, why);
+	int r = device_open(&bench->dev, bench->options, bench->choice, bench->pages->count, why);
 
 	if (r)
 		return r;
@@ -408,25 +390,12 @@ static int churn(struct bench *bench, struct churn *churn, struct zsblk_why *why
 
 /* ------------------------------------------------------------------ from one to the other */
 
-/* The largest object that the engine stores compressed: what fits the last class that is not huge. */
-static size_t largest_compressed(struct zsblk *dev)
-{
-	struct zs_class_stats class;
-	size_t largest = 0;
-
-	for (unsigned i = 0; i < zsblk_class_count(dev); i++) {
-		if (!zsblk_class_stats(dev, i, &class) && !class.huge && class.size > largest)
-			largest = class.size;
-	}
-	return largest;
-}
-
 static int prepare(struct bench *bench, struct zsblk_why *why)
 {
 	const struct options *options = bench->options;
 	uint64_t pages = bench->pages->count;
 	size_t buffers = (size_t)options->threads_max * options->request * BLOCK;
-	int r = open_device(bench, why);
+	int r = device_open(&bench->dev, bench->options, bench->choice, bench->pages->count, why);
 
 	if (r)
 		return r;
@@ -440,7 +409,7 @@ static int prepare(struct bench *bench, struct zsblk_why *why)
 	memset(bench->ns, 0, pages * sizeof *bench->ns);
 	shuffle(bench->order, pages, options->seed);
 	return codec_loop_create(&bench->loop, bench->choice, bench->pages, options->threads_max,
-				 largest_compressed(bench->dev), why);
+				 device_largest_compressed(bench->dev), why);
 }
 
 static int measure_all(struct bench *bench, struct result *results, struct zsblk_why *why)

@@ -18,7 +18,7 @@
 #define MAX_REQUEST        (UINT64_C(1) << 20)
 #define MAX_REPEAT         1000
 
-enum { OPT_SYNTHETIC = 256, OPT_SEED, OPT_LIMIT, OPT_REQUEST, OPT_CHURN, OPT_JSON, OPT_SAVE };
+enum { OPT_SYNTHETIC = 256, OPT_SEED, OPT_LIMIT, OPT_REQUEST, OPT_MIX, OPT_CHURN, OPT_JSON, OPT_SAVE };
 
 static const struct option long_options[] = {
 	/* clang-format off */
@@ -29,6 +29,7 @@ static const struct option long_options[] = {
 	{"repeat", required_argument, NULL, 'r'},
 	{"request", required_argument, NULL, OPT_REQUEST},
 	{"churn", no_argument, NULL, OPT_CHURN},
+	{"mix", required_argument, NULL, OPT_MIX},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"save", required_argument, NULL, OPT_SAVE},
 	{"limit", required_argument, NULL, OPT_LIMIT},
@@ -57,11 +58,14 @@ static const char help[] =
 	"  -r, --repeat N          passes that the medians are taken of (default 5)\n"
 	"      --request SIZE      bytes asked for at a time, a multiple of 4096 (default 4096)\n"
 	"      --churn             then free a random half, and compact\n"
+	"      --mix LIST          instead: how threads get on beside each other; of raw, same,\n"
+	"                          hot-block, overwrite and read-beside-writer, separated by commas\n"
 	"      --limit SIZE        use at most so many bytes of pages, evenly picked (default 1G)\n"
 	"      --seed N            for synthetic pages and random orders (default 1)\n"
 	"\n"
 	"What comes out\n"
 	"      --json              JSON on standard output instead of a table; implies --churn\n"
+	"                          where there is no --mix\n"
 	"      --save FILE         keep the pages in a new FILE, mode 0600: they are secrets\n"
 	"  -h, --help              this text\n"
 	"  -V, --version           the version\n"
@@ -161,6 +165,19 @@ static void add_threads(struct options *options, char *item)
 		options->threads_max = threads;
 }
 
+static void add_mix(struct options *options, char *item)
+{
+	int mix = mix_by_name(item);
+
+	if (mix < 0)
+		refuse("--mix %s: there is no such mix; there are raw, same, hot-block, overwrite and read-beside-writer",
+		       item);
+	for (unsigned i = 0; i < options->mix_count; i++)
+		if (options->mixes[i] == (enum mix)mix)
+			refuse("--mix %s: once is enough; use --repeat for more passes", item);
+	options->mixes[options->mix_count++] = (enum mix)mix;
+}
+
 static void for_each_item(struct options *options, const char *list, void (*add)(struct options *options, char *item))
 {
 	char *copy = strdup(list), *rest = copy, *item;
@@ -193,11 +210,14 @@ static void take_option(struct options *options, int option)
 	case OPT_REQUEST:
 		options->request = (unsigned)(size("--request", optarg, MAX_REQUEST) / BLOCK);
 		break;
+	case OPT_MIX:
+		for_each_item(options, optarg, add_mix);
+		break;
 	case OPT_CHURN:
 		options->churn = true;
 		break;
 	case OPT_JSON:
-		options->json = options->churn = true;
+		options->json = true;
 		break;
 	case OPT_SAVE:
 		options->save = optarg;
@@ -239,6 +259,17 @@ static void check_source(struct options *options, int argc, char **argv)
 		options->limit = options->synthetic;
 }
 
+/* What goes with --mix, and what with everything else. */
+static void check_mix(struct options *options)
+{
+	if (options->mix_count && options->churn)
+		refuse("--churn: not with --mix, which measures requests beside each other only");
+	if (options->mix_count && options->request != 1)
+		refuse("--request: not with --mix, whose requests are for one block");
+	if (options->json && !options->mix_count)
+		options->churn = true;
+}
+
 void options_parse(struct options *options, int argc, char **argv)
 {
 	int option;
@@ -252,6 +283,7 @@ void options_parse(struct options *options, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "p:a:t:r:hV", long_options, NULL)) != -1)
 		take_option(options, option);
 	check_source(options, argc, argv);
+	check_mix(options);
 	if (!options->algorithm_count)
 		for_each_item(options, DEFAULT_ALGORITHMS, add_algorithm);
 	if (!options->thread_count)

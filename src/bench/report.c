@@ -20,15 +20,25 @@ static const char *name_of(const struct result *result, char name[32])
 	return name;
 }
 
-static void print_source(FILE *out, const struct options *options, const struct pages *pages,
-			 const struct result *result)
+static void print_pages(FILE *out, const struct pages *pages)
 {
 	fprintf(out, "%s: %" PRIu64 " pages, %.1f MB", pages->source, pages->count, mb(pages->count * BLOCK));
 	if (pages->count < pages->available)
 		fprintf(out, " (evenly picked from %" PRIu64 ")", pages->available);
-	fprintf(out, "; %" PRIu64 " zero, %" PRIu64 " same-filled\n", result->zero_pages, result->same_pages);
+}
+
+static void print_made_up(FILE *out, const struct pages *pages)
+{
 	if (pages->synthetic)
 		fputs("These pages are made up: measure with a file or a process of your own to decide.\n", out);
+}
+
+static void print_source(FILE *out, const struct options *options, const struct pages *pages,
+			 const struct result *result)
+{
+	print_pages(out, pages);
+	fprintf(out, "; %" PRIu64 " zero, %" PRIu64 " same-filled\n", result->zero_pages, result->same_pages);
+	print_made_up(out, pages);
 	fprintf(out, "%u KiB a request; MB are 10^6 bytes of pages, speeds are medians of %u\n\n",
 		options->request * BLOCK / 1024, options->repeat);
 }
@@ -129,4 +139,22 @@ void report_table(FILE *out, const struct options *options, const struct pages *
 	print_speed(out, options, results, count);
 	print_latency(out, results, count);
 	print_verdict(out, options, results, count);
+}
+
+void report_mix_table(FILE *out, const struct options *options, const struct pages *pages,
+		      const struct mix_result *results, unsigned count)
+{
+	print_pages(out, pages);
+	fputc('\n', out);
+	print_made_up(out, pages);
+	fprintf(out, "requests for one block of 4 KiB, speeds are medians of %u\n\n", options->repeat);
+	fprintf(out, "MIX                             threads  requests/s   times\n");
+	for (unsigned i = 0; i < count; i++) {
+		const struct mix_result *result = &results[i];
+		char name[32];
+
+		snprintf(name, sizeof name, "%s:%d", result->codec->name, result->level);
+		fprintf(out, "%-10s %-20s %7u %11.0f %7.2f\n", name, mix_name(result->mix), result->threads,
+			result->ops_per_s, result->scaling);
+	}
 }

@@ -51,11 +51,13 @@ static void take_part(struct member *me)
 	me->error = 0;
 	me->start = seconds_on(CLOCK_MONOTONIC);
 	me->cpu = seconds_on(CLOCK_THREAD_CPUTIME_ID);
-	while ((first = atomic_fetch_add(&team->next, TEAM_SPAN)) < team->count && !me->error) {
+	while (!me->error && (first = atomic_fetch_add(&team->next, TEAM_SPAN)) < team->count) {
 		uint64_t end = first + TEAM_SPAN < team->count ? first + TEAM_SPAN : team->count;
 
 		me->error = team->fn(team->opaque, me->index, first, end);
 	}
+	if (me->error == TEAM_ENOUGH)
+		me->error = 0;
 	me->cpu = seconds_on(CLOCK_THREAD_CPUTIME_ID) - me->cpu;
 	me->end = seconds_on(CLOCK_MONOTONIC);
 }

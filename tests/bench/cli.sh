@@ -55,6 +55,7 @@ codec_load_scaling store_cpu_ns load_cpu_ns codec_store_cpu_ns codec_load_cpu_ns
 store_p50_us store_p90_us store_p99_us store_p999_us store_max_us load_p50_us load_p90_us load_p99_us
 load_p999_us load_max_us churn_blocks churn_pool_bytes churn_metadata_bytes churn_compressed_bytes
 churn_rss_freed_bytes churn_pages_compacted churn_compact_ms"
+mix_fields="algorithm level mix threads ops_per_s scaling"
 
 # ---------------------------------------------------------------- figures
 
@@ -120,6 +121,7 @@ json_holds "$dir/from_pipe" "a pipe too" 'top["pages"] == 2048'
 json_holds "$dir/limited" "--limit takes some pages of all" \
 	'240 <= top["pages"] <= 256 and top["pages_available"] == 2048'
 head -c 4096 "$dir/pages" >"$dir/one"
+head -c 1M /dev/urandom >"$dir/noise"
 "$bench" "$dir/one" -r 1 --json >"$dir/single" 2>&1
 json_holds "$dir/single" "one page is enough" 'all(r["pages"] == 1 for r in rows)'
 "$bench" "$dir/pages" --request 128K -r 1 -a lz4 --json >"$dir/large" 2>&1
@@ -141,6 +143,30 @@ else
 fi
 kill $target
 wait $target 2>/dev/null
+
+# ---------------------------------------------------------------- mixes
+
+mixes=raw,same,hot-block,overwrite,read-beside-writer
+"$bench" "$dir/pages" -r 2 -t 1,2 -a lz4,zstd:1 --mix $mixes --json >"$dir/mixes" 2>"$dir/err"
+result $? "five mixes, two algorithms, one and two threads" "$(<"$dir/err")"
+json_holds "$dir/mixes" "a row for each algorithm, mix and number of threads" \
+	'[(r["algorithm"], r["mix"], r["threads"]) for r in rows] == [(a, m, t) for a in ("lz4", "zstd")
+	 for m in "'$mixes'".split(",") for t in (1, 2)]' \
+	"all(set('''$mix_fields'''.split()) == set(r) for r in rows)" \
+	'all(r["ops_per_s"] > 100 and r["scaling"] > 0 for r in rows)' \
+	'all(r["scaling"] == 1 for r in rows if r["threads"] == 1)'
+"$bench" "$dir/pages" -r 1 -a lz4 --mix overwrite >"$dir/table" 2>"$dir/err" &&
+	grep -qE '^lz4:1 +overwrite +1 +[0-9]+ +1\.00$' "$dir/table"
+result $? "a table of one mix" "$(<"$dir/table")"
+cp "$dir/pages" "$dir/compressible" && truncate -s 12288 "$dir/compressible"
+"$bench" "$dir/compressible" -r 1 -a lz4 --mix $mixes -t 2 >/dev/null 2>"$dir/err"
+result $? "three pages are enough" "$(<"$dir/err")"
+refuses "a mix with no page that compresses" "none of these 256 pages smaller; --mix needs some" \
+	"$dir/noise" -a lz4 --mix raw
+refuses "a mix that does not exist" "--mix fast: there is no such mix; there are raw" --synthetic --mix raw,fast
+refuses "a mix given twice" "--mix raw: once is enough" --synthetic --mix raw,raw
+refuses "--mix with --churn" "--churn: not with --mix" --synthetic --mix raw --churn
+refuses "--mix with --request" "--request: not with --mix" --synthetic --mix raw --request 8K
 
 # ---------------------------------------------------------------- bad input
 
@@ -188,9 +214,10 @@ options_in_help() { "$bench" --help | grep -oE '(^|[ ,])--[a-z]+' | grep -oE '[a
 options_in_man() { grep -E '^\.It (Fl|Ar)' "$man" | grep -oE 'Fl -[a-z]+' | sed 's/Fl -//' | sort -u; }
 "$bench" --help >"$dir/help" && diff <(options_in_help) <(options_in_man) >"$dir/diff"
 result $? "--help and the man page have the same options" "$(<"$dir/diff")"
-diff <(tr ' ' '\n' <<<"$fields" | sort) \
+# shellcheck disable=SC2086 # one field each
+diff <(printf '%s\n' $fields $mix_fields | sort -u) \
 	<(sed -n '/^\.Va results/,/^Fields may/p' "$man" | grep '^\.It Va' | sed 's/^\.It Va//' |
-		grep -oE '[a-z0-9_]+' | sort) >"$dir/diff"
+		grep -oE '[a-z0-9_]+' | sort -u) >"$dir/diff"
 result $? "the man page has every field" "$(<"$dir/diff")"
 "$bench" --version | grep -qE '^zsblk-bench [0-9]+\.[0-9]+'
 result $? "--version"
