@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Calls that fail in zsblkd and in what it forks, when a test wants it: the n-th one from now on, and so many after it. It is loaded
- * before the C library (LD_PRELOAD), so that the calls of libsystemd and libnbd fail as well. Programs that zsblkd runs are left alone.
+ * before the C library (LD_PRELOAD), so that the calls of libsystemd fail as well. Programs that zsblkd runs are left alone.
  *
  * The plan is a struct in a file, ZSBLK_TEST_FAULTS, which the test writes; all processes count their calls in it.
  */

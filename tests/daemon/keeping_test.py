@@ -74,6 +74,20 @@ def test_links(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
+def test_small(instance):
+    """Supervisor and daemon are locked in memory: what they are linked with is, too. (The daemon also holds the files of its server.)"""
+    instance.serve()
+    maps = pathlib.Path(f"/proc/{instance.process.pid}/maps").read_text(encoding="ascii")
+    libraries = {os.path.basename(line.split()[-1]) for line in maps.splitlines() if ".so" in line}
+    large = ["libicu", "libxml2", "libgnutls", "libgomp"] + ([] if "libasan" in maps else ["libstdc++"])
+    point(not [name for name in libraries if name.startswith(tuple(large))], "no run-time of C++, no TLS, no XML", sorted(libraries))
+    for who, pid in (("supervisor", instance.process.pid), ("daemon", instance.daemon())):
+        status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        print(f"# {who}: {', '.join(line for line in status.expandtabs(1).splitlines() if line.startswith(('VmRSS', 'VmSize')))}")
+    print(f"# libraries: {' '.join(sorted(libraries))}")
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
 def test_server_to_be(instance):
     """The daemon dies when its child is not a server yet, and not noted down: nobody would know of that server."""
     plan = make_plan(instance)
@@ -121,7 +135,7 @@ def test_memory_lock(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
-TESTS = {"socket": test_socket, "ballast": test_ballast, "links": test_links, "server-to-be": test_server_to_be,
+TESTS = {"socket": test_socket, "ballast": test_ballast, "links": test_links, "small": test_small, "server-to-be": test_server_to_be,
          "memory-lock": test_memory_lock}
 
 if __name__ == "__main__":

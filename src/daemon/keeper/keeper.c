@@ -31,6 +31,7 @@
 #include "daemon/base/recurring.h"
 #include "daemon/base/say.h"
 #include "daemon/kernel/netlink.h"
+#include "daemon/server/connection.h"
 #include "daemon/server/dial.h"
 #include "daemon/server/probe.h"
 #include "zsblk.h"
@@ -437,9 +438,12 @@ static void serve(struct keeper *keeper)
 	const struct keeper_spec *spec = keeper->spec;
 	uint64_t outage = keeper->down_at ? clock_us() - keeper->down_at : 0;
 	unsigned stuck = STUCK_PROBES * spec->probe_timeout, resent = STUCK_TIMERS * keeper->timer_ms;
-	int r = probe_start(&keeper->probe, spec->loop, dial_take(keeper->dial, spec->connections), spec->probe_timeout,
-			    stuck > resent ? stuck : resent, &keeper->device, probe_says_hung, keeper);
+	struct connection connection;
+	int r;
 
+	dial_take(keeper->dial, spec->connections, &connection);
+	r = probe_start(&keeper->probe, spec->loop, &connection, spec->probe_timeout, stuck > resent ? stuck : resent,
+			&keeper->device, probe_says_hung, keeper);
 	keeper->served = true;
 	recurring_end(&keeper->replaced);
 	recurring_end(&keeper->ended_how);

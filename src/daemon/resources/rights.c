@@ -20,7 +20,7 @@
 #define PRIORITY_SERVER 1
 #define PRIORITY_DAEMON 2
 
-/* What the handshakes of a recovery ask malloc() for is a few ten KiB a connection. */
+/* More than a recovery asks malloc() for: a few hundred bytes a connection, and what sd-event takes. */
 #define HEAP_BYTES (2u << 20)
 /* More than any path of this program uses. */
 #define STACK_BYTES (128u << 10)
@@ -54,12 +54,11 @@ int rights_check(struct wrong *wrong)
 }
 
 /*
- * The libraries that a recovery runs through. Not those that come along with them, some of which are
- * dozens of MiB of tables.
+ * The libraries that a recovery runs through. Not those that come along with libsystemd, of which nothing is called.
  */
 static bool runs_in_recovery(const char *name)
 {
-	static const char *const libraries[] = {"/libc.", "/libnbd.", "/libmnl.", "/libsystemd.", "/ld-linux"};
+	static const char *const libraries[] = {"/libc.", "/libmnl.", "/libsystemd.", "/ld-linux"};
 
 	if (!name[0])
 		return true;

@@ -4,7 +4,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/say.h"
-#include "daemon/server/pump.h"
+#include "daemon/server/connection.h"
 #include "zsblk.h"
 
 #include <errno.h>
@@ -13,18 +13,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include <libnbd.h>
 #include <systemd/sd-event.h>
 
 /* Looks for each timeout, so that what hangs is noticed at most a sixth later. */
 #define LOOKS 6u
 
 struct probe {
-	struct nbd_handle *nbd;
+	struct connection connection;
 	struct device *device;
 	sd_event_source *timer;
-	struct pump *pump;
+	sd_event_source *source; /* of the connection */
 	probe_hung_fn *hung;
 	void *opaque;
 	uint64_t timeout; /* microseconds, as all times here */
@@ -39,7 +39,6 @@ struct probe {
 	uint64_t block;     /* the next one to be read */
 	uint64_t completed; /* requests of the device, and since when no more */
 	uint64_t stuck_since;
-	char buffer[ZSBLK_BLOCK_SIZE];
 };
 
 static void report(struct probe *probe, const char *why)
@@ -47,27 +46,50 @@ static void report(struct probe *probe, const char *why)
 	probe_hung_fn *hung = probe->hung;
 
 	sd_event_source_set_enabled(probe->timer, SD_EVENT_OFF);
-	pump_pause(probe->pump);
+	sd_event_source_set_enabled(probe->source, SD_EVENT_OFF);
 	probe->hung = NULL;
 	if (hung)
 		hung(probe->opaque, why);
 }
 
-static int answered(void *opaque, int *error)
+static void answered(struct probe *probe)
 {
-	struct probe *probe = opaque;
 	uint64_t took = clock_us() - probe->asked;
+	int error = probe->connection.error;
 
 	probe->is_out = false;
 	if (took > probe->longest)
 		probe->longest = took;
 	/* It is alive. A new one would read the same from the segment. */
-	if (*error && !probe->has_failed) {
+	if (error && !probe->has_failed) {
 		say(SAY_ERROR, "a probe of block %" PRIu64 " was answered with an error: %s", probe->block,
-		    strerror(*error));
+		    strerror(error));
 		probe->has_failed = true;
 	}
-	return 1; /* retire the request */
+}
+
+/* Send and receive what can be. */
+static void move(struct probe *probe)
+{
+	int r = connection_move(&probe->connection);
+
+	if (r < 0) {
+		char why[sizeof probe->connection.why];
+
+		/* The handler may end the probe. */
+		strcpy(why, probe->connection.why);
+		report(probe, r == -EPROTO ? why : NULL);
+		return;
+	}
+	if (r == 1 && probe->is_out)
+		answered(probe);
+	sd_event_source_set_io_events(probe->source, (uint32_t)connection_events(&probe->connection));
+}
+
+static int connection_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
+{
+	move(opaque);
+	return 0;
 }
 
 static uint64_t common_divisor(uint64_t a, uint64_t b)
@@ -92,27 +114,17 @@ uint64_t probe_stride(uint64_t blocks)
 
 static void ask(struct probe *probe)
 {
-	nbd_completion_callback done = {.callback = answered, .user_data = probe};
-
 	probe->block = (probe->block + probe->stride) % probe->blocks;
 	probe->asked = clock_us();
 	probe->is_out = true;
-	if (nbd_aio_pread(probe->nbd, probe->buffer, ZSBLK_BLOCK_SIZE, probe->block * ZSBLK_BLOCK_SIZE, done, 0) < 0)
-		report(probe, NULL);
-	else
-		pump_rearm(probe->pump);
-}
-
-static void moved(void *opaque, int r, const char *why)
-{
-	if (r)
-		report(opaque, NULL);
+	connection_read(&probe->connection, probe->block * ZSBLK_BLOCK_SIZE, ZSBLK_BLOCK_SIZE);
+	move(probe);
 }
 
 /* An answer that is there and was not read yet: it was us who were late. */
 static bool answer_is_there(struct probe *probe)
 {
-	struct pollfd fd = {.fd = nbd_aio_get_fd(probe->nbd), .events = POLLIN};
+	struct pollfd fd = {.fd = probe->connection.fd, .events = POLLIN};
 
 	return poll(&fd, 1, 0) == 1;
 }
@@ -157,18 +169,18 @@ static int look(sd_event_source *source, uint64_t when, void *opaque)
 	return 0;
 }
 
-int probe_start(struct probe **result, struct sd_event *loop, struct nbd_handle *nbd, unsigned timeout_ms,
+int probe_start(struct probe **result, struct sd_event *loop, const struct connection *connection, unsigned timeout_ms,
 		unsigned stuck_ms, struct device *device, probe_hung_fn *hung, void *opaque)
 {
 	struct probe *probe = calloc(1, sizeof *probe);
 	int r;
 
 	if (!probe) {
-		nbd_close(nbd);
+		close(connection->fd);
 		return -ENOMEM;
 	}
 	*probe = (struct probe){
-		.nbd = nbd,
+		.connection = *connection,
 		.device = device,
 		.hung = hung,
 		.opaque = opaque,
@@ -176,10 +188,11 @@ int probe_start(struct probe **result, struct sd_event *loop, struct nbd_handle 
 		.stuck = (uint64_t)stuck_ms * 1000,
 		.looked = clock_us(),
 		.stuck_since = clock_us(),
-		.blocks = (uint64_t)nbd_get_size(nbd) / ZSBLK_BLOCK_SIZE,
+		.blocks = connection->size > ZSBLK_BLOCK_SIZE ? connection->size / ZSBLK_BLOCK_SIZE : 1,
 	};
 	probe->stride = probe_stride(probe->blocks);
-	r = pump_start(&probe->pump, loop, nbd, moved, probe);
+	r = sd_event_add_io(loop, &probe->source, connection->fd, (uint32_t)connection_events(connection),
+			    connection_event, probe);
 	if (r >= 0)
 		r = sd_event_add_time(loop, &probe->timer, CLOCK_MONOTONIC, clock_us() + probe->timeout / LOOKS, 1000,
 				      look, probe);
@@ -199,8 +212,8 @@ void probe_stop(struct probe *probe)
 	if (!probe)
 		return;
 	sd_event_source_disable_unref(probe->timer);
-	pump_stop(probe->pump);
-	nbd_close(probe->nbd);
+	sd_event_source_disable_unref(probe->source);
+	connection_close(&probe->connection);
 	free(probe);
 }
 

@@ -9,10 +9,10 @@
 #include "daemon/kernel/device.h"
 
 struct sd_event;
-struct nbd_handle;
+struct connection;
 struct probe;
 
-/* It did not answer for too long: why, for people. Or it closed the connection: NULL. Called once. */
+/* It did not answer for too long, or not as it should: why, for people. Or it closed the connection: NULL. Called once. */
 typedef void probe_hung_fn(void *opaque, const char *why);
 
 /*
@@ -20,7 +20,7 @@ typedef void probe_hung_fn(void *opaque, const char *why);
  * may take. The requests of `device` are watched as well: the server hangs, too, when there are some and none
  * is completed for `stuck_ms`, however well it answers us. An answer that is an error is said, once.
  */
-int probe_start(struct probe **probe, struct sd_event *loop, struct nbd_handle *nbd, unsigned timeout_ms,
+int probe_start(struct probe **probe, struct sd_event *loop, const struct connection *connection, unsigned timeout_ms,
 		unsigned stuck_ms, struct device *device, probe_hung_fn *hung, void *opaque);
 /* NULL is allowed. */
 void probe_stop(struct probe *probe);

@@ -17,7 +17,7 @@ root_release() {
 }
 
 root_packages() {
-	local packages="busybox-static e2fsprogs kmod libmnl0 libnbd-bin libnbd0 liblz4-1 libsystemd0 libxxhash0
+	local packages="busybox-static e2fsprogs kmod libmnl0 libnbd-bin liblz4-1 libsystemd0 libxxhash0
 		libzstd1 nbd-client nbdkit procps
 		util-linux"
 	case $1 in
