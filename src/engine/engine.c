@@ -2,8 +2,9 @@
 /* The life of a device: open, start, close. */
 #include "engine/engine.h"
 
-#include "engine/refused.h"
 #include "segment/claim.h"
+#include "segment/refused.h"
+#include "segment/super_open.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* ------------------------------------------------------------------ the segment */
@@ -46,123 +46,71 @@ void describe_device(struct super_layout *layout, const struct zsblk_params *par
 	describe_codecs(layout->codecs);
 }
 
-/* Does the segment that was found hold the device that was asked for? */
-static int compare(const struct super_layout *found, const struct super_layout *wanted,
-		   const struct zsblk_params *params, struct zsblk_why *why)
+static bool is_our_geometry(const struct super_layout *found, const struct super_layout *wanted)
 {
+	return found->class_step == wanted->class_step && found->class_min == wanted->class_min &&
+	       found->max_objects == wanted->max_objects && found->chain >= 1 && found->chain <= ZS_MAX_CHAIN &&
+	       found->pool_pages >= 1 && found->pool_pages <= ZS_MAX_POOL_PAGES;
+}
+
+/* Does the segment that was found hold the device that was asked for? */
+static int match_device(const struct super_request *request, const struct super_layout *found)
+{
+	const struct zsblk_params *params = request->opaque;
+	const struct super_layout *wanted = request->wanted;
+	char *why = request->why;
+	size_t size = request->why_size;
+
 	if (found->kind != SUPER_DEVICE)
-		return fail(why, -EINVAL, "%s holds a zsmalloc pool, not a block device; use another key",
-			    params->memory);
+		return super_refuse(why, size, -EINVAL, "%s holds a zsmalloc pool, not a block device; use another key",
+				    params->memory);
 	if (found->block_size != BLOCK)
-		return fail(why, -EINVAL, "%s holds blocks of %u bytes, and this zsblk knows %u only", params->memory,
-			    found->block_size, BLOCK);
+		return super_refuse(why, size, -EINVAL, "%s holds blocks of %u bytes, and this zsblk knows %u only",
+				    params->memory, found->block_size, BLOCK);
 	if (found->table_words != wanted->table_words)
-		return fail(why, -EINVAL,
-			    "%s holds a device of size=%" PRIu64 ", and size=%" PRIu64
-			    " was asked for; use the size it has, or another key",
-			    params->memory, found->table_words * BLOCK, params->size);
+		return super_refuse(why, size, -EINVAL,
+				    "%s holds a device of size=%" PRIu64 ", and size=%" PRIu64
+				    " was asked for; use the size it has, or another key",
+				    params->memory, found->table_words * BLOCK, params->size);
 	if (params->chain && found->chain != params->chain)
-		return fail(why, -EINVAL, "%s was made with chain=%u, and chain=%u was asked for", params->memory,
-			    found->chain, params->chain);
-	if (found->class_step != wanted->class_step || found->class_min != wanted->class_min ||
-	    found->max_objects != wanted->max_objects || found->chain < 1 || found->chain > ZS_MAX_CHAIN ||
-	    found->pool_pages < 1 || found->pool_pages > ZS_MAX_POOL_PAGES)
-		return fail(why, -EINVAL,
-			    "%s was made with another pool geometry (%u, %u, %u, %u); open it "
-			    "with the zsblk that made it",
-			    params->memory, found->class_step, found->class_min, found->chain, found->max_objects);
+		return super_refuse(why, size, -EINVAL, "%s was made with chain=%u, and chain=%u was asked for",
+				    params->memory, found->chain, params->chain);
+	if (!is_our_geometry(found, wanted))
+		return super_refuse(why, size, -EINVAL,
+				    "%s was made with another pool geometry (%u, %u, %u, %u); open it "
+				    "with the zsblk that made it",
+				    params->memory, found->class_step, found->class_min, found->chain,
+				    found->max_objects);
 	for (unsigned id = 0; id < SUPER_CODECS; id++)
 		if (found->codecs[id][0] &&
 		    strncmp(found->codecs[id], wanted->codecs[id], sizeof found->codecs[id]) != 0)
-			return fail(why, -EINVAL,
-				    "%s may hold blocks compressed with codec %u, \"%.16s\", which this "
-				    "zsblk does not have",
-				    params->memory, id, found->codecs[id]);
+			return super_refuse(why, size, -EINVAL,
+					    "%s may hold blocks compressed with codec %u, \"%.16s\", which this "
+					    "zsblk does not have",
+					    params->memory, id, found->codecs[id]);
 	return 0;
 }
 
-static int claim(struct zsblk *dev, bool from_parent, struct zsblk_why *why)
-{
-	int holder, r = claim_take(&dev->seg, from_parent, &holder);
-
-	if (r)
-		return fail(why, r, "the segment is in use by process %d; stop that one first", holder);
-	dev->claimed = true;
-	return 0;
-}
-
-static int lock_segment(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
-{
-	int r = params->lock_shared ? segment_lock(&dev->seg) : 0;
-	struct rlimit limit = {0};
-
-	if (!r)
-		return 0;
-	getrlimit(RLIMIT_MEMLOCK, &limit);
-	return fail(why, r == -ENOMEM ? -EPERM : r,
-		    "%s cannot be locked in memory (SHM_LOCK: %s); it takes CAP_IPC_LOCK, or a "
-		    "locked-memory limit (ulimit -l, now %" PRIu64
-		    ") of at least %zu bytes; lock=no does without, and then its "
-		    "pages can be swapped out",
-		    params->memory, strerror(-r), (uint64_t)limit.rlim_cur, dev->seg.bytes);
-}
-
-int fail_no_segment(struct zsblk_why *why, int error, const char *step, uint64_t bytes)
-{
-	char setting[256];
-
-	refused_explain(error, step, bytes, setting, sizeof setting);
-	return fail(why, error, "no segment of %" PRIu64 " bytes: %s%s%s", bytes, setting[0] ? "" : step,
-		    setting[0] ? "" : ": ", setting[0] ? setting : strerror(-error));
-}
-
-static int explain_open(int error, const char *step, const struct zsblk *dev, const struct zsblk_params *params,
-			uint64_t bytes, struct zsblk_why *why)
-{
-	if (error == -ENOENT)
-		return fail(why, -EINVAL, "%s does not exist; ipcs -m lists the segments there are", params->memory);
-	if (strcmp(step, SEGMENT_FOREIGN) == 0)
-		return fail_foreign(why, params->memory, dev->seg.shmid);
-	return fail_no_segment(why, error, step, bytes);
-}
-
-/* Map the segment and see to its superblock; *layout is what it holds. */
 static int open_segment(struct zsblk *dev, const struct zsblk_params *params, struct super_layout *layout,
 			struct zsblk_why *why)
 {
 	struct super_layout wanted;
-	const char *step;
+	struct super_request request = {
+		.memory = params->memory,
+		.mode = SUPER_CREATE,
+		.why = why->text,
+		.why_size = sizeof why->text,
+		.wanted = &wanted,
+		.lock = params->lock_shared,
+		.match = match_device,
+		.opaque = params,
+	};
 	int r;
 
 	describe_device(&wanted, params);
-	segment_parse(params->memory, &dev->spec);
-	r = segment_open(&dev->seg, &dev->spec, super_segment_bytes(&wanted), &step);
-	if (r)
-		return explain_open(r, step, dev, params, super_segment_bytes(&wanted), why);
-	if (super_is_blank(&dev->seg)) {
-		if (dev->seg.bytes < super_segment_bytes(&wanted))
-			return fail(why, -EINVAL,
-				    "%s is empty, but its %zu bytes are too few: size=%" PRIu64 " needs %" PRIu64,
-				    params->memory, dev->seg.bytes, params->size, super_segment_bytes(&wanted));
-		r = claim(dev, false, why);
-		if (!r)
-			r = lock_segment(dev, params, why);
-		if (r)
-			return r;
-		/* Still blank? Before we had the claim, another process may have had it, and left data. */
-		if (super_is_blank(&dev->seg)) {
-			super_format(&dev->seg, &wanted);
-			*layout = wanted;
-			return 0;
-		}
-	}
-	dev->seg.fresh = false;
-	r = super_read(&dev->seg, layout, why ? why->text : NULL, why ? sizeof why->text : 0);
-	if (!r)
-		r = compare(layout, &wanted, params, why);
-	if (!r)
-		r = claim(dev, false, why);
-	return r ? r : lock_segment(dev, params, why);
+	r = super_open(&dev->seg, &request, layout);
+	/* Of all that is wrong with parameters, the same. */
+	return r == -ENOENT ? -EINVAL : r;
 }
 
 /* ------------------------------------------------------------------ rebuilding */
@@ -255,7 +203,6 @@ static int explain_tables(int error, struct zsblk_why *why)
 static int build(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
 {
 	struct super_layout layout;
-	bool blank;
 	int r = open_segment(dev, params, &layout, why);
 
 	if (r)
@@ -276,8 +223,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 	if (r)
 		return fail(why, r, "no memory for the contexts of %s: %s", dev->codec->name, strerror(-r));
 	dev->watermark = zs_core_huge_watermark(dev->core);
-	blank = dev->seg.kind == SEGMENT_ANON || dev->seg.fresh;
-	if (!blank)
+	if (!dev->seg.fresh)
 		r = rebuild(dev, why);
 	/* The front end may open a segment twice before it starts, and another server may have died early. */
 	dev->is_new = !r && table_next_written(&dev->table, 0, dev->table.n) == dev->table.n;
@@ -286,12 +232,29 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 	return r || !dev->is_new ? r : cap_check(dev, params, why);
 }
 
+/* All but the segment. */
+static void tear_down(struct zsblk *dev)
+{
+	contexts_destroy(&dev->contexts);
+	for (unsigned i = 0; dev->stripes && i < STRIPES; i++)
+		pthread_mutex_destroy(&dev->stripes[i].lock);
+	segment_private_unmap(dev->stripes, STRIPES * sizeof *dev->stripes);
+	zs_core_destroy(dev->core);
+	spare_close(&dev->spare);
+	spare_close(&dev->worker_spare);
+	cgroup_close(dev->cgroup);
+	pthread_mutex_destroy(&dev->compact_lock);
+	pthread_mutex_destroy(&dev->limit_lock);
+}
+
 int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct zsblk_why *why)
 {
+	struct zsblk_why ignored;
 	struct zsblk *dev;
 	int r = zsblk_params_check(params, why);
 
 	*result = NULL;
+	why = why ? why : &ignored;
 	if (r)
 		return r;
 	dev = aligned_alloc(64, (sizeof *dev + 63) & ~(size_t)63);
@@ -307,10 +270,9 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	pthread_mutex_init(&dev->limit_lock, NULL);
 	r = build(dev, params, why);
 	if (r) {
-		/* What did not exist before is not to exist afterwards. */
-		if (dev->claimed && dev->seg.fresh && dev->seg.kind == SEGMENT_SHM)
-			segment_remove_open(&dev->seg);
-		zsblk_close(dev);
+		tear_down(dev);
+		super_open_undo(&dev->seg);
+		free(dev);
 		return r;
 	}
 	zsblk_set_mem_limit(dev, params->mem_limit);
@@ -350,10 +312,10 @@ static int populate_metadata(struct zsblk *dev)
 
 int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 {
-	int r = claim(dev, true, why);
+	int holder, r = claim_take(&dev->seg, true, &holder);
 
 	if (r)
-		return r;
+		return fail(why, r, "the segment is in use by process %d; stop that one first", holder);
 	segment_after_mlockall(&dev->seg);
 	contexts_warm_up(&dev->contexts, dev->codec, dev->level);
 	r = populate_metadata(dev);
@@ -384,19 +346,9 @@ void zsblk_close(struct zsblk *dev)
 	if (!dev)
 		return;
 	workers_stop(dev);
-	contexts_destroy(&dev->contexts);
-	for (unsigned i = 0; dev->stripes && i < STRIPES; i++)
-		pthread_mutex_destroy(&dev->stripes[i].lock);
-	segment_private_unmap(dev->stripes, STRIPES * sizeof *dev->stripes);
-	zs_core_destroy(dev->core);
-	spare_close(&dev->spare);
-	spare_close(&dev->worker_spare);
-	cgroup_close(dev->cgroup);
-	if (dev->claimed)
-		claim_drop(&dev->seg);
+	tear_down(dev);
+	claim_drop(&dev->seg);
 	segment_close(&dev->seg);
-	pthread_mutex_destroy(&dev->compact_lock);
-	pthread_mutex_destroy(&dev->limit_lock);
 	free(dev);
 }
 

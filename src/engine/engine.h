@@ -5,9 +5,8 @@
  *   engine.c  life: open, start, close        io.c      requests
  *   params.c  parameters and algorithms       upkeep.c  compaction, the two background threads
  *   context.c codec contexts and counters     stats.c   figures and checks
- *   cap.c     limits of control groups        refused.c why the system refuses memory
+ *   cap.c     limits of control groups        thread.c  starts background threads
  *   outside.c segments without a device: make, look at, remove, keep
- *   thread.c  starts background threads
  *
  * Locks, in the order they are taken: compact_lock, the allocator's compaction lock, one stripe, then
  * the allocator's other locks. Never two stripes.
@@ -79,7 +78,6 @@ struct zsblk {
 	int level;
 	unsigned watermark; /* objects above it are stored raw */
 	struct segment seg;
-	struct segment_spec spec;
 	struct table table;
 	uint64_t reserve;          /* bytes */
 	bool (*interrupted)(void); /* or NULL: see struct zsblk_params */
@@ -90,8 +88,7 @@ struct zsblk {
 	struct contexts contexts;
 	struct stripe *stripes;
 	struct counters found; /* what the segment held when it was opened */
-	bool claimed;
-	bool is_new; /* nothing was ever written to it */
+	bool is_new;           /* nothing was ever written to it */
 	bool has_worker, has_refill;
 	pthread_t worker, refill;
 	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
@@ -121,9 +118,6 @@ struct zs_core *zsblk_pool(struct zsblk *dev);
 
 /* What a device with these parameters has in its superblock. */
 void describe_device(struct super_layout *layout, const struct zsblk_params *params);
-
-/* No segment of so many bytes can be had: the call that failed, or the setting behind that. */
-int fail_no_segment(struct zsblk_why *why, int error, const char *step, uint64_t bytes);
 
 /* io.c */
 static inline pthread_mutex_t *stripe_of(struct zsblk *dev, uint64_t block)
@@ -167,8 +161,6 @@ int verify_words(struct zsblk *dev, struct counters *found, struct zsblk_why *wh
 
 /* params.c */
 __attribute__((format(printf, 3, 4))) int fail(struct zsblk_why *why, int error, const char *format, ...);
-/* -EPERM: the segment is not ours, whose it is, and what to do. */
-int fail_foreign(struct zsblk_why *why, const char *memory, int shmid);
 const char *algorithm_name(const struct zsblk_params *params);
 void describe_codecs(char codecs[SUPER_CODECS][16]);
 

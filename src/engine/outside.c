@@ -9,6 +9,7 @@
 
 #include "segment/claim.h"
 #include "segment/owner.h"
+#include "segment/super_open.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,22 +22,12 @@
 _Static_assert(ZSBLK_SEGMENT_VERSION == SUPER_VERSION, "the public name of the same number");
 _Static_assert(ZSBLK_NAME_MAX == sizeof((struct super_layout *)0)->name, "a name fits, without a zero");
 
-static int open_outside(const char *memory, struct segment *seg, struct zsblk_why *why)
+static int open_outside(const char *memory, enum super_mode mode, struct segment *seg, struct zsblk_why *why)
 {
-	struct segment_spec spec;
-	const char *step;
-	int r;
+	const struct super_request request = {
+		.memory = memory, .mode = mode, .why = why->text, .why_size = sizeof why->text};
 
-	if (segment_parse(memory, &spec) || spec.kind != SEGMENT_SHM)
-		return fail(why, -EINVAL, "memory=%s is no shared segment", memory ? memory : "anon");
-	r = segment_attach(seg, &spec, &step);
-	if (r == -ENOENT)
-		return fail(why, r, "%s does not exist", memory);
-	if (r && strcmp(step, SEGMENT_FOREIGN) == 0)
-		return fail_foreign(why, memory, seg->shmid);
-	if (r)
-		return fail(why, r, "%s: %s: %s", memory, step, strerror(-r));
-	return 0;
+	return super_open(seg, &request, NULL);
 }
 
 /* ------------------------------------------------------------------ making */
@@ -67,12 +58,14 @@ int zsblk_create(const struct zsblk_params *params, const char *name, int *id, s
 {
 	struct segment_spec spec;
 	struct super_layout layout;
+	struct zsblk_why ignored;
 	struct segment seg;
 	const char *step;
 	int r = zsblk_params_check(params, why);
 
 	if (r)
 		return r;
+	why = why ? why : &ignored;
 	segment_parse(params->memory, &spec);
 	if (!*name || strlen(name) > sizeof layout.name)
 		return fail(why, -EINVAL, "the name '%s' has %zu bytes; 1 to %u are needed", name, strlen(name),
@@ -81,7 +74,7 @@ int zsblk_create(const struct zsblk_params *params, const char *name, int *id, s
 	r = segment_create(&seg, spec.kind == SEGMENT_SHM && !spec.by_id ? spec.key : IPC_PRIVATE,
 			   super_segment_bytes(&layout), &step);
 	if (r)
-		return fail_no_segment(why, r, step, super_segment_bytes(&layout));
+		return super_explain_refusal(r, step, super_segment_bytes(&layout), why->text, sizeof why->text);
 	r = format(&seg, params, name, why);
 	if (r)
 		segment_remove_open(&seg);
@@ -154,7 +147,7 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 
 	*found = (struct zsblk_segment){.size = 0};
 	why = why ? why : &ignored;
-	r = open_outside(memory, &seg, why);
+	r = open_outside(memory, SUPER_LOOK, &seg, why);
 	if (r)
 		return r;
 	found->id = seg.shmid;
@@ -180,28 +173,19 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 
 int zsblk_remove(const char *memory, struct zsblk_why *why)
 {
-	struct segment seg;
-	struct super_layout layout;
 	struct zsblk_why ignored;
-	int r, holder = 0;
+	struct segment seg;
+	int r;
 
 	why = why ? why : &ignored;
-	r = open_outside(memory, &seg, why);
+	/* While we hold the claim: nobody is to open what is about to go. */
+	r = open_outside(memory, SUPER_ATTACH, &seg, why);
 	if (r)
 		return r;
-	/* A damaged or newer one of ours may be removed; what others made may not. */
-	r = super_is_blank(&seg) || super_is_ours(&seg) ? 0 : -EINVAL;
+	r = segment_remove_open(&seg);
 	if (r)
-		super_read(&seg, &layout, why->text, sizeof why->text);
-	else if ((r = claim_take(&seg, false, &holder)))
-		fail(why, r, "%s is in use by process %d; stop that one first", memory, holder);
-	if (!r) {
-		/* While we hold the claim: nobody is to open what is about to go. */
-		r = segment_remove_open(&seg);
-		if (r)
-			fail(why, r, "%s cannot be removed: %s", memory, strerror(-r));
-		claim_drop(&seg);
-	}
+		fail(why, r, "%s cannot be removed: %s", memory, strerror(-r));
+	claim_drop(&seg);
 	segment_close(&seg);
 	return r;
 }
@@ -221,7 +205,7 @@ int zsblk_keep(const char *memory, struct zsblk_keep **result, struct zsblk_why 
 	*result = NULL;
 	why = why ? why : &ignored;
 	if (!r)
-		r = open_outside(memory, &keep->seg, why);
+		r = open_outside(memory, SUPER_LOOK, &keep->seg, why);
 	if (!r && !super_is_ours(&keep->seg)) {
 		segment_close(&keep->seg);
 		r = fail(why, -EINVAL, "%s was not made by zsblk", memory);

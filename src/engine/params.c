@@ -2,8 +2,6 @@
 /* Parameters, and the words for what is wrong with them. */
 #include "engine/engine.h"
 
-#include "segment/owner.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -20,14 +18,6 @@ int fail(struct zsblk_why *why, int error, const char *format, ...)
 		va_end(args);
 	}
 	return error;
-}
-
-int fail_foreign(struct zsblk_why *why, const char *memory, int shmid)
-{
-	char text[sizeof why->text];
-
-	owner_explain(shmid, text, sizeof text);
-	return fail(why, -EPERM, "%s: %s", memory, text);
 }
 
 /* ------------------------------------------------------------------ algorithms */

@@ -81,13 +81,15 @@ static void remember(struct segment *seg)
 	own_claims = seg;
 }
 
-static void forget(struct segment *seg)
+/* False: this mapping has no claim. */
+static bool forget(struct segment *seg)
 {
 	for (struct segment **link = &own_claims; *link; link = &(*link)->next_claimed)
 		if (*link == seg) {
 			*link = seg->next_claimed;
-			return;
+			return true;
 		}
+	return false;
 }
 
 /*
@@ -187,9 +189,11 @@ void claim_drop(struct segment *seg)
 		return;
 	pthread_mutex_lock(&own_claims_lock);
 	drop_parents_claims();
-	forget(seg);
 	own = own_claim;
-	__atomic_compare_exchange_n(&super_of(seg)->claim, &own, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	/* What is in the segment may be the claim of another mapping in this process: it looks the same. */
+	if (forget(seg))
+		__atomic_compare_exchange_n(&super_of(seg)->claim, &own, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	seg->claim = 0;
 	pthread_mutex_unlock(&own_claims_lock);
 }
 

@@ -13,6 +13,7 @@
  * another live process, or another mapping in this one, has it.
  */
 int claim_take(struct segment *seg, bool from_parent, int *holder);
+/* Give it back. Harmless if this mapping has none. */
 void claim_drop(struct segment *seg);
 /* The live process that has the claim; 0: none. */
 int claim_holder(const struct segment *seg);

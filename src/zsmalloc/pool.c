@@ -15,7 +15,7 @@
 #include "zsmalloc.h"
 
 #include "segment/claim.h"
-#include "segment/super.h"
+#include "segment/super_open.h"
 #include "zsmalloc/zspage.h"
 
 #include <assert.h>
@@ -65,7 +65,6 @@ struct zs_pool {
 	uint32_t max_objects;
 	struct zs_core *core;
 	struct shard shard[SHARDS];
-	bool claimed;
 };
 
 /* ------------------------------------------------------------------ cells */
@@ -357,41 +356,34 @@ static void describe_pool(struct super_layout *layout, const char *name, const s
 	snprintf(layout->name, sizeof layout->name, "%s", name);
 }
 
-static bool same_pool(const struct super_layout *a, const struct super_layout *b)
+static int match_pool(const struct super_request *request, const struct super_layout *found)
 {
-	return a->kind == b->kind && a->block_size == b->block_size && a->table_words == b->table_words &&
-	       a->pool_pages == b->pool_pages && a->class_step == b->class_step && a->class_min == b->class_min &&
-	       a->chain == b->chain && a->max_objects == b->max_objects;
+	const struct super_layout *wanted = request->wanted;
+
+	if (found->kind != wanted->kind || found->block_size != wanted->block_size ||
+	    found->table_words != wanted->table_words || found->pool_pages != wanted->pool_pages ||
+	    found->class_step != wanted->class_step || found->class_min != wanted->class_min ||
+	    found->chain != wanted->chain || found->max_objects != wanted->max_objects)
+		return super_refuse(request->why, request->why_size, -EINVAL, "%s holds another pool", request->memory);
+	return 0;
 }
 
-static int open_pool_segment(struct zs_pool *pool, const struct segment_spec *spec, const struct super_layout *layout,
-			     bool *blank)
+static int open_pool_segment(struct zs_pool *pool, const char *memory, const struct super_layout *wanted,
+			     struct super_layout *layout)
 {
-	struct super_layout found;
-	const char *step;
 	char why[200];
-	int holder, r;
+	const struct super_request request = {
+		.memory = memory,
+		.mode = SUPER_CREATE,
+		.why = why,
+		.why_size = sizeof why,
+		.wanted = wanted,
+		.match = match_pool,
+	};
+	int r = super_open(&pool->seg, &request, layout);
 
-	r = segment_open(&pool->seg, spec, super_segment_bytes(layout), &step);
-	if (r)
-		return r;
-	*blank = super_is_blank(&pool->seg);
-	if (!*blank) {
-		r = super_read(&pool->seg, &found, why, sizeof why);
-		if (!r && !same_pool(&found, layout))
-			r = -EINVAL;
-		if (!r)
-			snprintf(pool->name, sizeof pool->name, "%.*s", (int)sizeof found.name - 1, found.name);
-	} else if (pool->seg.bytes < super_segment_bytes(layout)) {
-		r = -EINVAL;
-	}
 	if (!r)
-		r = claim_take(&pool->seg, false, &holder);
-	pool->claimed = !r;
-	if (!r && *blank && !super_is_blank(&pool->seg))
-		r = -EBUSY; /* another process had the claim before us, and made a pool of it */
-	if (!r && *blank)
-		super_format(&pool->seg, layout);
+		snprintf(pool->name, sizeof pool->name, "%.*s", (int)sizeof layout->name - 1, layout->name);
 	return r;
 }
 
@@ -408,17 +400,15 @@ static void give_back_leftovers(struct zs_core *core)
 
 static int build_pool(struct zs_pool *pool, const char *name, const struct zs_params *params)
 {
-	struct super_layout layout;
+	struct super_layout layout, wanted;
 	struct segment_spec spec;
-	bool blank;
 	int r;
 
 	if (segment_parse(params->memory, &spec) || params->chain > ZS_MAX_CHAIN ||
 	    params->max_pages > ZS_MAX_POOL_PAGES || params->max_objects > 1u << 31)
 		return -EINVAL;
-	snprintf(pool->name, sizeof pool->name, "%s", name);
-	describe_pool(&layout, name, params);
-	r = open_pool_segment(pool, &spec, &layout, &blank);
+	describe_pool(&wanted, name, params);
+	r = open_pool_segment(pool, params->memory, &wanted, &layout);
 	if (r)
 		return r;
 	pool->cells = super_table(&pool->seg, &layout);
@@ -427,17 +417,19 @@ static int build_pool(struct zs_pool *pool, const char *name, const struct zs_pa
 	if (!r)
 		r = zs_core_create(&pool->core, &pool->seg, super_pool_offset(&layout), layout.pool_pages,
 				   layout.chain);
-	if (!r && !blank)
-		r = adopt_cells(pool);
-	if (!r && !blank)
+	if (r || pool->seg.fresh)
+		return r;
+	r = adopt_cells(pool);
+	if (!r)
 		r = zs_core_rebuild(pool->core, scan_cells, pool, NULL, 0);
-	if (!r && !blank) {
+	if (!r) {
 		let_go_of_cells(pool);
 		give_back_leftovers(pool->core);
 	}
 	return r;
 }
 
+/* All but the segment. */
 static void tear_down(struct zs_pool *pool)
 {
 	zs_core_destroy(pool->core);
@@ -449,10 +441,6 @@ static void tear_down(struct zs_pool *pool)
 		segment_private_unmap(shard->free, (shard->limit + 1u) * sizeof *shard->free);
 		pthread_mutex_destroy(&shard->lock);
 	}
-	if (pool->claimed)
-		claim_drop(&pool->seg);
-	segment_close(&pool->seg);
-	free(pool);
 }
 
 int zs_create_pool(const char *name, const struct zs_params *params, struct zs_pool **result)
@@ -469,9 +457,9 @@ int zs_create_pool(const char *name, const struct zs_params *params, struct zs_p
 		params = &defaults;
 	r = build_pool(pool, name, params);
 	if (r) {
-		if (pool->claimed && pool->seg.fresh && pool->seg.kind == SEGMENT_SHM)
-			segment_remove_open(&pool->seg);
 		tear_down(pool);
+		super_open_undo(&pool->seg);
+		free(pool);
 		return r == -EUCLEAN ? -EINVAL : r;
 	}
 	zs_core_set_limit(pool->core, params->page_limit);
@@ -487,6 +475,9 @@ uint64_t zs_destroy_pool(struct zs_pool *pool, zs_leak_fn *leak, void *opaque)
 		return 0;
 	objects = zs_core_leaks(pool->core, leak, opaque);
 	tear_down(pool);
+	claim_drop(&pool->seg);
+	segment_close(&pool->seg);
+	free(pool);
 	return objects;
 }
 

@@ -128,6 +128,9 @@ static void test_second_mapping(void **state)
 	first.base = test_shm_map(shm, NULL);
 	assert_int_equal(claim_take(&first, false, &holder), -EBUSY);
 	assert_int_equal(holder, getpid());
+	/* Who has no claim has none to give back. */
+	claim_drop(&first);
+	assert_int_equal(claim_holder(&seg), getpid());
 	shmdt(first.base);
 }
 

@@ -2,7 +2,7 @@
 /* Why the system refuses memory: settings as plain files, and the text names each with its value and the one that would do. */
 #include "lib/test.h"
 
-#include "engine/refused.h"
+#include "segment/refused.h"
 
 #include <errno.h>
 #include <stdio.h>

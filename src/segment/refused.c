@@ -9,7 +9,7 @@
  *
  * Source: shmget(2), proc(5), setrlimit(2), and the kernel's documentation on overcommit accounting.
  */
-#include "engine/refused.h"
+#include "segment/refused.h"
 
 #include <errno.h>
 #include <inttypes.h>
