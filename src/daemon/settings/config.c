@@ -252,6 +252,8 @@ int config_read(const char *path, uint64_t ram_bytes, struct settings *settings,
 	struct reader reader = {.path = path, .settings = settings, .wrong = wrong};
 	int r = settings_string(&settings->path, shown(path));
 
+	if (r < 0)
+		wrong_say(wrong, "%s: no memory", shown(path));
 	settings->ram_bytes = ram_bytes;
 	/* Before anything can be wrong with it: it says whose configuration is missing. */
 	if (r == 0 && !settings->name)
