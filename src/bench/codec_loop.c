@@ -11,7 +11,7 @@
  */
 #include "bench/bench.h"
 
-#include "fill/fill.h"
+#include "codec/fill.h"
 
 #include <errno.h>
 #include <inttypes.h>

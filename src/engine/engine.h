@@ -15,11 +15,11 @@
 #define ENGINE_H
 
 #include "codec/codec.h"
-#include "fill/fill.h"
+#include "codec/fill.h"
+#include "engine/word.h"
 #include "segment/segment.h"
 #include "segment/spare.h"
 #include "segment/super.h"
-#include "table/word.h"
 #include "zsblk.h"
 #include "zsmalloc/core.h"
 

@@ -14,7 +14,7 @@
  */
 #include "engine/engine.h"
 
-#include "fill/fill.h"
+#include "codec/fill.h"
 
 #include <errno.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "fill/fill.h"
+#include "codec/fill.h"
 
 #define BLOCK 4096u
 

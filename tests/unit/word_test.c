@@ -4,7 +4,7 @@
 #include "lib/test.h"
 
 #include "codec/codec.h"
-#include "table/word.h"
+#include "engine/word.h"
 
 static struct word_object random_object(uint64_t *random)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Table words. See word.h. */
-#include "table/word.h"
+#include "engine/word.h"
 
 #include "codec/codec.h"
 

@@ -6,7 +6,7 @@
  * rest is compared with itself, shifted by one word, in one memcmp(): the C library picks the
  * widest loads the machine has, three to four times as fast here as a loop over words.
  */
-#include "fill/fill.h"
+#include "codec/fill.h"
 
 #include <string.h>
 
