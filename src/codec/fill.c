@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define BLOCK FILL_BLOCK
+#define BLOCK CODEC_BLOCK
 #define WORD  sizeof(uint64_t)
 
 bool fill_detect(const void *block, uint64_t *word)

@@ -3,13 +3,13 @@
 #ifndef FILL_H
 #define FILL_H
 
+#include "codec/codec.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define FILL_BLOCK 4096u
-
-/* Is the block (FILL_BLOCK bytes, any alignment) one repeated word? If so *word is it. Gives up at the
+/* Is the block (CODEC_BLOCK bytes, any alignment) one repeated word? If so *word is it. Gives up at the
  * first difference, so ordinary data costs a few loads. */
 bool fill_detect(const void *block, uint64_t *word);
 /* Write `len` bytes of the block made of `word`, from byte `offset` of the block on. */

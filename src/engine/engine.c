@@ -2,6 +2,7 @@
 /* The life of a device: open, start, close. */
 #include "engine/engine.h"
 
+#include "engine/sector.h"
 #include "segment/claim.h"
 #include "segment/refused.h"
 #include "segment/super_open.h"
@@ -148,10 +149,10 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 			    "the segment is damaged: its map says that blocks %" PRIu64
 			    " and on were never written, and they were",
 			    unmapped);
-	r = verify_words(dev, &dev->found, why);
+	r = sector_verify(dev, &dev->found, why);
 	if (r)
 		return r == -EUCLEAN ? -EINVAL : r;
-	r = zs_core_rebuild(dev->core, scan_table, dev, text, sizeof text);
+	r = zs_core_rebuild(dev->core, sector_each_object, dev, text, sizeof text);
 	if (r == -EUCLEAN)
 		return fail(why, -EINVAL, "the segment is damaged: %s", text);
 	return r;

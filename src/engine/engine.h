@@ -3,10 +3,11 @@
  * The engine's own view of a device. Private: front ends include zsblk.h.
  *
  *   engine.c  life: open, start, close        io.c      requests
- *   params.c  parameters and algorithms       upkeep.c  compaction, the two background threads
- *   context.c codec contexts and counters     stats.c   figures and checks
- *   cap.c     limits of control groups        thread.c  starts background threads
+ *   params.c  parameters and algorithms       sector.c  what a table word means, and word.h its bits
+ *   context.c codec contexts and counters     upkeep.c  compaction, the two background threads
+ *   cap.c     limits of control groups        stats.c   figures and checks
  *   outside.c segments without a device: make, look at, remove, keep
+ *   thread.c  starts background threads
  *
  * Locks, in the order they are taken: compact_lock, the allocator's compaction lock, one stripe, then
  * the allocator's other locks. Never two stripes.
@@ -15,8 +16,6 @@
 #define ENGINE_H
 
 #include "codec/codec.h"
-#include "codec/fill.h"
-#include "engine/word.h"
 #include "segment/segment.h"
 #include "segment/spare.h"
 #include "segment/super.h"
@@ -28,7 +27,7 @@
 
 #define BLOCK ZSBLK_BLOCK_SIZE
 /* A block that is stored raw takes one page of the pool, and is one largest object of the allocator. */
-_Static_assert(BLOCK == ZS_PAGE_SIZE && BLOCK == ZS_MAX_OBJECT && BLOCK == CODEC_BLOCK && BLOCK == FILL_BLOCK,
+_Static_assert(BLOCK == ZS_PAGE_SIZE && BLOCK == ZS_MAX_OBJECT && BLOCK == CODEC_BLOCK,
 	       "blocks and pool pages are of one size");
 #define STRIPES 256u
 
@@ -98,6 +97,20 @@ struct zsblk {
 	pthread_mutex_t limit_lock;   /* the pool's limits follow mem_limit and cap, one change at a time */
 };
 
+/*
+ * Hold a block still: nobody else replaces it, or moves or frees its object. Compressed blocks are read under this, and a few
+ * words changed; what takes longer goes before or after it.
+ */
+static inline void stripe_lock(struct zsblk *dev, uint64_t block)
+{
+	pthread_mutex_lock(&dev->stripes[block % STRIPES].lock);
+}
+
+static inline void stripe_unlock(struct zsblk *dev, uint64_t block)
+{
+	pthread_mutex_unlock(&dev->stripes[block % STRIPES].lock);
+}
+
 /* context.c */
 int contexts_init(struct contexts *contexts, unsigned n, const struct codec *codec, int level);
 void contexts_destroy(struct contexts *contexts);
@@ -118,15 +131,6 @@ struct zs_core *zsblk_pool(struct zsblk *dev);
 
 /* What a device with these parameters has in its superblock. */
 void describe_device(struct super_layout *layout, const struct zsblk_params *params);
-
-/* io.c */
-static inline pthread_mutex_t *stripe_of(struct zsblk *dev, uint64_t block)
-{
-	return &dev->stripes[block % STRIPES].lock;
-}
-struct zs_loc loc_of(const struct zsblk *dev, const struct word_object *object);
-/* Count a word that appears (sign 1) or goes (sign -1). */
-void count_word(struct counters *counters, uint64_t word, int sign);
 
 /* upkeep.c */
 /*
@@ -153,11 +157,6 @@ void cap_apply(struct zsblk *dev);
 int cap_check(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why);
 /* Bytes of the table that are to be in memory before requests come. */
 uint64_t cap_table_bytes(struct zsblk *dev, uint64_t reserve);
-
-/* stats.c */
-int scan_table(void *opaque, zs_each_fn *each, void *each_opaque);
-/* Every word is one this version could have written: -EUCLEAN and the reason. */
-int verify_words(struct zsblk *dev, struct counters *found, struct zsblk_why *why);
 
 /* params.c */
 __attribute__((format(printf, 3, 4))) int fail(struct zsblk_why *why, int error, const char *format, ...);

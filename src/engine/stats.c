@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Figures, in zram's terms, and checks. */
-#include "engine/engine.h"
+#include "engine/sector.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -70,60 +70,10 @@ void zsblk_set_mem_limit(struct zsblk *dev, uint64_t mem_limit)
 
 /* ------------------------------------------------------------------ checks */
 
-int scan_table(void *opaque, zs_each_fn *each, void *each_opaque)
-{
-	struct zsblk *dev = opaque;
-	const struct table *table = &dev->table;
-	uint64_t block = 0;
-	int r = 0;
-
-	while ((block = table_next_written(table, block, table->n)) < table->n && !r) {
-		uint64_t word = table_load(table, block);
-
-		if (word_has_object(word)) {
-			struct word_object object = word_object(word);
-
-			r = each(each_opaque, (uint32_t)block, loc_of(dev, &object));
-		}
-		block++;
-	}
-	return r;
-}
-
-int verify_words(struct zsblk *dev, struct counters *found, struct zsblk_why *why)
-{
-	const struct table *table = &dev->table;
-	unsigned normal = zs_core_class_count(dev->core) - 1;
-
-	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n; block++) {
-		uint64_t word = table_load(table, block);
-		const char *wrong = word_check(word);
-
-		if (!wrong && word_has_object(word)) {
-			struct word_object object = word_object(word);
-			unsigned class_index = loc_of(dev, &object).class_index;
-
-			if (object.codec != CODEC_RAW && class_index >= normal)
-				wrong = "a compressed object of a size that is stored raw";
-			if (class_index > normal)
-				wrong = "an object of a class that does not exist";
-			if (class_index == normal && object.borrow)
-				wrong = "an object that borrowed a page of its own";
-		}
-		if (wrong)
-			return fail(why, -EUCLEAN,
-				    "the segment is damaged: block %" PRIu64 " has the table word 0x%016" PRIx64 ": %s",
-				    block, word, wrong);
-		if (found)
-			count_word(found, word, 1);
-	}
-	return 0;
-}
-
 static int check_counters(struct zsblk *dev, struct zsblk_why *why)
 {
 	struct counters sum, found = {0};
-	int r = verify_words(dev, &found, why);
+	int r = sector_verify(dev, &found, why);
 
 	if (r)
 		return r;
@@ -144,5 +94,5 @@ int zsblk_check(struct zsblk *dev, struct zsblk_why *why)
 
 	if (r)
 		return r;
-	return zs_core_check(dev->core, scan_table, dev, why ? why->text : NULL, why ? sizeof why->text : 0);
+	return zs_core_check(dev->core, sector_each_object, dev, why ? why->text : NULL, why ? sizeof why->text : 0);
 }

@@ -1,51 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What goes on beside the requests: the background threads, and compaction. */
-#include "engine/engine.h"
-
+#include "engine/sector.h"
 #include "engine/thread.h"
 
 #include <errno.h>
 #include <sched.h>
-#include <string.h>
 #include <time.h>
 
 /* ------------------------------------------------------------------ compaction */
-
-/* The owner's side of moving an object: see zs_move_fn. */
-static bool move_block(void *opaque, uint32_t owner, struct zs_loc from)
-{
-	struct zsblk *dev = opaque;
-	struct word_object object;
-	struct zs_loc to, now;
-	bool moved = false;
-	uint64_t word;
-
-	pthread_mutex_lock(stripe_of(dev, owner));
-	word = table_load(&dev->table, owner);
-	if (word_has_object(word)) {
-		object = word_object(word);
-		now = loc_of(dev, &object);
-		moved = now.page == from.page && now.slot == from.slot && now.class_index == from.class_index &&
-			zs_core_move_to(dev->core, owner, from, &to) == 0;
-	}
-	if (moved) {
-		memcpy(zs_core_address(dev->core, to), zs_core_address(dev->core, from), object.size);
-		object.page = to.page;
-		object.slot = to.slot;
-		table_store(&dev->table, owner, word_make_object(word_type(word), &object));
-	}
-	pthread_mutex_unlock(stripe_of(dev, owner));
-	if (moved)
-		zs_core_free(dev->core, from);
-	return moved;
-}
 
 uint64_t zsblk_compact_step(struct zsblk *dev, bool *more)
 {
 	uint64_t freed;
 
 	pthread_mutex_lock(&dev->compact_lock);
-	freed = zs_core_compact_step(dev->core, &dev->compact_cursor, move_block, dev, more);
+	freed = zs_core_compact_step(dev->core, &dev->compact_cursor, sector_move, dev, more);
 	if (!*more)
 		dev->compact_cursor = 0;
 	pthread_mutex_unlock(&dev->compact_lock);
@@ -59,7 +28,7 @@ uint64_t zsblk_compact(struct zsblk *dev)
 	bool more = true;
 
 	while (more)
-		freed += zs_core_compact_step(dev->core, &cursor, move_block, dev, &more);
+		freed += zs_core_compact_step(dev->core, &cursor, sector_move, dev, &more);
 	return freed;
 }
 
@@ -237,7 +206,7 @@ static bool compact_round(struct zsblk *dev, struct backoff *backoff)
 	while (more) {
 		if (!trim(dev, backoff, 0))
 			return false;
-		zs_core_compact_step(dev->core, &cursor, move_block, dev, &more);
+		zs_core_compact_step(dev->core, &cursor, sector_move, dev, &more);
 		/* In a real-time class no other thread of the server would get the CPU. */
 		sched_yield();
 	}

@@ -8,13 +8,12 @@
  *   same64   the same; an object of 8 bytes, uncompressed: a repeated 64-bit word
  *
  * An object's class is the natural one of its size plus `borrow`. Bits written as 0 must be 0, and
- * types not listed do not exist yet: a word that says otherwise is damage. Words
- * are made and read by these functions only.
+ * types not listed do not exist yet: a word that says otherwise is damage. Words are made and taken apart by these functions
+ * only. What they mean: sector.h.
  */
 #ifndef WORD_H
 #define WORD_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum word_type {
@@ -22,6 +21,7 @@ enum word_type {
 	WORD_OBJECT = 1,
 	WORD_SAME32 = 2,
 	WORD_SAME64 = 3,
+	WORD_TYPES = 8, /* what three bits can say */
 };
 
 struct word_object {
@@ -86,15 +86,7 @@ static inline struct word_object word_object(uint64_t word)
 
 static inline enum word_type word_type(uint64_t word)
 {
-	return (enum word_type)(word & 7);
+	return (enum word_type)(word % WORD_TYPES);
 }
-
-static inline bool word_has_object(uint64_t word)
-{
-	return word_type(word) == WORD_OBJECT || word_type(word) == WORD_SAME64;
-}
-
-/* Could this word have been written by this version? NULL, or what is wrong with it. */
-const char *word_check(uint64_t word);
 
 #endif

@@ -3,7 +3,7 @@
 #include "lib/device.h"
 #include "lib/test.h"
 
-#include "engine/engine.h"
+#include "engine/sector.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -384,11 +384,10 @@ static void test_half_a_request(void **state)
 
 static uint8_t *bytes_of(uint64_t block, struct word_object *object)
 {
-	struct zs_loc loc;
+	uint64_t word = table_load(&dev->table, block);
 
-	*object = word_object(table_load(&dev->table, block));
-	loc = loc_of(dev, object);
-	return zs_core_address(dev->core, loc);
+	*object = word_object(word);
+	return zs_core_address(dev->core, sector_loc(dev, word));
 }
 
 /* Damaged objects: an error, or other bytes; never more than that. Overwriting the block heals it. */
@@ -490,14 +489,14 @@ static void test_held_block_waits(void **state)
 		for (unsigned n = 1; n < BLOCKS; n += 2)
 			assert_int_equal(zsblk_discard(dev, 4096, n * UINT64_C(4096)), 0);
 		is_through = false;
-		pthread_mutex_lock(stripe_of(dev, 0));
+		stripe_lock(dev, 0);
 		word = table_load(&dev->table, 0);
 		assert_int_equal(pthread_create(&thread, NULL, requests[i], NULL), 0);
 		/* Long enough for what does not wait. What waits as it should makes no difference to the time. */
 		usleep(100 * 1000);
 		assert_true(table_load(&dev->table, 0) == word);
 		assert_true(i == 0 || !is_through);
-		pthread_mutex_unlock(stripe_of(dev, 0));
+		stripe_unlock(dev, 0);
 		pthread_join(thread, NULL);
 		assert_true(is_through);
 		device_ok(dev);
@@ -537,12 +536,12 @@ static void test_overwritten_before_it_moves(void **state)
 	data[10] ^= 1;
 
 	is_through = false;
-	pthread_mutex_lock(stripe_of(dev, 0));
+	stripe_lock(dev, 0);
 	assert_int_equal(pthread_create(&thread, NULL, compact_it, NULL), 0);
 	/* It waits for the first by now. */
 	usleep(100 * 1000);
 	must(zsblk_write(dev, data, 4096, 4096) == 0);
-	pthread_mutex_unlock(stripe_of(dev, 0));
+	stripe_unlock(dev, 0);
 	pthread_join(thread, NULL);
 	assert_int_equal(zsblk_read(dev, got, 4096, 4096), 0);
 	assert_memory_equal(got, data, 4096);

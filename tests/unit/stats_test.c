@@ -4,7 +4,7 @@
 #include "lib/shm.h"
 #include "lib/test.h"
 
-#include "engine/engine.h"
+#include "engine/sector.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -137,7 +137,7 @@ static void compare_with_table(void)
 	for (uint64_t block = 0; block < BLOCKS; block++) {
 		uint64_t word = table_load(&dev->table, block);
 
-		if (word_has_object(word))
+		if (word_type(word) == WORD_OBJECT || word_type(word) == WORD_SAME64)
 			bytes += word_object(word).size;
 		if (word_type(word) == WORD_OBJECT) {
 			objects++;

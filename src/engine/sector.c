@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a table word means. See sector.h.
+ *
+ *   type of word | what the block holds            | what lies in the pool
+ *   -------------+---------------------------------+----------------------------------------------
+ *   empty        | zeroes                          | nothing
+ *   same32       | a repeated 32-bit word          | nothing
+ *   same64       | a repeated 64-bit word          | an object of 8 bytes, the word
+ *   object       | anything                        | an object: the block compressed, or as it is
+ *
+ * A new type of word is a row of `types`, and a place in sector_store() where a block becomes one.
+ */
+#include "engine/sector.h"
+
+#include "codec/fill.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* As many bytes of an object as are likely to be on their way into the cache at once. */
+#define PREFETCH_BYTES (16u * 64)
+
+typedef int sector_load_fn(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len,
+			   uint8_t *out);
+
+struct sector_type {
+	/* What is wrong with a word of this type, or NULL. */
+	const char *(*check)(uint64_t word);
+	/* See sector_load(). */
+	sector_load_fn *load;
+	/* The word names one object (word_object()), which belongs to this block alone. */
+	bool has_object;
+	/* The block counts as same-filled. */
+	bool is_same;
+};
+
+_Static_assert(CODEC_IDS <= 1 << WORD_CODEC_BITS, "every codec identity fits");
+
+/* ------------------------------------------------------------------ the types of words */
+
+static const char *check_empty(uint64_t word)
+{
+	return word ? "an empty word with bits set" : NULL;
+}
+
+static int load_empty(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
+{
+	memset(out, 0, len);
+	return 0;
+}
+
+static const char *check_same32(uint64_t word)
+{
+	if (word & ((UINT64_C(1) << WORD_PATTERN_SHIFT) - 1) & ~(uint64_t)WORD_SAME32)
+		return "a same-filled word with reserved bits set";
+	return word >> WORD_PATTERN_SHIFT ? NULL : "a same-filled word of zeroes";
+}
+
+static int load_same32(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
+{
+	fill_expand(out, len, from, word_pattern(word));
+	return 0;
+}
+
+static const char *check_reserved(uint64_t word)
+{
+	return word >> (WORD_PAGE_SHIFT + WORD_PAGE_BITS) ? "an object word with reserved bits set" : NULL;
+}
+
+static const char *check_same64(uint64_t word)
+{
+	struct word_object object = word_object(word);
+
+	if (object.codec != CODEC_RAW || object.size != sizeof(uint64_t))
+		return "a same-filled object that is not 8 bytes";
+	return check_reserved(word);
+}
+
+static int load_same64(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
+{
+	uint64_t pattern;
+
+	memcpy(&pattern, zs_core_address(dev->core, sector_loc(dev, word)), sizeof pattern);
+	fill_expand(out, len, from, pattern);
+	return 0;
+}
+
+static const char *check_object(uint64_t word)
+{
+	struct word_object object = word_object(word);
+
+	if (object.codec == CODEC_RAW ? object.size != BLOCK : !codec_by_id(object.codec))
+		return "an object of an unknown codec, or a raw one that is not a block";
+	return check_reserved(word);
+}
+
+/* Decompress an object into `out`, a whole block. */
+static int load_whole(struct zsblk *dev, struct context *ctx, uint64_t word, uint8_t *out)
+{
+	struct word_object object = word_object(word);
+	const void *bytes = zs_core_address(dev->core, sector_loc(dev, word));
+
+	if (object.codec == CODEC_RAW) {
+		memcpy(out, bytes, BLOCK);
+		return 0;
+	}
+	return codec_by_id(object.codec)->decompress(ctx->dctx[object.codec], bytes, object.size, out, BLOCK);
+}
+
+static int load_object(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
+{
+	int r;
+
+	if (len == BLOCK)
+		return load_whole(dev, ctx, word, out);
+	r = load_whole(dev, ctx, word, ctx->block);
+	if (!r)
+		memcpy(out, ctx->block + from, len);
+	return r;
+}
+
+static const char *check_unknown(uint64_t word)
+{
+	return "a word of an unknown type";
+}
+
+static int load_unknown(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len,
+			uint8_t *out)
+{
+	return -EIO;
+}
+
+static const struct sector_type types[WORD_TYPES] = {
+	[WORD_EMPTY] = {.check = check_empty, .load = load_empty},
+	[WORD_OBJECT] = {.check = check_object, .load = load_object, .has_object = true},
+	[WORD_SAME32] = {.check = check_same32, .load = load_same32, .is_same = true},
+	[WORD_SAME64] = {.check = check_same64, .load = load_same64, .has_object = true, .is_same = true},
+	[WORD_SAME64 + 1 ... WORD_TYPES - 1] = {.check = check_unknown, .load = load_unknown},
+};
+
+static const struct sector_type *type_of(uint64_t word)
+{
+	return &types[word_type(word)];
+}
+
+/* ------------------------------------------------------------------ objects */
+
+static struct zs_loc object_loc(const struct zsblk *dev, const struct word_object *object)
+{
+	return (struct zs_loc){
+		.page = object->page,
+		.slot = object->slot,
+		.class_index = (uint16_t)(zs_core_class_of(dev->core, object->size) + object->borrow),
+	};
+}
+
+struct zs_loc sector_loc(const struct zsblk *dev, uint64_t word)
+{
+	struct word_object object = word_object(word);
+
+	return object_loc(dev, &object);
+}
+
+/* Put bytes into the pool as an object of this block; *word names it. */
+static int store_object(struct zsblk *dev, uint64_t block, enum word_type type, unsigned codec, const void *bytes,
+			unsigned size, uint64_t *word)
+{
+	struct word_object object = {.size = (uint16_t)size, .codec = (uint8_t)codec};
+	struct zs_loc loc;
+	int r = zs_core_alloc(dev->core, size, (uint32_t)block, &loc);
+
+	if (r)
+		return -ENOSPC;
+	memcpy(zs_core_address(dev->core, loc), bytes, size);
+	object.page = loc.page;
+	object.slot = loc.slot;
+	object.borrow = (uint8_t)(loc.class_index - zs_core_class_of(dev->core, size));
+	*word = word_make_object(type, &object);
+	return 0;
+}
+
+static int store_same(struct zsblk *dev, uint64_t block, uint64_t pattern, uint64_t *word)
+{
+	*word = 0;
+	if (!pattern)
+		return 0;
+	if (pattern >> 32 == (uint32_t)pattern) {
+		*word = word_make_same32((uint32_t)pattern);
+		return 0;
+	}
+	return store_object(dev, block, WORD_SAME64, CODEC_RAW, &pattern, sizeof pattern, word);
+}
+
+/* ------------------------------------------------------------------ what requests do */
+
+int sector_store(struct zsblk *dev, struct context *ctx, uint64_t block, const void *data, uint64_t *word)
+{
+	uint64_t pattern;
+	size_t size;
+
+	if (fill_detect(data, &pattern))
+		return store_same(dev, block, pattern, word);
+	size = dev->codec->compress(ctx->cctx, dev->level, data, BLOCK, ctx->object, dev->watermark);
+	if (size)
+		return store_object(dev, block, WORD_OBJECT, dev->codec->id, ctx->object, (unsigned)size, word);
+	return store_object(dev, block, WORD_OBJECT, CODEC_RAW, data, BLOCK, word);
+}
+
+int sector_load(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
+{
+	return type_of(word)->load(dev, ctx, word, from, len, out);
+}
+
+/* Count a word that appears (sign 1) or goes (sign -1); true if it is stored raw. */
+static bool count_word(struct counters *counters, uint64_t word, int sign)
+{
+	const struct sector_type *type = type_of(word);
+	uint64_t one = (uint64_t)sign;
+	unsigned size;
+
+	if (type->is_same)
+		count(&counters->same, one);
+	if (!type->has_object)
+		return false;
+	size = word_object(word).size;
+	count(&counters->compr_bytes, one * size);
+	if (type->is_same)
+		return false;
+	count(&counters->objects, one);
+	if (size == BLOCK)
+		count(&counters->huge, one);
+	return size == BLOCK;
+}
+
+uint64_t sector_publish(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t word)
+{
+	uint64_t old = table_load(&dev->table, block);
+
+	if (word || old)
+		table_store(&dev->table, block, word);
+	count_word(&ctx->count, old, -1);
+	if (count_word(&ctx->count, word, 1))
+		count(&ctx->count.huge_since, 1);
+	return old;
+}
+
+void sector_drop(struct zsblk *dev, uint64_t word)
+{
+	if (type_of(word)->has_object)
+		zs_core_free(dev->core, sector_loc(dev, word));
+}
+
+/* Objects lie anywhere in the pool: the decompressor would wait for them line by line, for a fifth of the time of an lz4 read. */
+void sector_prefetch_load(const struct zsblk *dev, uint64_t block)
+{
+	uint64_t word = table_load(&dev->table, block);
+
+	if (type_of(word)->has_object) {
+		const char *at = zs_core_address(dev->core, sector_loc(dev, word));
+		unsigned size = word_object(word).size, len = size < PREFETCH_BYTES ? size : PREFETCH_BYTES;
+
+		for (unsigned i = 0; i < len; i += 64)
+			__builtin_prefetch(at + i);
+	}
+}
+
+void sector_prefetch_drop(const struct zsblk *dev, uint64_t block)
+{
+	uint64_t word = table_load(&dev->table, block);
+
+	if (type_of(word)->has_object)
+		zs_core_prefetch_free(dev->core, sector_loc(dev, word));
+}
+
+/* ------------------------------------------------------------------ what the allocator asks */
+
+/* Is this the object that the word names? It may have been overwritten since the allocator looked. */
+static bool is_at(const struct zsblk *dev, uint64_t word, struct zs_loc loc)
+{
+	struct zs_loc now;
+
+	if (!type_of(word)->has_object)
+		return false;
+	now = sector_loc(dev, word);
+	return now.page == loc.page && now.slot == loc.slot && now.class_index == loc.class_index;
+}
+
+bool sector_move(void *opaque, uint32_t block, struct zs_loc from)
+{
+	struct zsblk *dev = opaque;
+	struct zs_loc to;
+	uint64_t word;
+	bool moved;
+
+	stripe_lock(dev, block);
+	word = table_load(&dev->table, block);
+	moved = is_at(dev, word, from) && zs_core_move_to(dev->core, block, from, &to) == 0;
+	if (moved) {
+		struct word_object object = word_object(word);
+
+		memcpy(zs_core_address(dev->core, to), zs_core_address(dev->core, from), object.size);
+		object.page = to.page;
+		object.slot = to.slot;
+		table_store(&dev->table, block, word_make_object(word_type(word), &object));
+	}
+	stripe_unlock(dev, block);
+	if (moved)
+		zs_core_free(dev->core, from);
+	return moved;
+}
+
+int sector_each_object(void *opaque, zs_each_fn *each, void *each_opaque)
+{
+	struct zsblk *dev = opaque;
+	const struct table *table = &dev->table;
+	int r = 0;
+
+	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n && !r; block++) {
+		uint64_t word = table_load(table, block);
+
+		if (type_of(word)->has_object)
+			r = each(each_opaque, (uint32_t)block, sector_loc(dev, word));
+	}
+	return r;
+}
+
+/* ------------------------------------------------------------------ checks */
+
+const char *sector_check(uint64_t word)
+{
+	return type_of(word)->check(word);
+}
+
+/* What the word says must fit the classes that the pool has, too. */
+static const char *check_class(const struct zsblk *dev, uint64_t word)
+{
+	struct word_object object = word_object(word);
+	unsigned normal = zs_core_class_count(dev->core) - 1, class_index = object_loc(dev, &object).class_index;
+
+	if (class_index > normal)
+		return "an object of a class that does not exist";
+	if (object.codec != CODEC_RAW && class_index >= normal)
+		return "a compressed object of a size that is stored raw";
+	if (class_index == normal && object.borrow)
+		return "an object that borrowed a page of its own";
+	return NULL;
+}
+
+int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *why)
+{
+	const struct table *table = &dev->table;
+
+	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n; block++) {
+		uint64_t word = table_load(table, block);
+		const char *wrong = sector_check(word);
+
+		if (!wrong && type_of(word)->has_object)
+			wrong = check_class(dev, word);
+		if (wrong)
+			return fail(why, -EUCLEAN,
+				    "the segment is damaged: block %" PRIu64 " has the table word 0x%016" PRIx64 ": %s",
+				    block, word, wrong);
+		if (found)
+			count_word(found, word, 1);
+	}
+	return 0;
+}

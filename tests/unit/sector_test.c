@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a table word means: no word passes that we would not write. Storing and loading: io_test.c. */
+#include "lib/random.h"
+#include "lib/test.h"
+
+#include "engine/sector.h"
+
+static void test_good_words(void **state)
+{
+	struct word_object object = {.page = 5, .slot = 3, .size = 100, .codec = CODEC_LZ4};
+
+	assert_null(sector_check(0));
+	assert_null(sector_check(word_make_object(WORD_OBJECT, &object)));
+	object.codec = CODEC_ZSTD;
+	object.borrow = 3;
+	assert_null(sector_check(word_make_object(WORD_OBJECT, &object)));
+	object = (struct word_object){.size = 4096, .codec = CODEC_RAW};
+	assert_null(sector_check(word_make_object(WORD_OBJECT, &object)));
+	object.size = 8;
+	assert_null(sector_check(word_make_object(WORD_SAME64, &object)));
+}
+
+static void test_bad_words(void **state)
+{
+	const struct word_object raw_short = {.size = 4095, .codec = CODEC_RAW};
+	const struct word_object unknown = {.size = 100, .codec = 7};
+	const struct word_object same_long = {.size = 9, .codec = CODEC_RAW};
+	const struct word_object same_packed = {.size = 8, .codec = CODEC_LZ4};
+	const struct word_object good = {.size = 100, .codec = CODEC_LZ4};
+	const uint64_t bad[] = {
+		8,
+		UINT64_C(1) << 63, /* empty, with bits */
+		word_make_same32(0),
+		word_make_same32(1) | 8,
+		word_make_same32(1) | 1u << 31,
+		word_make_object(WORD_OBJECT, &raw_short),
+		word_make_object(WORD_OBJECT, &unknown),
+		word_make_object(WORD_SAME64, &same_long),
+		word_make_object(WORD_SAME64, &same_packed),
+		word_make_object(WORD_OBJECT, &good) | UINT64_C(1) << 60,
+		word_make_object(WORD_OBJECT, &good) | UINT64_C(1) << 63,
+		4,
+		5,
+		6,
+		7,
+		UINT64_MAX,
+	};
+
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		if (!sector_check(bad[i]))
+			fail_msg("accepted: %016" PRIx64, bad[i]);
+}
+
+/* Whatever passes the check is rebuilt bit by bit from its fields: nothing is left unexplained. */
+static void test_nothing_unexplained(void **state)
+{
+	uint64_t random = test_seed("word");
+	unsigned passed = 0;
+
+	for (unsigned i = 0; i < 200000; i++) {
+		uint64_t word = random_next(&random) >> random_below(&random, 64), again = 0;
+		struct word_object object = word_object(word);
+
+		if (sector_check(word))
+			continue;
+		passed++;
+		if (word_type(word) == WORD_SAME32)
+			again = word_make_same32((uint32_t)word_pattern(word));
+		else if (word)
+			again = word_make_object(word_type(word), &object);
+		assert_int_equal(again, word);
+	}
+	assert_true(passed > 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good_words),
+		cmocka_unit_test(test_bad_words),
+		cmocka_unit_test(test_nothing_unexplained),
+	};
+
+	return cmocka_run_group_tests_name("sector", tests, NULL, NULL);
+}
