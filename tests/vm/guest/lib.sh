@@ -90,7 +90,7 @@ server_pid=
 # What it takes for a server of swap never to wait for memory, beside what lock=yes and reserve= do;
 # README.md has the measurements behind each. Variables can take one away, to see what happens.
 : "${SCHEDULER=chrt --rr 1}"
-# README.md's: 64 MiB, or an eighth of memory where that is less.
+# docs/swap.md's: 64 MiB, or an eighth of memory where that is less.
 : "${MIN_FREE_KBYTES=$(awk '$1 == "MemTotal:" { n = int($2 / 8); print n < 65536 ? n : 65536 }' /proc/meminfo)}"
 : "${RESERVE=16M}"
 : "${LOCK=yes}"
