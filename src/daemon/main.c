@@ -2,11 +2,11 @@
 /* zsblkd: keeps a compressed block device attached. See zsblkd(8). */
 #include "daemon/base/say.h"
 #include "daemon/daemon.h"
-#include "daemon/instance/control.h"
 #include "daemon/kernel/device.h"
+#include "daemon/options.h"
 #include "daemon/resources/memlimit.h"
 #include "daemon/resources/rights.h"
-#include "daemon/settings/options.h"
+#include "daemon/state/control.h"
 #include "daemon/supervise.h"
 
 #include <errno.h>

@@ -145,6 +145,8 @@ def test_folder_removed(instance):
     for pid in instance.children():
         os.kill(pid, signal.SIGKILL)
     instance.process.wait()
+    # A daemon that is being killed, and has not ended yet, still looks after its server.
+    must(soon(lambda: not instance.children()), "its processes end", instance.said())
     instance.start()
     must(soon(instance.server, 30), "another daemon takes over", instance.said())
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())

@@ -9,6 +9,7 @@
 #include "daemon/server/dial.h"
 #include "daemon/server/probe.h"
 #include "daemon/server/server.h"
+#include "daemon/server/server_command.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,8 +38,8 @@ static int set_up(void **state)
 		return -1;
 	settings_init(&settings);
 	settings.threads = 2;
-	if (settings_string(&settings.plugin, getenv("ZSBLK_PLUGIN")) || settings_word(&settings, "size", "64M") ||
-	    settings_word(&settings, "memory", "anon") || settings_word(&settings, "lock", "no") ||
+	if (settings_string(&settings.plugin, getenv("ZSBLK_PLUGIN")) || settings_add_param(&settings, "size", "64M") ||
+	    settings_add_param(&settings, "memory", "anon") || settings_add_param(&settings, "lock", "no") ||
 	    folder_open(&folder, top, "one", true, &wrong))
 		return -1;
 	folder_file(&folder, "stats", stats);

@@ -206,16 +206,16 @@ bool device_is_attached(int index)
 
 enum device_backing device_backing(int index, const char *backend)
 {
-	return !device_is_attached(index)               ? BACKING_NONE
-	       : !world()->backend[0]                   ? BACKING_UNNAMED
-	       : world()->backend[0] == '?'             ? BACKING_UNKNOWN
-	       : strcmp(world()->backend, backend) == 0 ? BACKING_OURS
-							: BACKING_OTHER;
+	return !device_is_attached(index)               ? DEVICE_BACKING_NONE
+	       : !world()->backend[0]                   ? DEVICE_BACKING_UNNAMED
+	       : world()->backend[0] == '?'             ? DEVICE_BACKING_UNKNOWN
+	       : strcmp(world()->backend, backend) == 0 ? DEVICE_BACKING_OURS
+							: DEVICE_BACKING_OTHER;
 }
 
 bool device_is_backed_by(int index, const char *backend)
 {
-	return device_backing(index, backend) == BACKING_OURS;
+	return device_backing(index, backend) == DEVICE_BACKING_OURS;
 }
 
 enum device_backing device_hold(const struct device *device, const char *backend, int *held)
@@ -228,7 +228,7 @@ int device_find(const char *backend)
 {
 	enum device_backing backing = device_backing(0, backend);
 
-	return backing == BACKING_OURS ? 0 : backing == BACKING_UNKNOWN ? DEVICE_UNKNOWN : DEVICE_NONE;
+	return backing == DEVICE_BACKING_OURS ? 0 : backing == DEVICE_BACKING_UNKNOWN ? DEVICE_UNKNOWN : DEVICE_NONE;
 }
 
 int device_of_instance(const char *name)
@@ -283,7 +283,7 @@ int device_progress(struct device *device, uint64_t *in_flight, uint64_t *comple
 
 enum device_user device_user(const struct device *device)
 {
-	return world()->is_swap ? USER_SWAP : USER_NOBODY;
+	return world()->is_swap ? DEVICE_USER_SWAP : DEVICE_USER_NOBODY;
 }
 
 bool device_holders(const struct device *device, char *text, size_t size)

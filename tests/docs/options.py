@@ -65,7 +65,7 @@ def check_daemon(build):
     tap.none([f"{o}: not in the man page" for o in sorted(told - shown - {"--help", "--version"})] +
              [f"{o}: not in --help" for o in sorted(shown - told)], what)
     # Keys of configuration files, as the source has them.
-    source = tap.read("src/daemon/settings/settings.c")
+    source = tap.read("src/daemon/settings/settings_keys.c")
     keys = re.findall(r'^\t\{"([a-z-]+)", (?:NULL|"([a-z-]+)"), set_', source, flags=re.M)
     page = tap.read("man/zsblk.conf.5").replace("\\-", "-")
     tap.none([key for pair in keys for key in pair if key and key not in page] or ([] if keys else ["no keys found"]),

@@ -37,7 +37,7 @@ static void check_settings(const struct settings *settings)
 	must(in_range(settings->request_timeout, 1, 86400) && in_range(settings->dead_timeout, 1, 86400));
 	must(in_range(settings->probe_timeout, 100, 600000));
 	must(settings->swap_priority >= -1 && settings->swap_priority <= 32767);
-	must((settings->use == USE_MOUNT) == (settings->mount_point != NULL));
+	must((settings->use == SETTINGS_USE_MOUNT) == (settings->mount_point != NULL));
 	must(!settings->mount_point || settings->mount_point[0] == '/');
 	must(!strpbrk(settings->fs_type, "/ ") && !strpbrk(settings->mount_options, " \t"));
 	must(!settings->device || strncmp(settings->device, "/dev/nbd", 8) == 0);
@@ -50,16 +50,16 @@ static void check_words(const struct settings *settings)
 	struct zsblk_params params;
 	struct zsblk_why why;
 
-	must(settings->n_words <= SETTINGS_MAX_WORDS && !settings->words[settings->n_words]);
+	must(settings->n_params <= SETTINGS_MAX_PARAMS && !settings->params[settings->n_params]);
 	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-		const char *value = settings_word_value(settings, sizes[i]);
+		const char *value = settings_param(settings, sizes[i]);
 
 		must(!value || (*value && !value[strspn(value, "0123456789")]));
 	}
 	zsblk_params_init(&params);
-	params.size = settings_word_bytes(settings, "size");
-	params.mem_limit = settings_word_bytes(settings, "mem-limit");
-	params.reserve = settings_word_bytes(settings, "reserve");
+	params.size = settings_param_bytes(settings, "size");
+	params.mem_limit = settings_param_bytes(settings, "mem-limit");
+	params.reserve = settings_param_bytes(settings, "reserve");
 	must(params.reserve <= params.size);
 	must(zsblk_params_check(&params, &why) == 0);
 }
@@ -97,7 +97,7 @@ static int read_words(struct settings *settings, uint64_t ram, char *text, struc
 		if (!equals || equals == word)
 			return wrong_say(wrong, "no parameter");
 		*equals = '\0';
-		if (settings_word(settings, word, equals + 1) < 0)
+		if (settings_add_param(settings, word, equals + 1) < 0)
 			return wrong_say(wrong, "twice, or too many");
 	}
 	return 0;

@@ -9,7 +9,7 @@
  */
 #include "fuzz/text.h"
 
-#include "daemon/instance/control.h"
+#include "daemon/state/control.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -6,11 +6,12 @@
  */
 #include "fuzz/text.h"
 
-#include "daemon/child/job.h"
-#include "daemon/instance/folder.h"
+#include "daemon/jobs/job_figures.h"
 #include "daemon/kernel/device.h"
 #include "daemon/kernel/maps.h"
 #include "daemon/server/server.h"
+#include "daemon/server/server_command.h"
+#include "daemon/state/folder.h"
 #include "segment/segment.h"
 #include "segment/spare.h"
 
@@ -44,7 +45,7 @@ static void read_statistics(char *stats)
 	struct wrong text;
 
 	memset(&text, 'x', sizeof text);
-	job_describe_figures(stats, &text);
+	job_figures_describe(stats, &text);
 	check_message(&text);
 }
 
@@ -83,7 +84,7 @@ static void read_command_line(const uint8_t *bytes, size_t len)
 	settings_init(&settings);
 	if (!command) {
 		must(settings_string(&settings.nbdkit, "/bin/true") == 0 &&
-		     settings_word(&settings, "size", "64M") == 0);
+		     settings_add_param(&settings, "size", "64M") == 0);
 		must(server_command_make(&command, &settings, "shm:0x7a73", "/run/x/stats") == 0);
 	}
 	settings_free(&settings);

@@ -94,7 +94,7 @@ static void refuse(const char *text, unsigned line, const char *one, const char 
 
 static void expect_word(const char *key, const char *value)
 {
-	const char *found = settings_word_value(&settings, key);
+	const char *found = settings_param(&settings, key);
 
 	if (!found || strcmp(found, value) != 0)
 		fail_msg("%s is %s, not %s", key, found ? found : "missing", value);
@@ -128,7 +128,7 @@ static void test_swap(void **state)
 	expect_word("reserve", "67108864");
 	expect_word("memory", "shm:0x7a73");
 	assert_string_equal(settings.device, "/dev/nbd3");
-	assert_int_equal(settings.use, USE_SWAP);
+	assert_int_equal(settings.use, SETTINGS_USE_SWAP);
 	assert_int_equal(settings.swap_priority, 5);
 	assert_int_equal(settings.connections, 2);
 	assert_int_equal(settings.threads, 4);
@@ -144,7 +144,7 @@ static void test_mount(void **state)
 {
 	good("size = 8G\nmount-point = /srv/a b=c#d;e\nfs-type = xfs\noptions = "
 	     "noatime,discard\nalgorithm = zstd\nlevel = -1\n");
-	assert_int_equal(settings.use, USE_MOUNT);
+	assert_int_equal(settings.use, SETTINGS_USE_MOUNT);
 	assert_string_equal(settings.mount_point, "/srv/a b=c#d;e");
 	assert_string_equal(settings.fs_type, "xfs");
 	assert_string_equal(settings.mount_options, "noatime,discard");
@@ -164,7 +164,7 @@ static void test_examples(void **state)
 	     "reserve = 64M\n"
 	     "swap-priority = 100\n");
 	assert_int_equal(settings_check(&settings, NULL), 0);
-	assert_int_equal(settings.use, USE_SWAP);
+	assert_int_equal(settings.use, SETTINGS_USE_SWAP);
 	good("[zsblk]\n"
 	     "size = 8G\n"
 	     "# Blocks that are deleted give their memory back.\n"
@@ -174,13 +174,13 @@ static void test_examples(void **state)
 	     "connections = 1\n"
 	     "threads = 4\n");
 	assert_int_equal(settings_check(&settings, NULL), 0);
-	assert_int_equal(settings.use, USE_MOUNT);
+	assert_int_equal(settings.use, SETTINGS_USE_MOUNT);
 	good("size = 2G\n"
 	     "device = /dev/nbd7\n"
 	     "memory = shm:0x7a73\n"
 	     "use = nothing\n");
 	assert_int_equal(settings_check(&settings, NULL), 0);
-	assert_int_equal(settings.use, USE_NOTHING);
+	assert_int_equal(settings.use, SETTINGS_USE_NOTHING);
 }
 
 /* What zram-generator's users have. */
@@ -195,14 +195,14 @@ static void test_aliases(void **state)
 static void test_use(void **state)
 {
 	good("size = 1G\n");
-	assert_int_equal(settings.use, USE_SWAP);
+	assert_int_equal(settings.use, SETTINGS_USE_SWAP);
 	assert_false(settings_given(&settings, "use"));
 	good("size = 1G\nuse = nothing\n");
-	assert_int_equal(settings.use, USE_NOTHING);
+	assert_int_equal(settings.use, SETTINGS_USE_NOTHING);
 	good("mount-point = /a\n");
-	assert_int_equal(settings.use, USE_MOUNT);
+	assert_int_equal(settings.use, SETTINGS_USE_MOUNT);
 	good("size = 1G\nuse = mount\n");
-	assert_int_equal(settings.use, USE_MOUNT);
+	assert_int_equal(settings.use, SETTINGS_USE_MOUNT);
 	good("size = 1G\nfs-type = xfs\n");
 	assert_int_equal(settings_check(&settings, NULL), -EINVAL);
 }

@@ -2,7 +2,7 @@
 /* Requests to a daemon and their answers, between two processes. */
 #include "lib/test.h"
 
-#include "daemon/instance/control.h"
+#include "daemon/state/control.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -125,7 +125,7 @@ static void test_partitions(void **state)
 	assert_true(device_swap_area(&device, text));
 	assert_string_equal(text, "/dev/nbd0p2");
 	assert_true(device_is_swap(&device));
-	assert_int_equal(device_user(&device), USER_SWAP);
+	assert_int_equal(device_user(&device), DEVICE_USER_SWAP);
 	assert_int_equal(device_swapped_kib(&device), 100);
 	assert_int_equal(device_other_swap_kib(&device), 4000);
 }
@@ -135,7 +135,7 @@ static void test_unknown(void **state)
 {
 	/* As if memory had run out: not absent, and not to be read either. */
 	must(mkdir("sys/nbd3/backend", 0700) == 0);
-	assert_int_equal(device_backing(3, "zsblk:two"), BACKING_UNKNOWN);
+	assert_int_equal(device_backing(3, "zsblk:two"), DEVICE_BACKING_UNKNOWN);
 	assert_int_equal(device_find("zsblk:one"), 0);
 	assert_int_equal(device_find("zsblk:two"), DEVICE_UNKNOWN);
 	assert_int_equal(device_of_instance("two"), DEVICE_UNKNOWN);
@@ -246,18 +246,18 @@ static void test_node(void **state)
 /* Whose a device is: nobody takes one for free, or for his own, that he cannot tell about. */
 static void test_backing(void **state)
 {
-	assert_int_equal(device_backing(0, "zsblk:one"), BACKING_OURS);
-	assert_int_equal(device_backing(0, "zsblk:on"), BACKING_OTHER);
-	assert_int_equal(device_backing(1, "zsblk:one"), BACKING_OTHER);
-	assert_int_equal(device_backing(2, "zsblk:one"), BACKING_UNNAMED);
-	assert_int_equal(device_backing(3, "zsblk:one"), BACKING_NONE);
-	assert_int_equal(device_backing(DEVICE_NONE, "zsblk:one"), BACKING_NONE);
+	assert_int_equal(device_backing(0, "zsblk:one"), DEVICE_BACKING_OURS);
+	assert_int_equal(device_backing(0, "zsblk:on"), DEVICE_BACKING_OTHER);
+	assert_int_equal(device_backing(1, "zsblk:one"), DEVICE_BACKING_OTHER);
+	assert_int_equal(device_backing(2, "zsblk:one"), DEVICE_BACKING_UNNAMED);
+	assert_int_equal(device_backing(3, "zsblk:one"), DEVICE_BACKING_NONE);
+	assert_int_equal(device_backing(DEVICE_NONE, "zsblk:one"), DEVICE_BACKING_NONE);
 	/* Files that are there and cannot be read. */
 	assert_int_equal(mkdir("sys/nbd3/pid", 0700), 0);
-	assert_int_equal(device_backing(3, "zsblk:one"), BACKING_UNKNOWN);
+	assert_int_equal(device_backing(3, "zsblk:one"), DEVICE_BACKING_UNKNOWN);
 	assert_int_equal(unlink("sys/nbd0/backend"), 0);
 	assert_int_equal(mkdir("sys/nbd0/backend", 0700), 0);
-	assert_int_equal(device_backing(0, "zsblk:one"), BACKING_UNKNOWN);
+	assert_int_equal(device_backing(0, "zsblk:one"), DEVICE_BACKING_UNKNOWN);
 	assert_false(device_is_backed_by(0, "zsblk:one"));
 	assert_true(device_is_attached(0));
 }
@@ -278,7 +278,7 @@ static void test_swaps(void **state)
 		 "/swap\\040file file 5000 1000 -2\n/dev/zram0 partition 9999 0 5\n/dev/nbd0 partition 9999 0 5\n");
 	put("swaps", text);
 	assert_true(device_is_swap(&device));
-	assert_int_equal(device_user(&device), USER_SWAP);
+	assert_int_equal(device_user(&device), DEVICE_USER_SWAP);
 	assert_int_equal(device_swapped_kib(&device), 1200);
 	/* Not what is in memory itself. */
 	assert_int_equal(device_other_swap_kib(&device), 4000);
@@ -323,7 +323,7 @@ static void test_absent(void **state)
 	assert_false(device_is_backed_by(9999, ""));
 	assert_int_equal(device_find("zsblk:there-is-none"), DEVICE_NONE);
 	assert_int_equal(device_progress(&device, &in_flight, &completed), -ENOENT);
-	assert_int_equal(device_user(&device), USER_NOBODY);
+	assert_int_equal(device_user(&device), DEVICE_USER_NOBODY);
 	assert_false(device_is_swap(&device));
 	assert_false(device_is_mounted(&device));
 	assert_int_equal(device_swapped_kib(&device), 0);

@@ -2,7 +2,7 @@
 /* The folder of an instance: made, refused when it is not ours alone, locked by one, and emptied. */
 #include "lib/test.h"
 
-#include "daemon/instance/folder.h"
+#include "daemon/state/folder.h"
 
 #include <errno.h>
 #include <sys/file.h>

@@ -3,6 +3,10 @@
 #include "lib/test.h"
 
 #include "daemon/child/job.h"
+#include "daemon/jobs/job_detach.h"
+#include "daemon/jobs/job_figures.h"
+#include "daemon/jobs/job_mount.h"
+#include "daemon/jobs/job_swap.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,7 +21,7 @@ static const char *describe(const char *stats)
 	static struct wrong text;
 
 	memset(&text, 'x', sizeof text);
-	job_describe_figures(stats, &text);
+	job_figures_describe(stats, &text);
 	return text.text;
 }
 
@@ -56,12 +60,12 @@ static void test_file(void **state)
 	assert_int_equal(write(fd, "disksize=1048576\n", 17), 17);
 	setenv("TZ", "UTC", 1);
 	assert_int_equal(futimens(fd, (const struct timespec[2]){{.tv_sec = 1000000000}, {.tv_sec = 1000000000}}), 0);
-	assert_int_equal(job_read_figures(&figures, &text), 0);
+	assert_int_equal(job_figures_read(&figures, &text), 0);
 	/* How old they are, too. */
 	assert_string_equal(text.text, "1 MiB, 0.0 MiB of data in 0.0 MiB of memory (ratio 0.00) at 01:46:40");
 	close(fd);
 	unlink(path);
-	assert_true(job_read_figures(&figures, &text) < 0);
+	assert_true(job_figures_read(&figures, &text) < 0);
 }
 
 /* ------------------------------------------------------------------ children */

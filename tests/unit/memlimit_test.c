@@ -16,7 +16,7 @@ static void make(struct settings *settings, const char *size)
 {
 	settings_init(settings);
 	settings->ram_bytes = 512 * MIB;
-	assert_int_equal(settings_word(settings, "size", size), 0);
+	assert_int_equal(settings_add_param(settings, "size", size), 0);
 }
 
 /* Each part that an instance has beside its data counts, and the margin. */
@@ -31,9 +31,9 @@ static void test_needed(void **state)
 	settings.recovery_reserve = 16 * MIB;
 	assert_int_equal(memlimit_needed(&settings, 0), bare + 16 * MIB);
 	assert_int_equal(memlimit_needed(&settings, 160 * MIB), bare + 16 * MIB + 16 * MIB);
-	assert_int_equal(settings_word(&settings, "reserve", "20971520"), 0);
+	assert_int_equal(settings_add_param(&settings, "reserve", "20971520"), 0);
 	assert_int_equal(memlimit_needed(&settings, 0), bare + 36 * MIB);
-	assert_int_equal(settings_replace_word(&settings, "size", "2147483648"), 0);
+	assert_int_equal(settings_replace_param(&settings, "size", "2147483648"), 0);
 	assert_int_equal(memlimit_needed(&settings, 0), bare + 38 * MIB);
 	/* What is said to be needed is enough, and a MiB less is not. */
 	limit = memlimit_least_mib(&settings) * MIB;
@@ -51,7 +51,7 @@ static void test_defaults(void **state)
 	settings_default_recovery(&settings);
 	assert_int_equal(settings_default_reserve(&settings), 0);
 	assert_int_equal(settings.recovery_reserve, 8 * MIB);
-	assert_int_equal(settings_word_bytes(&settings, "reserve"), 8 * MIB);
+	assert_int_equal(settings_param_bytes(&settings, "reserve"), 8 * MIB);
 	settings_free(&settings);
 
 	make(&settings, "1073741824");
@@ -59,7 +59,7 @@ static void test_defaults(void **state)
 	settings_default_recovery(&settings);
 	assert_int_equal(settings_default_reserve(&settings), 0);
 	assert_int_equal(settings.recovery_reserve, 16 * MIB);
-	assert_int_equal(settings_word_bytes(&settings, "reserve"), 16 * MIB);
+	assert_int_equal(settings_param_bytes(&settings, "reserve"), 16 * MIB);
 	settings_free(&settings);
 }
 

@@ -2,7 +2,7 @@
 /* Which segment is an instance's, and when it may be removed: every case of both decisions, and the segment itself. */
 #include "lib/test.h"
 
-#include "daemon/instance/own_segment.h"
+#include "daemon/state/own_segment.h"
 
 #include <errno.h>
 #include <sys/ipc.h>
@@ -46,24 +46,24 @@ static void test_choose(void **state)
 		enum own_segment_source source;
 	} cases[] = {
 		/* attached, noted, configured, fits, named, fits */
-		{{false, false, false, false, false, false}, SEGMENT_TO_BE_MADE},
-		{{false, false, true, false, false, false}, SEGMENT_CONFIGURED},
-		{{false, true, true, false, false, false}, SEGMENT_CONFIGURED},
-		{{false, true, false, false, false, false}, SEGMENT_NOTED},
-		{{false, false, false, false, true, false}, SEGMENT_NAMED},
+		{{false, false, false, false, false, false}, OWN_SEGMENT_TO_BE_MADE},
+		{{false, false, true, false, false, false}, OWN_SEGMENT_CONFIGURED},
+		{{false, true, true, false, false, false}, OWN_SEGMENT_CONFIGURED},
+		{{false, true, false, false, false, false}, OWN_SEGMENT_NOTED},
+		{{false, false, false, false, true, false}, OWN_SEGMENT_NAMED},
 		/* What is attached is what was noted, whatever else there is. */
-		{{true, true, false, false, false, false}, SEGMENT_NOTED},
-		{{true, true, true, true, true, true}, SEGMENT_NOTED},
+		{{true, true, false, false, false, false}, OWN_SEGMENT_NOTED},
+		{{true, true, true, true, true, true}, OWN_SEGMENT_NOTED},
 		/* The folder is empty. */
-		{{true, false, false, false, true, true}, SEGMENT_NAMED},
-		{{true, false, true, false, true, true}, SEGMENT_NAMED},
-		{{true, false, true, true, true, false}, SEGMENT_CONFIGURED},
-		{{true, false, true, true, false, false}, SEGMENT_CONFIGURED},
-		{{true, false, true, true, true, true}, SEGMENT_AMBIGUOUS},
+		{{true, false, false, false, true, true}, OWN_SEGMENT_NAMED},
+		{{true, false, true, false, true, true}, OWN_SEGMENT_NAMED},
+		{{true, false, true, true, true, false}, OWN_SEGMENT_CONFIGURED},
+		{{true, false, true, true, false, false}, OWN_SEGMENT_CONFIGURED},
+		{{true, false, true, true, true, true}, OWN_SEGMENT_AMBIGUOUS},
 		/* Another one, or a new one, would read as zeroes, or as somebody's data. */
-		{{true, false, false, false, false, false}, SEGMENT_GONE},
-		{{true, false, true, false, false, false}, SEGMENT_GONE},
-		{{true, false, false, false, true, false}, SEGMENT_GONE},
+		{{true, false, false, false, false, false}, OWN_SEGMENT_GONE},
+		{{true, false, true, false, false, false}, OWN_SEGMENT_GONE},
+		{{true, false, false, false, true, false}, OWN_SEGMENT_GONE},
 	};
 
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
@@ -89,7 +89,7 @@ static int set_up(void **state)
 	snprintf(name, sizeof name, "own-%d", (int)getpid());
 	settings_init(&settings);
 	must(settings_name(&settings, name, &wrong) == 0);
-	must(settings_word(&settings, "size", "1048576") == 0 && settings_word(&settings, "lock", "no") == 0);
+	must(settings_add_param(&settings, "size", "1048576") == 0 && settings_add_param(&settings, "lock", "no") == 0);
 	must(folder_open(&folder, top, name, true, &wrong) == 0);
 	return 0;
 }
@@ -107,6 +107,23 @@ static int tear_down(void **state)
 	folder_close(&folder);
 	snprintf(command, sizeof command, "rm -rf %s", top);
 	return system(command);
+}
+
+/* The end of an instance that was in service. */
+static int finish(struct own_segment *segment, bool asked)
+{
+	struct wrong wrong = {""};
+
+	return own_segment_finish(segment, &folder, settings.name,
+				  &(struct own_segment_end){.in_service = true, .asked = asked}, &wrong);
+}
+
+static bool has_note(void)
+{
+	char note[40];
+
+	folder_read_note(&folder, OWN_SEGMENT_NOTE, note, sizeof note);
+	return note[0];
 }
 
 static int find(struct own_segment *segment, uint64_t device_size)
@@ -238,11 +255,10 @@ static void test_discarded(void **state)
 static void test_configured(void **state)
 {
 	struct own_segment segment, again;
-	struct wrong wrong = {""};
 	char key[24];
 
 	snprintf(key, sizeof key, "shm:0x%x", 0x30000000u | (unsigned)getpid());
-	must(settings_word(&settings, "memory", key) == 0);
+	must(settings_add_param(&settings, "memory", key) == 0);
 	make(&segment);
 	assert_string_equal(segment.shown, key);
 	assert_int_equal(strncmp(segment.memory, "shm:id=", 7), 0);
@@ -257,8 +273,8 @@ static void test_configured(void **state)
 	assert_int_equal(find(&again, SIZE), 0);
 	assert_string_equal(again.memory, segment.memory);
 	assert_string_equal(again.shown, key);
-	must(settings_replace_word(&settings, "memory", "shm:id=2147483647") == 0);
-	must(own_segment_remove(&segment, &wrong) == 0);
+	must(settings_replace_param(&settings, "memory", "shm:id=2147483647") == 0);
+	must(finish(&segment, true) == 0);
 	assert_int_equal(find(&again, 0), -ENOENT);
 }
 
@@ -277,7 +293,7 @@ static void test_configured_of_another(void **state)
 	params.lock_shared = false;
 	params.memory = key;
 	must(zsblk_create(&params, "somebody-else", &id, NULL) == 0);
-	must(settings_word(&settings, "memory", key) == 0);
+	must(settings_add_param(&settings, "memory", key) == 0);
 	segment = (struct own_segment){.made = false};
 	assert_int_equal(own_segment_find(&segment, &settings, &folder, 0, &wrong), -EBUSY);
 	assert_non_null(strstr(wrong.text, "'somebody-else'"));
@@ -314,7 +330,6 @@ static void test_note_of_another_size(void **state)
 static void test_removed_by_others(void **state)
 {
 	struct own_segment segment;
-	struct wrong wrong = {""};
 
 	make(&segment);
 	own_segment_serves(&segment, &folder);
@@ -323,7 +338,7 @@ static void test_removed_by_others(void **state)
 	assert_true(own_segment_is_removed(&segment));
 	/* Kept, and found again by the next daemon. */
 	put_in_service(&segment);
-	assert_int_equal(own_segment_remove(&segment, &wrong), 0);
+	assert_int_equal(finish(&segment, true), 0);
 	assert_int_equal(zsblk_inspect(segment.memory, &segment.found, NULL), -ENOENT);
 }
 
@@ -334,9 +349,15 @@ static void test_left(void **state)
 	make(&segment);
 	put_in_service(&segment);
 	own_segment_serves(&segment, &folder);
-	own_segment_leave(&segment, settings.name);
+	assert_int_equal(finish(&segment, false), 0);
+	assert_true(has_note());
 	assert_int_equal(find(&again, 0), 0);
 	assert_string_equal(again.memory, segment.memory);
+	/* And then it is stopped. */
+	assert_int_equal(finish(&again, true), 0);
+	assert_false(has_note());
+	assert_int_equal(access(folder.path, F_OK), -1);
+	assert_int_equal(zsblk_inspect(segment.memory, &again.found, NULL), -ENOENT);
 }
 
 int main(void)

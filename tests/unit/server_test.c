@@ -3,6 +3,7 @@
 #include "lib/test.h"
 
 #include "daemon/server/server.h"
+#include "daemon/server/server_command.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -14,7 +15,7 @@ static struct server_command *command;
 static int set_up(void **state)
 {
 	settings_init(&settings);
-	return settings_string(&settings.nbdkit, "/bin/true") || settings_word(&settings, "size", "64M") ||
+	return settings_string(&settings.nbdkit, "/bin/true") || settings_add_param(&settings, "size", "64M") ||
 	       server_command_make(&command, &settings, "shm:0x7a73", "/run/x/stats");
 }
 

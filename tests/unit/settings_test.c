@@ -61,7 +61,7 @@ static void refuse(const char *key, const char *value, const char *remedy)
 
 static void expect_word(const char *key, const char *value)
 {
-	const char *found = settings_word_value(&settings, key);
+	const char *found = settings_param(&settings, key);
 
 	if (!found || strcmp(found, value) != 0)
 		fail_msg("%s is %s, not %s", key, found ? found : "missing", value);
@@ -97,7 +97,7 @@ static void test_defaults(void **state)
 {
 	assert_null(settings.name);
 	assert_null(settings.device);
-	assert_int_equal(settings.use, USE_NOTHING);
+	assert_int_equal(settings.use, SETTINGS_USE_NOTHING);
 	assert_int_equal(settings.swap_priority, 100);
 	assert_null(settings.mount_point);
 	assert_string_equal(settings.fs_type, "ext4");
@@ -109,8 +109,8 @@ static void test_defaults(void **state)
 	assert_int_equal(settings.probe_timeout, 3000);
 	assert_string_equal(settings.nbdkit, "nbdkit");
 	assert_string_equal(settings.plugin, "zsblk");
-	assert_int_equal(settings.n_words, 0);
-	assert_null(settings.words[0]);
+	assert_int_equal(settings.n_params, 0);
+	assert_null(settings.params[0]);
 	assert_int_equal(settings.given, 0);
 	/* Freeing twice, and what was never filled in. */
 	settings_free(&settings);
@@ -142,21 +142,21 @@ static void test_words(void **state)
 {
 	char key[8];
 
-	assert_int_equal(settings_word(&settings, "lock", "yes"), 0);
-	assert_int_equal(settings_word(&settings, "lock", "no"), -EEXIST);
-	assert_int_equal(settings_word(&settings, "loc", "x=y"), 0);
+	assert_int_equal(settings_add_param(&settings, "lock", "yes"), 0);
+	assert_int_equal(settings_add_param(&settings, "lock", "no"), -EEXIST);
+	assert_int_equal(settings_add_param(&settings, "loc", "x=y"), 0);
 	expect_word("lock", "yes");
 	expect_word("loc", "x=y");
-	assert_null(settings_word_value(&settings, "lo"));
-	assert_null(settings_word_value(&settings, "locks"));
-	assert_string_equal(settings.words[0], "lock=yes");
-	for (int i = 2; i < SETTINGS_MAX_WORDS; i++) {
+	assert_null(settings_param(&settings, "lo"));
+	assert_null(settings_param(&settings, "locks"));
+	assert_string_equal(settings.params[0], "lock=yes");
+	for (int i = 2; i < SETTINGS_MAX_PARAMS; i++) {
 		snprintf(key, sizeof key, "k%d", i);
-		assert_int_equal(settings_word(&settings, key, ""), 0);
+		assert_int_equal(settings_add_param(&settings, key, ""), 0);
 	}
-	assert_int_equal(settings_word(&settings, "more", "1"), -E2BIG);
-	assert_int_equal(settings.n_words, SETTINGS_MAX_WORDS);
-	assert_null(settings.words[SETTINGS_MAX_WORDS]);
+	assert_int_equal(settings_add_param(&settings, "more", "1"), -E2BIG);
+	assert_int_equal(settings.n_params, SETTINGS_MAX_PARAMS);
+	assert_null(settings.params[SETTINGS_MAX_PARAMS]);
 	refuse_with("reserve", "1M", "reserve = 1048576", "more than 32 parameters");
 }
 
@@ -222,7 +222,7 @@ static void test_algorithm(void **state)
 
 	set("algorithm", "lz4hc");
 	expect_word("algorithm", "lz4hc");
-	assert_null(settings_word_value(&settings, "level"));
+	assert_null(settings_param(&settings, "level"));
 	for (size_t i = 0; i < COUNT_OF(with_level); i++) {
 		again();
 		set("compression-algorithm", with_level[i]);
@@ -288,14 +288,14 @@ static void test_device(void **state)
 static void test_use(void **state)
 {
 	set("use", "swap");
-	assert_int_equal(settings.use, USE_SWAP);
+	assert_int_equal(settings.use, SETTINGS_USE_SWAP);
 	again();
 	set("use", "mount");
-	assert_int_equal(settings.use, USE_MOUNT);
+	assert_int_equal(settings.use, SETTINGS_USE_MOUNT);
 	again();
-	settings.use = USE_SWAP;
+	settings.use = SETTINGS_USE_SWAP;
 	set("use", "nothing");
-	assert_int_equal(settings.use, USE_NOTHING);
+	assert_int_equal(settings.use, SETTINGS_USE_NOTHING);
 	again();
 	refuse("use", "Swap", "nothing, swap or mount");
 }
@@ -305,10 +305,10 @@ static void test_swap_priority(void **state)
 	refuse("swap-priority", "32768", "-1 to 32767");
 	refuse("swap-priority", "-2", "-1 to 32767");
 	refuse("swap-priority", "high", "-1 to 32767");
-	assert_int_equal(settings.use, USE_NOTHING);
+	assert_int_equal(settings.use, SETTINGS_USE_NOTHING);
 	set("swap-priority", "-1");
 	assert_int_equal(settings.swap_priority, -1);
-	assert_int_equal(settings.use, USE_SWAP);
+	assert_int_equal(settings.use, SETTINGS_USE_SWAP);
 	again();
 	set("swap-priority", "32767");
 	assert_int_equal(settings.swap_priority, 32767);
@@ -319,10 +319,10 @@ static void test_mount(void **state)
 	refuse("mount-point", "srv/fast", "absolute path");
 	refuse("mount-point", "\"/srv\"", "absolute path");
 	refuse("mount-point", "//", "other than /");
-	assert_int_equal(settings.use, USE_NOTHING);
+	assert_int_equal(settings.use, SETTINGS_USE_NOTHING);
 	set("mount-point", "/srv/my files");
 	assert_string_equal(settings.mount_point, "/srv/my files");
-	assert_int_equal(settings.use, USE_MOUNT);
+	assert_int_equal(settings.use, SETTINGS_USE_MOUNT);
 	refuse("fs-type", "../evil", "such as ext4");
 	refuse("fs-type", "ext4 xfs", "such as ext4");
 	set("fs-type", "btrfs");
@@ -510,7 +510,7 @@ static void test_contradictions(void **state)
 	set("fs-type", "swap");
 	set("options", "discard");
 	check_passes();
-	assert_int_equal(settings.use, USE_SWAP);
+	assert_int_equal(settings.use, SETTINGS_USE_SWAP);
 	set("mount-point", "/a");
 	check_fails("fs-type = swap", "leave the mount-point out");
 	good();
@@ -542,8 +542,8 @@ static void test_contradictions(void **state)
 	/* What is understood in another way, or not at all, is the plugin's to judge. */
 	again();
 	assert_int_equal(settings_name(&settings, "a", NULL), 0);
-	assert_int_equal(settings_word(&settings, "size", "2048s"), 0);
-	assert_int_equal(settings_word(&settings, "level", "x"), 0);
+	assert_int_equal(settings_add_param(&settings, "size", "2048s"), 0);
+	assert_int_equal(settings_add_param(&settings, "level", "x"), 0);
 	check_passes();
 	good();
 	set("mem-limit", "0");
@@ -557,11 +557,11 @@ static void expect_reserve(const char *size, const char *limit, uint64_t ram, co
 	settings_free(&settings);
 	settings_init(&settings);
 	settings.ram_bytes = ram;
-	settings_word(&settings, "size", size);
+	settings_add_param(&settings, "size", size);
 	if (limit)
-		settings_word(&settings, "mem-limit", limit);
+		settings_add_param(&settings, "mem-limit", limit);
 	assert_int_equal(settings_default_reserve(&settings), 0);
-	assert_string_equal(settings_word_value(&settings, "reserve"), reserve);
+	assert_string_equal(settings_param(&settings, "reserve"), reserve);
 }
 
 static void test_default_reserve(void **state)
@@ -577,9 +577,9 @@ static void test_default_reserve(void **state)
 	expect_reserve("1G", "nonsense", gib, "33554432");
 	settings_free(&settings);
 	settings_init(&settings);
-	settings_word(&settings, "reserve", "5M");
+	settings_add_param(&settings, "reserve", "5M");
 	assert_int_equal(settings_default_reserve(&settings), 0);
-	assert_string_equal(settings_word_value(&settings, "reserve"), "5M");
+	assert_string_equal(settings_param(&settings, "reserve"), "5M");
 }
 
 static void test_default_recovery(void **state)
@@ -601,15 +601,15 @@ static void test_default_recovery(void **state)
 
 static void test_replaced_word(void **state)
 {
-	assert_int_equal(settings_word(&settings, "size", "1G"), 0);
-	assert_int_equal(settings_word(&settings, "sizes", "no"), 0);
-	assert_int_equal(settings_replace_word(&settings, "size", "2G"), 0);
-	assert_string_equal(settings_word_value(&settings, "size"), "2G");
-	assert_string_equal(settings_word_value(&settings, "sizes"), "no");
-	assert_int_equal(settings_replace_word(&settings, "level", "3"), 0);
-	assert_string_equal(settings_word_value(&settings, "level"), "3");
-	assert_true(settings_word_bytes(&settings, "size") == UINT64_C(2) << 30);
-	assert_true(settings_word_bytes(&settings, "sizes") == 0);
+	assert_int_equal(settings_add_param(&settings, "size", "1G"), 0);
+	assert_int_equal(settings_add_param(&settings, "sizes", "no"), 0);
+	assert_int_equal(settings_replace_param(&settings, "size", "2G"), 0);
+	assert_string_equal(settings_param(&settings, "size"), "2G");
+	assert_string_equal(settings_param(&settings, "sizes"), "no");
+	assert_int_equal(settings_replace_param(&settings, "level", "3"), 0);
+	assert_string_equal(settings_param(&settings, "level"), "3");
+	assert_true(settings_param_bytes(&settings, "size") == UINT64_C(2) << 30);
+	assert_true(settings_param_bytes(&settings, "sizes") == 0);
 }
 
 static void test_tune(void **state)

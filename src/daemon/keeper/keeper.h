@@ -7,10 +7,10 @@
 #ifndef KEEPER_H
 #define KEEPER_H
 
-#include "daemon/instance/folder.h"
-#include "daemon/kernel/device.h"
+#include "daemon/keeper/attachment.h"
 #include "daemon/resources/ballast.h"
 #include "daemon/server/server.h"
+#include "daemon/state/folder.h"
 
 struct sd_event;
 struct keeper;
@@ -20,12 +20,8 @@ struct keeper_spec {
 	struct folder *folder;
 	struct server_command *command;
 	struct ballast *ballast;
-	const char *backend; /* the device's identifier */
-	int device;          /* of /dev/nbdN, or DEVICE_NONE: the kernel's choice */
-	unsigned connections;
-	unsigned request_timeout; /* seconds, with several connections */
-	unsigned dead_timeout;    /* seconds */
-	unsigned probe_timeout;   /* milliseconds */
+	struct attachment_spec attachment; /* the device, and how the kernel is connected to servers */
+	unsigned probe_timeout;            /* milliseconds */
 	unsigned
 		start_timeout; /* milliseconds, for a server in place of another to come into service at the first try */
 	/* A server serves the device: for the first time, or again. */

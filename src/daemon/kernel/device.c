@@ -119,19 +119,19 @@ enum device_backing device_backing(int index, const char *backend)
 	int r;
 
 	if (index == DEVICE_NONE)
-		return BACKING_NONE;
+		return DEVICE_BACKING_NONE;
 	r = read_attribute(index, "backend", text, sizeof text);
 	if (!r)
-		return strcmp(text, backend) == 0 ? BACKING_OURS : BACKING_OTHER;
+		return strcmp(text, backend) == 0 ? DEVICE_BACKING_OURS : DEVICE_BACKING_OTHER;
 	if (!is_absent(r))
-		return BACKING_UNKNOWN;
+		return DEVICE_BACKING_UNKNOWN;
 	r = read_attribute(index, "pid", pid, sizeof pid);
-	return !r ? BACKING_UNNAMED : is_absent(r) ? BACKING_NONE : BACKING_UNKNOWN;
+	return !r ? DEVICE_BACKING_UNNAMED : is_absent(r) ? DEVICE_BACKING_NONE : DEVICE_BACKING_UNKNOWN;
 }
 
 bool device_is_backed_by(int index, const char *backend)
 {
-	return device_backing(index, backend) == BACKING_OURS;
+	return device_backing(index, backend) == DEVICE_BACKING_OURS;
 }
 
 enum device_backing device_hold(const struct device *device, const char *backend, int *held)
@@ -156,8 +156,8 @@ static int look_for(enum device_backing (*matches)(int index, const void *opaque
 		if (sscanf(entry->d_name, "nbd%6d", &candidate) != 1)
 			continue;
 		backing = matches(candidate, opaque);
-		all_read &= backing != BACKING_UNKNOWN;
-		index = backing == BACKING_OURS ? candidate : DEVICE_NONE;
+		all_read &= backing != DEVICE_BACKING_UNKNOWN;
+		index = backing == DEVICE_BACKING_OURS ? candidate : DEVICE_NONE;
 	}
 	all_read &= index != DEVICE_NONE || errno == 0;
 	closedir(dir);
@@ -188,8 +188,9 @@ static enum device_backing is_other(int index, const void *own)
 	int r = index == *(const int *)own ? -ENOENT : read_attribute(index, "backend", text, sizeof text);
 
 	if (r)
-		return is_absent(r) ? BACKING_NONE : BACKING_UNKNOWN;
-	return strncmp(text, DEVICE_BACKEND_START, strlen(DEVICE_BACKEND_START)) == 0 ? BACKING_OURS : BACKING_OTHER;
+		return is_absent(r) ? DEVICE_BACKING_NONE : DEVICE_BACKING_UNKNOWN;
+	return strncmp(text, DEVICE_BACKEND_START, strlen(DEVICE_BACKEND_START)) == 0 ? DEVICE_BACKING_OURS
+										      : DEVICE_BACKING_OTHER;
 }
 
 bool device_has_others(int index)
@@ -482,13 +483,13 @@ enum device_user device_user(const struct device *device)
 	int fd;
 
 	if (device_is_swap(device))
-		return USER_SWAP;
+		return DEVICE_USER_SWAP;
 	/* Whoever depends on a block device has it exclusively. */
 	fd = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return errno == EBUSY ? USER_OTHER : USER_NOBODY;
+		return errno == EBUSY ? DEVICE_USER_OTHER : DEVICE_USER_NOBODY;
 	close(fd);
-	return USER_NOBODY;
+	return DEVICE_USER_NOBODY;
 }
 
 bool device_is_swap(const struct device *device)

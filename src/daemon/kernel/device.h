@@ -33,14 +33,14 @@ int device_index(const char *path);
 bool device_is_attached(int index);
 /* Whose server is it attached to? A number alone says nothing: others can detach a device, and attach another server to it. */
 enum device_backing {
-	BACKING_NONE,    /* to none: it is not attached */
-	BACKING_OURS,    /* it bears the identifier that was asked for */
-	BACKING_OTHER,   /* it bears another one */
-	BACKING_UNNAMED, /* it bears none: another program's, or a kernel that knows no identifiers (before Linux 5.14) */
-	BACKING_UNKNOWN, /* that cannot be read just now: it may be any of these */
+	DEVICE_BACKING_NONE,  /* to none: it is not attached */
+	DEVICE_BACKING_OURS,  /* it bears the identifier that was asked for */
+	DEVICE_BACKING_OTHER, /* it bears another one */
+	DEVICE_BACKING_UNNAMED, /* it bears none: another program's, or a kernel that knows no identifiers (before Linux 5.14) */
+	DEVICE_BACKING_UNKNOWN, /* that cannot be read just now: it may be any of these */
 };
 enum device_backing device_backing(int index, const char *backend);
-/* The same, for those to whom all others are one: is it BACKING_OURS? */
+/* The same, for those to whom all others are one: is it DEVICE_BACKING_OURS? */
 bool device_is_backed_by(int index, const char *backend);
 /*
  * Open the device and see whose it is. As long as the descriptor (*held, or -1 if it cannot be opened) is open, the kernel lets
@@ -86,7 +86,7 @@ uint64_t device_size(const struct device *device);
 /* Requests in flight now, and completed so far. 0 or a negative errno. */
 int device_progress(struct device *device, uint64_t *in_flight, uint64_t *completed);
 
-enum device_user { USER_NOBODY, USER_SWAP, USER_OTHER };
+enum device_user { DEVICE_USER_NOBODY, DEVICE_USER_SWAP, DEVICE_USER_OTHER };
 /*
  * Who has it open for himself: swap, or others (a mount, a volume on it). Processes that read it as a file
  * do not count.

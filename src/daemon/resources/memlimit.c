@@ -30,8 +30,8 @@ uint64_t memlimit_smallest(void)
 
 uint64_t memlimit_needed(const struct settings *settings, uint64_t limit)
 {
-	return OWN_BYTES + LEAST_BYTES + settings->recovery_reserve + settings_word_bytes(settings, "reserve") +
-	       settings_word_bytes(settings, "size") / ZSBLK_BLOCK_SIZE * WORD + cgroup_margin(limit);
+	return OWN_BYTES + LEAST_BYTES + settings->recovery_reserve + settings_param_bytes(settings, "reserve") +
+	       settings_param_bytes(settings, "size") / ZSBLK_BLOCK_SIZE * WORD + cgroup_margin(limit);
 }
 
 unsigned memlimit_least_mib(const struct settings *settings)

@@ -2,8 +2,8 @@
 /* Connections to a server, made all at once. See dial.h. */
 #include "daemon/server/dial.h"
 
-#include "daemon/instance/folder.h"
 #include "daemon/server/connection.h"
+#include "daemon/state/folder.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -265,7 +265,7 @@ int config_read(const char *path, uint64_t ram_bytes, struct settings *settings,
 	if (r == 0)
 		r = parse(&reader);
 	fclose(reader.file);
-	if (r == 0 && settings->use == USE_NOTHING && !settings_given(settings, "use"))
-		settings->use = USE_SWAP;
+	if (r == 0 && settings->use == SETTINGS_USE_NOTHING && !settings_given(settings, "use"))
+		settings->use = SETTINGS_USE_SWAP;
 	return r;
 }

@@ -13,19 +13,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SETTINGS_MAX_WORDS 32
+#define SETTINGS_MAX_PARAMS 32
 
-enum device_use {
-	USE_NOTHING, /* a bare device: somebody else swaps on it, or mounts it */
-	USE_SWAP,
-	USE_MOUNT,
+enum settings_use {
+	SETTINGS_USE_NOTHING, /* a bare device: somebody else swaps on it, or mounts it */
+	SETTINGS_USE_SWAP,
+	SETTINGS_USE_MOUNT,
 };
 
 struct settings {
 	char *name;   /* of the instance: letters, digits, '.', '_' and '-', at most 32 */
 	char *device; /* "/dev/nbdN"; NULL: the kernel chooses */
 
-	enum device_use use;
+	enum settings_use use;
 	int swap_priority;   /* 0 to 32767; -1: the kernel chooses */
 	bool tune;           /* the kernel's settings, for swap: sysctls.h */
 	char *mount_point;   /* absolute */
@@ -44,8 +44,8 @@ struct settings {
 	char *plugin; /* what it loads: a name or a path */
 
 	/* The plugin's parameters, "key=value" each, as the server gets them; sizes are in bytes. */
-	char *words[SETTINGS_MAX_WORDS + 1];
-	size_t n_words;
+	char *params[SETTINGS_MAX_PARAMS + 1];
+	size_t n_params;
 
 	uint64_t ram_bytes;   /* what "ram" stands for in sizes; 0: not known, and refused */
 	uint64_t limit_bytes; /* the memory limit of a control group; 0: none */
@@ -69,13 +69,13 @@ int settings_name(struct settings *settings, const char *name, struct wrong *wro
  * Add a parameter of the plugin. 0; -EEXIST if the key is there already, -E2BIG if there are too many,
  * -ENOMEM.
  */
-int settings_word(struct settings *settings, const char *key, const char *value);
+int settings_add_param(struct settings *settings, const char *key, const char *value);
 /* The same in place of what the key had, if anything. -ENOMEM. */
-int settings_replace_word(struct settings *settings, const char *key, const char *value);
+int settings_replace_param(struct settings *settings, const char *key, const char *value);
 /* A size as the plugin takes it: bytes, or with a suffix. 0: none, or one that is wrong, which the plugin will tell. */
-uint64_t settings_word_bytes(const struct settings *settings, const char *key);
+uint64_t settings_param_bytes(const struct settings *settings, const char *key);
 /* The value of a parameter, or NULL. */
-const char *settings_word_value(const struct settings *settings, const char *key);
+const char *settings_param(const struct settings *settings, const char *key);
 
 /*
  * Set one by its name in configuration files ("swap-priority"), from text, once. 0, or -EINVAL with the
@@ -89,6 +89,10 @@ bool settings_given(const struct settings *settings, const char *key);
 
 /* The key that was just set is in this line of the file `path`. */
 void settings_came_from(struct settings *settings, const char *key, unsigned line);
+/* That line; 0: none, or there is no such key. */
+unsigned settings_line(const struct settings *settings, const char *key);
+/* Is there a key, or an alias of one, of that name? */
+bool settings_has_key(const char *key);
 
 /* A 32nd of ram_bytes, at most 32 MiB, and at most an eighth of limit_bytes, unless it was given. */
 void settings_default_recovery(struct settings *settings);
@@ -96,7 +100,7 @@ void settings_default_recovery(struct settings *settings);
  * Give the plugin a reserve, unless one was asked for: a 32nd of ram_bytes, 8 to 64 MiB, and at most half of mem-limit,
  * a quarter of size, and an eighth of limit_bytes.
  * Memory that is ready before it is needed: what stores a page must not wait for memory, which those who wait for that
- * page to be stored would have to free. 0, or an error of settings_word().
+ * page to be stored would have to free. 0, or an error of settings_add_param().
  */
 int settings_default_reserve(struct settings *settings);
 

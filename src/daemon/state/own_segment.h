@@ -9,8 +9,8 @@
 #ifndef OWN_SEGMENT_H
 #define OWN_SEGMENT_H
 
-#include "daemon/instance/folder.h"
 #include "daemon/settings/settings.h"
+#include "daemon/state/folder.h"
 #include "zsblk.h"
 
 #include <stdbool.h>
@@ -20,12 +20,12 @@
 
 /* Where the segment comes from. */
 enum own_segment_source {
-	SEGMENT_NOTED,      /* the folder says which one it is */
-	SEGMENT_CONFIGURED, /* memory = shm:... says so */
-	SEGMENT_NAMED,      /* it bears the instance's name */
-	SEGMENT_TO_BE_MADE, /* there is none */
-	SEGMENT_GONE,       /* there is none, and the device is attached: what was stored is lost */
-	SEGMENT_AMBIGUOUS,  /* the device is attached, and two could be what is stored in it */
+	OWN_SEGMENT_NOTED,      /* the folder says which one it is */
+	OWN_SEGMENT_CONFIGURED, /* memory = shm:... says so */
+	OWN_SEGMENT_NAMED,      /* it bears the instance's name */
+	OWN_SEGMENT_TO_BE_MADE, /* there is none */
+	OWN_SEGMENT_GONE,       /* there is none, and the device is attached: what was stored is lost */
+	OWN_SEGMENT_AMBIGUOUS,  /* the device is attached, and two could be what is stored in it */
 };
 
 struct own_segment_facts {
@@ -77,9 +77,13 @@ void own_segment_serves(struct own_segment *segment, const struct folder *folder
 /* Has somebody removed it? Said once. */
 bool own_segment_is_removed(struct own_segment *segment);
 
-/* The end: remove it with what is in it / leave it there. Both say which and how much. 0 or a negative errno and the reason. */
-int own_segment_remove(struct own_segment *segment, struct wrong *wrong);
-void own_segment_leave(struct own_segment *segment, const char *name);
+/*
+ * The end of the instance `name`: its segment goes, if `end` lets it (`made` is filled in here), and so does the folder. Says which segment
+ * goes or stays, and how much is in it. A segment that stays is found again by the note in the folder. 0 or a negative errno and the
+ * reason.
+ */
+int own_segment_finish(struct own_segment *segment, struct folder *folder, const char *name,
+		       const struct own_segment_end *end, struct wrong *wrong);
 /* Let go of it. */
 void own_segment_close(struct own_segment *segment);
 

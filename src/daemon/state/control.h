@@ -8,7 +8,7 @@
 #define CONTROL_H
 
 #include "daemon/base/wrong.h"
-#include "daemon/instance/folder.h"
+#include "daemon/state/folder.h"
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* zsblkd's command line. See options.h. */
-#include "daemon/settings/options.h"
+#include "daemon/options.h"
 
 #include "daemon/kernel/device.h"
 #include "daemon/resources/memlimit.h"
@@ -90,7 +90,7 @@ static const char help[] =
 	"  -h, --help                  this text\n"
 	"  -V, --version               the version\n";
 
-__attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void options_refuse(const char *format, ...)
 {
 	va_list args;
 
@@ -112,7 +112,7 @@ static void set(struct settings *settings, const char *option, const char *key, 
 	struct wrong wrong;
 
 	if (settings_set(settings, key, value, &wrong))
-		refuse("--%s: %s", option, wrong.text);
+		options_refuse("--%s: %s", option, wrong.text);
 }
 
 static bool is_size(const char *key)
@@ -139,39 +139,39 @@ static bool is_plain(const char *value, char *text, size_t size)
 }
 
 /* Parameters of the plugin go to it as they are; it judges them. It gets sizes in bytes. */
-static void add_word(struct settings *settings, const char *word)
+static void add_param(struct settings *settings, const char *param)
 {
-	const char *equals = strchr(word, '=');
+	const char *equals = strchr(param, '=');
 	struct wrong wrong;
 	char key[40], number[120];
 	int r;
 
-	if (!equals || equals == word || (size_t)(equals - word) >= sizeof key)
-		refuse("'%s' is not KEY=VALUE; see zsblkd --help", word);
-	snprintf(key, sizeof key, "%.*s", (int)(equals - word), word);
+	if (!equals || equals == param || (size_t)(equals - param) >= sizeof key)
+		options_refuse("'%s' is not KEY=VALUE; see zsblkd --help", param);
+	snprintf(key, sizeof key, "%.*s", (int)(equals - param), param);
 	/* --status reads them. */
 	if (strcmp(key, "stats") == 0)
-		refuse("%s: the statistics of a server are in /run/zsblk/NAME/stats; leave it out", word);
-	r = settings_word_value(settings, key) ? -EEXIST : 0;
+		options_refuse("%s: the statistics of a server are in /run/zsblk/NAME/stats; leave it out", param);
+	r = settings_param(settings, key) ? -EEXIST : 0;
 	if (!r && !is_size(key)) {
-		r = settings_word(settings, key, equals + 1);
+		r = settings_add_param(settings, key, equals + 1);
 	} else if (!r && is_plain(equals + 1, number, sizeof number)) {
-		r = settings_word(settings, key, number);
+		r = settings_add_param(settings, key, number);
 	} else if (!r) {
 		if (settings_set(settings, key, equals + 1, &wrong))
-			refuse("%s", wrong.text);
+			options_refuse("%s", wrong.text);
 	}
 	if (r)
-		refuse("%s: %s", word,
-		       r == -EEXIST  ? "it was given already"
-		       : r == -E2BIG ? "too many parameters"
-				     : strerror(-r));
+		options_refuse("%s: %s", param,
+			       r == -EEXIST  ? "it was given already"
+			       : r == -E2BIG ? "too many parameters"
+					     : strerror(-r));
 }
 
-static void ask(struct options *options, const char *request, const char *name)
+static void set_request(struct options *options, const char *request, const char *name)
 {
 	if (options->request)
-		refuse("--%s: one request at a time", request);
+		options_refuse("--%s: one request at a time", request);
 	options->request = request;
 	options->request_name = name;
 }
@@ -185,7 +185,7 @@ __attribute__((noreturn)) static void refuse_file(const struct settings *setting
 	int device = settings->name ? device_of_instance(settings->name) : DEVICE_NONE;
 
 	if (device == DEVICE_NONE)
-		refuse("%s", wrong->text);
+		options_refuse("%s", wrong->text);
 	fprintf(stderr, "zsblkd: %s; %s\n", wrong->text,
 		device == DEVICE_UNKNOWN ? "whether a device of that name is attached cannot be told (/sys/block)"
 					 : "the device that is there goes on without zsblkd until that is put right");
@@ -203,85 +203,115 @@ static void default_threads(struct settings *settings)
 	settings->threads = settings->connections > 1 || cpus < 1 ? 1 : cpus > 4 ? 4 : (unsigned)cpus;
 }
 
-void options_parse(struct options *options, int argc, char **argv)
+/* What was given besides settings. */
+struct given {
+	const char *config, *name;
+	const char *setting; /* the last option that sets something */
+};
+
+static void take_setting(struct settings *settings, struct given *given, const char *option, const char *key,
+			 const char *value)
+{
+	given->setting = option;
+	set(settings, option, key, value);
+}
+
+static void take_option(struct options *options, struct given *given, int option, int index)
 {
 	struct settings *settings = &options->settings;
-	const char *config = NULL, *name = NULL, *setting = NULL; /* an option that sets something */
-	struct wrong wrong;
-	int c, index = 0;
 
-	*options = (struct options){.request = NULL};
-	settings_init(settings);
-	settings->ram_bytes = memory_bytes();
-	settings->limit_bytes = memlimit_smallest();
-	while ((c = getopt_long(argc, argv, "n:c:p:vhV", long_options, &index)) != -1) {
-		switch (c) {
-		case OPT_SETTING:
-			setting = long_options[index].name;
-			set(settings, setting, setting, optarg);
-			break;
-		case 'n':
-			name = optarg;
-			break;
-		case 'c':
-			config = optarg;
-			break;
-		case 'p':
-			setting = "priority";
-			set(settings, setting, "swap-priority", optarg);
-			break;
-		case OPT_SWAPON:
-			setting = "swapon";
-			set(settings, setting, "use", "swap");
-			break;
-		case OPT_STOP:
-			ask(options, "stop", optarg);
-			break;
-		case OPT_STOP_UNUSED:
-			ask(options, "stop-unused", optarg);
-			break;
-		case OPT_UPGRADE:
-			ask(options, "upgrade", optarg);
-			break;
-		case OPT_STATUS:
-			ask(options, "status", optarg);
-			break;
-		case 'v':
-			options->verbose = true;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			exit(EXIT_SUCCESS);
-		case 'V':
-			puts("zsblkd " ZSBLKD_VERSION);
-			exit(EXIT_SUCCESS);
-		default:
-			fputs("Try 'zsblkd --help'.\n", stderr);
-			exit(EXIT_FAILURE);
-		}
+	switch (option) {
+	case OPT_SETTING:
+		take_setting(settings, given, long_options[index].name, long_options[index].name, optarg);
+		break;
+	case 'n':
+		given->name = optarg;
+		break;
+	case 'c':
+		given->config = optarg;
+		break;
+	case 'p':
+		take_setting(settings, given, "priority", "swap-priority", optarg);
+		break;
+	case OPT_SWAPON:
+		take_setting(settings, given, "swapon", "use", "swap");
+		break;
+	case OPT_STOP:
+		set_request(options, "stop", optarg);
+		break;
+	case OPT_STOP_UNUSED:
+		set_request(options, "stop-unused", optarg);
+		break;
+	case OPT_UPGRADE:
+		set_request(options, "upgrade", optarg);
+		break;
+	case OPT_STATUS:
+		set_request(options, "status", optarg);
+		break;
+	case 'v':
+		options->verbose = true;
+		break;
+	case 'h':
+		fputs(help, stdout);
+		exit(EXIT_SUCCESS);
+	case 'V':
+		puts("zsblkd " ZSBLKD_VERSION);
+		exit(EXIT_SUCCESS);
+	default:
+		fputs("Try 'zsblkd --help'.\n", stderr);
+		exit(EXIT_FAILURE);
 	}
-	if (options->request && (optind < argc || name || config || setting))
-		refuse("--%s takes the name of an instance, and nothing else beside it", options->request);
-	if (options->request && settings_name(settings, options->request_name, &wrong))
-		refuse("--%s: %s", options->request, wrong.text);
-	if (options->request)
-		return;
-	if (config && setting)
-		refuse("--%s: with --config all settings are in the file", setting);
-	if (name && settings_name(settings, name, &wrong))
-		refuse("--name: %s", wrong.text);
-	if (config && config_read(config, memory_bytes(), settings, &wrong))
+}
+
+/* --stop NAME and the like stand alone. */
+static void check_request(struct options *options, const struct given *given, bool more)
+{
+	struct wrong wrong;
+
+	if (more || given->name || given->config || given->setting)
+		options_refuse("--%s takes the name of an instance, and nothing else beside it", options->request);
+	if (settings_name(&options->settings, options->request_name, &wrong))
+		options_refuse("--%s: %s", options->request, wrong.text);
+}
+
+/* The rest of a command line that starts a daemon: parameters of the plugin. */
+static void finish_settings(struct settings *settings, const struct given *given, char **params)
+{
+	struct wrong wrong;
+
+	if (given->config && given->setting)
+		options_refuse("--%s: with --config all settings are in the file", given->setting);
+	if (given->name && settings_name(settings, given->name, &wrong))
+		options_refuse("--name: %s", wrong.text);
+	if (given->config && config_read(given->config, memory_bytes(), settings, &wrong))
 		refuse_file(settings, &wrong);
-	if (config && optind < argc)
-		refuse("'%s': with --config all parameters are in the file", argv[optind]);
-	for (; optind < argc; optind++)
-		add_word(settings, argv[optind]);
+	if (given->config && *params)
+		options_refuse("'%s': with --config all parameters are in the file", *params);
+	for (; *params; params++)
+		add_param(settings, *params);
 	if (settings_check(settings, &wrong)) {
-		if (config)
+		if (given->config)
 			refuse_file(settings, &wrong);
-		refuse("%s", wrong.text);
+		options_refuse("%s", wrong.text);
 	}
 	default_threads(settings);
 	settings_default_reserve(settings);
 	settings_default_recovery(settings);
+}
+
+void options_parse(struct options *options, int argc, char **argv)
+{
+	struct given given = {NULL};
+	int option, index = 0;
+
+	*options = (struct options){.request = NULL};
+	settings_init(&options->settings);
+	options->settings.ram_bytes = memory_bytes();
+	options->settings.limit_bytes = memlimit_smallest();
+	while ((option = getopt_long(argc, argv, "n:c:p:vhV", long_options, &index)) != -1)
+		take_option(options, &given, option, index);
+	if (options->request)
+		check_request(options, &given, optind < argc);
+	else
+		finish_settings(&options->settings, &given, argv + optind);
 }

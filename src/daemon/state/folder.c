@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The folder of an instance. See folder.h. */
-#include "daemon/instance/folder.h"
+#include "daemon/state/folder.h"
 
 #include <dirent.h>
 #include <errno.h>

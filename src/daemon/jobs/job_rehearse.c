@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The trial of a new server, a job. See job.h.
+ * The trial of a new server, a job. See job_rehearse.h.
  *
  * All of it has one limit by the clock: under load every step takes longer, and what is said is which one did not come to its end.
  */
 #include "daemon/base/clock.h"
 #include "daemon/child/command.h"
-#include "daemon/child/job.h"
+#include "daemon/jobs/job_rehearse.h"
 #include "zsblk.h"
 
 #include <errno.h>
@@ -89,12 +89,12 @@ static int try_server(const char *const arguments[], const char *socket, uint64_
 }
 
 /* What is the server's alone: the segment, of its size, its lock on memory, its reserve and its statistics. */
-static bool is_for_rehearsal(const char *word)
+static bool is_for_rehearsal(const char *param)
 {
 	static const char *const others[] = {"memory=", "size=", "lock=", "reserve=", "stats="};
 
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-		if (strncmp(word, others[i], strlen(others[i])) == 0)
+		if (strncmp(param, others[i], strlen(others[i])) == 0)
 			return false;
 	return true;
 }
@@ -103,16 +103,16 @@ int job_rehearse(const void *what, struct wrong *wrong)
 {
 	const struct job_rehearsal *rehearsal = what;
 	const struct settings *settings = rehearsal->settings;
-	const char *arguments[SETTINGS_MAX_WORDS + 12] = {settings->nbdkit,  "--foreground",   "--unix",
-							  rehearsal->socket, settings->plugin, "memory=anon",
-							  "size=64M",        "lock=no",        "reserve=0"};
+	const char *arguments[SETTINGS_MAX_PARAMS + 12] = {settings->nbdkit,  "--foreground",   "--unix",
+							   rehearsal->socket, settings->plugin, "memory=anon",
+							   "size=64M",        "lock=no",        "reserve=0"};
 	uint64_t until = clock_after_ms(REHEARSAL_LIMIT_S * 1000);
 	size_t n = 9;
 	int r = ask_segment_version(settings, until, wrong);
 
-	for (size_t i = 0; i < settings->n_words; i++)
-		if (is_for_rehearsal(settings->words[i]))
-			arguments[n++] = settings->words[i];
+	for (size_t i = 0; i < settings->n_params; i++)
+		if (is_for_rehearsal(settings->params[i]))
+			arguments[n++] = settings->params[i];
 	/* One that was killed in the middle has left it. */
 	unlink(rehearsal->socket);
 	if (!r)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The control socket. See control.h. */
-#include "daemon/instance/control.h"
+#include "daemon/state/control.h"
 
 #include "daemon/base/clock.h"
 

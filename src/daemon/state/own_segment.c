@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The segment of an instance. See own_segment.h. */
-#include "daemon/instance/own_segment.h"
+#include "daemon/state/own_segment.h"
 
 #include "daemon/base/say.h"
 
@@ -17,16 +17,18 @@
 enum own_segment_source own_segment_choose(const struct own_segment_facts *facts)
 {
 	if (!facts->attached)
-		return facts->configured ? SEGMENT_CONFIGURED
-		       : facts->noted    ? SEGMENT_NOTED
-		       : facts->named    ? SEGMENT_NAMED
-					 : SEGMENT_TO_BE_MADE;
+		return facts->configured ? OWN_SEGMENT_CONFIGURED
+		       : facts->noted    ? OWN_SEGMENT_NOTED
+		       : facts->named    ? OWN_SEGMENT_NAMED
+					 : OWN_SEGMENT_TO_BE_MADE;
 	if (facts->noted)
-		return SEGMENT_NOTED;
+		return OWN_SEGMENT_NOTED;
 	/* Somebody has emptied the folder. */
 	if (facts->named_fits && facts->configured_fits)
-		return SEGMENT_AMBIGUOUS;
-	return facts->named_fits ? SEGMENT_NAMED : facts->configured_fits ? SEGMENT_CONFIGURED : SEGMENT_GONE;
+		return OWN_SEGMENT_AMBIGUOUS;
+	return facts->named_fits        ? OWN_SEGMENT_NAMED
+	       : facts->configured_fits ? OWN_SEGMENT_CONFIGURED
+					: OWN_SEGMENT_GONE;
 }
 
 bool own_segment_may_remove(const struct own_segment_end *end)
@@ -122,7 +124,7 @@ static void look_at_configured(struct candidates *there, const char *memory, con
 static int gather(struct own_segment_facts *facts, struct candidates *there, const struct settings *settings,
 		  const struct folder *folder, uint64_t device_size, struct wrong *wrong)
 {
-	const char *memory = settings_word_value(settings, "memory");
+	const char *memory = settings_param(settings, "memory");
 
 	*facts = (struct own_segment_facts){.attached = device_size != 0, .configured = memory != NULL};
 	folder_read_note(folder, OWN_SEGMENT_NOTE, there->note, sizeof there->note);
@@ -144,7 +146,7 @@ static int gather(struct own_segment_facts *facts, struct candidates *there, con
 static int use_noted(struct own_segment *segment, const struct candidates *there, const struct settings *settings,
 		     uint64_t device_size, struct wrong *wrong)
 {
-	const char *memory = settings_word_value(settings, "memory");
+	const char *memory = settings_param(settings, "memory");
 	struct zsblk_why why = {""};
 	int r = zsblk_inspect(there->note, &segment->found, &why);
 
@@ -195,7 +197,7 @@ static int use_configured(struct own_segment *segment, const struct candidates *
 int own_segment_find(struct own_segment *segment, const struct settings *settings, const struct folder *folder,
 		     uint64_t device_size, struct wrong *wrong)
 {
-	const char *memory = settings_word_value(settings, "memory");
+	const char *memory = settings_param(settings, "memory");
 	struct own_segment_facts facts;
 	struct candidates there = {.note = ""};
 	int r = gather(&facts, &there, settings, folder, device_size, wrong);
@@ -203,14 +205,14 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 	if (r)
 		return r;
 	switch (own_segment_choose(&facts)) {
-	case SEGMENT_NOTED:
+	case OWN_SEGMENT_NOTED:
 		r = use_noted(segment, &there, settings, device_size, wrong);
 		break;
-	case SEGMENT_CONFIGURED:
+	case OWN_SEGMENT_CONFIGURED:
 		r = use_configured(segment, &there, memory, wrong);
 		segment->note_is_due = true;
 		break;
-	case SEGMENT_NAMED:
+	case OWN_SEGMENT_NAMED:
 		segment->found = there.named;
 		use(segment, there.named.id, NULL);
 		segment->note_is_due = true;
@@ -219,15 +221,15 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 			    "memory=%s was asked for; the device is attached with %s and stays so until it is stopped",
 			    memory, segment->memory);
 		break;
-	case SEGMENT_TO_BE_MADE:
+	case OWN_SEGMENT_TO_BE_MADE:
 		break;
-	case SEGMENT_GONE:
+	case OWN_SEGMENT_GONE:
 		wrong_say(wrong,
 			  "the device is attached, but its segment is gone, and what was stored with it: no segment of "
 			  "%" PRIu64 " bytes bears the name '%s'%s%s; detach the device (nbd-client -d)",
 			  device_size, settings->name, memory ? ", nor does memory=" : "", memory ? memory : "");
 		return -ENOENT;
-	case SEGMENT_AMBIGUOUS:
+	case OWN_SEGMENT_AMBIGUOUS:
 		wrong_say(
 			wrong,
 			"the device is attached, and both %s and shm:id=%d may be what is stored in it; remove the one that is "
@@ -244,15 +246,14 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 int own_segment_make(struct own_segment *segment, const struct settings *settings, const struct folder *folder,
 		     struct wrong *wrong)
 {
-	const char *algorithm = settings_word_value(settings, "algorithm"),
-		   *lock = settings_word_value(settings, "lock");
-	const char *memory = settings_word_value(settings, "memory");
+	const char *algorithm = settings_param(settings, "algorithm"), *lock = settings_param(settings, "lock");
+	const char *memory = settings_param(settings, "memory");
 	struct zsblk_params params;
 	struct zsblk_why why = {""};
 	int id, r;
 
 	zsblk_params_init(&params);
-	params.size = settings_word_bytes(settings, "size");
+	params.size = settings_param_bytes(settings, "size");
 	params.memory = memory ? memory : params.memory;
 	params.algorithm = algorithm ? algorithm : params.algorithm;
 	params.lock_shared = !lock || strcmp(lock, "no") != 0;
@@ -302,7 +303,7 @@ static double mib_in(const struct own_segment *segment)
 	return zsblk_inspect(segment->memory, &found, NULL) ? 0 : (double)found.used / MIB;
 }
 
-int own_segment_remove(struct own_segment *segment, struct wrong *wrong)
+static int remove_segment(struct own_segment *segment, struct wrong *wrong)
 {
 	struct zsblk_why why = {""};
 	int r;
@@ -319,7 +320,7 @@ int own_segment_remove(struct own_segment *segment, struct wrong *wrong)
 	return r;
 }
 
-void own_segment_leave(struct own_segment *segment, const char *name)
+static void leave_segment(struct own_segment *segment, const char *name)
 {
 	struct zsblk_segment found;
 
@@ -330,6 +331,23 @@ void own_segment_leave(struct own_segment *segment, const char *name)
 	    "the segment %s stays, with what is stored in it (%.1f MiB): start '%s' again to go on with it, or remove "
 	    "it (ipcrm -m %d)",
 	    segment->shown, (double)found.used / MIB, name, found.id);
+}
+
+int own_segment_finish(struct own_segment *segment, struct folder *folder, const char *name,
+		       const struct own_segment_end *end, struct wrong *wrong)
+{
+	struct own_segment_end facts = *end;
+	bool there = segment->memory[0], goes;
+	int r = 0;
+
+	facts.made = segment->made;
+	goes = there && own_segment_may_remove(&facts);
+	if (goes)
+		r = remove_segment(segment, wrong);
+	if (there && (!goes || r))
+		leave_segment(segment, name);
+	folder_remove(folder, there && segment->has_name && (!goes || r) ? OWN_SEGMENT_NOTE : NULL);
+	return r;
 }
 
 void own_segment_close(struct own_segment *segment)

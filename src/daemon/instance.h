@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the parts of a daemon have in common: the instance that they all work on. Each part (status, stop, use, upgrade) keeps its own
+ * state to itself, and what it decides is not here. start.c fills this in; daemon.c frees it.
+ */
+#ifndef INSTANCE_H
+#define INSTANCE_H
+
+#include "daemon/state/folder.h"
+#include "daemon/state/own_segment.h"
+
+#include <stdbool.h>
+
+struct ballast;
+struct control;
+struct job;
+struct keeper;
+struct sd_event;
+struct server_command;
+struct settings;
+
+struct instance {
+	struct settings *settings;
+	struct sd_event *loop;
+	struct folder folder;
+	struct own_segment segment;
+	char backend[48];                 /* the device's identifier */
+	char stats[FOLDER_PATH_MAX + 60]; /* path of the server's statistics */
+	struct server_command *command;
+	struct ballast *ballast;
+	struct keeper *keeper;
+	struct job *job; /* whatever changes the device: one at a time */
+	struct control *control;
+	bool in_service; /* the device is or was swap, mounted, or ready for use: what is stored is somebody's */
+};
+
+#endif

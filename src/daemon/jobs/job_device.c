@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The device of a job. See job_device.h. */
+#include "daemon/jobs/job_device.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/*
+ * First of all in each job that does something to the device: others can have detached it, and attached another server to it. What
+ * holds it (*held) stays open to the end of the process.
+ */
+int job_device_hold(const struct device *device, const char *backend, struct wrong *wrong)
+{
+	int held;
+
+	switch (device_hold(device, backend, &held)) {
+	case DEVICE_BACKING_OURS:
+		return 0;
+	case DEVICE_BACKING_UNKNOWN:
+		wrong_say(wrong, "%s: it cannot be told whose it is, so nothing is done to it", device->path);
+		return -EIO;
+	case DEVICE_BACKING_NONE:
+		wrong_say(wrong, "%s is not attached any more", device->path);
+		break;
+	case DEVICE_BACKING_OTHER:
+	case DEVICE_BACKING_UNNAMED:
+		wrong_say(wrong, "%s is attached to another server now, and is left alone", device->path);
+		break;
+	}
+	if (held >= 0)
+		close(held);
+	return -ENODEV;
+}

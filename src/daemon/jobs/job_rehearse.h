@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The trial of a new server. */
+#ifndef JOB_REHEARSE_H
+#define JOB_REHEARSE_H
+
+#include "daemon/child/job.h"
+#include "daemon/settings/settings.h"
+
+struct job_rehearsal {
+	const struct settings *settings;
+	const char *socket; /* path for a socket, which is removed again */
+};
+
+/*
+ * Would a new server come up? Starts one with the parameters there are, but on memory of its own, and has it end. -EINVAL: its
+ * plugin does not know this format of segments.
+ */
+job_fn job_rehearse;
+
+#endif

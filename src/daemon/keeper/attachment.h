@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The kernel's end: the device /dev/nbdN, and the sockets over which the kernel reaches a server. The device is attached once; later
+ * servers get the kernel new connections for it. One thread. A netlink request may block, see K4 in keeper.c.
+ */
+#ifndef ATTACHMENT_H
+#define ATTACHMENT_H
+
+#include "daemon/kernel/device.h"
+#include "daemon/kernel/netlink.h"
+
+#include <sys/types.h>
+
+struct dial;
+
+#define ATTACHMENT_MAX_CONNECTIONS 64u
+
+struct attachment_spec {
+	const char *backend; /* the device's identifier */
+	int device;          /* of /dev/nbdN, or DEVICE_NONE: the kernel's choice */
+	unsigned connections;
+	unsigned request_timeout; /* seconds, with several connections */
+	unsigned dead_timeout;    /* seconds */
+};
+
+/*
+ * Copies of the sockets that the kernel has. They tell whether the kernel has shut one down. And Linux 6.12 dereferences a null
+ * pointer when the last reference to a socket goes while the kernel's receiver still uses it, so the copies are kept until the
+ * receiver has had the time of a whole server to get away.
+ */
+struct attachment_links {
+	int fds[ATTACHMENT_MAX_CONNECTIONS];
+	unsigned n; /* 0: not ours, an earlier daemon's */
+};
+
+struct attachment {
+	const struct attachment_spec *spec;
+	struct device device;
+	struct netlink netlink;
+	struct attachment_links links, links_before;
+	unsigned timer_ms; /* the kernel's, which the device has; 0: not known yet */
+	bool detaching;    /* somebody is about to detach the device: it must not be attached again */
+};
+
+/* 0, or an error of netlink_open() with the reason. *spec stays the caller's, and must stay. */
+int attachment_open(struct attachment *attachment, const struct attachment_spec *spec, struct wrong *wrong);
+/* What the kernel has stays as it is. Harmless on a zeroed struct. */
+void attachment_close(struct attachment *attachment);
+
+/*
+ * Give the kernel the connections of a server, process `server`, all of which are ready; the device is attached if it is not yet.
+ * `adopted`: the kernel has connections to that server already, and takes none. 0, or with the reason: -EBUSY: the device is attached to
+ * somebody else's server, or cannot be attached while somebody has it open; -EAGAIN: that cannot be told now; -ESHUTDOWN: the device is
+ * being detached; -EINVAL: the server has another size; -EOPNOTSUPP: the kernel does not remember whose a device is; or an error of the
+ * kernel.
+ */
+int attachment_hand_over(struct attachment *attachment, const struct dial *dial, pid_t server, bool adopted,
+			 struct wrong *wrong);
+
+/* Has the kernel shut down a connection that it got from us? */
+bool attachment_is_cut(const struct attachment *attachment);
+
+/* Readable when the kernel has something to tell of any device. */
+int attachment_events_fd(const struct attachment *attachment);
+/* Read what the kernel tells: has a connection of this device died? */
+bool attachment_link_died(struct attachment *attachment);
+/* Offer the kernel the connections that it got before. 0 or a negative errno. */
+int attachment_offer_again(struct attachment *attachment);
+
+#endif
