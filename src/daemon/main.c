@@ -4,6 +4,7 @@
 #include "daemon/daemon.h"
 #include "daemon/kernel/device.h"
 #include "daemon/options.h"
+#include "daemon/relay.h"
 #include "daemon/resources/memlimit.h"
 #include "daemon/resources/rights.h"
 #include "daemon/state/control.h"
@@ -52,7 +53,7 @@ static int prepare(const struct settings *settings, bool needed, struct ballast 
 	int r = rights_check(&wrong);
 
 	if (!r) {
-		r = say_through_pipe();
+		r = relay_start();
 		wrong_say(&wrong, "no pipe for messages: %s", strerror(-r));
 	}
 	if (!r)
@@ -92,6 +93,6 @@ int main(int argc, char **argv)
 	}
 	ballast_free(ballast);
 	settings_free(&options.settings);
-	say_end();
+	relay_finish();
 	return status;
 }

@@ -4,6 +4,7 @@
 
 #include "daemon/base/pidfd.h"
 #include "daemon/base/say.h"
+#include "daemon/relay.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -107,7 +108,7 @@ static pid_t start(supervise_fn *fn, void *opaque, struct ballast *ballast, int 
 	close_link(&ends[0]);
 	link_end = ends[1];
 	close(signals);
-	say_as_child();
+	relay_forget();
 	parent = pidfd_of(self);
 	/* systemd's watchdog hears from the daemon. */
 	unsetenv("WATCHDOG_PID");
@@ -145,7 +146,7 @@ static int next_signal(int signals, pid_t child)
 	for (;;) {
 		struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = link_end, .events = POLLIN}};
 
-		poll(fds, 2, say_keep_relay());
+		poll(fds, 2, relay_keep());
 		receive(child);
 		if (read(signals, &info, sizeof info) == (ssize_t)sizeof info)
 			return (int)info.ssi_signo;
@@ -170,7 +171,7 @@ static bool reap(pid_t *child, time_t started, bool first, int *status)
 	int how;
 
 	while ((pid = waitpid(-1, &how, WNOHANG)) > 0) {
-		if (say_relay_ended(pid))
+		if (relay_ended(pid))
 			say(SAY_ERROR,
 			    "the process that hands messages on (process %d) was ended; another one takes over",
 			    (int)pid);

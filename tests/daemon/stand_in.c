@@ -213,11 +213,6 @@ enum device_backing device_backing(int index, const char *backend)
 							: DEVICE_BACKING_OTHER;
 }
 
-bool device_is_backed_by(int index, const char *backend)
-{
-	return device_backing(index, backend) == DEVICE_BACKING_OURS;
-}
-
 enum device_backing device_hold(const struct device *device, const char *backend, int *held)
 {
 	*held = open(device->path, O_RDONLY | O_CLOEXEC);

@@ -81,9 +81,9 @@ static void test_attributes(void **state)
 	assert_true(device_is_attached(0));
 	assert_true(device_is_attached(2));
 	assert_false(device_is_attached(3));
-	assert_true(device_is_backed_by(0, "zsblk:one"));
-	assert_false(device_is_backed_by(0, "zsblk:on"));
-	assert_false(device_is_backed_by(2, "zsblk:one"));
+	assert_int_equal(device_backing(0, "zsblk:one"), DEVICE_BACKING_OURS);
+	assert_int_equal(device_backing(0, "zsblk:on"), DEVICE_BACKING_OTHER);
+	assert_int_equal(device_backing(2, "zsblk:one"), DEVICE_BACKING_UNNAMED);
 	assert_int_equal(device_find("zsblk:other"), 1);
 	assert_int_equal(device_of_instance("one"), 0);
 	assert_int_equal(device_of_instance("two"), DEVICE_NONE);
@@ -258,7 +258,6 @@ static void test_backing(void **state)
 	assert_int_equal(unlink("sys/nbd0/backend"), 0);
 	assert_int_equal(mkdir("sys/nbd0/backend", 0700), 0);
 	assert_int_equal(device_backing(0, "zsblk:one"), DEVICE_BACKING_UNKNOWN);
-	assert_false(device_is_backed_by(0, "zsblk:one"));
 	assert_true(device_is_attached(0));
 }
 
@@ -320,7 +319,7 @@ static void test_absent(void **state)
 
 	device_init(&device, 9999);
 	assert_false(device_is_attached(9999));
-	assert_false(device_is_backed_by(9999, ""));
+	assert_int_equal(device_backing(9999, ""), DEVICE_BACKING_NONE);
 	assert_int_equal(device_find("zsblk:there-is-none"), DEVICE_NONE);
 	assert_int_equal(device_progress(&device, &in_flight, &completed), -ENOENT);
 	assert_int_equal(device_user(&device), DEVICE_USER_NOBODY);

@@ -129,11 +129,6 @@ enum device_backing device_backing(int index, const char *backend)
 	return !r ? DEVICE_BACKING_UNNAMED : is_absent(r) ? DEVICE_BACKING_NONE : DEVICE_BACKING_UNKNOWN;
 }
 
-bool device_is_backed_by(int index, const char *backend)
-{
-	return device_backing(index, backend) == DEVICE_BACKING_OURS;
-}
-
 enum device_backing device_hold(const struct device *device, const char *backend, int *held)
 {
 	*held = device->index == DEVICE_NONE ? -1 : open(device->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);

@@ -40,8 +40,6 @@ enum device_backing {
 	DEVICE_BACKING_UNKNOWN, /* that cannot be read just now: it may be any of these */
 };
 enum device_backing device_backing(int index, const char *backend);
-/* The same, for those to whom all others are one: is it DEVICE_BACKING_OURS? */
-bool device_is_backed_by(int index, const char *backend);
 /*
  * Open the device and see whose it is. As long as the descriptor (*held, or -1 if it cannot be opened) is open, the kernel lets
  * nobody attach another server to it, so that what was found stays true. May block: for children.

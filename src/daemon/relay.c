@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The process that hands messages on. See relay.h. */
+#include "daemon/relay.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/resources/rights.h"
+#include "process/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define END_WAIT_MS 1000
+/* One that dies at once again and again is not started in a busy loop. */
+#define PAUSE_MS 500u
+
+static pid_t relay;  /* 0: there is none */
+static pid_t writer; /* who has started it */
+static uint64_t started_at;
+/* What it takes to start another one: the pipe's end, and where messages go. */
+static int pipe_end = -1, outside = -1;
+
+/*
+ * A signal that ends the daemon must not end this process before it has copied the daemon's last messages. Once the
+ * daemon has ended, a signal means that the machine goes down.
+ */
+static void end_when_alone(int signal)
+{
+	if (getppid() != writer)
+		_exit(0);
+}
+
+/* Copies what comes through the pipe, until all who may write to it have ended. It may wait as long as it takes. */
+__attribute__((noreturn)) static void copy(int from)
+{
+	char buffer[4096] = "";
+	sigset_t none;
+	ssize_t got;
+
+	prctl(PR_SET_NAME, "zsblkd-messages");
+	/* It may wait for the device, and is no part of what keeps that going. */
+	rights_drop();
+	process_avoid_oom_killer();
+	/* A reader that faults holds the pipe's lock while the page comes, and with it everybody who writes. */
+	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	dup2(from, STDIN_FILENO);
+	dup2(outside, STDERR_FILENO);
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, end_when_alone);
+	signal(SIGHUP, SIG_IGN);
+	/* What the supervisor waits for by other means is blocked in it. */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	while ((got = read(STDIN_FILENO, buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR))
+		for (ssize_t at = 0, put; at < got; at += put)
+			if ((put = write(STDERR_FILENO, buffer + at, (size_t)(got - at))) < 0)
+				break;
+	_exit(0);
+}
+
+static int fork_relay(void)
+{
+	writer = getpid();
+	started_at = clock_us();
+	relay = fork();
+	if (relay == 0)
+		copy(pipe_end);
+	if (relay > 0)
+		return 0;
+	relay = 0;
+	return -errno;
+}
+
+bool relay_ended(pid_t pid)
+{
+	if (!relay || pid != relay)
+		return false;
+	relay = 0;
+	return true;
+}
+
+int relay_keep(void)
+{
+	uint64_t since = (clock_us() - started_at) / 1000;
+
+	if (relay || pipe_end < 0)
+		return -1;
+	if (since < PAUSE_MS)
+		return (int)(PAUSE_MS - since);
+	return fork_relay() ? (int)PAUSE_MS : -1;
+}
+
+void relay_forget(void)
+{
+	if (pipe_end >= 0)
+		close(pipe_end);
+	if (outside >= 0)
+		close(outside);
+	pipe_end = outside = -1;
+	relay = 0;
+}
+
+int relay_start(void)
+{
+	int ends[2], r;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	pipe_end = ends[0];
+	outside = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	r = outside < 0 ? -errno : fork_relay();
+	if (r) {
+		close(ends[1]);
+		relay_forget();
+		return r;
+	}
+	/* Messages are not worth dying for. */
+	signal(SIGPIPE, SIG_IGN);
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	dup2(ends[1], STDERR_FILENO);
+	close(ends[1]);
+	return 0;
+}
+
+void relay_finish(void)
+{
+	uint64_t until = clock_after_ms(END_WAIT_MS);
+
+	/* The last words find somebody, too. */
+	if (!relay && pipe_end >= 0)
+		fork_relay();
+	if (!relay)
+		return;
+	close(STDERR_FILENO);
+	while (waitpid(relay, NULL, WNOHANG) == 0 && clock_pause(until, 5))
+		;
+}
