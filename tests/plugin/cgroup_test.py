@@ -146,4 +146,24 @@ def too_small():
         server.connect().pwrite(bytes(range(256)) * 4096, 0)  # the default reserve follows the limit
 
 
+@test
+def beside_one_at_its_cap():
+    "a server that is tried beside one at its cap comes up, although the trial's own processes use a part of the margin"
+    rng = random.Random(6)
+    with Group(LIMIT) as group, Server("1G", "lock=no", wrap=group.inside()) as server:
+        fill(server.connect(), 0, NOISE, rng)
+        # An eighth of the limit is the margin, of which 7 MiB are left, and 4 or 5 when the other server has been loaded: fewer
+        # than half.
+        room = LIMIT - group.usage()
+        taken = max(room - 7 * MiB - 4 * MiB, 1)  # Python itself takes almost 4
+        program = f"held = b'x' * {taken}; print(flush=True); __import__('sys').stdin.read()"
+        with subprocess.Popen([*group.inside(), sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            other.stdout.readline()
+            say(f"{(LIMIT - group.usage()) / MiB:.1f} MiB left")
+            with Server("16M", "lock=no", "reserve=0", wrap=group.inside()):
+                pass
+            other.stdin.close()
+        equal(group.kills(), 0, "processes killed")
+
+
 main()
