@@ -2,6 +2,7 @@
 /* The supervisor. See supervise.h. */
 #include "daemon/supervise.h"
 
+#include "daemon/rights.h"
 #include "daemon/say.h"
 
 #include <errno.h>
@@ -157,6 +158,16 @@ static time_t now_s(void)
 	return now.tv_sec;
 }
 
+static pid_t reap_one(int *how)
+{
+	pid_t pid;
+
+	rights_let_servers_end();
+	pid = waitpid(-1, how, WNOHANG);
+	rights_go_on();
+	return pid;
+}
+
 /*
  * The child, or one of its servers that came to us when it died. True: the child ended by itself, with *status, and is not to
  * have a successor.
@@ -166,7 +177,7 @@ static bool reap(pid_t *child, time_t started, bool first, int *status)
 	pid_t pid;
 	int how;
 
-	while ((pid = waitpid(-1, &how, WNOHANG)) > 0) {
+	while ((pid = reap_one(&how)) > 0) {
 		if (say_relay_ended(pid))
 			say(SAY_ERROR,
 			    "the process that hands messages on (process %d) was ended; another one takes over",
