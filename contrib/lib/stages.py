@@ -29,15 +29,15 @@ class Stage:
     short     run the short forms of the tests: everything takes many times as long here, or another stage has the long ones
     builds    what is built beside the programs that its tests need: "all", "installed" or nothing
     inside    the command, without the build folder, that commands are run by: for another system than this machine's
-    lanes     suites whose tests are run one after the other, but those of one beside those of another
+    jobs      how many of its tests run at a time, where that is not meson's affair
     possible  returns why it cannot be run here, or None
     """
 
     def __init__(self, name, summary, suites, options=(), cc="gcc", setup=None, build=None, limit=600,
-                 short=False, builds=None, inside=None, lanes=(), possible=lambda: None):
+                 short=False, builds=None, inside=None, jobs=None, possible=lambda: None):
         self.name, self.summary, self.suites, self.options = name, summary, suites, list(options)
         self.cc, self.setup, self.build, self.limit = cc, setup, build or name, limit
-        self.short, self.builds, self.inside, self.lanes, self.possible = short, builds, inside, lanes, possible
+        self.short, self.builds, self.inside, self.jobs, self.possible = short, builds, inside, jobs, possible
         self.tally = tally.Tally()
         self.times = []
         self.cpu = 0.0  # seconds of processor time, of builds and tests
@@ -93,8 +93,10 @@ SANITIZE = ["-Db_lundef=false", "--buildtype=debugoptimized"]
 
 STAGES = [
     Stage("gcc", "gcc -O2", None, limit=900, builds="all"),
+    # A machine that has to wait for a processor takes many times as much of it: whoever waits for a lock there spins. So
+    # there is one machine for two processors, and the other stages run beside it.
     Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400,
-          lanes=("vm-heavy", "vm-light")),
+          jobs=max(1, len(os.sched_getaffinity(0)) // 2)),
     Stage("lint", "shellcheck, clang-format, cppcheck", ["lint"], build="gcc"),
     Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"], short=True),
     Stage("clang", "clang -O2", ["unit", "model", "fault", "plugin"], cc="clang", builds="installed",
@@ -308,14 +310,7 @@ class Runner:
             stage.tally.skipped.append((stage.name, "none of its suites has tests"))
             return
         say(f"-- {stage.name}: testing {' '.join(suites)}")
-        lanes = [threading.Thread(target=self.test_lane, args=(stage, suites, lane)) for lane in stage.lanes or [None]]
-        for lane in lanes:
-            lane.start()
-        for lane in lanes:
-            lane.join()
-
-    def test_lane(self, stage, suites, lane):
-        base = f"contrib-{lane or stage.name}"
+        base = f"contrib-{stage.name}"
         result = self.folder(stage) / "meson-logs" / f"{base}-{stage.setup or os.path.basename(GIVE_WAY)}.json"
         result.unlink(missing_ok=True)
         # Tests that give way to the virtual machines, or share the machine with others, may take their time.
@@ -324,8 +319,7 @@ class Runner:
                               "--timeout-multiplier", str(multiplier))
         for suite in suites:
             command += ["--suite", suite]
-        for other in stage.lanes:
-            command += ["--no-suite", other] if other != lane else []
+        command += ["--num-processes", str(stage.jobs)] if stage.jobs else []
         command += ["--setup", stage.setup] if stage.setup else ["--wrapper", shlex.quote(GIVE_WAY)]
         limit = min(stage.limit * (20 if self.args.long else 1), max(self.deadline - time.monotonic(), 1))
         env = dict(os.environ, ZSBLK_SHORT="1") if stage.short and not self.args.long else None
@@ -369,8 +363,8 @@ def fetch_release(runner, stage):
     run_limited([OTHER_RELEASE, "--prepare"], runner.root / "release-prepare.log", stage.limit)
 
 
-def lanes(runner):
-    """The virtual machines run beside everything else, in lanes of their own; the rest one after the other."""
+def run_all(runner):
+    """The virtual machines run beside everything else; the rest one after the other."""
     release = next(stage for stage in STAGES if stage.name == "release")
     if runner.wanted(release) and not release.possible():
         threading.Thread(target=fetch_release, args=(runner, release), daemon=True).start()
@@ -409,7 +403,7 @@ def main():
     start = time.monotonic()
     runner = Runner(args)
     try:
-        lanes(runner)
+        run_all(runner)
     finally:
         for process in list(RUNNING):
             process.stop()
