@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import tally
 
@@ -29,15 +30,14 @@ class Stage:
     short     run the short forms of the tests: everything takes many times as long here, or another stage has the long ones
     builds    what is built beside the programs that its tests need: "all", "installed" or nothing
     inside    the command, without the build folder, that commands are run by: for another system than this machine's
-    jobs      how many of its tests run at a time, where that is not meson's affair
     possible  returns why it cannot be run here, or None
     """
 
     def __init__(self, name, summary, suites, options=(), cc="gcc", setup=None, build=None, limit=600,
-                 short=False, builds=None, inside=None, jobs=None, possible=lambda: None):
+                 short=False, builds=None, inside=None, possible=lambda: None):
         self.name, self.summary, self.suites, self.options = name, summary, suites, list(options)
         self.cc, self.setup, self.build, self.limit = cc, setup, build or name, limit
-        self.short, self.builds, self.inside, self.jobs, self.possible = short, builds, inside, jobs, possible
+        self.short, self.builds, self.inside, self.possible = short, builds, inside, possible
         self.tally = tally.Tally()
         self.times = []
         self.cpu = 0.0  # seconds of processor time, of builds and tests
@@ -93,10 +93,7 @@ SANITIZE = ["-Db_lundef=false", "--buildtype=debugoptimized"]
 
 STAGES = [
     Stage("gcc", "gcc -O2", None, limit=900, builds="all"),
-    # A machine that has to wait for a processor takes many times as much of it: whoever waits for a lock there spins. So
-    # there is one machine for two processors, and the other stages run beside it.
-    Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400,
-          jobs=max(1, len(os.sched_getaffinity(0)) // 2)),
+    Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400),
     Stage("lint", "shellcheck, clang-format, cppcheck", ["lint"], build="gcc"),
     Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"], short=True),
     Stage("clang", "clang -O2", ["unit", "model", "fault", "plugin"], cc="clang", builds="installed",
@@ -188,6 +185,7 @@ class Runner:
         self.root = pathlib.Path(os.environ["ZSBLK_TEST_ROOT"])
         self.root.mkdir(parents=True, exist_ok=True)
         self.configured = {}  # build folder -> whether that went well
+        self.locks = {stage.build: threading.Lock() for stage in STAGES}
         self.beside = False  # virtual machines are running
         self.deadline = time.monotonic() + (args.limit * 60 if args.limit else 10**9)
 
@@ -224,6 +222,10 @@ class Runner:
 
     def build(self, stage):
         """True once all is there that the stage's tests take."""
+        with self.locks[stage.build]:
+            return self.build_alone(stage)
+
+    def build_alone(self, stage):
         log = self.log(stage)
         log.unlink(missing_ok=True)
         if self.configure(stage):
@@ -282,9 +284,16 @@ class Runner:
         return bool(set(stage.suites) & set(self.args.suites))
 
     def run(self, stage, built=None):
-        """Build, unless that was done before, and test."""
-        if not self.wanted(stage):
-            return
+        """Build, unless that was done before, and test. Whatever goes wrong is a failure of the stage: stages run in threads."""
+        try:
+            if self.wanted(stage):
+                self.run_wanted(stage, built)
+        except Exception:  # pylint: disable=broad-except
+            stage.ran = True
+            stage.tally.failed.append((f"{stage.name}: it could not be run", traceback.format_exc()))
+            self.report(stage)
+
+    def run_wanted(self, stage, built):
         if stage.name == "vm" and self.args.no_vm:
             stage.tally.skipped.append(("vm", "--no-vm was given"))
             return
@@ -319,7 +328,6 @@ class Runner:
                               "--timeout-multiplier", str(multiplier))
         for suite in suites:
             command += ["--suite", suite]
-        command += ["--num-processes", str(stage.jobs)] if stage.jobs else []
         command += ["--setup", stage.setup] if stage.setup else ["--wrapper", shlex.quote(GIVE_WAY)]
         limit = min(stage.limit * (20 if self.args.long else 1), max(self.deadline - time.monotonic(), 1))
         env = dict(os.environ, ZSBLK_SHORT="1") if stage.short and not self.args.long else None
@@ -333,7 +341,7 @@ class Runner:
             stage.tally.failed.append((f"{stage.name}: meson test", tail(self.log(stage))))
 
     def report(self, stage):
-        total = stage.times[-1]
+        total = stage.times[-1] if stage.times else 0
         build = stage.times[0] if len(stage.times) > 1 else total
         counts = stage.tally
         say(f"-- {stage.name}: {counts.passed} passed, {len(counts.failed)} failed, {len(counts.skipped)} skipped "
@@ -364,7 +372,7 @@ def fetch_release(runner, stage):
 
 
 def run_all(runner):
-    """The virtual machines run beside everything else; the rest one after the other."""
+    """The virtual machines run beside everything else. Of the rest there are two stages at a time: tests wait for most of theirs."""
     release = next(stage for stage in STAGES if stage.name == "release")
     if runner.wanted(release) and not release.possible():
         threading.Thread(target=fetch_release, args=(runner, release), daemon=True).start()
@@ -376,11 +384,21 @@ def run_all(runner):
         fetching.start()
         built = runner.build(machines)
         fetching.join()
-        beside = threading.Thread(target=run_beside, args=(runner, machines, built))
+        beside = threading.Thread(target=run_beside, args=(runner, machines, built), daemon=True)
         beside.start()
-    for stage in STAGES:
-        if not (beside and stage is machines):
-            runner.run(stage)
+    left = [stage for stage in STAGES if not (beside and stage is machines)]
+
+    def run_what_is_left():
+        while left:
+            runner.run(left.pop(0))
+
+    other = threading.Thread(target=run_what_is_left, daemon=True)
+    other.start()
+    try:
+        run_what_is_left()
+        other.join()
+    finally:
+        left.clear()  # where this was interrupted
     if beside:
         beside.join()
 

@@ -152,14 +152,22 @@ def beside_one_at_its_cap():
     rng = random.Random(6)
     with Group(LIMIT) as group, Server("1G", "lock=no", wrap=group.inside()) as server:
         fill(server.connect(), 0, NOISE, rng)
-        # An eighth of the limit is the margin, of which 7 MiB are left, and 4 or 5 when the other server has been loaded: fewer
+        # An eighth of the limit is the margin, of which 7.5 MiB are left, and 4 or 5 when the other server has been loaded: fewer
         # than half.
-        room = LIMIT - group.usage()
-        taken = max(room - 7 * MiB - 4 * MiB, 1)  # Python itself takes almost 4
-        program = f"held = b'x' * {taken}; print(flush=True); __import__('sys').stdin.read()"
-        with subprocess.Popen([*group.inside(), sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-            other.stdout.readline()
-            say(f"{(LIMIT - group.usage()) / MiB:.1f} MiB left")
+        program = """if True:
+            import sys
+            held = []
+            def left():
+                with open(sys.argv[1]) as f:
+                    return int(sys.argv[2]) - int(f.read())
+            while left() > 7.5 * 1048576:
+                held.append(bytearray(b"x") * 262144)
+            print(left(), flush=True)
+            sys.stdin.read()"""
+        usage = os.path.join(group.path, group.names[1])
+        with subprocess.Popen([*group.inside(), sys.executable, "-c", program, usage, str(LIMIT)], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as other:
+            say(f"{int(other.stdout.readline()) / MiB:.1f} MiB left")
             with Server("16M", "lock=no", "reserve=0", wrap=group.inside()):
                 pass
             other.stdin.close()
