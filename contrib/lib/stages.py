@@ -98,6 +98,9 @@ STAGES = [
     Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"], short=True),
     Stage("clang", "clang -O2", ["unit", "model", "fault", "plugin"], cc="clang", builds="installed",
           short=True, possible=no_command("clang")),
+    # What is of this machine's kernel and not of the system's is left out.
+    Stage("release", "gcc -O2 on the other Debian release", ["unit", "model", "fault", "plugin", "daemon", "interop", "docs"],
+          builds="installed", inside=OTHER_RELEASE, short=True, possible=no_other_release),
     Stage("asan", "gcc, AddressSanitizer and UndefinedBehaviorSanitizer", ["unit", "model", "fault", "fuzz"],
           [*SANITIZE, "-Db_sanitize=address,undefined", "-Dplugin=false"], setup="asan"),
     Stage("tsan", "gcc, ThreadSanitizer", ["unit", "model"], [*SANITIZE, "-Db_sanitize=thread", "-Dplugin=false"],
@@ -114,9 +117,6 @@ STAGES = [
           short=True, possible=no_cross("aarch64-linux-gnu", "qemu-aarch64")),
     Stage("s390x", "gcc for s390x (big-endian), the libraries, in emulation", ["unit", "model"], cross("s390x"),
           short=True, possible=no_cross("s390x-linux-gnu", "qemu-s390x")),
-    # What is of this machine's kernel and not of the system's is left out.
-    Stage("release", "gcc -O2 on the other Debian release", ["unit", "model", "fault", "plugin", "daemon", "interop", "docs"],
-          builds="installed", inside=OTHER_RELEASE, short=True, possible=no_other_release),
 ]
 
 
