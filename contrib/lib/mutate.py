@@ -224,6 +224,7 @@ def main():
         print(f"{len(faults)} faults can be put in")
         return
     with tempfile.TemporaryDirectory(prefix="zsblk-mutate-") as folder:
+        os.chmod(folder, 0o755)  # some tests run as an ordinary user
         results = Runner(faults, pathlib.Path(folder)).run()
     if args.output:
         pathlib.Path(args.output).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

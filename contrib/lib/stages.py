@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import tally
 
@@ -29,15 +30,14 @@ class Stage:
     short     run the short forms of the tests: everything takes many times as long here, or another stage has the long ones
     builds    what is built beside the programs that its tests need: "all", "installed" or nothing
     inside    the command, without the build folder, that commands are run by: for another system than this machine's
-    lanes     suites whose tests are run one after the other, but those of one beside those of another
     possible  returns why it cannot be run here, or None
     """
 
     def __init__(self, name, summary, suites, options=(), cc="gcc", setup=None, build=None, limit=600,
-                 short=False, builds=None, inside=None, lanes=(), possible=lambda: None):
+                 short=False, builds=None, inside=None, possible=lambda: None):
         self.name, self.summary, self.suites, self.options = name, summary, suites, list(options)
         self.cc, self.setup, self.build, self.limit = cc, setup, build or name, limit
-        self.short, self.builds, self.inside, self.lanes, self.possible = short, builds, inside, lanes, possible
+        self.short, self.builds, self.inside, self.possible = short, builds, inside, possible
         self.tally = tally.Tally()
         self.times = []
         self.cpu = 0.0  # seconds of processor time, of builds and tests
@@ -93,12 +93,14 @@ SANITIZE = ["-Db_lundef=false", "--buildtype=debugoptimized"]
 
 STAGES = [
     Stage("gcc", "gcc -O2", None, limit=900, builds="all"),
-    Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400,
-          lanes=("vm-heavy", "vm-light")),
+    Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400),
     Stage("lint", "shellcheck, clang-format, cppcheck", ["lint"], build="gcc"),
     Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"], short=True),
     Stage("clang", "clang -O2", ["unit", "model", "fault", "plugin"], cc="clang", builds="installed",
           short=True, possible=no_command("clang")),
+    # What is of this machine's kernel and not of the system's is left out.
+    Stage("release", "gcc -O2 on the other Debian release", ["unit", "model", "fault", "plugin", "daemon", "interop", "docs"],
+          builds="installed", inside=OTHER_RELEASE, short=True, possible=no_other_release),
     Stage("asan", "gcc, AddressSanitizer and UndefinedBehaviorSanitizer", ["unit", "model", "fault", "fuzz"],
           [*SANITIZE, "-Db_sanitize=address,undefined", "-Dplugin=false"], setup="asan"),
     Stage("tsan", "gcc, ThreadSanitizer", ["unit", "model"], [*SANITIZE, "-Db_sanitize=thread", "-Dplugin=false"],
@@ -115,9 +117,6 @@ STAGES = [
           short=True, possible=no_cross("aarch64-linux-gnu", "qemu-aarch64")),
     Stage("s390x", "gcc for s390x (big-endian), the libraries, in emulation", ["unit", "model"], cross("s390x"),
           short=True, possible=no_cross("s390x-linux-gnu", "qemu-s390x")),
-    # What is of this machine's kernel and not of the system's is left out.
-    Stage("release", "gcc -O2 on the other Debian release", ["unit", "model", "fault", "plugin", "daemon", "interop", "docs"],
-          builds="installed", inside=OTHER_RELEASE, short=True, possible=no_other_release),
 ]
 
 
@@ -186,6 +185,7 @@ class Runner:
         self.root = pathlib.Path(os.environ["ZSBLK_TEST_ROOT"])
         self.root.mkdir(parents=True, exist_ok=True)
         self.configured = {}  # build folder -> whether that went well
+        self.locks = {stage.build: threading.Lock() for stage in STAGES}
         self.beside = False  # virtual machines are running
         self.deadline = time.monotonic() + (args.limit * 60 if args.limit else 10**9)
 
@@ -222,6 +222,10 @@ class Runner:
 
     def build(self, stage):
         """True once all is there that the stage's tests take."""
+        with self.locks[stage.build]:
+            return self.build_alone(stage)
+
+    def build_alone(self, stage):
         log = self.log(stage)
         log.unlink(missing_ok=True)
         if self.configure(stage):
@@ -280,9 +284,16 @@ class Runner:
         return bool(set(stage.suites) & set(self.args.suites))
 
     def run(self, stage, built=None):
-        """Build, unless that was done before, and test."""
-        if not self.wanted(stage):
-            return
+        """Build, unless that was done before, and test. Whatever goes wrong is a failure of the stage: stages run in threads."""
+        try:
+            if self.wanted(stage):
+                self.run_wanted(stage, built)
+        except Exception:  # pylint: disable=broad-except
+            stage.ran = True
+            stage.tally.failed.append((f"{stage.name}: it could not be run", traceback.format_exc()))
+            self.report(stage)
+
+    def run_wanted(self, stage, built):
         if stage.name == "vm" and self.args.no_vm:
             stage.tally.skipped.append(("vm", "--no-vm was given"))
             return
@@ -308,14 +319,7 @@ class Runner:
             stage.tally.skipped.append((stage.name, "none of its suites has tests"))
             return
         say(f"-- {stage.name}: testing {' '.join(suites)}")
-        lanes = [threading.Thread(target=self.test_lane, args=(stage, suites, lane)) for lane in stage.lanes or [None]]
-        for lane in lanes:
-            lane.start()
-        for lane in lanes:
-            lane.join()
-
-    def test_lane(self, stage, suites, lane):
-        base = f"contrib-{lane or stage.name}"
+        base = f"contrib-{stage.name}"
         result = self.folder(stage) / "meson-logs" / f"{base}-{stage.setup or os.path.basename(GIVE_WAY)}.json"
         result.unlink(missing_ok=True)
         # Tests that give way to the virtual machines, or share the machine with others, may take their time.
@@ -324,8 +328,6 @@ class Runner:
                               "--timeout-multiplier", str(multiplier))
         for suite in suites:
             command += ["--suite", suite]
-        for other in stage.lanes:
-            command += ["--no-suite", other] if other != lane else []
         command += ["--setup", stage.setup] if stage.setup else ["--wrapper", shlex.quote(GIVE_WAY)]
         limit = min(stage.limit * (20 if self.args.long else 1), max(self.deadline - time.monotonic(), 1))
         env = dict(os.environ, ZSBLK_SHORT="1") if stage.short and not self.args.long else None
@@ -339,7 +341,7 @@ class Runner:
             stage.tally.failed.append((f"{stage.name}: meson test", tail(self.log(stage))))
 
     def report(self, stage):
-        total = stage.times[-1]
+        total = stage.times[-1] if stage.times else 0
         build = stage.times[0] if len(stage.times) > 1 else total
         counts = stage.tally
         say(f"-- {stage.name}: {counts.passed} passed, {len(counts.failed)} failed, {len(counts.skipped)} skipped "
@@ -369,8 +371,8 @@ def fetch_release(runner, stage):
     run_limited([OTHER_RELEASE, "--prepare"], runner.root / "release-prepare.log", stage.limit)
 
 
-def lanes(runner):
-    """The virtual machines run beside everything else, in lanes of their own; the rest one after the other."""
+def run_all(runner):
+    """The virtual machines run beside everything else. Of the rest there are two stages at a time: tests wait for most of theirs."""
     release = next(stage for stage in STAGES if stage.name == "release")
     if runner.wanted(release) and not release.possible():
         threading.Thread(target=fetch_release, args=(runner, release), daemon=True).start()
@@ -382,11 +384,21 @@ def lanes(runner):
         fetching.start()
         built = runner.build(machines)
         fetching.join()
-        beside = threading.Thread(target=run_beside, args=(runner, machines, built))
+        beside = threading.Thread(target=run_beside, args=(runner, machines, built), daemon=True)
         beside.start()
-    for stage in STAGES:
-        if not (beside and stage is machines):
-            runner.run(stage)
+    left = [stage for stage in STAGES if not (beside and stage is machines)]
+
+    def run_what_is_left():
+        while left:
+            runner.run(left.pop(0))
+
+    other = threading.Thread(target=run_what_is_left, daemon=True)
+    other.start()
+    try:
+        run_what_is_left()
+        other.join()
+    finally:
+        left.clear()  # where this was interrupted
     if beside:
         beside.join()
 
@@ -409,7 +421,7 @@ def main():
     start = time.monotonic()
     runner = Runner(args)
     try:
-        lanes(runner)
+        run_all(runner)
     finally:
         for process in list(RUNNING):
             process.stop()

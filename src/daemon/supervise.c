@@ -5,6 +5,7 @@
 #include "daemon/base/pidfd.h"
 #include "daemon/base/say.h"
 #include "daemon/relay.h"
+#include "daemon/resources/rights.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -161,6 +162,16 @@ static time_t now_s(void)
 	return now.tv_sec;
 }
 
+static pid_t reap_one(int *how)
+{
+	pid_t pid;
+
+	rights_let_servers_end();
+	pid = waitpid(-1, how, WNOHANG);
+	rights_go_on();
+	return pid;
+}
+
 /*
  * The child, or one of its servers that came to us when it died. True: the child ended by itself, with *status, and is not to
  * have a successor.
@@ -170,7 +181,7 @@ static bool reap(pid_t *child, time_t started, bool first, int *status)
 	pid_t pid;
 	int how;
 
-	while ((pid = waitpid(-1, &how, WNOHANG)) > 0) {
+	while ((pid = reap_one(&how)) > 0) {
 		if (relay_ended(pid))
 			say(SAY_ERROR,
 			    "the process that hands messages on (process %d) was ended; another one takes over",

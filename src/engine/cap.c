@@ -24,6 +24,12 @@
 #define LEAST_POOL (UINT64_C(1) << 20)
 /* A table up to this part of the limit is in memory from the start. */
 #define TABLE_PART 8u
+/*
+ * A quarter of the margin is enough for a start. A server may be tried beside the one whose place it is to take, which is at
+ * its cap: the processes of the trial use a part of the margin themselves, and the other server gives back its reserve only
+ * when half of the margin is gone.
+ */
+#define SHARE_AT_START 4u
 
 void cap_apply(struct zsblk *dev)
 {
@@ -106,8 +112,7 @@ int cap_check(struct zsblk *dev, const struct zsblk_params *params, struct zsblk
 	char what[160];
 
 	cgroup_look(dev->cgroup, UINT64_MAX, buffer, &found);
-	/* Half of the margin will do: a server that is tried beside one at its cap finds no more. */
-	if (found.limit == CGROUP_NO_LIMIT || found.room >= need + cgroup_margin(found.limit) / 2)
+	if (found.limit == CGROUP_NO_LIMIT || found.room >= need + cgroup_margin(found.limit) / SHARE_AT_START)
 		return 0;
 	others = found.room < found.limit ? found.limit - found.room : 0;
 	least = limit_for(others + need);

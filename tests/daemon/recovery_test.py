@@ -141,8 +141,9 @@ def test_folder_removed(instance):
           "another one is refused while it lives", instance.said())
     instance.process = first
     # Its control socket is gone with the folder; the next daemon makes one.
+    children = instance.children()  # before they are somebody else's
     os.kill(instance.process.pid, signal.SIGKILL)
-    for pid in instance.children():
+    for pid in children:
         os.kill(pid, signal.SIGKILL)
     instance.process.wait()
     # A daemon that is being killed, and has not ended yet, still looks after its server.

@@ -94,6 +94,14 @@ void rights_for_server(void)
 {
 }
 
+void rights_let_servers_end(void)
+{
+}
+
+void rights_go_on(void)
+{
+}
+
 /* ------------------------------------------------------------------ netlink.h */
 
 static int events = -1;

@@ -146,4 +146,32 @@ def too_small():
         server.connect().pwrite(bytes(range(256)) * 4096, 0)  # the default reserve follows the limit
 
 
+@test
+def beside_one_at_its_cap():
+    "a server that is tried beside one at its cap comes up, although the trial's own processes use a part of the margin"
+    rng = random.Random(6)
+    with Group(LIMIT) as group, Server("1G", "lock=no", wrap=group.inside()) as server:
+        fill(server.connect(), 0, NOISE, rng)
+        # An eighth of the limit is the margin, of which 7.5 MiB are left, and 4 or 5 when the other server has been loaded: fewer
+        # than half.
+        program = """if True:
+            import sys
+            held = []
+            def left():
+                with open(sys.argv[1]) as f:
+                    return int(sys.argv[2]) - int(f.read())
+            while left() > 7.5 * 1048576:
+                held.append(bytearray(b"x") * 262144)
+            print(left(), flush=True)
+            sys.stdin.read()"""
+        usage = os.path.join(group.path, group.names[1])
+        with subprocess.Popen([*group.inside(), sys.executable, "-c", program, usage, str(LIMIT)], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as other:
+            say(f"{int(other.stdout.readline()) / MiB:.1f} MiB left")
+            with Server("16M", "lock=no", "reserve=0", wrap=group.inside()):
+                pass
+            other.stdin.close()
+        equal(group.kills(), 0, "processes killed")
+
+
 main()

@@ -95,10 +95,18 @@ static void take(void *opaque)
 		_exit(r < 0 && wrong.text[0] ? 43 : 1);
 	if (r || !scheduled(SCHED_RR, 2) || process_oom_score_adj() != -1000)
 		_exit(2);
+	rights_let_servers_end();
+	if (!scheduled(SCHED_RR, 1))
+		_exit(5);
+	rights_go_on();
+	if (!scheduled(SCHED_RR, 2))
+		_exit(6);
 	rights_for_server();
 	if (!scheduled(SCHED_RR, 1))
 		_exit(3);
 	rights_drop();
+	rights_let_servers_end();
+	rights_go_on();
 	_exit(scheduled(SCHED_OTHER, 0) && process_oom_score_adj() == 0 ? 42 : 4);
 }
 

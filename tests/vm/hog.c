@@ -2,13 +2,13 @@
 /*
  * hog: fills more memory than the machine has, then reads it all back and checks every byte.
  *
- *     hog [-p PROCESSES] [-m MIB] [-r ROUNDS] [-w PERCENT] [-s SEED] [-t SECONDS] [-H]
+ *     hog [-p PROCESSES] [-m MIB] [-r ROUNDS] [-w PERCENT] [-s SEED] [-t SECONDS] [-H] [-u FILE]
  *
  * Each of PROCESSES fills its share of MIB, then goes over it ROUNDS times in random order,
  * comparing each page with what it must be, and rewriting PERCENT of them with something new; none
  * begins before all are filled. With -H it waits for the end of its standard input between filling
  * and the first round, having said "hog: filled". With -t those that are not done after SECONDS are
- * killed.
+ * killed. With -u there are further rounds until there is a file of that name.
  *
  * What a page holds is a function of seed, process, page and generation alone, so nothing but one byte
  * per page, its generation, has to be remembered. The kinds of pages and their shares are chosen after
@@ -42,6 +42,7 @@ struct options {
 	unsigned rewrite_percent;
 	unsigned seconds;
 	uint64_t seed;
+	const char *until;
 	bool hold;
 };
 
@@ -285,6 +286,12 @@ static void wait_for_others(const struct options *o, const struct result *result
 			usleep(10000);
 }
 
+/* A page's generation is one byte. */
+static bool goes_on(const struct options *o, unsigned round)
+{
+	return o->until && round < UINT8_MAX && access(o->until, F_OK) != 0;
+}
+
 static int run_process(const struct options *o, unsigned process, struct result *results)
 {
 	struct result *result = &results[process];
@@ -309,7 +316,7 @@ static int run_process(const struct options *o, unsigned process, struct result 
 	}
 
 	start = now_ns();
-	for (unsigned round = 0; round < o->rounds; round++)
+	for (unsigned round = 0; round < o->rounds || goes_on(o, round); round++)
 		check_round(o, process, round, memory, generations, result);
 	result->check_ns = now_ns() - start;
 	return result->wrong ? 1 : 0;
@@ -347,7 +354,7 @@ static struct options parse(int argc, char **argv)
 	struct options o = {.processes = 2, .mib = 64, .rounds = 2, .rewrite_percent = 25, .seed = 1};
 	int c;
 
-	while ((c = getopt(argc, argv, "p:m:r:w:s:t:H")) != -1) {
+	while ((c = getopt(argc, argv, "p:m:r:w:s:t:u:H")) != -1) {
 		switch (c) {
 		case 'p':
 			o.processes = (unsigned)number(optarg, "processes", MAX_PROCESSES);
@@ -368,12 +375,15 @@ static struct options parse(int argc, char **argv)
 		case 't':
 			o.seconds = (unsigned)number(optarg, "seconds", 86400);
 			break;
+		case 'u':
+			o.until = optarg;
+			break;
 		case 'H':
 			o.hold = true;
 			break;
 		default:
 			fprintf(stderr, "usage: hog [-p PROCESSES] [-m MIB] [-r ROUNDS] [-w PERCENT] [-s SEED]"
-					" [-t SECONDS] [-H]\n");
+					" [-t SECONDS] [-H] [-u FILE]\n");
 			exit(2);
 		}
 	}

@@ -105,7 +105,7 @@ int job_rehearse(const void *what, struct wrong *wrong)
 	const struct settings *settings = rehearsal->settings;
 	const char *arguments[SETTINGS_MAX_PARAMS + 12] = {settings->nbdkit,  "--foreground",   "--unix",
 							   rehearsal->socket, settings->plugin, "memory=anon",
-							   "size=64M",        "lock=no",        "reserve=0"};
+							   "size=16M",        "lock=no",        "reserve=0"};
 	uint64_t until = clock_after_ms(REHEARSAL_LIMIT_S * 1000);
 	size_t n = 9;
 	int r = ask_segment_version(settings, until, wrong);

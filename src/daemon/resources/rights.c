@@ -116,6 +116,26 @@ void rights_for_server(void)
 	sched_setscheduler(0, SCHED_RR, &priority);
 }
 
+/* From one priority of the real-time class to the other; whoever has neither stays what it is. */
+static void change_priority(int from, int to)
+{
+	struct sched_param now = {0}, priority = {.sched_priority = to};
+
+	if (sched_getscheduler(0) == SCHED_RR && sched_getparam(0, &now) == 0 && now.sched_priority == from)
+		sched_setscheduler(0, SCHED_RR, &priority);
+}
+
+void rights_let_servers_end(void)
+{
+	change_priority(PRIORITY_DAEMON, PRIORITY_SERVER);
+	sched_yield();
+}
+
+void rights_go_on(void)
+{
+	change_priority(PRIORITY_SERVER, PRIORITY_DAEMON);
+}
+
 void rights_drop(void)
 {
 	const struct sched_param ordinary = {0};

@@ -24,4 +24,14 @@ void rights_drop(void);
 /* In a child that becomes a server: its scheduling priority is just below ours. */
 void rights_for_server(void);
 
+/*
+ * Around a wait for a server's end. The threads of a process that was killed remove their folders from /proc after their
+ * parent has been told. Whoever reaps the process removes the rest, and the kernel tries again and again for as long as
+ * another thread is in the middle of it. On the only CPU of a machine, a caller of higher priority keeps that thread from
+ * going on, for ever. So the caller lets all threads of the servers' priority go first, and has that priority itself until
+ * it ends with rights_go_on(). Without a real-time class both do nothing.
+ */
+void rights_let_servers_end(void);
+void rights_go_on(void);
+
 #endif

@@ -73,7 +73,9 @@ int server_spawn(struct server *server, struct server_command *command, const st
 	if (server->pidfd < 0 || !server->start) {
 		r = server->pidfd < 0 ? server->pidfd : r;
 		kill(pid, SIGKILL);
+		rights_let_servers_end();
 		waitpid(pid, NULL, 0);
+		rights_go_on();
 		folder_remove_server(folder, pid, server->start);
 		server_forget(server);
 		return r;
@@ -109,6 +111,7 @@ bool server_reap(struct server *server, char *how, size_t size)
 	bool was_killed = true;
 
 	snprintf(how, size, "has ended");
+	rights_let_servers_end();
 	if (server->pidfd >= 0 && pidfd_reap(server->pidfd, &info)) {
 		was_killed = info.si_code != CLD_EXITED && info.si_status == SIGKILL;
 		if (info.si_code == CLD_EXITED)
@@ -116,6 +119,7 @@ bool server_reap(struct server *server, char *how, size_t size)
 		else
 			snprintf(how, size, "was ended by signal %d (%s)", info.si_status, sigdescr_np(info.si_status));
 	}
+	rights_go_on();
 	folder_remove_server(server->folder, server->pid, server->start);
 	server_forget(server);
 	return was_killed;

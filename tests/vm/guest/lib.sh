@@ -344,11 +344,11 @@ swap_up() {
 
 # ---------------------------------------------------------------------- the load
 
-# hog OUTPUT [OPTION...]: the first to go when memory is short.
+# hog OUTPUT [OPTION...]: the first to go when memory is short. HOG_NICE: what else runs gets the processors first.
 hog() {
 	local output=$1
 	shift
-	choom --adjust 1000 -- /payload/hog -s "${SEED:-1}" "$@" >"$output" 2>&1
+	choom --adjust 1000 -- nice -n "${HOG_NICE:-0}" /payload/hog -s "${SEED:-1}" "$@" >"$output" 2>&1
 }
 
 # page_cache: files through the page cache without an end.
