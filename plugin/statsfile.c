@@ -2,8 +2,8 @@
 /* The statistics file. See statsfile.h. */
 #include "statsfile.h"
 
-#include "engine/thread.h"
-#include "segment/spare.h"
+#include "process/thread.h"
+#include "process/spare.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 /* The watch over the segment. See watch.h. Lock: `lock` protects `stop`. */
 #include "watch.h"
 
-#include "engine/thread.h"
+#include "process/thread.h"
 
 #include <errno.h>
 #include <stdlib.h>

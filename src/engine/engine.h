@@ -7,7 +7,6 @@
  *   context.c codec contexts and counters     upkeep.c  compaction, the two background threads
  *   cap.c     limits of control groups        stats.c   figures and checks
  *   outside.c segments without a device: make, look at, remove, keep
- *   thread.c  starts background threads
  *
  * Locks, in the order they are taken: compact_lock, the allocator's compaction lock, one stripe, then
  * the allocator's other locks. Never two stripes.
@@ -16,8 +15,8 @@
 #define ENGINE_H
 
 #include "codec/codec.h"
+#include "process/spare.h"
 #include "segment/segment.h"
-#include "segment/spare.h"
 #include "segment/super.h"
 #include "zsblk.h"
 #include "zsmalloc/core.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What goes on beside the requests: the background threads, and compaction. */
 #include "engine/sector.h"
-#include "engine/thread.h"
+#include "process/thread.h"
 
 #include <errno.h>
 #include <sched.h>

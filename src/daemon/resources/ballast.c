@@ -3,8 +3,8 @@
 #include "daemon/resources/ballast.h"
 
 #include "daemon/kernel/maps.h"
+#include "process/spare.h"
 #include "process/system_page.h"
-#include "segment/spare.h"
 
 #include <errno.h>
 #include <fcntl.h>
