@@ -112,10 +112,10 @@ int cap_check(struct zsblk *dev, const struct zsblk_params *params, struct zsblk
 	others = found.room < found.limit ? found.limit - found.room : 0;
 	least = limit_for(others + need);
 	cgroup_describe(dev->cgroup, &found, what, sizeof what);
-	return fail(why, -ENOMEM,
-		    "%s, and at least %" PRIu64 " MiB are needed: %" PRIu64 " MiB are in use there, %" PRIu64
-		    " are for reserve, table and data, and %" PRIu64 " stay free; raise it, or make reserve=%" PRIu64
-		    " smaller",
-		    what, least >> 20, others >> 20, (need + (1 << 20) - 1) >> 20, cgroup_margin(least) >> 20,
-		    params->reserve);
+	return why_fail(why, -ENOMEM,
+			"%s, and at least %" PRIu64 " MiB are needed: %" PRIu64 " MiB are in use there, %" PRIu64
+			" are for reserve, table and data, and %" PRIu64
+			" stay free; raise it, or make reserve=%" PRIu64 " smaller",
+			what, least >> 20, others >> 20, (need + (1 << 20) - 1) >> 20, cgroup_margin(least) >> 20,
+			params->reserve);
 }

@@ -359,9 +359,10 @@ int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *w
 		if (!wrong && type_of(word)->has_object)
 			wrong = check_class(dev, word);
 		if (wrong)
-			return fail(why, -EUCLEAN,
-				    "the segment is damaged: block %" PRIu64 " has the table word 0x%016" PRIx64 ": %s",
-				    block, word, wrong);
+			return why_fail(why, -EUCLEAN,
+					"the segment is damaged: block %" PRIu64 " has the table word 0x%016" PRIx64
+					": %s",
+					block, word, wrong);
 		if (found)
 			count_word(found, word, 1);
 	}

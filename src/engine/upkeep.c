@@ -97,7 +97,7 @@ static bool refill_piece(struct zsblk *dev, int *error)
 	return zs_core_upkeep(dev->core, RUNS_REFILL, error);
 }
 
-int reserve_fill(struct zsblk *dev, bool wait)
+int upkeep_fill_reserve(struct zsblk *dev, bool wait)
 {
 	unsigned waits = 0;
 	int error;
@@ -247,7 +247,7 @@ static void *work(void *opaque)
 /* ------------------------------------------------------------------ life of the threads */
 
 /* Two threads, since requests may come to wait for one of them, and the other has long work to do. */
-int workers_start(struct zsblk *dev)
+int upkeep_start(struct zsblk *dev)
 {
 	int r;
 
@@ -263,11 +263,11 @@ int workers_start(struct zsblk *dev)
 	r = thread_start_background(&dev->refill, "zsblk-refill", refill, dev);
 	dev->has_refill = r == 0;
 	if (r)
-		workers_stop(dev);
+		upkeep_stop(dev);
 	return r;
 }
 
-void workers_stop(struct zsblk *dev)
+void upkeep_stop(struct zsblk *dev)
 {
 	if (!dev->has_worker)
 		return;

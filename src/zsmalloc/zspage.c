@@ -181,3 +181,12 @@ unsigned zspage_retire(struct zs_core *core, struct run *run, unsigned touched)
 	runs_give(&core->runs, run);
 	return touched;
 }
+
+uint64_t zspage_count(const struct zs_class *class)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < ZS_FULLNESS_GROUPS; i++)
+		n += class->zspages[i];
+	return n;
+}
