@@ -35,6 +35,7 @@ struct zs_loc {
 #define ZS_DEFAULT_CHAIN 32u
 
 _Static_assert(ZS_PAGE_SIZE == SEGMENT_PAGE, "pages of the pool are pages of the segment");
+_Static_assert(ZS_MAX_OBJECT == ZS_PAGE_SIZE, "an object of the huge class is a page");
 
 struct zs_core;
 
