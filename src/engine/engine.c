@@ -126,9 +126,9 @@ static int count_outside(struct zsblk *dev, uint64_t of_words)
 	int r = segment_count_resident(&dev->seg, 0, start, &before);
 
 	if (!r)
-		r = segment_count_resident(&dev->seg, end, zs_core_pool_offset(dev->core) - end, &behind);
+		r = segment_count_resident(&dev->seg, end, dev->runs->offset - end, &behind);
 	if (!r)
-		zs_core_set_outside(dev->core, before + of_words + behind);
+		runs_set_outside(dev->runs, before + of_words + behind);
 	return r;
 }
 
@@ -213,6 +213,8 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 	dev->table = super_table(&dev->seg, &layout);
 	r = zs_core_create(&dev->core, &dev->seg, super_pool_offset(&layout), layout.pool_pages, layout.chain);
 	if (!r)
+		dev->runs = zs_core_runs(dev->core);
+	if (!r)
 		r = make_stripes(dev);
 	if (r)
 		return explain_tables(r, why);
@@ -284,7 +286,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 		spare_open(&dev->spare, dev->cgroup);
 		spare_open(&dev->worker_spare, dev->cgroup);
 	}
-	zs_core_set_reserve(dev->core, (params->reserve + BLOCK - 1) / BLOCK);
+	runs_set_reserve(dev->runs, (params->reserve + BLOCK - 1) / BLOCK);
 	*result = dev;
 	return 0;
 }
@@ -310,7 +312,7 @@ static int populate_metadata(struct zsblk *dev)
 			    ? -EINTR
 			    : segment_private_populate((uint8_t *)dev->table.words + at,
 						       most - at < POPULATE_STEP ? most - at : POPULATE_STEP);
-	return r ? r : zs_core_populate(dev->core, dev->reserve);
+	return r ? r : runs_populate_descriptors(dev->runs, dev->reserve);
 }
 
 int zsblk_start(struct zsblk *dev, struct zsblk_why *why)

@@ -83,6 +83,7 @@ struct zsblk {
 	/* Pages that the pool may take: as was asked for, and for the limits' sake; 0: no limit. See cap.c. */
 	_Atomic uint64_t mem_limit, cap;
 	struct zs_core *core;
+	struct runs *runs; /* the core's */
 	struct contexts contexts;
 	struct stripe *stripes;
 	struct counters found; /* what the segment held when it was opened */

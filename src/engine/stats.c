@@ -58,7 +58,7 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 
 void zsblk_reset_mem_used_max(struct zsblk *dev)
 {
-	zs_core_reset_used_max(dev->core);
+	runs_reset_used_max(dev->runs);
 }
 
 void zsblk_set_mem_limit(struct zsblk *dev, uint64_t mem_limit)
