@@ -196,14 +196,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(answer),
-		TEST(nothing_to_say),
-		TEST(killed),
-		TEST(too_long),
-		TEST(no_report),
-		TEST(one_at_a_time),
-		TEST(ends_with_the_daemon),
-		TEST(no_device),
+		TEST(answer),        TEST(nothing_to_say),       TEST(killed),    TEST(too_long), TEST(no_report),
+		TEST(one_at_a_time), TEST(ends_with_the_daemon), TEST(no_device),
 	};
 
 	if (!has_pidfds()) {
