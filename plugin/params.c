@@ -2,8 +2,6 @@
 /* The plugin's parameters. See params.h. */
 #include "params.h"
 
-#include "process/cgroup.h"
-
 #include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -14,9 +12,6 @@
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
-
-/* Enough for some thousand writes that come at once, and little to have lying idle. */
-#define RESERVE_DEFAULT (UINT64_C(16) << 20)
 
 /* ------------------------------------------------------------------ one setter for each key */
 
@@ -34,18 +29,18 @@ static int parse_size(const char *key, const char *value, uint64_t *size)
 	return 0;
 }
 
-static int set_size(struct plugin_params *params, const char *value)
+static int set_size(struct host_params *params, const char *value)
 {
 	return parse_size("size", value, &params->engine.size);
 }
 
-static int set_algorithm(struct plugin_params *params, const char *value)
+static int set_algorithm(struct host_params *params, const char *value)
 {
 	params->engine.algorithm = value;
 	return 0;
 }
 
-static int set_level(struct plugin_params *params, const char *value)
+static int set_level(struct host_params *params, const char *value)
 {
 	if (nbdkit_parse_int("level", value, &params->engine.level) < 0) {
 		nbdkit_error("zsblk: level=%s is not a whole number; nbdkit zsblk --help lists the "
@@ -57,30 +52,30 @@ static int set_level(struct plugin_params *params, const char *value)
 	return 0;
 }
 
-static int set_mem_limit(struct plugin_params *params, const char *value)
+static int set_mem_limit(struct host_params *params, const char *value)
 {
 	return parse_size("mem-limit", value, &params->engine.mem_limit);
 }
 
-static int set_memory(struct plugin_params *params, const char *value)
+static int set_memory(struct host_params *params, const char *value)
 {
 	params->engine.memory = value;
 	return 0;
 }
 
-static int set_reserve(struct plugin_params *params, const char *value)
+static int set_reserve(struct host_params *params, const char *value)
 {
 	return parse_size("reserve", value, &params->engine.reserve);
 }
 
-static int set_lock(struct plugin_params *params, const char *value)
+static int set_lock(struct host_params *params, const char *value)
 {
-	static const char *const modes[] = {[LOCK_MODE_AUTO] = "auto", [LOCK_MODE_YES] = "yes", [LOCK_MODE_NO] = "no"};
+	static const char *const modes[] = {[HOST_LOCK_AUTO] = "auto", [HOST_LOCK_YES] = "yes", [HOST_LOCK_NO] = "no"};
 
-	for (int mode = LOCK_MODE_AUTO; mode <= LOCK_MODE_NO; mode++)
+	for (int mode = HOST_LOCK_AUTO; mode <= HOST_LOCK_NO; mode++)
 		if (strcmp(value, modes[mode]) == 0) {
-			params->lock = (enum lock_mode)mode;
-			params->engine.lock_shared = mode != LOCK_MODE_NO;
+			params->lock = (enum host_lock)mode;
+			params->engine.lock_shared = mode != HOST_LOCK_NO;
 			return 0;
 		}
 	nbdkit_error("zsblk: lock=%s is not understood; use auto, yes or no", value);
@@ -105,7 +100,7 @@ static int check_stats_path(const char *path)
 	return r;
 }
 
-static int set_stats(struct plugin_params *params, const char *value)
+static int set_stats(struct host_params *params, const char *value)
 {
 	/* The server changes to / when it goes to the background. */
 	params->stats_path = nbdkit_absolute_path(value);
@@ -116,7 +111,7 @@ static int set_stats(struct plugin_params *params, const char *value)
 
 static struct parameter {
 	const char *key;
-	int (*set)(struct plugin_params *params, const char *value);
+	int (*set)(struct host_params *params, const char *value);
 	bool given;
 } parameters[] = {
 	/* clang-format off */
@@ -140,19 +135,19 @@ static struct parameter *find_parameter(const char *key)
 	return NULL;
 }
 
-void params_init(struct plugin_params *params)
+void params_init(struct host_params *params)
 {
-	*params = (struct plugin_params){.lock = LOCK_MODE_AUTO};
+	*params = (struct host_params){.lock = HOST_LOCK_AUTO};
 	zsblk_params_init(&params->engine);
 }
 
-void params_free(struct plugin_params *params)
+void params_free(struct host_params *params)
 {
 	free(params->stats_path);
 	params->stats_path = NULL;
 }
 
-int params_set(struct plugin_params *params, const char *key, const char *value)
+int params_set(struct host_params *params, const char *key, const char *value)
 {
 	struct parameter *parameter = find_parameter(key);
 
@@ -170,22 +165,7 @@ int params_set(struct plugin_params *params, const char *key, const char *value)
 	return parameter->set(params, value);
 }
 
-/* Without being told, take no more ahead of demand than a small part of what may ever be used. */
-static uint64_t default_reserve(const struct zsblk_params *engine)
-{
-	uint64_t most = engine->mem_limit && engine->mem_limit < engine->size ? engine->mem_limit : engine->size;
-	struct cgroup *cgroup = cgroup_open();
-	struct cgroup_found found;
-
-	cgroup_look(cgroup, 0, NULL, &found);
-	cgroup_close(cgroup);
-	if (found.limit < most)
-		most = found.limit;
-
-	return most / 16 < RESERVE_DEFAULT ? most / 16 : RESERVE_DEFAULT;
-}
-
-int params_complete(struct plugin_params *params)
+int params_complete(struct host_params *params)
 {
 	struct zsblk_why why;
 
@@ -195,7 +175,7 @@ int params_complete(struct plugin_params *params)
 		return -1;
 	}
 	if (!find_parameter("reserve")->given)
-		params->engine.reserve = default_reserve(&params->engine);
+		params->engine.reserve = host_default_reserve(&params->engine);
 	if (zsblk_params_check(&params->engine, &why) < 0) {
 		nbdkit_error("zsblk: %s", why.text);
 		return -1;

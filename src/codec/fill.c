@@ -10,8 +10,7 @@
 
 #include <string.h>
 
-#define BLOCK CODEC_BLOCK
-#define WORD  sizeof(uint64_t)
+#define WORD sizeof(uint64_t)
 
 bool fill_detect(const void *block, uint64_t *word)
 {
@@ -19,8 +18,8 @@ bool fill_detect(const void *block, uint64_t *word)
 	uint64_t first, last;
 
 	memcpy(&first, p, WORD);
-	memcpy(&last, p + BLOCK - WORD, WORD);
-	if (first != last || memcmp(p, p + WORD, BLOCK - WORD))
+	memcpy(&last, p + CODEC_BLOCK - WORD, WORD);
+	if (first != last || memcmp(p, p + WORD, CODEC_BLOCK - WORD))
 		return false;
 	*word = first;
 	return true;

@@ -29,8 +29,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#define BLOCK_MAX    CODEC_BLOCK
-#define WINDOW_LOG   12 /* BLOCK_MAX in bits: a window never needs to be longer than the block */
+#define WINDOW_LOG   12 /* CODEC_BLOCK in bits: a window never needs to be longer than the block */
 #define HEADER_SIZE  6u
 #define BLOCK_HEADER 3u
 #define BODY         (HEADER_SIZE + BLOCK_HEADER)
@@ -42,7 +41,7 @@
 #define LEVEL_MIN -100
 #define LEVEL_MAX 22 /* ZSTD_maxCLevel() */
 
-static_assert(1u << WINDOW_LOG == BLOCK_MAX, "the window covers a block, and no more");
+static_assert(1u << WINDOW_LOG == CODEC_BLOCK, "the window covers a block, and no more");
 
 enum { BLOCK_RAW, BLOCK_RLE, BLOCK_COMPRESSED, BLOCK_RESERVED };
 
@@ -51,19 +50,19 @@ static const uint8_t frame_header[HEADER_SIZE] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, 
 
 struct zstd_cctx {
 	ZSTD_CCtx *ctx;
-	uint8_t frame[BODY + ZSTD_COMPRESSBOUND(BLOCK_MAX)];
+	uint8_t frame[BODY + ZSTD_COMPRESSBOUND(CODEC_BLOCK)];
 	alignas(64) uint8_t workspace[];
 };
 
 struct zstd_dctx {
 	ZSTD_DCtx *ctx;
-	uint8_t frame[BODY + BLOCK_MAX];
+	uint8_t frame[BODY + CODEC_BLOCK];
 	alignas(64) uint8_t workspace[];
 };
 
 static size_t zstd_cctx_size(int level)
 {
-	ZSTD_compressionParameters params = ZSTD_getCParams(level, BLOCK_MAX, 0);
+	ZSTD_compressionParameters params = ZSTD_getCParams(level, CODEC_BLOCK, 0);
 
 	return sizeof(struct zstd_cctx) + ZSTD_estimateCCtxSize_usingCParams(params);
 }
@@ -76,7 +75,7 @@ static size_t zstd_dctx_size(void)
 /* Fix all that the level stands for, so that no call has to work it out again. */
 static int set_params(ZSTD_CCtx *ctx, int level)
 {
-	ZSTD_compressionParameters params = ZSTD_getCParams(level, BLOCK_MAX, 0);
+	ZSTD_compressionParameters params = ZSTD_getCParams(level, CODEC_BLOCK, 0);
 	const struct {
 		ZSTD_cParameter key;
 		int value;
@@ -180,7 +179,7 @@ static int zstd_decompress(void *mem, const void *src, size_t len, void *dst, si
 {
 	struct zstd_dctx *dctx = mem;
 
-	if (!len || len > out || out > BLOCK_MAX)
+	if (!len || len > out || out > CODEC_BLOCK)
 		return -EIO;
 	if (len == 1) {
 		memset(dst, *(const uint8_t *)src, out);

@@ -41,7 +41,7 @@
 #define STATUS_INTERVAL_US (10u * 1000000u)
 #endif
 
-/* A server that starts reads the whole table of its segment; many times of what that takes. */
+/* A server that starts reads the whole table of its segment. The limit is many times of what that takes. */
 #define START_LIMIT_MS         10000u
 #define START_LIMIT_MS_PER_GIB 1000u
 
@@ -86,7 +86,7 @@ static void fill_in(void *opaque, struct status_facts *facts)
 	facts->is_detaching = stop_state(daemon->stop) == STOP_DETACHING;
 }
 
-/* Whether all is as it should be, now and then. */
+/* Look now and then whether all is as it should be. */
 static int look_event(sd_event_source *source, uint64_t when, void *opaque)
 {
 	struct daemon *daemon = opaque;

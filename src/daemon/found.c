@@ -66,8 +66,8 @@ static int look_at_device(const struct look *look, uint64_t *size)
 }
 
 /*
- * Is there another zsblkd that looks after the server? That one would have the lock, unless somebody has emptied the folder under it. (Servers
- * whose daemon has died are children of their supervisor.)
+ * Is there another zsblkd that looks after the server? That one would have the lock, unless somebody has emptied the folder
+ * under it. (Servers whose daemon has died are children of their supervisor.)
  */
 static pid_t other_daemon(const struct look *look)
 {
@@ -77,8 +77,8 @@ static pid_t other_daemon(const struct look *look)
 }
 
 /*
- * Is the server ours? The folder has notes of ours. Where somebody has emptied the folder, the server is ours if the device is attached in
- * our name.
+ * Is the server ours? The folder has notes of ours. Where somebody has emptied the folder, the server is ours if the device
+ * is attached in our name.
  */
 static bool is_ours(const struct look *look)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Whose is what is there? When a daemon starts, there may be another daemon with the lock, a device that is attached, a segment with data,
- * a server that lives. What is the instance's is taken over; what is somebody else's is left alone, and the start is refused.
+ * Whose is what is there? When a daemon starts, there may be another daemon with the lock, a device that is attached, a
+ * segment with data, a server that lives. What is the instance's is taken over; what is somebody else's is left alone, and
+ * the start is refused.
  *
- * This decides about people's data. So nothing is done here, and nothing is asked but through struct found_machine: the daemon's is the
- * real machine (start.c), and a test has one of its own, and goes through every combination.
+ * This decides about people's data. So nothing is done here, and nothing is asked but through struct found_machine: the
+ * daemon's is the real machine (start.c), and a test has one of its own, and goes through every combination.
  */
 #ifndef FOUND_H
 #define FOUND_H
@@ -27,8 +28,8 @@ struct found_segment {
 /* What can be asked of the machine, and the one thing that is done to it (kill_daemon). */
 struct found_machine {
 	/*
-	 * Lock the instance's folder; `patient`: for some seconds, until the lock is free. 0; -EBUSY, with the process that has the lock (0: not
-	 * known); or another error. With the reason.
+	 * Lock the instance's folder; `patient`: for some seconds, until the lock is free. 0; -EBUSY, with the process that
+	 * has the lock (0: not known); or another error. With the reason.
 	 */
 	int (*lock)(void *opaque, bool patient, pid_t *holder, struct wrong *wrong);
 	/* Ask the daemon that has the lock to make way. -EACCES: it does not. Anything else: it does, or it does not answer. */
@@ -83,9 +84,9 @@ struct found {
 int found_lock(const struct found_machine *machine, void *opaque, struct wrong *wrong);
 
 /*
- * Look at device, segment and server, with the lock held. 0, or with the reason: -EBUSY: something is in other hands; -EINVAL: the segment
- * holds a device of another size; -EPERM: segments would not last; -EAGAIN: it cannot be told now; or an error of start_time() or
- * segment(). After an error `server` tells what is to be left alone.
+ * Look at device, segment and server, with the lock held. 0, or with the reason: -EBUSY: something is in other hands;
+ * -EINVAL: the segment holds a device of another size; -EPERM: segments would not last; -EAGAIN: it cannot be told now; or
+ * an error of start_time() or segment(). After an error `server` tells what is to be left alone.
  */
 int found_look(struct found *found, const struct found_wanted *wanted, const struct found_machine *machine,
 	       void *opaque, struct wrong *wrong);

@@ -22,7 +22,7 @@ static unsigned patience(const char *request)
 {
 	if (strcmp(request, "status") == 0)
 		return 10;
-	/* It tries the new server, and waits for it to come. */
+	/* The daemon tries a new server, and waits until that serves. */
 	if (strcmp(request, "upgrade") == 0)
 		return 120;
 	/* swapoff takes its time. */
@@ -58,10 +58,10 @@ static int prepare(const struct settings *settings, bool needed, struct ballast 
 	}
 	if (!r)
 		r = rights_take(&wrong);
-	/* A device that is attached goes on below any limit; then it is only said. */
+	/* A device that is attached goes on below any limit. Then daemon.c says so. */
 	if (!r && !needed)
 		r = memlimit_check(settings, &wrong);
-	/* While the device is down is no time to ask for memory; it is filled once there is some. */
+	/* While the device is down, nobody may wait for memory. The ballast is filled once there is some. */
 	if (!r && ballast_create(ballast, (size_t)settings->recovery_reserve, !needed)) {
 		r = -ENOMEM;
 		wrong_say(&wrong, "no memory for recovery-reserve, %" PRIu64 " MiB; free some, or make it smaller",

@@ -138,8 +138,8 @@ static bool is_plain(const char *value, char *text, size_t size)
 	return true;
 }
 
-/* Parameters of the plugin go to it as they are; it judges them. It gets sizes in bytes. */
-static void add_param(struct settings *settings, const char *param)
+/* Parameters go to the plugin as they are, and the plugin judges them; but sizes are given to it in bytes. */
+static void add_plugin_param(struct settings *settings, const char *param)
 {
 	const char *equals = strchr(param, '=');
 	struct wrong wrong;
@@ -193,7 +193,7 @@ __attribute__((noreturn)) static void refuse_file(const struct settings *setting
 	exit(SUPERVISE_AGAIN);
 }
 
-/* One for each CPU: one connection is all the kernel has, and its requests are served in parallel. */
+/* One thread for each CPU: the kernel has one connection, whose requests are served in parallel. */
 static void default_threads(struct settings *settings)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -216,7 +216,7 @@ static void take_setting(struct settings *settings, struct given *given, const c
 	set(settings, option, key, value);
 }
 
-static void take_option(struct options *options, struct given *given, int option, int index)
+static void apply_option(struct options *options, struct given *given, int option, int index)
 {
 	struct settings *settings = &options->settings;
 
@@ -288,7 +288,7 @@ static void finish_settings(struct settings *settings, const struct given *given
 	if (given->config && *params)
 		options_refuse("'%s': with --config all parameters are in the file", *params);
 	for (; *params; params++)
-		add_param(settings, *params);
+		add_plugin_param(settings, *params);
 	if (settings_check(settings, &wrong)) {
 		if (given->config)
 			refuse_file(settings, &wrong);
@@ -309,7 +309,7 @@ void options_parse(struct options *options, int argc, char **argv)
 	options->settings.ram_bytes = memory_bytes();
 	options->settings.limit_bytes = memlimit_smallest();
 	while ((option = getopt_long(argc, argv, "n:c:p:vhV", long_options, &index)) != -1)
-		take_option(options, &given, option, index);
+		apply_option(options, &given, option, index);
 	if (options->request)
 		check_request(options, &given, optind < argc);
 	else

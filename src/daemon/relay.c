@@ -17,13 +17,13 @@
 #include <unistd.h>
 
 #define END_WAIT_MS 1000
-/* One that dies at once again and again is not started in a busy loop. */
+/* A relay that dies at once again and again is not started in a busy loop. */
 #define PAUSE_MS 500u
 
 static pid_t relay;  /* 0: there is none */
 static pid_t writer; /* who has started it */
 static uint64_t started_at;
-/* What it takes to start another one: the pipe's end, and where messages go. */
+/* What it takes to start another relay: the pipe's end, and where messages go. */
 static int pipe_end = -1, outside = -1;
 
 /*
@@ -36,7 +36,7 @@ static void end_when_alone(int signal)
 		_exit(0);
 }
 
-/* Copies what comes through the pipe, until all who may write to it have ended. It may wait as long as it takes. */
+/* Copy what comes through the pipe, until all who may write to it have ended. Writing may block for as long as it takes. */
 __attribute__((noreturn)) static void copy(int from)
 {
 	char buffer[4096] = "";
@@ -44,10 +44,13 @@ __attribute__((noreturn)) static void copy(int from)
 	ssize_t got;
 
 	prctl(PR_SET_NAME, "zsblkd-messages");
-	/* It may wait for the device, and is no part of what keeps that going. */
+	/* This process may wait for the device, and takes no part in keeping the device going. */
 	rights_drop();
 	process_avoid_oom_killer();
-	/* A reader that faults holds the pipe's lock while the page comes, and with it everybody who writes. */
+	/*
+	 * A reader that takes a page fault in read(2) holds the pipe's lock until the page has come. Until then all who
+	 * write to the pipe wait.
+	 */
 	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	dup2(from, STDIN_FILENO);
 	dup2(outside, STDERR_FILENO);
@@ -55,7 +58,7 @@ __attribute__((noreturn)) static void copy(int from)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, end_when_alone);
 	signal(SIGHUP, SIG_IGN);
-	/* What the supervisor waits for by other means is blocked in it. */
+	/* The supervisor blocks the signals that it reads from a descriptor. */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	while ((got = read(STDIN_FILENO, buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR))
@@ -133,7 +136,7 @@ void relay_finish(void)
 {
 	uint64_t until = clock_after_ms(END_WAIT_MS);
 
-	/* The last words find somebody, too. */
+	/* If the relay has died, another one takes the last messages. */
 	if (!relay && pipe_end >= 0)
 		fork_relay();
 	if (!relay)

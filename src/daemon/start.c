@@ -27,7 +27,7 @@
 
 /* A server that was killed is gone at once, unless it is held up in the kernel. */
 #define LEFTOVER_LIMIT_MS 10000
-/* For another daemon to be gone after it has agreed. */
+/* Another daemon that agrees to make way is gone within this time. */
 #define MAKE_WAY_S 5
 
 /* ------------------------------------------------------------------ the real machine, for found.c */
@@ -184,7 +184,10 @@ static int look_around(struct start *start, struct instance *instance, struct wr
 	return r;
 }
 
-/* A daemon that ended while the machine went down has hidden it, and the machine may have stayed up (systemctl soft-reboot). */
+/*
+ * A daemon that ended while the machine went down has hidden the device's node, and the machine may have stayed up
+ * (systemctl soft-reboot).
+ */
 static void show_node(int index)
 {
 	int r = index == DEVICE_NONE ? 0 : device_show_node(index);
@@ -212,7 +215,7 @@ static int make_command(struct instance *instance, struct wrong *wrong)
 	return 0;
 }
 
-/* The lock is ours. */
+/* With the lock held: all that servers need. */
 static int prepare_instance(struct start *start, struct instance *instance, struct wrong *wrong)
 {
 	struct own_segment *segment = &instance->segment;
@@ -265,7 +268,7 @@ struct leftovers {
 	struct instance *instance;
 };
 
-/* One that does not hold the segment: it was started, and its daemon died before it came to that. */
+/* End a server that does not hold the segment: its daemon died before the server came to that. */
 static int end_leftover(void *opaque, pid_t pid, uint64_t start)
 {
 	const struct leftovers *all = opaque;
@@ -275,7 +278,7 @@ static int end_leftover(void *opaque, pid_t pid, uint64_t start)
 
 	switch (found_note(all->found, pid, start, r, server.start)) {
 	case FOUND_LEFT_OVER:
-		/* It may be waiting for memory, and can end only when it got some. */
+		/* The server may be waiting for memory, and can end only when it has got some. */
 		ballast_drop(instance->ballast, SIZE_MAX);
 		say(SAY_NOTICE, "process %d, a server that does not serve, is ended", (int)pid);
 		end_server(&server);

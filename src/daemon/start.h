@@ -24,10 +24,16 @@ int start_instance(struct start *start, struct instance *instance, struct wrong 
 /* End servers that were noted down and do not serve. 0 or a negative errno with the reason. Then *start says who serves still. */
 int start_end_leftovers(struct start *start, struct instance *instance, struct wrong *wrong);
 
-/* The start has failed before a server was started or adopted: leave nothing that was not there before. The exit status of the daemon. */
+/*
+ * The start has failed before a server was started or adopted: leave nothing that was not there before. The exit status of
+ * the daemon.
+ */
 int start_failed(struct start *start, struct instance *instance);
 
-/* The first server did not come into service: end it, and leave nothing that was not there before. `asked`: somebody wanted a stop. */
+/*
+ * The first server did not come into service: end it, and leave nothing that was not there before. `asked`: somebody wanted
+ * a stop.
+ */
 void start_undo(struct instance *instance, bool asked);
 
 #endif

@@ -79,7 +79,7 @@ static void describe(struct status *status, const char *figures, struct status_f
 		.figures = figures,
 		.server = keeper_server(keeper),
 		.is_serving = keeper_is_serving(keeper),
-		.is_from_kept = keeper_server_is_old(keeper),
+		.is_from_kept = keeper_server_is_from_kept(keeper),
 		.segment_is_removed = own_segment_is_removed(&instance->segment),
 	};
 	keeper_get_figures(keeper, &facts->servers);
@@ -123,7 +123,7 @@ void status_tell_figures(struct status *status)
 
 void status_ask(struct status *status, unsigned client)
 {
-	/* Some of them have gone. */
+	/* More clients than the socket has: some have gone. Answer all. */
 	if (status->n_clients == CONTROL_CLIENTS)
 		figures_read(status, -EBUSY, "");
 	status->clients[status->n_clients++] = client;

@@ -70,7 +70,7 @@ static void server_gone(void *opaque)
 				   &wrong);
 
 	say(r ? SAY_ERROR : SAY_NOTICE, "%s", wrong.text);
-	/* Then it is no stop: the device was in somebody else's hands, and the data is still there. */
+	/* The device was in somebody else's hands, and the data is still there. Whoever asked for a stop did not get one. */
 	if (!r && stop->detached_by_others)
 		wrong_say(&wrong, "the device was detached by somebody else; its segment stays");
 	control_answer(instance->control, stop->client, !r && !stop->detached_by_others, wrong.text);
@@ -136,7 +136,7 @@ static void detached(void *opaque, int r, const char *why)
 		stop->ended(stop->opaque, EXIT_SUCCESS);
 		break;
 	case -ERESTART:
-		/* As if it was killed. */
+		/* The daemon ends as if it had been killed, and nothing else does. */
 		say(SAY_NOTICE, "%s; the daemon that is started next adopts the device and process %d as they are", why,
 		    (int)keeper_server(keeper));
 		stop->ended(stop->opaque, EXIT_SUCCESS);
@@ -172,7 +172,7 @@ static int try_now(struct stop *stop, bool may_free)
 	return r;
 }
 
-/* -EALREADY: it is stopping. Otherwise it stops now, or what is being done to the device is given up for it. */
+/* -EALREADY: it is stopping. 0: it stops now, or as soon as what is being done to the device has been given up. */
 static int stop_or_wait(struct stop *stop, bool may_free)
 {
 	if (stop->state == STOP_DETACHING || stop->state == STOP_ENDING)
@@ -250,7 +250,7 @@ void stop_look_for_loss(struct stop *stop)
 		return;
 	stop->detach =
 		(struct job_detach){.index = keeper_device(instance->keeper)->index, .backend = instance->backend};
-	/* If there is no memory for a child now, then at the next look. */
+	/* If there is no memory for a child now, the next look tries again. */
 	keeper_detaching(instance->keeper, job_start(instance->job, job_detach_lost, &stop->detach, looked, stop) == 0);
 }
 

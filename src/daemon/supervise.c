@@ -15,14 +15,13 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Enough for a fork and for what the child writes to first; the rest is for its server. */
+/* Enough memory for a fork, and for the pages that the child writes to first. The rest of the ballast is for its server. */
 #define DROP_BYTES (8u << 20)
-/* One that dies at once again and again is not started in a busy loop. */
+/* A daemon that dies at once again and again is not started in a busy loop. */
 #define SHORT_LIFE_S 2
 #define PAUSE_MS     500
 
@@ -34,7 +33,10 @@ static bool is_first;
  * has sent; each daemon has by fork() what the one before has sent.
  */
 static struct kept kept = {.program = -1, .plugin = -1};
-/* Between supervisor and daemon, an end for each: nobody else has one, since it is made for each daemon before the fork. */
+/*
+ * Our end of a socket pair between supervisor and daemon. A pair is made for each daemon before the fork, so nobody else
+ * has an end.
+ */
 static int link_end = -1;
 
 bool supervise_is_first(void)
@@ -77,7 +79,7 @@ void supervise_hold_signals(void)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
-/* Both ends, or -1: the daemon goes without. */
+/* Both ends; or -1, and the daemon goes without. */
 static void make_link(int ends[2])
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
@@ -93,7 +95,7 @@ static void close_link(int *end)
 	*end = -1;
 }
 
-static pid_t start(supervise_fn *fn, void *opaque, struct ballast *ballast, int signals)
+static pid_t fork_daemon(supervise_fn *fn, void *opaque, struct ballast *ballast, int signals)
 {
 	int ends[2];
 	pid_t self = getpid(), pid;
@@ -127,7 +129,7 @@ static void wait_ms(long ms)
 	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 }
 
-/* What the daemon has sent, also before it died. */
+/* Take what the daemon has sent, perhaps before it died. */
 static void receive(pid_t child)
 {
 	int r = 0;
@@ -139,7 +141,7 @@ static void receive(pid_t child)
 	}
 }
 
-/* The number of the next signal. Until then, what outlives the daemon is seen to. */
+/* Wait for the next signal, and return its number. Meanwhile receive files, and see to the relay. */
 static int next_signal(int signals, pid_t child)
 {
 	struct signalfd_siginfo info;
@@ -172,11 +174,39 @@ static pid_t reap_one(int *how)
 	return pid;
 }
 
+/* The daemon that there is, and those before it. */
+struct child {
+	pid_t pid; /* 0: none */
+	time_t started;
+	unsigned n; /* how many there were, with this one */
+	int told;   /* what systemd has said, and does not say again to the next one; 0: nothing */
+};
+
+/* The next daemon. False if none can be started now. */
+static bool start_child(struct child *child, supervise_fn *fn, void *opaque, struct ballast *ballast, int signals)
+{
+	if (child->started)
+		ballast_drop(ballast, DROP_BYTES);
+	child->started = now_s();
+	is_first = child->n == 0;
+	child->pid = fork_daemon(fn, opaque, ballast, signals);
+	if (child->pid < 0) {
+		say(SAY_ERROR, "no daemon can be started: %s", strerror(errno));
+		child->pid = 0;
+		wait_ms(PAUSE_MS);
+		return false;
+	}
+	child->n++;
+	if (child->told)
+		kill(child->pid, child->told);
+	return true;
+}
+
 /*
- * The child, or one of its servers that came to us when it died. True: the child ended by itself, with *status, and is not to
+ * Collect the daemon, or one of its servers that came to us when it died. True: the daemon ended by itself, with *status, and is not to
  * have a successor.
  */
-static bool reap(pid_t *child, time_t started, bool first, int *status)
+static bool reap(struct child *child, int *status)
 {
 	pid_t pid;
 	int how;
@@ -186,23 +216,23 @@ static bool reap(pid_t *child, time_t started, bool first, int *status)
 			say(SAY_ERROR,
 			    "the process that hands messages on (process %d) was ended; another one takes over",
 			    (int)pid);
-		if (pid != *child)
+		if (pid != child->pid)
 			continue;
 		receive(pid);
-		*child = 0;
+		child->pid = 0;
 		*status = WEXITSTATUS(how);
-		if (WIFEXITED(how) && (*status != SUPERVISE_AGAIN || first))
+		if (WIFEXITED(how) && (*status != SUPERVISE_AGAIN || child->n == 1))
 			return true;
 		if (WIFSIGNALED(how))
 			say(SAY_ERROR, "the daemon (process %d) was ended by signal %d (%s); another one takes over",
 			    (int)pid, WTERMSIG(how), sigdescr_np(WTERMSIG(how)));
-		if (now_s() - started < SHORT_LIFE_S)
+		if (now_s() - child->started < SHORT_LIFE_S)
 			wait_ms(PAUSE_MS);
 	}
 	return false;
 }
 
-/* Whoever told us will start another one of us. Servers go on. */
+/* The watchdog that told us starts the service again. Servers go on. */
 __attribute__((noreturn)) static void give_up(pid_t child)
 {
 	sigset_t abort_signal;
@@ -216,13 +246,21 @@ __attribute__((noreturn)) static void give_up(pid_t child)
 	abort();
 }
 
+static void pass_on(struct child *child, int signal)
+{
+	if (signal == SIGTERM && getenv("NOTIFY_SOCKET"))
+		child->told = signal;
+	if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP)
+		kill(child->pid, signal);
+	else if (signal == SIGABRT)
+		give_up(child->pid);
+}
+
 int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 {
-	time_t started = 0;
-	pid_t child = 0;
+	struct child child = {0};
 	sigset_t handled;
-	int status = 0, signals, signal, told = 0;
-	unsigned children = 0;
+	int status = 0, signals;
 
 	/* Orphans come to us, and not to a process 1 that may be waiting for the device. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -234,35 +272,13 @@ int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast)
 		return EXIT_FAILURE;
 	}
 	do {
-		if (!child) {
-			if (started)
-				ballast_drop(ballast, DROP_BYTES);
-			started = now_s();
-			is_first = children == 0;
-			child = start(fn, opaque, ballast, signals);
-			if (child < 0) {
-				say(SAY_ERROR, "no daemon can be started: %s", strerror(errno));
-				child = 0;
-				wait_ms(PAUSE_MS);
-				continue;
-			}
-			children++;
-			/* What systemd has said once, it does not say again. */
-			if (told)
-				kill(child, told);
-		}
-		signal = next_signal(signals, child);
-		if (signal == SIGTERM && getenv("NOTIFY_SOCKET"))
-			told = signal;
-		if (signal == SIGTERM || signal == SIGINT || signal == SIGHUP)
-			kill(child, signal);
-		else if (signal == SIGABRT)
-			give_up(child);
-	} while (!reap(&child, started, children == 1, &status));
+		if (child.pid || start_child(&child, fn, opaque, ballast, signals))
+			pass_on(&child, next_signal(signals, child.pid));
+	} while (!reap(&child, &status));
 	close(signals);
 	close_link(&link_end);
 	kept_close(&kept);
-	/* systemd tries at once. */
+	/* systemd would start us again at once. */
 	if (status == SUPERVISE_AGAIN)
 		wait_ms(SUPERVISE_AGAIN_S * 1000);
 	return status;

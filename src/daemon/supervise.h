@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two processes that keep each other's work going: the supervisor, which the world knows as zsblkd and which does
- * next to nothing, and its child, the daemon. The daemon may die: the supervisor has all that it takes in memory,
- * and forks another one, which inherits the program files that were kept (kept.h). The process that hands messages on may
- * die: the supervisor forks another one of those, too. The supervisor may die: the daemon goes on, until another supervisor's asks it to make
+ * Two processes that keep each other's work going: the supervisor, which the world knows as zsblkd and which does next to
+ * nothing, and its child, the daemon. The daemon may die: the supervisor has all that it takes in memory, and forks another
+ * one, which inherits the program files that were kept (kept.h). The process that hands messages on may die: the supervisor
+ * forks another one of those, too. The supervisor may die: the daemon goes on, until another supervisor's asks it to make
  * way. Only when both are killed at once does it take somebody else, whose memory may be swapped out.
  */
 #ifndef SUPERVISE_H
@@ -27,12 +27,16 @@ typedef int supervise_fn(void *opaque, struct ballast *ballast);
 void supervise_hold_signals(void);
 
 /*
- * Be the supervisor. SIGTERM, SIGINT and SIGHUP are passed on, systemd's SIGTERM also to each later child. SIGABRT, systemd's watchdog, means that the child hangs:
- * it is killed, and we with it. Returns the child's exit status. Call with memory locked.
+ * Be the supervisor. SIGTERM, SIGINT and SIGHUP are passed on, systemd's SIGTERM also to each later child. SIGABRT,
+ * systemd's watchdog, means that the child hangs: it is killed, and we with it. Returns the child's exit status. Call with
+ * memory locked.
  */
 int supervise(supervise_fn *fn, void *opaque, struct ballast *ballast);
 
-/* In the child: the supervisor's process, as a pidfd. Readable once the supervisor has ended. Negative: it has ended, or cannot be watched. */
+/*
+ * In the child: the supervisor's process, as a pidfd. Readable once the supervisor has ended. Negative: it has ended, or
+ * cannot be watched.
+ */
 int supervise_parent(void);
 /*
  * In the child: have the supervisor hold these files as well, for the child that comes next. Does not wait; what cannot be sent is

@@ -99,17 +99,18 @@ void upgrade_request(struct upgrade *upgrade, unsigned client)
 
 bool upgrade_serves(struct upgrade *upgrade, bool is_new)
 {
-	bool was_replacing = upgrade->is_replacing, is_kept = keeper_server_is_old(upgrade->instance->keeper);
+	bool was_replacing = upgrade->is_replacing, from_kept = keeper_server_is_from_kept(upgrade->instance->keeper);
 
 	/* A server that was started with the present parameters has come up. */
-	if (is_new && !is_kept)
+	if (is_new && !from_kept)
 		upgrade->cannot_restart = false;
 	upgrade->is_replacing = false;
 	if (!was_replacing)
 		return false;
 	sd_event_source_set_enabled(upgrade->timer, SD_EVENT_OFF);
-	answer(upgrade, !is_kept,
-	       is_kept ? "the new server did not come into service; one from the files of the one before is there again, "
+	answer(upgrade, !from_kept,
+	       from_kept
+		       ? "the new server did not come into service; one from the files of the one before is there again, "
 			 "and the log says why"
 		       : "upgraded");
 	return true;

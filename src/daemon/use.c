@@ -41,7 +41,7 @@ static void put_to_use(void *opaque, int r, const char *why)
 {
 	struct use *use = opaque;
 
-	/* In service, although nobody is told. */
+	/* The device is in service, although a stop comes before anybody is told. */
 	if (!r && stop_state(use->stop) == STOP_RETRYING)
 		use->is_ready = use->instance->in_service = true;
 	if ((!r || r == -ECANCELED) && stop_goes_on(use->stop))
@@ -54,7 +54,10 @@ static void put_to_use(void *opaque, int r, const char *why)
 	stop_after_failure(use->stop);
 }
 
-/* 0, and put_to_use() is called once that is done, or it was done before; or an error of job_start(). */
+/*
+ * 0: put_to_use() is called once the job is done, or an earlier daemon did it and the device is ready. Or an error of
+ * job_start().
+ */
 static int start_use(struct use *use)
 {
 	struct instance *instance = use->instance;
@@ -63,7 +66,7 @@ static int start_use(struct use *use)
 
 	switch (settings->use) {
 	case SETTINGS_USE_SWAP:
-		/* Also for later, should somebody switch it off. */
+		/* Kept for later, should somebody switch swap off. */
 		use->swap = (struct job_swap){.device = device,
 					      .backend = instance->backend,
 					      .priority = settings->swap_priority,

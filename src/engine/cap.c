@@ -39,8 +39,8 @@ void cap_apply(struct zsblk *dev)
 	pthread_mutex_lock(&dev->limit_lock);
 	limit = atomic_load(&dev->mem_limit);
 	cap = atomic_load(&dev->cap);
-	zs_core_set_cap(dev->core, cap);
-	zs_core_set_limit(dev->core, cap && (!limit || cap < limit) ? cap : limit);
+	runs_set_cap(dev->runs, cap);
+	runs_set_limit(dev->runs, cap && (!limit || cap < limit) ? cap : limit);
 	pthread_mutex_unlock(&dev->limit_lock);
 }
 
@@ -52,7 +52,7 @@ static uint64_t reserve_pages(struct zsblk *dev, int64_t room, uint64_t margin)
 	if (!wanted || room >= 0 || (uint64_t)-room < margin / 2)
 		return wanted;
 	missing = (uint64_t)-room / BLOCK;
-	have = zs_core_hot_free(dev->core);
+	have = runs_hot_free(dev->runs);
 	have = have > missing ? have - missing : 1; /* 0 would mean that there is none to be kept at all */
 	return have < wanted ? have : wanted;
 }
@@ -65,9 +65,9 @@ void cap_keep(struct zsblk *dev, struct spare *spare)
 	if (!dev->cgroup)
 		return;
 	/* The smaller one of before and after: pages that come or go meanwhile must not count twice. */
-	resident = zs_core_resident(dev->core);
+	resident = runs_resident(dev->runs);
 	room = spare_in_cgroup(spare, &limit);
-	after = zs_core_resident(dev->core);
+	after = runs_resident(dev->runs);
 	resident = after < resident ? after : resident;
 	if (limit == CGROUP_NO_LIMIT) {
 		if (!atomic_exchange(&dev->cap, 0))
@@ -81,7 +81,7 @@ void cap_keep(struct zsblk *dev, struct spare *spare)
 		atomic_store(&dev->cap, cap < most ? cap : most + 1);
 	}
 	if (dev->reserve)
-		zs_core_set_reserve(dev->core, reserve_pages(dev, room, cgroup_margin(limit)));
+		runs_set_reserve(dev->runs, reserve_pages(dev, room, cgroup_margin(limit)));
 	cap_apply(dev);
 }
 
@@ -117,10 +117,10 @@ int cap_check(struct zsblk *dev, const struct zsblk_params *params, struct zsblk
 	others = found.room < found.limit ? found.limit - found.room : 0;
 	least = limit_for(others + need);
 	cgroup_describe(dev->cgroup, &found, what, sizeof what);
-	return fail(why, -ENOMEM,
-		    "%s, and at least %" PRIu64 " MiB are needed: %" PRIu64 " MiB are in use there, %" PRIu64
-		    " are for reserve, table and data, and %" PRIu64 " stay free; raise it, or make reserve=%" PRIu64
-		    " smaller",
-		    what, least >> 20, others >> 20, (need + (1 << 20) - 1) >> 20, cgroup_margin(least) >> 20,
-		    params->reserve);
+	return why_fail(why, -ENOMEM,
+			"%s, and at least %" PRIu64 " MiB are needed: %" PRIu64 " MiB are in use there, %" PRIu64
+			" are for reserve, table and data, and %" PRIu64
+			" stay free; raise it, or make reserve=%" PRIu64 " smaller",
+			what, least >> 20, others >> 20, (need + (1 << 20) - 1) >> 20, cgroup_margin(least) >> 20,
+			params->reserve);
 }

@@ -146,7 +146,7 @@ static void add(struct counters *sum, const struct counters *counters)
 		count(&to[i], atomic_load_explicit(&from[i], memory_order_relaxed));
 }
 
-void counters_sum(struct zsblk *dev, struct counters *sum)
+void contexts_sum(struct zsblk *dev, struct counters *sum)
 {
 	memset(sum, 0, sizeof *sum);
 	add(sum, &dev->found);

@@ -30,7 +30,7 @@ static uint64_t pool_pages(uint64_t blocks)
 	return pages < ZSBLK_MAX_POOL / BLOCK ? pages : ZSBLK_MAX_POOL / BLOCK;
 }
 
-void describe_device(struct super_layout *layout, const struct zsblk_params *params)
+void engine_describe(struct super_layout *layout, const struct zsblk_params *params)
 {
 	struct class_rules rules = class_rules_default(params->chain ? params->chain : ZS_DEFAULT_CHAIN);
 
@@ -44,7 +44,7 @@ void describe_device(struct super_layout *layout, const struct zsblk_params *par
 		.chain = rules.chain,
 		.max_objects = rules.max_objects,
 	};
-	describe_codecs(layout->codecs);
+	params_describe_codecs(layout->codecs);
 }
 
 static bool is_our_geometry(const struct super_layout *found, const struct super_layout *wanted)
@@ -108,7 +108,7 @@ static int open_segment(struct zsblk *dev, const struct zsblk_params *params, st
 	};
 	int r;
 
-	describe_device(&wanted, params);
+	engine_describe(&wanted, params);
 	r = super_open(&dev->seg, &request, layout);
 	/* Of all that is wrong with parameters, the same. */
 	return r == -ENOENT ? -EINVAL : r;
@@ -126,9 +126,9 @@ static int count_outside(struct zsblk *dev, uint64_t of_words)
 	int r = segment_count_resident(&dev->seg, 0, start, &before);
 
 	if (!r)
-		r = segment_count_resident(&dev->seg, end, zs_core_pool_offset(dev->core) - end, &behind);
+		r = segment_count_resident(&dev->seg, end, dev->runs->offset - end, &behind);
 	if (!r)
-		zs_core_set_outside(dev->core, before + of_words + behind);
+		runs_set_outside(dev->runs, before + of_words + behind);
 	return r;
 }
 
@@ -142,19 +142,20 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 	if (!r && unmapped == dev->table.n)
 		r = count_outside(dev, in_memory);
 	if (r)
-		return fail(why, r, "the system does not say which pages of the segment are in memory (mincore: %s)",
-			    strerror(-r));
+		return why_fail(why, r,
+				"the system does not say which pages of the segment are in memory (mincore: %s)",
+				strerror(-r));
 	if (unmapped < dev->table.n)
-		return fail(why, -EINVAL,
-			    "the segment is damaged: its map says that blocks %" PRIu64
-			    " and on were never written, and they were",
-			    unmapped);
+		return why_fail(why, -EINVAL,
+				"the segment is damaged: its map says that blocks %" PRIu64
+				" and on were never written, and they were",
+				unmapped);
 	r = sector_verify(dev, &dev->found, why);
 	if (r)
 		return r == -EUCLEAN ? -EINVAL : r;
 	r = zs_core_rebuild(dev->core, sector_each_object, dev, text, sizeof text);
 	if (r == -EUCLEAN)
-		return fail(why, -EINVAL, "the segment is damaged: %s", text);
+		return why_fail(why, -EINVAL, "the segment is damaged: %s", text);
 	return r;
 }
 
@@ -187,10 +188,10 @@ static int check_reserve(const struct zsblk_params *params, struct zsblk_why *wh
 
 	if (params->reserve <= most)
 		return 0;
-	return fail(why, -ENOMEM,
-		    "reserve=%" PRIu64 " is more memory than there is: %" PRIu64
-		    " bytes can be had now; make it smaller, or free some memory",
-		    params->reserve, most);
+	return why_fail(why, -ENOMEM,
+			"reserve=%" PRIu64 " is more memory than there is: %" PRIu64
+			" bytes can be had now; make it smaller, or free some memory",
+			params->reserve, most);
 }
 
 static int explain_tables(int error, struct zsblk_why *why)
@@ -198,7 +199,8 @@ static int explain_tables(int error, struct zsblk_why *why)
 	char setting[256];
 
 	refused_explain(error, "mmap", SEGMENT_PAGE, setting, sizeof setting);
-	return fail(why, error, "no memory for the tables of the device: %s", setting[0] ? setting : strerror(-error));
+	return why_fail(why, error, "no memory for the tables of the device: %s",
+			setting[0] ? setting : strerror(-error));
 }
 
 static int build(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
@@ -211,18 +213,20 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 	dev->table = super_table(&dev->seg, &layout);
 	r = zs_core_create(&dev->core, &dev->seg, super_pool_offset(&layout), layout.pool_pages, layout.chain);
 	if (!r)
+		dev->runs = zs_core_runs(dev->core);
+	if (!r)
 		r = make_stripes(dev);
 	if (r)
 		return explain_tables(r, why);
 	r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(), dev->codec,
 			  dev->level);
 	if (r == -EINVAL)
-		return fail(why, r,
-			    "algorithm=%s level=%d cannot be set up with the version of its library that is "
-			    "installed; use another level or algorithm",
-			    dev->codec->name, dev->level);
+		return why_fail(why, r,
+				"algorithm=%s level=%d cannot be set up with the version of its library that is "
+				"installed; use another level or algorithm",
+				dev->codec->name, dev->level);
 	if (r)
-		return fail(why, r, "no memory for the contexts of %s: %s", dev->codec->name, strerror(-r));
+		return why_fail(why, r, "no memory for the contexts of %s: %s", dev->codec->name, strerror(-r));
 	dev->watermark = zs_core_huge_watermark(dev->core);
 	if (!dev->seg.fresh)
 		r = rebuild(dev, why);
@@ -260,12 +264,12 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 		return r;
 	dev = aligned_alloc(64, (sizeof *dev + 63) & ~(size_t)63);
 	if (!dev)
-		return fail(why, -ENOMEM, "out of memory");
+		return why_fail(why, -ENOMEM, "out of memory");
 	memset(dev, 0, sizeof *dev);
 	dev->size = params->size;
 	dev->interrupted = params->interrupted;
 	dev->cgroup = cgroup_open();
-	dev->codec = codec_by_name(algorithm_name(params));
+	dev->codec = codec_by_name(params_algorithm_name(params));
 	dev->level = params->has_level ? params->level : dev->codec->level_default;
 	pthread_mutex_init(&dev->compact_lock, NULL);
 	pthread_mutex_init(&dev->limit_lock, NULL);
@@ -282,7 +286,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 		spare_open(&dev->spare, dev->cgroup);
 		spare_open(&dev->worker_spare, dev->cgroup);
 	}
-	zs_core_set_reserve(dev->core, (params->reserve + BLOCK - 1) / BLOCK);
+	runs_set_reserve(dev->runs, (params->reserve + BLOCK - 1) / BLOCK);
 	*result = dev;
 	return 0;
 }
@@ -308,7 +312,7 @@ static int populate_metadata(struct zsblk *dev)
 			    ? -EINTR
 			    : segment_private_populate((uint8_t *)dev->table.words + at,
 						       most - at < POPULATE_STEP ? most - at : POPULATE_STEP);
-	return r ? r : zs_core_populate(dev->core, dev->reserve);
+	return r ? r : runs_populate_descriptors(dev->runs, dev->reserve);
 }
 
 int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
@@ -316,28 +320,29 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	int holder, r = claim_take(&dev->seg, true, &holder);
 
 	if (r)
-		return fail(why, r, "the segment is in use by process %d; stop that one first", holder);
+		return why_fail(why, r, "the segment is in use by process %d; stop that one first", holder);
 	segment_after_mlockall(&dev->seg);
 	contexts_warm_up(&dev->contexts, dev->codec, dev->level);
 	r = populate_metadata(dev);
 	if (r && r != -EINTR)
-		return fail(why, r, "there is no memory for the table: %s", strerror(-r));
+		return why_fail(why, r, "there is no memory for the table: %s", strerror(-r));
 	/*
 	 * A new device waits for its reserve. A device with data starts without one if memory is short: while its server
 	 * is down nobody can swap to it, so no memory becomes free, and waiting would not end. The refill thread
 	 * goes on later.
 	 */
 	if (!r)
-		r = reserve_fill(dev, dev->is_new);
+		r = upkeep_fill_reserve(dev, dev->is_new);
 	if (r == -EINTR)
-		return fail(why, r, "told to stop while memory was filled");
+		return why_fail(why, r, "told to stop while memory was filled");
 	if (r && dev->is_new)
-		return fail(why, r, "reserve=%" PRIu64 " cannot be filled: %s; make it smaller, or free some memory",
-			    dev->reserve, strerror(-r));
+		return why_fail(why, r,
+				"reserve=%" PRIu64 " cannot be filled: %s; make it smaller, or free some memory",
+				dev->reserve, strerror(-r));
 	cap_keep(dev, &dev->spare);
-	r = workers_start(dev);
+	r = upkeep_start(dev);
 	if (r)
-		return fail(why, r, "the background threads cannot be started: %s", strerror(-r));
+		return why_fail(why, r, "the background threads cannot be started: %s", strerror(-r));
 	super_put_in_service(&dev->seg);
 	return 0;
 }
@@ -346,7 +351,7 @@ void zsblk_close(struct zsblk *dev)
 {
 	if (!dev)
 		return;
-	workers_stop(dev);
+	upkeep_stop(dev);
 	tear_down(dev);
 	claim_drop(&dev->seg);
 	segment_close(&dev->seg);

@@ -6,8 +6,7 @@
  *   params.c  parameters and algorithms       sector.c  what a table word means, and word.h its bits
  *   context.c codec contexts and counters     upkeep.c  compaction, the two background threads
  *   cap.c     limits of control groups        stats.c   figures and checks
- *   outside.c segments without a device: make, look at, remove, keep
- *   thread.c  starts background threads
+ *   outside.c segments without a device       why.c     what was wrong, for people
  *
  * Locks, in the order they are taken: compact_lock, the allocator's compaction lock, one stripe, then
  * the allocator's other locks. Never two stripes.
@@ -16,8 +15,8 @@
 #define ENGINE_H
 
 #include "codec/codec.h"
+#include "process/spare.h"
 #include "segment/segment.h"
-#include "segment/spare.h"
 #include "segment/super.h"
 #include "zsblk.h"
 #include "zsmalloc/core.h"
@@ -84,6 +83,7 @@ struct zsblk {
 	/* Pages that the pool may take: as was asked for, and for the limits' sake; 0: no limit. See cap.c. */
 	_Atomic uint64_t mem_limit, cap;
 	struct zs_core *core;
+	struct runs *runs; /* the core's */
 	struct contexts contexts;
 	struct stripe *stripes;
 	struct counters found; /* what the segment held when it was opened */
@@ -123,27 +123,27 @@ static inline void count(_Atomic uint64_t *counter, uint64_t n)
 	/* One writer at a time: no locked instruction is needed. */
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
-void counters_sum(struct zsblk *dev, struct counters *sum);
+void contexts_sum(struct zsblk *dev, struct counters *sum);
 
 /* engine.c */
 /* The allocator under the device, for tests. */
 struct zs_core *zsblk_pool(struct zsblk *dev);
 
 /* What a device with these parameters has in its superblock. */
-void describe_device(struct super_layout *layout, const struct zsblk_params *params);
+void engine_describe(struct super_layout *layout, const struct zsblk_params *params);
 
 /* upkeep.c */
 /*
  * Fill the reserve before requests come. -ENOMEM: there is not that much memory; `wait`: not for a while.
  * -EINTR: dev->interrupted() said so.
  */
-int reserve_fill(struct zsblk *dev, bool wait);
+int upkeep_fill_reserve(struct zsblk *dev, bool wait);
 static inline bool is_interrupted(const struct zsblk *dev)
 {
 	return dev->interrupted && dev->interrupted();
 }
-int workers_start(struct zsblk *dev);
-void workers_stop(struct zsblk *dev);
+int upkeep_start(struct zsblk *dev);
+void upkeep_stop(struct zsblk *dev);
 
 /* cap.c */
 /*
@@ -158,9 +158,12 @@ int cap_check(struct zsblk *dev, const struct zsblk_params *params, struct zsblk
 /* Bytes of the table that are to be in memory before requests come. */
 uint64_t cap_table_bytes(struct zsblk *dev, uint64_t reserve);
 
+/* why.c */
+/* Say what was wrong, where `why` is not NULL. Returns `error`. */
+__attribute__((format(printf, 3, 4))) int why_fail(struct zsblk_why *why, int error, const char *format, ...);
+
 /* params.c */
-__attribute__((format(printf, 3, 4))) int fail(struct zsblk_why *why, int error, const char *format, ...);
-const char *algorithm_name(const struct zsblk_params *params);
-void describe_codecs(char codecs[SUPER_CODECS][16]);
+const char *params_algorithm_name(const struct zsblk_params *params);
+void params_describe_codecs(char codecs[SUPER_CODECS][16]);
 
 #endif

@@ -40,12 +40,12 @@ static int format(struct segment *seg, const struct zsblk_params *params, const 
 	if (!r && params->lock_shared)
 		r = segment_lock(seg);
 	if (r) {
-		fail(why, r == -ENOMEM ? -EPERM : r,
-		     "a segment of %zu bytes cannot be locked in memory (SHM_LOCK: %s); "
-		     "it takes CAP_IPC_LOCK, or a locked-memory limit (ulimit -l) as large",
-		     seg->bytes, strerror(-r));
+		why_fail(why, r == -ENOMEM ? -EPERM : r,
+			 "a segment of %zu bytes cannot be locked in memory (SHM_LOCK: %s); "
+			 "it takes CAP_IPC_LOCK, or a locked-memory limit (ulimit -l) as large",
+			 seg->bytes, strerror(-r));
 	} else {
-		describe_device(&layout, params);
+		engine_describe(&layout, params);
 		memcpy(layout.name, name, strlen(name));
 		super_format(seg, &layout);
 	}
@@ -68,9 +68,9 @@ int zsblk_create(const struct zsblk_params *params, const char *name, int *id, s
 	why = why ? why : &ignored;
 	segment_parse(params->memory, &spec);
 	if (!*name || strlen(name) > sizeof layout.name)
-		return fail(why, -EINVAL, "the name '%s' has %zu bytes; 1 to %u are needed", name, strlen(name),
-			    ZSBLK_NAME_MAX);
-	describe_device(&layout, params);
+		return why_fail(why, -EINVAL, "the name '%s' has %zu bytes; 1 to %u are needed", name, strlen(name),
+				ZSBLK_NAME_MAX);
+	engine_describe(&layout, params);
 	r = segment_create(&seg, spec.kind == SEGMENT_SHM && !spec.by_id ? spec.key : IPC_PRIVATE,
 			   super_segment_bytes(&layout), &step);
 	if (r)
@@ -123,14 +123,14 @@ int zsblk_find(const char *name, int *id, struct zsblk_why *why)
 	int r = *name ? owner_each(look_for, &search) : -ENOENT;
 
 	if (r)
-		return fail(why, r, "no segments can be listed: %s", strerror(-r));
+		return why_fail(why, r, "no segments can be listed: %s", strerror(-r));
 	if (!search.found)
-		return fail(why, -ENOENT, "no segment bears the name '%s'", name);
+		return why_fail(why, -ENOENT, "no segment bears the name '%s'", name);
 	if (search.found > 1)
-		return fail(why, -EEXIST,
-			    "%u segments bear the name '%s', one of them with identifier %d; remove those that are "
-			    "not needed (ipcs -m, ipcrm -m ID)",
-			    search.found, name, search.id);
+		return why_fail(why, -EEXIST,
+				"%u segments bear the name '%s', one of them with identifier %d; remove those that are "
+				"not needed (ipcs -m, ipcrm -m ID)",
+				search.found, name, search.id);
 	*id = search.id;
 	return 0;
 }
@@ -154,7 +154,7 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 	if (!super_is_blank(&seg)) {
 		r = super_read(&seg, &layout, why->text, sizeof why->text);
 		if (!r && layout.kind != SUPER_DEVICE)
-			r = fail(why, -EINVAL, "%s holds a zsmalloc pool, not a block device", memory);
+			r = why_fail(why, -EINVAL, "%s holds a zsmalloc pool, not a block device", memory);
 		found->size = layout.table_words * layout.block_size;
 		memcpy(found->name, layout.name, sizeof layout.name);
 	}
@@ -184,7 +184,7 @@ int zsblk_remove(const char *memory, struct zsblk_why *why)
 		return r;
 	r = segment_remove_open(&seg);
 	if (r)
-		fail(why, r, "%s cannot be removed: %s", memory, strerror(-r));
+		why_fail(why, r, "%s cannot be removed: %s", memory, strerror(-r));
 	claim_drop(&seg);
 	segment_close(&seg);
 	return r;
@@ -200,7 +200,7 @@ int zsblk_keep(const char *memory, struct zsblk_keep **result, struct zsblk_why 
 {
 	struct zsblk_why ignored;
 	struct zsblk_keep *keep = calloc(1, sizeof *keep);
-	int r = keep ? 0 : fail(why, -ENOMEM, "out of memory");
+	int r = keep ? 0 : why_fail(why, -ENOMEM, "out of memory");
 
 	*result = NULL;
 	why = why ? why : &ignored;
@@ -208,7 +208,7 @@ int zsblk_keep(const char *memory, struct zsblk_keep **result, struct zsblk_why 
 		r = open_outside(memory, SUPER_LOOK, &keep->seg, why);
 	if (!r && !super_is_ours(&keep->seg)) {
 		segment_close(&keep->seg);
-		r = fail(why, -EINVAL, "%s was not made by zsblk", memory);
+		r = why_fail(why, -EINVAL, "%s was not made by zsblk", memory);
 	}
 	if (r) {
 		free(keep);

@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Parameters, and the words for what is wrong with them. */
+/* Parameters and algorithms. */
 #include "engine/engine.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-int fail(struct zsblk_why *why, int error, const char *format, ...)
-{
-	va_list args;
-
-	if (why) {
-		va_start(args, format);
-		vsnprintf(why->text, sizeof why->text, format, args);
-		va_end(args);
-	}
-	return error;
-}
 
 /* ------------------------------------------------------------------ algorithms */
 
@@ -64,7 +51,7 @@ static void algorithm_names(char *text, size_t size)
 		at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", algorithm->name);
 }
 
-void describe_codecs(char codecs[SUPER_CODECS][16])
+void params_describe_codecs(char codecs[SUPER_CODECS][16])
 {
 	memset(codecs, 0, SUPER_CODECS * sizeof codecs[0]);
 	for (unsigned id = 0; id < CODEC_IDS; id++)
@@ -86,36 +73,37 @@ void zsblk_params_init(struct zsblk_params *params)
 static int check_size(uint64_t size, struct zsblk_why *why)
 {
 	if (size == 0)
-		return fail(why, -EINVAL, "size is 0; say how large the device is to be, for example size=2G");
+		return why_fail(why, -EINVAL, "size is 0; say how large the device is to be, for example size=2G");
 	if (size > ZSBLK_MAX_SIZE)
-		return fail(why, -EINVAL, "size=%" PRIu64 " is too large; the largest device is %" PRIu64 " (16T)",
-			    size, ZSBLK_MAX_SIZE);
+		return why_fail(why, -EINVAL, "size=%" PRIu64 " is too large; the largest device is %" PRIu64 " (16T)",
+				size, ZSBLK_MAX_SIZE);
 	if (size < BLOCK)
-		return fail(why, -EINVAL, "size=%" PRIu64 " is too small; the smallest device is %u", size, BLOCK);
+		return why_fail(why, -EINVAL, "size=%" PRIu64 " is too small; the smallest device is %u", size, BLOCK);
 	if (size % BLOCK)
-		return fail(why, -EINVAL,
-			    "size=%" PRIu64 " is not a multiple of %u; the nearest ones are %" PRIu64 " and %" PRIu64,
-			    size, BLOCK, size / BLOCK * BLOCK, (size / BLOCK + 1) * BLOCK);
+		return why_fail(why, -EINVAL,
+				"size=%" PRIu64 " is not a multiple of %u; the nearest ones are %" PRIu64
+				" and %" PRIu64,
+				size, BLOCK, size / BLOCK * BLOCK, (size / BLOCK + 1) * BLOCK);
 	return 0;
 }
 
-const char *algorithm_name(const struct zsblk_params *params)
+const char *params_algorithm_name(const struct zsblk_params *params)
 {
 	return params->algorithm ? params->algorithm : zsblk_algorithm(0)->name;
 }
 
 static int check_algorithm(const struct zsblk_params *params, struct zsblk_why *why)
 {
-	const struct zsblk_algorithm *algorithm = zsblk_algorithm_by_name(algorithm_name(params));
+	const struct zsblk_algorithm *algorithm = zsblk_algorithm_by_name(params_algorithm_name(params));
 	char names[100];
 
 	if (!algorithm) {
 		algorithm_names(names, sizeof names);
-		return fail(why, -EINVAL, "algorithm=%s is not known; use one of %s", params->algorithm, names);
+		return why_fail(why, -EINVAL, "algorithm=%s is not known; use one of %s", params->algorithm, names);
 	}
 	if (params->has_level && (params->level < algorithm->level_min || params->level > algorithm->level_max))
-		return fail(why, -EINVAL, "level=%d is out of range for %s; use %d to %d", params->level,
-			    algorithm->name, algorithm->level_min, algorithm->level_max);
+		return why_fail(why, -EINVAL, "level=%d is out of range for %s; use %d to %d", params->level,
+				algorithm->name, algorithm->level_min, algorithm->level_max);
 	return 0;
 }
 
@@ -138,25 +126,27 @@ static int check_memory(const struct zsblk_params *params, struct zsblk_why *why
 	uint64_t least;
 
 	if (segment_parse(params->memory, &spec))
-		return fail(why, -EINVAL,
-			    "memory=%s is not understood; use anon, shm:KEY with a number that is "
-			    "not 0 (such as shm:0x7a73), or shm:id=N as ipcs prints it",
-			    params->memory);
+		return why_fail(why, -EINVAL,
+				"memory=%s is not understood; use anon, shm:KEY with a number that is "
+				"not 0 (such as shm:0x7a73), or shm:id=N as ipcs prints it",
+				params->memory);
 	if (params->contexts > ZSBLK_MAX_CONTEXTS)
-		return fail(why, -EINVAL, "contexts=%u is out of range; use 1 to %u, or 0 for a default",
-			    params->contexts, ZSBLK_MAX_CONTEXTS);
+		return why_fail(why, -EINVAL, "contexts=%u is out of range; use 1 to %u, or 0 for a default",
+				params->contexts, ZSBLK_MAX_CONTEXTS);
 	if (params->chain > ZS_MAX_CHAIN)
-		return fail(why, -EINVAL, "chain=%u is out of range; use 1 to %u pages", params->chain, ZS_MAX_CHAIN);
+		return why_fail(why, -EINVAL, "chain=%u is out of range; use 1 to %u pages", params->chain,
+				ZS_MAX_CHAIN);
 	least = largest_zspage(params->chain);
 	if (params->mem_limit && params->mem_limit < least)
-		return fail(why, -EINVAL,
-			    "mem-limit=%" PRIu64 " is less than one zspage of the largest class; "
-			    "use at least %" PRIu64 ", or 0 for no limit",
-			    params->mem_limit, least);
+		return why_fail(why, -EINVAL,
+				"mem-limit=%" PRIu64 " is less than one zspage of the largest class; "
+				"use at least %" PRIu64 ", or 0 for no limit",
+				params->mem_limit, least);
 	if (params->mem_limit && params->reserve > params->mem_limit)
-		return fail(why, -EINVAL,
-			    "reserve=%" PRIu64 " is more than mem-limit=%" PRIu64 " lets the pool use; make it smaller",
-			    params->reserve, params->mem_limit);
+		return why_fail(why, -EINVAL,
+				"reserve=%" PRIu64 " is more than mem-limit=%" PRIu64
+				" lets the pool use; make it smaller",
+				params->reserve, params->mem_limit);
 	return 0;
 }
 

@@ -37,6 +37,10 @@ struct sector_type {
 };
 
 _Static_assert(CODEC_IDS <= 1 << WORD_CODEC_BITS, "every codec identity fits");
+_Static_assert(BLOCK == 1 << WORD_SIZE_BITS, "an object has the size of a block at most");
+_Static_assert(ZS_LOC_PAGE_BITS <= WORD_PAGE_BITS && ZS_LOC_SLOT_BITS <= WORD_SLOT_BITS &&
+		       ZS_BORROW < 1 << WORD_BORROW_BITS,
+	       "every place in the pool fits");
 
 /* ------------------------------------------------------------------ the types of words */
 
@@ -359,9 +363,10 @@ int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *w
 		if (!wrong && type_of(word)->has_object)
 			wrong = check_class(dev, word);
 		if (wrong)
-			return fail(why, -EUCLEAN,
-				    "the segment is damaged: block %" PRIu64 " has the table word 0x%016" PRIx64 ": %s",
-				    block, word, wrong);
+			return why_fail(why, -EUCLEAN,
+					"the segment is damaged: block %" PRIu64 " has the table word 0x%016" PRIx64
+					": %s",
+					block, word, wrong);
 		if (found)
 			count_word(found, word, 1);
 	}

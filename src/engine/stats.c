@@ -22,7 +22,7 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 	struct counters sum;
 
 	zs_core_stats(dev->core, &pool);
-	counters_sum(dev, &sum);
+	contexts_sum(dev, &sum);
 	clamp(&sum.compr_bytes);
 	clamp(&sum.objects);
 	clamp(&sum.same);
@@ -58,7 +58,7 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 
 void zsblk_reset_mem_used_max(struct zsblk *dev)
 {
-	zs_core_reset_used_max(dev->core);
+	runs_reset_used_max(dev->runs);
 }
 
 void zsblk_set_mem_limit(struct zsblk *dev, uint64_t mem_limit)
@@ -77,14 +77,14 @@ static int check_counters(struct zsblk *dev, struct zsblk_why *why)
 
 	if (r)
 		return r;
-	counters_sum(dev, &sum);
+	contexts_sum(dev, &sum);
 	if (sum.compr_bytes != found.compr_bytes || sum.objects != found.objects || sum.same != found.same ||
 	    sum.huge != found.huge)
-		return fail(why, -EUCLEAN,
-			    "counted %" PRIu64 " bytes in %" PRIu64 " objects, %" PRIu64 " same-filled, %" PRIu64
-			    " huge; the table has %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64,
-			    sum.compr_bytes, sum.objects, sum.same, sum.huge, found.compr_bytes, found.objects,
-			    found.same, found.huge);
+		return why_fail(why, -EUCLEAN,
+				"counted %" PRIu64 " bytes in %" PRIu64 " objects, %" PRIu64 " same-filled, %" PRIu64
+				" huge; the table has %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+				sum.compr_bytes, sum.objects, sum.same, sum.huge, found.compr_bytes, found.objects,
+				found.same, found.huge);
 	return 0;
 }
 

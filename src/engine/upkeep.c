@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What goes on beside the requests: the background threads, and compaction. */
 #include "engine/sector.h"
-#include "engine/thread.h"
+#include "process/thread.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -57,9 +57,9 @@ static void pause_ms(long ms)
 
 static bool memory_is_short(struct zsblk *dev, const struct zs_core_stats *pool)
 {
-	uint64_t limit = zs_core_limit(dev->core), cap = atomic_load(&dev->cap);
+	uint64_t limit = runs_limit(dev->runs), cap = atomic_load(&dev->cap);
 
-	return (cap && zs_core_resident(dev->core) >= cap - cap / NEAR_LIMIT) ||
+	return (cap && runs_resident(dev->runs) >= cap - cap / NEAR_LIMIT) ||
 	       (limit && pool->pages_used >= limit - limit / NEAR_LIMIT) ||
 	       (dev->reserve && !spare_memory_for(&dev->worker_spare, false));
 }
@@ -82,7 +82,7 @@ static bool worth_compacting(struct zsblk *dev, bool begun)
 /* A piece of refilling; true: call again. *error: the system has no memory now. */
 static bool refill_piece(struct zsblk *dev, int *error)
 {
-	bool wanted = zs_core_wants(dev->core, RUNS_REFILL);
+	bool wanted = runs_wants(dev->runs, RUNS_REFILL);
 
 	/* Not to wait for it in the kernel: see spare.h. */
 	if (wanted && !spare_memory(&dev->spare)) {
@@ -94,10 +94,10 @@ static bool refill_piece(struct zsblk *dev, int *error)
 		*error = -ENOMEM;
 		return false;
 	}
-	return zs_core_upkeep(dev->core, RUNS_REFILL, error);
+	return runs_upkeep(dev->runs, RUNS_REFILL, error);
 }
 
-int reserve_fill(struct zsblk *dev, bool wait)
+int upkeep_fill_reserve(struct zsblk *dev, bool wait)
 {
 	unsigned waits = 0;
 	int error;
@@ -157,9 +157,9 @@ static bool worker_wait(struct zsblk *dev, enum runs_work work, const struct bac
 
 	*may_try = true;
 	if (!backoff->ms || now >= backoff->until)
-		return zs_core_worker_wait(dev->core, work, timeout_ms);
+		return runs_wait(dev->runs, work, timeout_ms);
 	*may_try = backoff->until - now <= timeout_ms;
-	return zs_core_worker_pause(dev->core, *may_try ? (unsigned)(backoff->until - now) : timeout_ms);
+	return runs_pause(dev->runs, *may_try ? (unsigned)(backoff->until - now) : timeout_ms);
 }
 
 static void *refill(void *opaque)
@@ -191,7 +191,7 @@ static bool trim(struct zsblk *dev, struct backoff *backoff, unsigned timeout_ms
 		return false;
 	if (!may_try)
 		return true;
-	while (zs_core_upkeep(dev->core, RUNS_TRIM, &error))
+	while (runs_upkeep(dev->runs, RUNS_TRIM, &error))
 		sched_yield();
 	backoff_note(backoff, error);
 	return true;
@@ -221,7 +221,7 @@ static void *work(void *opaque)
 	time_t looked = 0;
 
 	/* What a former server left in memory beyond what the opening has looked at. */
-	while (zs_core_look(dev->core)) {
+	while (runs_look(dev->runs)) {
 		if (!trim(dev, &backoff, 0))
 			return NULL;
 		sched_yield();
@@ -247,14 +247,14 @@ static void *work(void *opaque)
 /* ------------------------------------------------------------------ life of the threads */
 
 /* Two threads, since requests may come to wait for one of them, and the other has long work to do. */
-int workers_start(struct zsblk *dev)
+int upkeep_start(struct zsblk *dev)
 {
 	int r;
 
-	zs_core_worker_start(dev->core);
+	runs_start(dev->runs);
 	r = thread_start_background(&dev->worker, "zsblk-worker", work, dev);
 	if (r) {
-		zs_core_worker_stop(dev->core);
+		runs_stop(dev->runs);
 		return r;
 	}
 	dev->has_worker = true;
@@ -263,15 +263,15 @@ int workers_start(struct zsblk *dev)
 	r = thread_start_background(&dev->refill, "zsblk-refill", refill, dev);
 	dev->has_refill = r == 0;
 	if (r)
-		workers_stop(dev);
+		upkeep_stop(dev);
 	return r;
 }
 
-void workers_stop(struct zsblk *dev)
+void upkeep_stop(struct zsblk *dev)
 {
 	if (!dev->has_worker)
 		return;
-	zs_core_worker_stop(dev->core);
+	runs_stop(dev->runs);
 	if (dev->has_refill)
 		pthread_join(dev->refill, NULL);
 	pthread_join(dev->worker, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Every invariant of the allocator, checked: Z1 to Z4 of core.c and R1 to R3 of runs.c. */
+/* Every invariant of the allocator, checked: Z1 to Z4 of core.c here, R1 to R4 of runs.c in runs_check.c. */
 #include "zsmalloc/zspage.h"
 
 #include <errno.h>

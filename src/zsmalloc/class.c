@@ -54,7 +54,7 @@ unsigned class_objects(const struct class_rules *rules, unsigned size, unsigned 
 
 struct class_geometry class_geometry(const struct class_rules *rules, unsigned size)
 {
-	struct class_geometry best = {.size = size, .pages = 1, .objects = 1, .huge = true};
+	struct class_geometry best = {.size = size, .pages = 1};
 	unsigned best_usage = 0;
 
 	for (unsigned pages = 1; pages <= rules->chain; pages++) {
@@ -69,7 +69,6 @@ struct class_geometry class_geometry(const struct class_rules *rules, unsigned s
 		best.objects = n;
 		best.first_object = first;
 	}
-	best.huge = best.pages == 1 && best.objects <= 1;
 	/* A page holds one object either way; without a header it holds a larger one. Where a header
 	 * keeps even that one out, or usage is no better than one object per page, it is huge too. */
 	if (best.objects <= best.pages)

@@ -85,7 +85,7 @@ static unsigned cut_tail(struct zs_core *core, struct zs_class *class, uint32_t 
 	return gone;
 }
 
-/* Put an isolated zspage back to its list, or retire it if it became empty. Returns pages freed. */
+/* Put an isolated zspage back to its list, or give its pages back if it became empty. Returns pages freed. */
 static unsigned reinstate(struct zs_core *core, struct zs_class *class, uint32_t page)
 {
 	struct zspage *z = zspage_at(core, page);
@@ -96,12 +96,15 @@ static unsigned reinstate(struct zs_core *core, struct zs_class *class, uint32_t
 	pthread_mutex_lock(&class->lock);
 	empty = z->inuse == 0;
 	if (empty) {
-		run = zspage_forget(core, class, page, &touched);
+		run = zspage_unlink(core, class, page, &touched);
 	} else {
 		zspage_enlist(core, class, page);
 	}
 	pthread_mutex_unlock(&class->lock);
-	return empty ? zspage_retire(core, &run, touched) : 0;
+	if (!empty)
+		return 0;
+	zspage_release(core, &run, touched);
+	return touched;
 }
 
 static void slide(struct zs_core *core, struct zs_class *class, uint32_t page, zs_move_fn *move, void *opaque)

@@ -306,7 +306,7 @@ static void free_huge(struct zs_core *core, struct zs_loc loc)
 	struct run run = {.page = loc.page, .pages = 1, .hot = 1};
 
 	atomic_fetch_sub_explicit(&core->huge_objects, 1, memory_order_relaxed);
-	zspage_retire(core, &run, 1);
+	zspage_release(core, &run, 1);
 }
 
 void zs_core_free(struct zs_core *core, struct zs_loc loc)
@@ -326,103 +326,20 @@ void zs_core_free(struct zs_core *core, struct zs_loc loc)
 	zspage_put_slot(class, z, loc.slot);
 	if (z->inuse == 0 && z->list < ZSL_LISTS) {
 		zspage_delist(core, class, loc.page);
-		run = zspage_forget(core, class, loc.page, &touched);
+		run = zspage_unlink(core, class, loc.page, &touched);
 	} else {
 		zspage_relist(core, class, loc.page);
 	}
 	pthread_mutex_unlock(&class->lock);
 	if (run.pages)
-		zspage_retire(core, &run, touched);
+		zspage_release(core, &run, touched);
 }
 
 /* ------------------------------------------------------------------ memory */
 
-void zs_core_set_limit(struct zs_core *core, uint64_t pages)
+struct runs *zs_core_runs(struct zs_core *core)
 {
-	atomic_store_explicit(&core->runs.limit, pages, memory_order_relaxed);
-}
-
-uint64_t zs_core_limit(struct zs_core *core)
-{
-	return atomic_load_explicit(&core->runs.limit, memory_order_relaxed);
-}
-
-void zs_core_set_cap(struct zs_core *core, uint64_t pages)
-{
-	atomic_store_explicit(&core->runs.cap, pages, memory_order_relaxed);
-}
-
-uint64_t zs_core_hot_free(struct zs_core *core)
-{
-	return runs_hot_free(&core->runs);
-}
-
-uint64_t zs_core_resident(struct zs_core *core)
-{
-	return runs_resident(&core->runs);
-}
-
-void zs_core_set_reserve(struct zs_core *core, uint64_t pages)
-{
-	pthread_mutex_lock(&core->runs.lock);
-	core->runs.reserve = pages;
-	pthread_mutex_unlock(&core->runs.lock);
-}
-
-int zs_core_populate(struct zs_core *core, uint64_t most)
-{
-	return runs_populate_descriptors(&core->runs, most);
-}
-
-void zs_core_reset_used_max(struct zs_core *core)
-{
-	atomic_store_explicit(&core->runs.used_max, atomic_load_explicit(&core->runs.used, memory_order_relaxed),
-			      memory_order_relaxed);
-}
-
-void zs_core_set_outside(struct zs_core *core, uint64_t pages)
-{
-	core->runs.outside = pages;
-}
-
-uint64_t zs_core_pool_offset(const struct zs_core *core)
-{
-	return core->runs.offset;
-}
-
-bool zs_core_look(struct zs_core *core)
-{
-	return runs_look(&core->runs);
-}
-
-bool zs_core_upkeep(struct zs_core *core, enum runs_work work, int *error)
-{
-	return runs_upkeep(&core->runs, work, error);
-}
-
-bool zs_core_wants(struct zs_core *core, enum runs_work work)
-{
-	return runs_wants(&core->runs, work);
-}
-
-void zs_core_worker_start(struct zs_core *core)
-{
-	runs_start(&core->runs);
-}
-
-bool zs_core_worker_wait(struct zs_core *core, enum runs_work work, unsigned timeout_ms)
-{
-	return runs_wait(&core->runs, work, timeout_ms);
-}
-
-bool zs_core_worker_pause(struct zs_core *core, unsigned timeout_ms)
-{
-	return runs_pause(&core->runs, timeout_ms);
-}
-
-void zs_core_worker_stop(struct zs_core *core)
-{
-	runs_stop(&core->runs);
+	return &core->runs;
 }
 
 void zs_core_inject_failures(struct zs_core *core, unsigned every)

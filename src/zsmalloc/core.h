@@ -35,6 +35,7 @@ struct zs_loc {
 #define ZS_DEFAULT_CHAIN 32u
 
 _Static_assert(ZS_PAGE_SIZE == SEGMENT_PAGE, "pages of the pool are pages of the segment");
+_Static_assert(ZS_MAX_OBJECT == ZS_PAGE_SIZE, "an object of the huge class is a page");
 
 struct zs_core;
 
@@ -87,40 +88,13 @@ typedef int zs_scan_fn(void *owner_table, zs_each_fn *each, void *opaque);
  * reason if the table contradicts itself; -ENOMEM.
  */
 int zs_core_rebuild(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why, size_t why_size);
-/*
- * Before a rebuild, if the owner knows: how many pages of the segment are in memory before the pool. It is counted
- * otherwise.
- */
-void zs_core_set_outside(struct zs_core *core, uint64_t pages);
-uint64_t zs_core_pool_offset(const struct zs_core *core);
 /* Verify every invariant, and that the table and the core know the same objects. 0 or -EUCLEAN. */
 int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why, size_t why_size);
 
 /* ------------------------------------------------------------------ memory and figures */
 
-/* 0: none. In pages. */
-void zs_core_set_limit(struct zs_core *core, uint64_t pages);
-/* The most pages of the pool that may be in memory, in use or not; 0: no limit. Those that are there stay. */
-void zs_core_set_cap(struct zs_core *core, uint64_t pages);
-/* Pages of the pool that are in memory: in use, or populated and free. */
-uint64_t zs_core_resident(struct zs_core *core);
-/* Those that are populated and in no zspage. */
-uint64_t zs_core_hot_free(struct zs_core *core);
-uint64_t zs_core_limit(struct zs_core *core);
-void zs_core_set_reserve(struct zs_core *core, uint64_t pages);
-/* Have up to `most` bytes of descriptors in memory, ahead of the requests that will touch them. */
-int zs_core_populate(struct zs_core *core, uint64_t most);
-void zs_core_reset_used_max(struct zs_core *core);
-
-/* For a background thread after a rebuild: see runs_look(). */
-bool zs_core_look(struct zs_core *core);
-/* For background threads, one for each work: see runs.h. */
-bool zs_core_upkeep(struct zs_core *core, enum runs_work work, int *error);
-bool zs_core_wants(struct zs_core *core, enum runs_work work);
-void zs_core_worker_start(struct zs_core *core);
-bool zs_core_worker_wait(struct zs_core *core, enum runs_work work, unsigned timeout_ms);
-bool zs_core_worker_pause(struct zs_core *core, unsigned timeout_ms);
-void zs_core_worker_stop(struct zs_core *core);
+/* Where the core's pages come from: limits, reserve, background work. */
+struct runs *zs_core_runs(struct zs_core *core);
 
 struct zs_core_stats {
 	uint64_t pages_used, pages_used_max;

@@ -9,15 +9,6 @@ unsigned zs_core_class_count(const struct zs_core *core)
 	return core->classes;
 }
 
-uint64_t zspage_count(const struct zs_class *class)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < ZS_FULLNESS_GROUPS; i++)
-		n += class->zspages[i];
-	return n;
-}
-
 /* Pages that are needed for the objects alive if they lay close together. */
 static uint64_t pages_at_best(const struct zs_class *class)
 {

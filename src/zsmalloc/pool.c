@@ -392,9 +392,9 @@ static void give_back_leftovers(struct zs_core *core)
 {
 	int error;
 
-	while (zs_core_look(core))
+	while (runs_look(zs_core_runs(core)))
 		;
-	while (zs_core_upkeep(core, RUNS_TRIM, &error))
+	while (runs_upkeep(zs_core_runs(core), RUNS_TRIM, &error))
 		;
 }
 
@@ -462,7 +462,7 @@ int zs_create_pool(const char *name, const struct zs_params *params, struct zs_p
 		free(pool);
 		return r == -EUCLEAN ? -EINVAL : r;
 	}
-	zs_core_set_limit(pool->core, params->page_limit);
+	runs_set_limit(zs_core_runs(pool->core), params->page_limit);
 	*result = pool;
 	return 0;
 }

@@ -153,6 +153,30 @@ void runs_give(struct runs *runs, const struct run *run)
 	pthread_mutex_unlock(&runs->lock);
 }
 
+/* ------------------------------------------------------------------ limits */
+
+void runs_set_limit(struct runs *runs, uint64_t pages)
+{
+	atomic_store_explicit(&runs->limit, pages, memory_order_relaxed);
+}
+
+uint64_t runs_limit(struct runs *runs)
+{
+	return atomic_load_explicit(&runs->limit, memory_order_relaxed);
+}
+
+void runs_set_cap(struct runs *runs, uint64_t pages)
+{
+	atomic_store_explicit(&runs->cap, pages, memory_order_relaxed);
+}
+
+void runs_set_reserve(struct runs *runs, uint64_t pages)
+{
+	pthread_mutex_lock(&runs->lock);
+	runs->reserve = pages;
+	pthread_mutex_unlock(&runs->lock);
+}
+
 int runs_charge(struct runs *runs, unsigned pages)
 {
 	uint64_t limit = atomic_load_explicit(&runs->limit, memory_order_relaxed);
@@ -223,4 +247,10 @@ uint64_t runs_hot_free(struct runs *runs)
 	pages = runs->hot_free;
 	pthread_mutex_unlock(&runs->lock);
 	return pages;
+}
+
+void runs_reset_used_max(struct runs *runs)
+{
+	atomic_store_explicit(&runs->used_max, atomic_load_explicit(&runs->used, memory_order_relaxed),
+			      memory_order_relaxed);
 }

@@ -87,6 +87,14 @@ int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 /* Give a run back; run->hot says which pages are populated. */
 void runs_give(struct runs *runs, const struct run *run);
 
+/* The most pages that may be in use; 0: no limit. What is taken above it stays until it is given back. */
+void runs_set_limit(struct runs *runs, uint64_t pages);
+uint64_t runs_limit(struct runs *runs);
+/* The most pages that may be in memory, in use or not; 0: no limit. Those that are there stay. */
+void runs_set_cap(struct runs *runs, uint64_t pages);
+/* Hot free pages that the background keeps ready. */
+void runs_set_reserve(struct runs *runs, uint64_t pages);
+
 /* Count `pages` more in use: -ENOSPC, and nothing counted, if that exceeds the limit. */
 int runs_charge(struct runs *runs, unsigned pages);
 /* Would a charge of so many succeed now? */
@@ -113,6 +121,8 @@ bool runs_pause(struct runs *runs, unsigned timeout_ms);
 void runs_start(struct runs *runs);
 void runs_stop(struct runs *runs);
 
+/* Before rebuilding, if the caller knows: pages of the segment in memory before the pool. They are counted otherwise. */
+void runs_set_outside(struct runs *runs, uint64_t pages);
 /* Rebuilding: all pages are free and no list made; mark what is in use, then finish. `hot` of a marked run
  * is what is in memory. */
 int runs_rebuild_begin(struct runs *runs, uint32_t highest_page);
@@ -128,6 +138,9 @@ uint64_t runs_descriptor_bytes(struct runs *runs);
 uint64_t runs_hot_free(struct runs *runs);
 /* Pages in memory: in use, in zspages and not touched yet, free. */
 uint64_t runs_resident(struct runs *runs);
+
+/* The most pages in use so far: begin again with those of now. */
+void runs_reset_used_max(struct runs *runs);
 
 /* Verify the lists and counts; `in_use` (one bit per page, may be NULL) is what the caller holds. NULL or a reason. */
 const char *runs_check(struct runs *runs, const uint64_t *in_use);

@@ -64,6 +64,11 @@ static int count_unseen(struct runs *runs)
 	return r;
 }
 
+void runs_set_outside(struct runs *runs, uint64_t pages)
+{
+	runs->outside = pages;
+}
+
 int runs_rebuild_begin(struct runs *runs, uint32_t highest_page)
 {
 	uint32_t floor = highest_page == RUNS_NONE ? 0 : highest_page / RUNS_CHUNK + 1;

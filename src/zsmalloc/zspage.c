@@ -162,7 +162,7 @@ int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, 
 	return 0;
 }
 
-struct run zspage_forget(struct zs_core *core, struct zs_class *class, uint32_t page, unsigned *touched)
+struct run zspage_unlink(struct zs_core *core, struct zs_class *class, uint32_t page, unsigned *touched)
 {
 	struct zspage *z = zspage_at(core, page);
 	uint64_t hot_tail = z->hot;
@@ -175,9 +175,17 @@ struct run zspage_forget(struct zs_core *core, struct zs_class *class, uint32_t 
 	return (struct run){.page = page, .pages = z->pages, .hot = hot_tail | bits_below(z->touched)};
 }
 
-unsigned zspage_retire(struct zs_core *core, struct run *run, unsigned touched)
+void zspage_release(struct zs_core *core, struct run *run, unsigned touched)
 {
 	runs_uncharge(&core->runs, touched);
 	runs_give(&core->runs, run);
-	return touched;
+}
+
+uint64_t zspage_count(const struct zs_class *class)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < ZS_FULLNESS_GROUPS; i++)
+		n += class->zspages[i];
+	return n;
 }

@@ -113,15 +113,15 @@ void zspage_put_slot(struct zs_class *class, struct zspage *z, unsigned slot);
 /* Touch the pages a slot needs; -ENOSPC if they would exceed the limit. */
 int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, unsigned slot);
 /*
- * Give back the pages of an empty zspage that is on no list. `touched` of them were in use: they are taken off the figures, and
- * returned. Without the lock.
+ * Give back the pages of an empty zspage that is on no list. `touched` of them were in use: they are taken off the
+ * figures. Without the lock.
  */
-unsigned zspage_retire(struct zs_core *core, struct run *run, unsigned touched);
+void zspage_release(struct zs_core *core, struct run *run, unsigned touched);
 /* Zspages of the class. Under the lock. */
 uint64_t zspage_count(const struct zs_class *class);
 /* Pages that compaction could free at best. Under the lock. */
 uint64_t zs_class_freeable(const struct zs_class *class);
-/* Take an empty zspage out of its class: under the lock, before zspage_retire(). */
-struct run zspage_forget(struct zs_core *core, struct zs_class *class, uint32_t page, unsigned *touched);
+/* Take an empty zspage out of its class: under the lock, before zspage_release(). */
+struct run zspage_unlink(struct zs_core *core, struct zs_class *class, uint32_t page, unsigned *touched);
 
 #endif

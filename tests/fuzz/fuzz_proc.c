@@ -13,7 +13,7 @@
 #include "daemon/server/server_command.h"
 #include "daemon/state/folder.h"
 #include "segment/segment.h"
-#include "segment/spare.h"
+#include "process/spare.h"
 
 static void read_mapping(char *line)
 {

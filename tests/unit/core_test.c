@@ -182,7 +182,7 @@ static void test_limit_is_exact(void **state)
 	struct zs_core_stats stats;
 	unsigned n = 0;
 
-	zs_core_set_limit(core, 100);
+	runs_set_limit(zs_core_runs(core), 100);
 	while (owner_alloc(n, 1000) == 0)
 		n++;
 	assert_int_equal(owner_alloc(n, 1000), -ENOSPC);
@@ -195,7 +195,7 @@ static void test_limit_is_exact(void **state)
 		assert_true(owner_intact(i));
 	owner_free(0);
 	assert_int_equal(owner_alloc(0, 1000), 0);
-	zs_core_set_limit(core, 0);
+	runs_set_limit(zs_core_runs(core), 0);
 	assert_int_equal(owner_alloc(n, 1000), 0);
 	zs_core_stats(core, &stats);
 	assert_int_equal(stats.pages_used_max, core_pages_used());
@@ -209,7 +209,7 @@ static void test_nothing_is_touched_at_the_limit(void **state)
 	uint64_t hot;
 
 	assert_int_equal(owner_alloc(0, 1000), 0);
-	zs_core_set_limit(core, core_pages_used());
+	runs_set_limit(zs_core_runs(core), core_pages_used());
 	frontier = core->runs.frontier;
 	hot = runs_hot_free(&core->runs);
 	for (unsigned size = 2000; size <= 4096; size += 100)
@@ -242,7 +242,7 @@ static void test_one_zspage_for_two(void **state)
 {
 	struct zs_class_stats stats;
 
-	zs_core_set_reserve(core, 1);
+	runs_set_reserve(zs_core_runs(core), 1);
 	meanwhile = 1;
 	assert_int_equal(owner_alloc(2, 1000), 0);
 	assert_int_equal(meanwhile, 0);
@@ -256,7 +256,7 @@ static void test_one_zspage_for_two(void **state)
 /* We get no pages, but somebody else got some while we asked: there is room. */
 static void test_room_that_another_made(void **state)
 {
-	zs_core_set_reserve(core, 1);
+	runs_set_reserve(zs_core_runs(core), 1);
 	meanwhile = 1;
 	refuse = true;
 	assert_int_equal(owner_alloc(2, 1000), 0);
@@ -275,7 +275,7 @@ static void test_borrows(void **state)
 
 	for (unsigned up = 1; up <= ZS_BORROW + 1; up++)
 		assert_int_equal(owner_alloc(up, zs_core_class_size(core, natural + up)), 0);
-	zs_core_set_limit(core, core_pages_used());
+	runs_set_limit(zs_core_runs(core), core_pages_used());
 	while (owner_alloc(100 + n, size) == 0) {
 		unsigned up = owners[100 + n].loc.class_index - natural;
 
@@ -291,7 +291,7 @@ static void test_borrows(void **state)
 		assert_true(owner_intact(100 + i));
 		owner_free(100 + i);
 	}
-	zs_core_set_limit(core, 0);
+	runs_set_limit(zs_core_runs(core), 0);
 	assert_int_equal(owner_alloc(100, size), 0);
 	assert_int_equal(owners[100].loc.class_index, natural);
 	core_ok();

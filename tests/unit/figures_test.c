@@ -131,7 +131,7 @@ static void test_highest_use(void **state)
 	zs_core_stats(core, &stats);
 	assert_int_equal(stats.pages_used, 3);
 	assert_int_equal(stats.pages_used_max, 10);
-	zs_core_reset_used_max(core);
+	runs_reset_used_max(zs_core_runs(core));
 	zs_core_stats(core, &stats);
 	assert_int_equal(stats.pages_used_max, 3);
 }

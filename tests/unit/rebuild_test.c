@@ -112,8 +112,8 @@ static void test_residency_is_found(void **state)
 	if (advice_is_ignored())
 		skip();
 	/* Of whole pages of any system. */
-	zs_core_set_reserve(core, 512);
-	while (zs_core_upkeep(core, RUNS_REFILL, &error))
+	runs_set_reserve(zs_core_runs(core), 512);
+	while (runs_upkeep(zs_core_runs(core), RUNS_REFILL, &error))
 		;
 	for (uint32_t owner = 0; owner < 100; owner++)
 		assert_int_equal(owner_alloc(owner, 2000), 0);

@@ -2,7 +2,7 @@
 /* Memory to spare: what /proc/zoneinfo says, and what it might say. */
 #include "lib/test.h"
 
-#include "segment/spare.h"
+#include "process/spare.h"
 
 #include <stdio.h>
 #include <stdlib.h>

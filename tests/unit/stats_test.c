@@ -317,7 +317,7 @@ static void test_limits_at_once(void **state)
 		meet(2 * i + 1);
 		zsblk_set_mem_limit(dev, 200 * 4096);
 		meet(2 * i + 2);
-		other += zs_core_limit(zsblk_pool(dev)) != atomic_load(&dev->mem_limit);
+		other += runs_limit(zs_core_runs(zsblk_pool(dev))) != atomic_load(&dev->mem_limit);
 	}
 	pthread_join(thread, NULL);
 	assert_int_equal(other, 0);

@@ -157,7 +157,7 @@ static void test_grow_over_the_limit(void **state)
 	z = zspage_format(core, class, zs_core_class_of(core, 3000) & 0xffff,
 			  &(struct run){.pages = class->geo.pages, .hot = bits_below(class->geo.pages)});
 	atomic_store(&core->runs.tails, class->geo.pages);
-	zs_core_set_limit(core, 2);
+	runs_set_limit(zs_core_runs(core), 2);
 	assert_int_equal(zspage_grow(core, class, z, 0), 0);
 	assert_int_equal(z->touched, 1);
 	assert_int_equal(zspage_grow(core, class, z, 3), -ENOSPC);

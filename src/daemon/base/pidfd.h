@@ -7,7 +7,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* The descriptor of a process, which the caller closes; close-on-exec, and readable once the process has ended. Or a negative errno. */
+/*
+ * The descriptor of a process, which the caller closes; close-on-exec, and readable once the process has ended. Or a
+ * negative errno.
+ */
 int pidfd_of(pid_t pid);
 
 /* Send a signal. */

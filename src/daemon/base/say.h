@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Messages of zsblkd and its servers to people, on standard error: with the journal's level prefixes under
- * systemd. A message never blocks, once standard error is the pipe of relay.h: a message that does not fit the pipe is dropped, and the next
- * one says how many were.
+ * Messages of zsblkd and its servers to people, on standard error: with the journal's level prefixes under systemd. A
+ * message never blocks, once standard error is the pipe of relay.h: a message that does not fit the pipe is dropped, and
+ * the next one says how many were.
  */
 #ifndef SAY_H
 #define SAY_H

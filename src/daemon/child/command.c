@@ -22,7 +22,7 @@ void command_end_running(void)
 {
 	if (!running)
 		return;
-	/* The group is there once the child has come to it. */
+	/* The process group exists only once the child has made it. */
 	kill(-(pid_t)running, SIGKILL);
 	kill((pid_t)running, SIGKILL);
 }
@@ -34,7 +34,7 @@ void command_end_with(pid_t parent)
 		_exit(EXIT_FAILURE);
 }
 
-/* sd_notify(3), sd_listen_fds(3): systemd takes what comes by them for the service's word. */
+/* Variables of sd_notify(3) and sd_listen_fds(3): with them a program could speak to systemd in the service's name. */
 static void clean_environment(void)
 {
 	static const char *const ours[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
@@ -61,7 +61,7 @@ int command_kill(pid_t pid)
 {
 	int status = 0;
 
-	/* The group is there once the child has come to it. */
+	/* The process group exists only once the child has made it. */
 	kill(-pid, SIGKILL);
 	kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -69,7 +69,7 @@ int command_kill(pid_t pid)
 	return status;
 }
 
-/* What is there now; false at its end. */
+/* Read what is there now, and keep what there is room for. False at the end of the output. */
 static bool take_in(int fd, struct command_text *text)
 {
 	char beyond[256];
@@ -84,7 +84,7 @@ static bool take_in(int fd, struct command_text *text)
 	return got > 0 || (got < 0 && errno == EINTR);
 }
 
-/* Until both ends are closed: 0, or -ETIMEDOUT. */
+/* Read both outputs until they are closed: 0; or until the time is up: -ETIMEDOUT. */
 static int listen_to(int output, int errors, struct command_text *out, struct command_text *err, uint64_t until)
 {
 	struct pollfd fds[] = {{.fd = output, .events = POLLIN}, {.fd = errors, .events = POLLIN}};
@@ -110,7 +110,7 @@ static void close_pipe(int ends[2])
 			close(ends[i]);
 }
 
-/* Its pipes are there. */
+/* Run the program, with its pipes at hand. */
 static int run_with(const char *const arguments[], int output[2], int errors[2], struct command_text *out,
 		    struct command_text *err, uint64_t until, int *status)
 {
@@ -118,7 +118,7 @@ static int run_with(const char *const arguments[], int output[2], int errors[2],
 	sigset_t term, before;
 	int r;
 
-	/* A signal that asks for its end comes when it is known which one that is. */
+	/* A signal that ends the program (command_end_running()) comes only once its number is known. */
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, &before);
@@ -173,7 +173,7 @@ static bool is_banner(const char *line, size_t length)
 	return !memchr(line, ':', length) && sscanf(line, "%*[^ \n] %u.%u", &major, &minor) == 2;
 }
 
-/* Of what a program said, the first line that is a reason. */
+/* Keep the first line that is a reason, of all that a program has said. */
 static void keep_reason(char *text)
 {
 	for (char *line = text; *line;) {

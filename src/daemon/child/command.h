@@ -43,7 +43,10 @@ struct command_text {
 int command_do(const char *const arguments[], struct command_text *output, struct command_text *errors, uint64_t until,
 	       int *ended_with);
 
-/* Run a program: 0, or as command_do() with the reason that it gave: the first line on its standard error but for name and version. */
+/*
+ * Run a program: 0, or as command_do() with the reason that it gave: the first line on its standard error but for name and
+ * version.
+ */
 int command_run(const char *const arguments[], struct wrong *wrong);
 /* Run a program and keep what it says on its standard output. */
 int command_read(const char *const arguments[], char *text, size_t size, int *ended_with);

@@ -21,7 +21,7 @@
 #define PROC "/proc"
 #endif
 
-/* Parent and child share it. */
+/* In memory that parent and child share. */
 struct answer {
 	ssize_t bytes;
 	char text[ERRAND_BYTES + 1];
@@ -59,7 +59,7 @@ void errand_free(struct errand *errand)
 __attribute__((noreturn)) static void be_child(struct errand *errand, errand_fn *fn, void *what, int fd, pid_t parent)
 {
 	command_end_with(parent);
-	/* The lock on the instance's folder must not outlive the daemon. */
+	/* Close the lock on the instance's folder above all: it must not outlive the daemon. */
 	if (fd > STDERR_FILENO + 1)
 		syscall(SYS_close_range, STDERR_FILENO + 1, fd - 1, 0);
 	syscall(SYS_close_range, (fd > STDERR_FILENO ? fd : STDERR_FILENO) + 1, ~0u, 0);

@@ -7,7 +7,6 @@
 #define ERRAND_H
 
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 struct errand;
@@ -26,10 +25,10 @@ void errand_free(struct errand *errand);
 typedef ssize_t errand_fn(void *what, char *text);
 
 /*
- * Have a child do it. Waits `limit_ms` for the child at most. What the child wrote (*text, with a NUL behind) stays as it is to
- * the next call. `fd`: a descriptor that the child keeps; -1: none. Returns what `fn` returned; -ETIMEDOUT: the child did not end in time and was killed;
- * -EBUSY: the child of an earlier call was killed, and has not ended yet; -EIO: the child was killed by others; or an error of fork or
- * pidfd_of.
+ * Have a child do it, and wait `limit_ms` for the child at most. What the child wrote (*text, with a NUL behind) stays as
+ * it is to the next call. `fd`: a descriptor that the child keeps; -1: none. Returns what `fn` returned; -ETIMEDOUT: the
+ * child did not end in time and was killed; -EBUSY: the child of an earlier call was killed, and has not ended yet; -EIO:
+ * the child was killed by others; or an error of fork or pidfd_of().
  */
 ssize_t errand_run(struct errand *errand, errand_fn *fn, void *what, int fd, int limit_ms, const char **text);
 

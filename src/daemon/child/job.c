@@ -78,7 +78,7 @@ static int job_ended(sd_event_source *source, int fd, uint32_t events, void *opa
 	job->source = sd_event_source_disable_unref(job->source);
 	close(job->pidfd);
 	job->pidfd = -1;
-	/* swapoff makes itself the OOM killer's first choice. */
+	/* The OOM killer may have ended it: swapoff makes itself its first choice. */
 	if (job->is_cancelled && info.si_code != CLD_EXITED) {
 		r = -ECANCELED;
 		wrong_say(&job->report->wrong, "given up, since zsblkd is to stop");
@@ -132,7 +132,7 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		rights_drop();
-		/* In this order: one that ends before it returns leaves what was there. */
+		/* The result goes last: of a child that ends before, the parent reads "ended without a report". */
 		r = fn(what, &text);
 		job->report->wrong = text;
 		job->report->r = r;
@@ -145,7 +145,7 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 	r = job->pidfd < 0 ? job->pidfd : sd_event_add_io(job->loop, &job->source, job->pidfd, EPOLLIN, job_ended, job);
 	if (r >= 0)
 		return 0;
-	/* It cannot be watched, so it must not go on. */
+	/* A child that cannot be watched must not go on. */
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	if (job->pidfd >= 0)

@@ -68,7 +68,7 @@ static int take_exclusively(const struct device *device, struct wrong *wrong)
 	int fd = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC);
 	uint64_t until;
 
-	/* Not attached. A node that is missing says nothing about who uses the device. */
+	/* ENXIO: the device is not attached. A node that is missing (ENOENT) says nothing about who uses the device. */
 	if (fd < 0 && errno == ENXIO)
 		return 0;
 	if (fd < 0) {
@@ -82,7 +82,7 @@ static int take_exclusively(const struct device *device, struct wrong *wrong)
 	return 0;
 }
 
-/* Nobody uses it any more, and from here on nobody can. */
+/* Take the device out of use. If that works, nobody can use it from here on. */
 static int end_use(const struct job_detach *detach, const struct device *device, struct wrong *wrong)
 {
 	int r = 0;
@@ -160,7 +160,7 @@ static void undo_settings(int index)
 	sysctls_undo(SYSCTLS_RECORD, others_need_settings, &index);
 }
 
-/* Hold the device. If it is not ours any more (-ENODEV), what was set for it goes. */
+/* Hold the device. If it is not ours any more (-ENODEV), undo the kernel's settings that were made for it. */
 static int hold_or_undo(const struct job_detach *detach, struct device *device, struct wrong *wrong)
 {
 	int r;

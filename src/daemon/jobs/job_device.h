@@ -7,8 +7,9 @@
 #include "daemon/kernel/device.h"
 
 /*
- * First of all in each job that does something to the device: others can have detached it, and attached another server to it. 0: the device
- * is ours, and stays so as long as this process lives. -ENODEV: it is not ours any more; -EIO: that cannot be told. With the reason.
+ * First of all in each job that does something to the device: others can have detached it, and attached another server to
+ * it. 0: the device is ours, and stays so as long as this process lives. -ENODEV: it is not ours any more; -EIO: that
+ * cannot be told. With the reason.
  */
 int job_device_hold(const struct device *device, const char *backend, struct wrong *wrong);
 

@@ -45,7 +45,10 @@ int job_figures_read(const void *what, struct wrong *text)
 	stats[fread(stats, 1, sizeof stats - 1, f)] = '\0';
 	fclose(f);
 	job_figures_describe(stats, text);
-	/* The server leaves the file alone while memory is short, and systemd shows what it was told at some time. */
+	/*
+	 * Say how old the figures are: the server leaves the file alone while memory is short, and systemd shows what it
+	 * was told last.
+	 */
 	length = strlen(text->text);
 	if (st.st_mtime && localtime_r(&st.st_mtime, &when))
 		strftime(text->text + length, sizeof text->text - length, " at %H:%M:%S", &when);

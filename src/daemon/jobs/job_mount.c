@@ -13,12 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* At the start of a device, where most of what can be on it has its mark. */
+/* So many bytes from the start are looked at: most of what can be on a device has its mark there. */
 #define BLANK_BYTES (64u * 1024)
 
 /* ------------------------------------------------------------------ mount */
 
-/* mkdir -p: what is there already is no error here; mount tells if it is no folder. */
+/* mkdir -p. What exists already is no error; mount(8) tells if it is no folder. */
 static int make_folders(const char *path, struct wrong *wrong)
 {
 	char part[4096];
@@ -68,7 +68,7 @@ int job_mount(const void *what, struct wrong *wrong)
 		r = command_run(mkfs, wrong);
 	if (r)
 		return r;
-	/* For all who use the file system. */
+	/* All who use the file system are to pass the folders. */
 	umask(022);
 	r = make_folders(mount->path, wrong);
 	return r ? r : command_run(attach, wrong);
@@ -85,14 +85,14 @@ static int read_mounts(const struct device *device, struct mounts *mounts)
 	*mounts = (struct mounts){0};
 	if (!f)
 		return -errno;
-	/* Without a node there is no number: no mount has 0. */
+	/* Without a node the number stays 0, which no mount has. */
 	(void)!stat(device->path, &st);
 	r = mounts_read(mounts, f, device->path, st.st_rdev);
 	fclose(f);
 	return r;
 }
 
-/* One mount point after the other; if one cannot be unmounted, those that were are named. */
+/* Unmount one mount point after the other. If one cannot be unmounted, the reason names those that were. */
 static int unmount_each(const struct mounts *mounts, const struct device *device, struct wrong *wrong)
 {
 	for (unsigned i = 0; i < mounts->n; i++) {
@@ -116,7 +116,7 @@ int job_mount_undo(const struct device *device, struct wrong *wrong)
 	char holders[200];
 	int r;
 
-	/* A volume or a partition: umount would only say that the device is not mounted. */
+	/* With a volume or a partition on it, umount(8) would only say that the device is not mounted. */
 	if (device_holders(device, holders, sizeof holders)) {
 		wrong_say(wrong, "%s is in use by %s; take that down first", device->path, holders);
 		return -EBUSY;

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* For a server that is tried, and for what its plugin is asked before. */
+/* Seconds for the whole trial: the plugin is asked, and a server is tried. */
 #ifndef REHEARSAL_LIMIT_S /* shorter in tests/daemon's build */
 #define REHEARSAL_LIMIT_S 30u
 #endif
@@ -47,7 +47,7 @@ static int ask_segment_version(const struct settings *settings, uint64_t until, 
 		ZSBLK_SEGMENT_VERSION);
 }
 
-/* Until it has its socket, has ended, or the time is up: 0, -EIO (and it was waited for), -ETIMEDOUT. */
+/* Wait until the server has its socket: 0; has ended, and was collected: -EIO; or the time is up: -ETIMEDOUT. */
 static int wait_for_socket(pid_t pid, const char *socket, uint64_t until)
 {
 	do {
@@ -88,7 +88,7 @@ static int try_server(const char *const arguments[], const char *socket, uint64_
 	return r;
 }
 
-/* What is the server's alone: the segment, of its size, its lock on memory, its reserve and its statistics. */
+/* Not what only one server may have: the segment, of its size, the lock on memory, the reserve and the statistics. */
 static bool is_for_rehearsal(const char *param)
 {
 	static const char *const others[] = {"memory=", "size=", "lock=", "reserve=", "stats="};
@@ -113,7 +113,7 @@ int job_rehearse(const void *what, struct wrong *wrong)
 	for (size_t i = 0; i < settings->n_params; i++)
 		if (is_for_rehearsal(settings->params[i]))
 			arguments[n++] = settings->params[i];
-	/* One that was killed in the middle has left it. */
+	/* A trial that was killed has left its socket. */
 	unlink(rehearsal->socket);
 	if (!r)
 		r = try_server(arguments, rehearsal->socket, until, wrong);

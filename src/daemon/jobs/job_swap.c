@@ -20,7 +20,7 @@
 
 #include <linux/fs.h>
 
-/* Somebody else's swapoff reads back what is swapped out. */
+/* Somebody else's swapoff may take so long: it reads back what is swapped out. */
 #define OTHER_SWAPOFF_MS 60000
 /* What mkswap writes: one page of the system. */
 #define SWAP_HEADER ((uint64_t)sysconf(_SC_PAGESIZE))
@@ -72,7 +72,7 @@ int job_swap_forget(const void *what, struct wrong *wrong)
 
 	if (r)
 		return r;
-	/* Exclusively: as long as it is open, nobody makes it swap again. */
+	/* Open the device exclusively: as long as it is open, nobody makes it swap again. */
 	fd = open(swap->device->path, O_RDWR | O_EXCL | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return 0;
@@ -111,14 +111,14 @@ static uint64_t meminfo_kib(const char *name)
 static bool room_for_swapoff(const struct device *device, uint64_t *available)
 {
 	uint64_t cached = meminfo_kib("SwapCached"), swapped = device_swapped_kib(device);
-	/* For those who go on meanwhile. */
+	/* Memory for those who go on meanwhile. */
 	uint64_t margin = meminfo_kib("MemTotal") / 32;
 
 	*available = meminfo_kib("MemAvailable") + device_other_swap_kib(device);
 	return swapped <= cached || swapped - cached + margin <= *available;
 }
 
-/* In a process of its own, which is the OOM killer's first choice while it is at it. */
+/* In a process of its own: the kernel makes a process in swapoff(2) the OOM killer's first choice. */
 static int swapoff_in_child(const char *path)
 {
 	pid_t parent = getpid(), pid = fork();
@@ -133,7 +133,7 @@ static int swapoff_in_child(const char *path)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ENOMEM;
 }
 
-/* Whoever else is at it (systemd, at shutdown) hides the area from us until it is done. */
+/* While somebody else's swapoff (systemd's, at shutdown) is at work, swapoff(2) fails with EINVAL. Wait for its end. */
 static int wait_for_other_swapoff(const struct device *device)
 {
 	uint64_t until = clock_after_ms(OTHER_SWAPOFF_MS);
@@ -158,7 +158,7 @@ int job_swap_off(const struct device *device, struct wrong *wrong)
 		say(SAY_NOTICE,
 		    "swapoff %s: %.1f MiB are swapped out to it, and are read back first; --status says how much is left",
 		    device->path, (double)swapped / 1024);
-	/* Each partition can have one. */
+	/* Each partition can have an area. */
 	while (!r && device_swap_area(device, area))
 		r = swapoff_in_child(area);
 	if (r == -EINVAL)

@@ -24,9 +24,9 @@ job_fn job_swap_on;
 job_fn job_swap_forget;
 
 /*
- * In a child: swapoff of all areas on the device and its partitions, if there is room for what is swapped out to them. 0; -ENOMEM: there is
- * no room, or the kernel ended it for lack of memory; -EBUSY: somebody else's swapoff does not end; or an error of swapoff(2). With the
- * reason.
+ * In a child: swapoff of all areas on the device and its partitions, if there is room for what is swapped out to them. 0;
+ * -ENOMEM: there is no room, or the kernel ended it for lack of memory; -EBUSY: somebody else's swapoff does not end; or an
+ * error of swapoff(2). With the reason.
  */
 int job_swap_off(const struct device *device, struct wrong *wrong);
 

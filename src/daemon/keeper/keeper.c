@@ -37,10 +37,6 @@
 #include "daemon/server/server_command.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -50,28 +46,29 @@
 #include <systemd/sd-event.h>
 
 /*
- * Requests that nobody completes make a hang after so many probe timeouts, and not before the kernel had the time to send
- * again what the server before had: its timer may have begun just before that died, and is rounded up.
+ * A server hangs if it completes none of the device's requests for so many probe timeouts. The kernel must have had the time to send the
+ * requests of the server before again, so a hang takes so many periods of the kernel's timer at least: a period may have begun just
+ * before that server died, and the kernel rounds it up.
  */
 #define STUCK_PROBES 3u
 #define STUCK_TIMERS 3u
 /* How often to look whether a new server has made its socket. */
 #define SOCKET_LOOK_US 2000u
-/* For the first server, which nobody waits for yet. */
+/* The first server may take so long: nobody waits for the device yet. */
 #define FIRST_START_LIMIT_US (120u * 1000000u)
-/* The ballast is taken back by so many pieces every so often, as far as there is memory. */
+/* While a server serves, the ballast takes so many pieces of memory back at a time, as far as there is memory, and so often. */
 #define REFILL_US     50000u
 #define REFILL_PIECES 16
-/* A server that does not answer (server_command_programs(), server_command_keep()) is asked again after so long. */
+/* A server that does not answer server_command_programs() or server_command_keep() is asked again after so long. */
 #define ASK_AGAIN_US 5000000u
-/* A device that somebody has open for a moment (udev, a partition tool) cannot be attached: so long it is tried again. */
+/* A device that somebody has open (udev, a partition tool) cannot be attached. It is tried for so long, and so often. */
 #ifndef BUSY_LIMIT_US /* shorter in tests/daemon's build */
 #define BUSY_LIMIT_US (10u * 1000000u)
 #endif
 #define BUSY_LOOK_US 100000u
 /* A server whose end cannot be watched is looked at again after so long. */
 #define WATCH_AGAIN_US 50000u
-/* To say again that one does not end. */
+/* A server that was killed and has not ended is mentioned after so long, and again. */
 #define FENCING_NOTICE_US 5000000u
 
 enum keeper_state { DOWN, FENCING, CONNECTING, SERVING };
@@ -83,30 +80,30 @@ struct keeper {
 	sd_event_source *link_events;
 	struct server server;
 	sd_event_source *death;
-	sd_event_source *refill; /* the ballast, while SERVING */
+	sd_event_source *refill; /* SERVING: the ballast takes memory back; then the server's files are held and kept */
 	sd_event_source *timer;  /* DOWN: the next try; CONNECTING: the limit; FENCING: a notice */
 	struct dial *dial;
 	struct probe *probe;
-	bool adopted;         /* the server, with the connection that the kernel has to it */
-	bool served;          /* there was one that did */
-	bool came_to_nothing; /* FENCING, and it never served: the next one not at once */
-	bool files_are_held;  /* those of this server */
-	bool dies_by_itself;  /* FENCING, and not because we wanted it */
-	bool is_dialled;      /* CONNECTING, and only the device is not ready */
-	uint64_t busy_until;  /* until when the device may be; 0: it was not */
-	bool is_hung;         /* FENCING, since the probe said so */
+	bool adopted;           /* the server is an earlier daemon's, and the kernel has a connection to it */
+	bool served;            /* some server has served: what fails now is tried again */
+	bool files_are_held;    /* the ballast holds this server's files */
+	bool is_dialled;        /* CONNECTING: the server is ready, and the device is not */
+	uint64_t busy_until;    /* CONNECTING: how long the device may stay busy; 0: it is not */
+	uint64_t limit;         /* CONNECTING: when the server is given up */
+	uint64_t serving_since; /* 0: this server has not come into service */
+	bool never_served; /* FENCING: this server did not come into service, so the next one is started after a pause */
+	bool ends_by_itself; /* FENCING: how the server ends is to be said */
+	bool is_hung;        /* FENCING: the probe said so */
 	struct tries tries;
-	uint64_t serving_since;
-	uint64_t limit;   /* CONNECTING: until when */
-	uint64_t down_at; /* when service ended */
+	uint64_t down_at; /* when service ended; 0: it did not */
 	struct keeper_figures figures;
-	/* What is said with each try while there is no server. */
+	/* Messages that come with each try while there is no server. */
 	struct recurring replaced, ended_how, refused, not_ended;
-	void (*ended)(void *opaque);
+	void (*ended)(void *opaque); /* no other server is wanted; to be told when this one has ended */
 	void *ended_opaque;
 };
 
-static void begin(struct keeper *keeper);
+static void start_server(struct keeper *keeper);
 static int timer_event(sd_event_source *source, uint64_t when, void *opaque);
 
 static void enter(struct keeper *keeper, enum keeper_state state)
@@ -116,7 +113,7 @@ static void enter(struct keeper *keeper, enum keeper_state state)
 	sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
 }
 
-/* The server that there is or was is of no more use: drop what we had to do with it. */
+/* The server is of no more use: end the connections and the probe, and note when service ended. */
 static void hang_up(struct keeper *keeper)
 {
 	dial_end(keeper->dial);
@@ -133,16 +130,17 @@ static void hang_up(struct keeper *keeper)
 
 /* ------------------------------------------------------------------ the end of a server */
 
+/* Kill the server. server_ended() goes on once it has ended. */
 static void fence(struct keeper *keeper, const char *why)
 {
 	if (why)
 		recurring_say(&keeper->replaced, SAY_WARNING, "server (process %d) %s; it is replaced",
 			      (int)keeper->server.pid, why);
 	hang_up(keeper);
-	keeper->dies_by_itself = false;
-	keeper->came_to_nothing = keeper->state == CONNECTING;
+	keeper->ends_by_itself = false;
+	keeper->never_served = keeper->state == CONNECTING;
 	enter(keeper, FENCING);
-	/* A thread of it may be waiting for memory, and can end only when it got some. */
+	/* A thread of the server may be waiting for memory, and can end only when it has got some. */
 	if (keeper->served)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
 	server_kill(&keeper->server);
@@ -220,14 +218,14 @@ static int server_ended(sd_event_source *source, int fd, uint32_t events, void *
 		keeper->ended(keeper->ended_opaque);
 		return 0;
 	}
-	if (state != FENCING || keeper->dies_by_itself)
+	if (state != FENCING || keeper->ends_by_itself)
 		recurring_say(&keeper->ended_how, SAY_WARNING, "server (process %d) %s", (int)pid, how);
 	if (!keeper->served)
 		keeper->spec->failed(keeper->spec->opaque, "the server did not start; what it said is above");
-	else if (state == CONNECTING || (state == FENCING && keeper->came_to_nothing))
+	else if (state == CONNECTING || (state == FENCING && keeper->never_served))
 		retry_later(keeper);
 	else
-		begin(keeper);
+		start_server(keeper);
 	return 0;
 }
 
@@ -238,13 +236,30 @@ static void probe_says_hung(void *opaque, const char *why)
 	if (why)
 		keeper->figures.hung++;
 	keeper->is_hung = why;
-	/* A process that ends closes its connections first: how it ended comes next. */
+	/*
+	 * Without a reason the connection was closed. A process that ends closes its connections first; server_ended() says
+	 * how it ended.
+	 */
 	fence(keeper, why);
-	keeper->dies_by_itself = !why;
+	keeper->ends_by_itself = !why;
 }
 
 /* ------------------------------------------------------------------ the way into service */
 
+static void count_outage(struct keeper *keeper, uint64_t outage_us)
+{
+	struct keeper_figures *figures = &keeper->figures;
+
+	figures->replaced++;
+	figures->last_outage_us = outage_us;
+	if (outage_us > figures->longest_outage_us)
+		figures->longest_outage_us = outage_us;
+	say(SAY_NOTICE, "process %d serves %s again, after %.0f ms%s", (int)keeper->server.pid,
+	    keeper->attachment.device.path, (double)outage_us / 1000,
+	    keeper->server.from_kept ? ", from the files of the one before: what is installed did not work" : "");
+}
+
+/* The kernel has the server's connections. The one that it did not get is for the probe. */
 static void serve(struct keeper *keeper)
 {
 	const struct keeper_spec *spec = keeper->spec;
@@ -270,22 +285,15 @@ static void serve(struct keeper *keeper)
 	enter(keeper, SERVING);
 	keeper->tries.started = 0;
 	keeper->serving_since = clock_us();
-	if (keeper->down_at) {
-		keeper->figures.replaced++;
-		keeper->figures.last_outage_us = outage;
-		if (outage > keeper->figures.longest_outage_us)
-			keeper->figures.longest_outage_us = outage;
-		say(SAY_NOTICE, "process %d serves %s again, after %.0f ms%s", (int)keeper->server.pid,
-		    keeper->attachment.device.path, (double)outage / 1000,
-		    keeper->server.of_kept ? ", from the files of the one before: what is installed did not work" : "");
-	}
+	if (keeper->down_at)
+		count_outage(keeper, outage);
 	keeper->down_at = 0;
 	keeper->files_are_held = false;
 	clock_set(keeper->refill, REFILL_US);
 	keeper->spec->serving(keeper->spec->opaque);
 }
 
-/* Not attached, and cannot be attached: somebody has the device open. Is it to be tried again soon? */
+/* The device could not be attached. True if that is since somebody has it open, and it is to be tried again soon. */
 static bool may_wait_for_device(struct keeper *keeper)
 {
 	uint64_t now = clock_us();
@@ -321,7 +329,7 @@ static void dialled(void *opaque, int r, const char *why)
 	} else {
 		if (!why)
 			recurring_say(&keeper->refused, SAY_ERROR, "%s", wrong.text);
-		/* A first server that ends says why, and its end is told by server_ended(). */
+		/* A first server that ends has said why, and server_ended() says that it ended. */
 		fence(keeper, keeper->served ? why : NULL);
 	}
 }
@@ -333,7 +341,7 @@ static void try_to_dial(struct keeper *keeper)
 
 	r = dial_start(&keeper->dial, keeper->spec->loop, keeper->server.socket,
 		       keeper->spec->attachment.connections + 1, dialled, keeper);
-	/* nbdkit has a umask of its own. (Nobody else gets into the folder anyway.) Not before: then it may not be there yet. */
+	/* nbdkit has a umask of its own. (Nobody else gets into the folder anyway.) The socket is there for certain only now. */
 	if (!r)
 		chmod(keeper->server.socket, 0600);
 	/* -EAGAIN: too many others wait to be accepted. */
@@ -345,7 +353,7 @@ static void try_to_dial(struct keeper *keeper)
 		fence(keeper, "cannot be connected to");
 }
 
-/* Have its end told: before what that causes. */
+/* Have the end of the server told, and before what its end causes: closed connections. */
 static int watch_death(struct keeper *keeper)
 {
 	int r = sd_event_add_io(keeper->spec->loop, &keeper->death, keeper->server.pidfd, EPOLLIN, server_ended,
@@ -354,14 +362,14 @@ static int watch_death(struct keeper *keeper)
 	return r < 0 ? r : sd_event_source_set_priority(keeper->death, SD_EVENT_PRIORITY_NORMAL - 1);
 }
 
-/* Watch a server, and connect to it. One that cannot be watched is ended again. */
+/* Watch the server, and connect to it. A server that cannot be watched is ended again. */
 static int connect_to_server(struct keeper *keeper, uint64_t limit_us)
 {
 	int r = watch_death(keeper);
 
 	if (r < 0) {
 		server_kill(&keeper->server);
-		keeper->came_to_nothing = true;
+		keeper->never_served = true;
 		enter(keeper, FENCING);
 		clock_set(keeper->timer, WATCH_AGAIN_US);
 		return r;
@@ -381,7 +389,7 @@ static uint64_t start_limit_us(const struct keeper *keeper)
 	return tries_limit_us(&keeper->tries, keeper->spec->start_timeout, keeper->spec->attachment.dead_timeout);
 }
 
-static void begin(struct keeper *keeper)
+static void start_server(struct keeper *keeper)
 {
 	int r;
 
@@ -408,7 +416,7 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 
 	switch (keeper->state) {
 	case DOWN:
-		begin(keeper);
+		start_server(keeper);
 		break;
 	case CONNECTING:
 		if (keeper->is_dialled)
@@ -419,7 +427,7 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 			try_to_dial(keeper);
 		break;
 	case FENCING:
-		/* Once it can be watched, its end is told at once. */
+		/* The server could not be watched. Once it is, its end is told at once. */
 		if (!keeper->death) {
 			clock_set(keeper->timer, watch_death(keeper) < 0 ? WATCH_AGAIN_US : FENCING_NOTICE_US);
 			break;
@@ -435,10 +443,12 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 }
 
 /*
- * The kernel has given up a connection. The one that a server before had, and only now: then it has not taken the present
- * one yet, and does when it is offered again. Or the present one: its receiver of the connection before may come late with
- * its verdict, and then it is the new connection that it shuts down. A server whose connection is gone is replaced, lest
- * what came over that connection lands after what comes over the next.
+ * The kernel has given up a connection. Which one?
+ *
+ * - That of the server before, and only now: then the kernel has not taken the present connection yet, and takes it when it is offered
+ *   again.
+ * - The present one: the kernel's receiver of the connection before may come late with its verdict, and then the kernel shuts down the new
+ *   connection. That server is replaced: what came over its connection must not land after what comes over the next.
  */
 static int link_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
 {
@@ -489,28 +499,28 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 {
 	int r;
 
-	/* A device that is attached has waited for us: what fails is tried again. */
+	/* Somebody may be waiting for a device that is attached: what fails is tried again. */
 	if (keeper->attachment.device.index != DEVICE_NONE && device_is_attached(keeper->attachment.device.index)) {
 		keeper->served = true;
 		if (!adopted)
 			keeper->down_at = clock_us();
 	}
 	if (!adopted) {
-		begin(keeper);
+		start_server(keeper);
 		return 0;
 	}
 	r = server_adopt(&keeper->server, keeper->spec->folder, adopted);
 	keeper->adopted = device_is_attached(keeper->attachment.device.index);
-	keeper->server.of_kept = !r && server_command_kept_runs(keeper->spec->command, &keeper->server);
+	keeper->server.from_kept = !r && server_command_kept_runs(keeper->spec->command, &keeper->server);
 	if (r && r != -ESRCH) {
 		wrong_say(wrong, "process %d, a server, cannot be looked at: %s", (int)adopted, strerror(-r));
 		return r;
 	}
 	if (r) {
-		begin(keeper);
+		start_server(keeper);
 		return 0;
 	}
-	/* What has its socket has started. */
+	/* A server that has its socket has started. */
 	r = connect_to_server(keeper, access(keeper->server.socket, F_OK) == 0 ? keeper->spec->probe_timeout * 2000ull
 									       : start_limit_us(keeper));
 	if (r)
@@ -523,9 +533,9 @@ int keeper_replace(struct keeper *keeper, const char *why)
 	if (keeper->state != SERVING)
 		return -EAGAIN;
 	say(SAY_NOTICE, "%s: server (process %d) is replaced", why, (int)keeper->server.pid);
-	/* If that cannot be done now, the files that are kept stay: those of a server that worked before. */
+	/* If its files cannot be kept now, those that are kept already stay: they are of a server that worked before. */
 	(void)server_command_keep(keeper->spec->command, &keeper->server);
-	/* What is installed now is another one, as far as we know. */
+	/* As far as we know, what is installed now is another version. */
 	keeper->tries.failures = 0;
 	fence(keeper, NULL);
 	return 0;
@@ -577,9 +587,9 @@ pid_t keeper_server(const struct keeper *keeper)
 	return keeper->server.pid;
 }
 
-bool keeper_server_is_old(const struct keeper *keeper)
+bool keeper_server_is_from_kept(const struct keeper *keeper)
 {
-	return keeper->server.of_kept;
+	return keeper->server.from_kept;
 }
 
 bool keeper_is_serving(const struct keeper *keeper)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The keeper: a server behind the device, always. It starts one, attaches the device, watches the server, and
- * when that dies or hangs puts another in its place, on the same segment. While it does, the kernel holds the
- * requests; nothing is lost.
+ * The keeper: a server behind the device, always. The keeper starts a server, attaches the device, watches the server, and puts another
+ * one in its place, on the same segment, when it dies or hangs. Meanwhile the kernel holds the requests, so nothing is lost.
+ *
+ * One thread, in the event loop. Nothing blocks but what K4 in keeper.c says.
  */
 #ifndef KEEPER_H
 #define KEEPER_H
@@ -21,9 +22,9 @@ struct keeper_spec {
 	struct server_command *command;
 	struct ballast *ballast;
 	struct attachment_spec attachment; /* the device, and how the kernel is connected to servers */
-	unsigned probe_timeout;            /* milliseconds */
-	unsigned
-		start_timeout; /* milliseconds, for a server in place of another to come into service at the first try */
+	unsigned probe_timeout;            /* milliseconds without an answer after which a server hangs */
+	/* Milliseconds that a server in place of another may take to come into service, at the first try. */
+	unsigned start_timeout;
 	/* A server serves the device: for the first time, or again. */
 	void (*serving)(void *opaque);
 	/* The first server did not come up, or the device could not be attached. There is no second try. */
@@ -38,38 +39,44 @@ struct keeper_figures {
 	uint64_t longest_outage_us;
 };
 
-/* -ENOENT and others of netlink_open(). *spec stays the caller's, and must stay. */
+/*
+ * 0, -ENOMEM, an error of netlink_open() or of sd_event_add_io(3), with the reason. *spec stays the caller's, and has to
+ * live as long.
+ */
 int keeper_create(struct keeper **keeper, const struct keeper_spec *spec, struct wrong *wrong);
 
 /*
- * Begin: with a new server, or with that of an earlier daemon if `adopted` is its process number (0: none). The
- * device is attached, or if it is already its dead connections are replaced.
+ * Begin, once: with a new server, or with that of an earlier daemon (`adopted`: its process number; 0: none). The device is attached; or
+ * its dead connections are replaced, if it is attached already. 0; what fails later comes to spec->failed(). Or, with the reason, a
+ * negative errno: the adopted server cannot be looked at.
  */
 int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong);
 
-/* Put a new server in place of the one there is. -EAGAIN: that is already going on. */
+/* Put a new server in place of the one there is. `why`: for the log. 0, or -EAGAIN: that is going on already. */
 int keeper_replace(struct keeper *keeper, const char *why);
 
 /*
- * Is the kernel connected to the server still? It tells when it shuts a connection down by itself, but not when somebody had it
- * do so: nbd-client -d while the device is in use. The server is replaced, and if the kernel does not take the new one,
- * which is so on 6.1 and 6.12, that is said instead of all being well.
+ * Look whether the kernel is still connected to the server. The kernel tells when it shuts down a connection by itself, and
+ * not when somebody has it do so (nbd-client -d while the device is in use). A server without a connection is replaced. If
+ * the kernel does not take the new one, as 6.1 and 6.12, the log says so.
  */
 void keeper_check(struct keeper *keeper);
 
-/* The device is about to be detached: it is not attached again, whatever its server does. Or it is not, after all. */
+/* true: the device is about to be detached, and is not attached again, whatever its server does. false: it stays after all. */
 void keeper_detaching(struct keeper *keeper, bool detaching);
 
-/* The device is detached: end the server for good. `ended` is called when it has. */
+/* The device is detached: end the server for good. `ended` is called once the server has ended; at once, if there is none. */
 void keeper_end(struct keeper *keeper, void (*ended)(void *opaque), void *opaque);
 
-/* The servers go on. NULL is allowed. */
+/* Servers go on. NULL is allowed. */
 void keeper_free(struct keeper *keeper);
 
+/* The device; the keeper's, until keeper_free(). Its index is DEVICE_NONE until a device is attached. */
 struct device *keeper_device(struct keeper *keeper);
+/* The process number of the server; 0: there is none. */
 pid_t keeper_server(const struct keeper *keeper);
-/* Was it started from files that were kept, since what is installed did not work? */
-bool keeper_server_is_old(const struct keeper *keeper);
+/* Was the server started from files that were kept, since what is installed did not work? */
+bool keeper_server_is_from_kept(const struct keeper *keeper);
 bool keeper_is_serving(const struct keeper *keeper);
 void keeper_get_figures(const struct keeper *keeper, struct keeper_figures *figures);
 

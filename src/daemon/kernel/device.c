@@ -35,7 +35,7 @@
 /* The server's buffers grow with the largest request; those that are kept ready are for this. */
 #define LARGEST_REQUEST_KIB 128
 
-/* For udev to take a link away. */
+/* udev may take so long to take a link away. */
 #define UDEV_WAIT_MS 3000
 /* An event may be lost. */
 #define UDEV_AGAIN_MS 500
@@ -63,7 +63,7 @@ int device_index(const char *path)
 
 	if (sscanf(path, "/dev/nbd%6d", &index) != 1 || index < 0)
 		return DEVICE_NONE;
-	/* Whatever scanf() lets pass besides (nbd+1, nbd 1, nbd01): it is the path that the device has. */
+	/* scanf() lets other spellings pass (nbd+1, nbd 1, nbd01). Only the path that the device has counts. */
 	device_init(&named, index);
 	return strcmp(named.path, path) == 0 ? index : DEVICE_NONE;
 }
@@ -104,7 +104,7 @@ bool device_is_attached(int index)
 {
 	char text[32];
 
-	/* The driver makes this file when a device is attached. That it cannot be read just now (no memory) says nothing. */
+	/* The driver makes this file when a device is attached. A file that cannot be read just now (no memory) says nothing. */
 	return index != DEVICE_NONE && read_attribute(index, "pid", text, sizeof text) != -ENOENT;
 }
 
@@ -256,7 +256,10 @@ void device_hide_node(int index)
 	char path[DEVICE_PATH_MAX], hidden[DEVICE_PATH_MAX];
 
 	node_paths(index, path, hidden);
-	/* A second link, and not another name: swap that is in use would be listed by the other name, and be found by that. */
+	/*
+	 * Make a second link, and do not rename: /proc/swaps would list swap that is in use by the new name, and systemd
+	 * would find it by that.
+	 */
 	(void)!link(path, hidden);
 	unlink(path);
 }

@@ -36,7 +36,7 @@ struct line {
 	char *point, *fs_type, *source;
 };
 
-static bool parse(char *text, struct line *line)
+static bool parse_mount(char *text, struct line *line)
 {
 	char *state, *field = strtok_r(text, " \n", &state);
 
@@ -61,7 +61,7 @@ static bool parse(char *text, struct line *line)
 }
 
 /* With FUSE any user can give a mount any source; what is on a block device there has another type, fuseblk. */
-static bool is_of(const struct line *line, const char *path, dev_t number)
+static bool is_line_of(const struct line *line, const char *path, dev_t number)
 {
 	return makedev(line->major_number, line->minor_number) == number ||
 	       (strcmp(line->source, path) == 0 && strcmp(line->fs_type, "fuse") != 0 &&
@@ -103,9 +103,9 @@ int mounts_read(struct mounts *mounts, FILE *mountinfo, const char *path, dev_t 
 	while (!r && getline(&text, &size, mountinfo) >= 0) {
 		struct line line;
 
-		if (!parse(text, &line))
+		if (!parse_mount(text, &line))
 			continue;
-		if (is_of(&line, path, number))
+		if (is_line_of(&line, path, number))
 			r = add(mounts, line.point);
 		else
 			cover(mounts, &is_covered, covered, sizeof covered, line.point);

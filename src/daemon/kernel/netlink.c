@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -42,7 +41,7 @@ static int talk(struct mnl_socket *socket, struct nlmsghdr *message, mnl_cb_t ca
 	return r < 0 ? -errno : 0;
 }
 
-static struct nlmsghdr *begin(char *buffer, uint16_t family, uint8_t command, uint8_t version)
+static struct nlmsghdr *begin_message(char *buffer, uint16_t family, uint8_t command, uint8_t version)
 {
 	static unsigned sequence;
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
@@ -59,7 +58,7 @@ static struct nlmsghdr *begin(char *buffer, uint16_t family, uint8_t command, ui
 
 /* ------------------------------------------------------------------ finding the family */
 
-/* Of this type, and long enough for what it is to hold. */
+/* True if the attribute has this type, and is long enough for what it is to hold. */
 static bool attribute_is(const struct nlattr *attribute, uint16_t type, enum mnl_attr_data_type data)
 {
 	return mnl_attr_get_type(attribute) == type && mnl_attr_validate(attribute, data) == 0;
@@ -117,7 +116,7 @@ static int read_family(const struct nlmsghdr *message, void *opaque)
 static int find_family(struct mnl_socket *socket, struct netlink_family *found)
 {
 	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
-	struct nlmsghdr *message = begin(buffer, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
+	struct nlmsghdr *message = begin_message(buffer, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
 
 	mnl_attr_put_strz(message, CTRL_ATTR_FAMILY_NAME, NBD_GENL_FAMILY_NAME);
 	return talk(socket, message, read_family, found);
@@ -203,7 +202,7 @@ static int read_index(const struct nlmsghdr *message, void *opaque)
 	return MNL_CB_OK;
 }
 
-/* What stays the same. */
+/* What both requests have. */
 static void put_geometry(struct nlmsghdr *message, const struct netlink_setup *setup)
 {
 	mnl_attr_put_u64(message, NBD_ATTR_SIZE_BYTES, setup->size);
@@ -232,7 +231,7 @@ static void put_connections(struct nlmsghdr *message, const struct netlink_setup
 int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, int *index)
 {
 	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
-	struct nlmsghdr *message = begin(buffer, netlink->family, NBD_CMD_CONNECT, NBD_GENL_VERSION);
+	struct nlmsghdr *message = begin_message(buffer, netlink->family, NBD_CMD_CONNECT, NBD_GENL_VERSION);
 
 	put_connections(message, setup);
 	put_geometry(message, setup);
@@ -243,9 +242,9 @@ int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, 
 int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *setup)
 {
 	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
-	struct nlmsghdr *message = begin(buffer, netlink->family, NBD_CMD_RECONFIGURE, NBD_GENL_VERSION);
+	struct nlmsghdr *message = begin_message(buffer, netlink->family, NBD_CMD_RECONFIGURE, NBD_GENL_VERSION);
 
-	/* No more than that: NBD_ATTR_TIMEOUT would take back what was written to queue/io_timeout. */
+	/* Nothing else is sent: NBD_ATTR_TIMEOUT would take back what was written to queue/io_timeout. */
 	put_connections(message, setup);
 	return talk(netlink->requests, message, NULL, NULL);
 }
@@ -253,7 +252,7 @@ int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *set
 int netlink_disconnect(struct netlink *netlink, int index)
 {
 	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
-	struct nlmsghdr *message = begin(buffer, netlink->family, NBD_CMD_DISCONNECT, NBD_GENL_VERSION);
+	struct nlmsghdr *message = begin_message(buffer, netlink->family, NBD_CMD_DISCONNECT, NBD_GENL_VERSION);
 
 	mnl_attr_put_u32(message, NBD_ATTR_INDEX, (uint32_t)index);
 	return talk(netlink->requests, message, NULL, NULL);
@@ -298,7 +297,7 @@ bool netlink_link_died(struct netlink *netlink, int index)
 	ssize_t got;
 
 	while ((got = mnl_socket_recvfrom(netlink->events, buffer, sizeof buffer)) >= 0 || errno == ENOBUFS) {
-		/* Some were lost: look what is the matter. */
+		/* Events were lost, so there may have been one of this device: the caller looks. */
 		if (got < 0)
 			died = true;
 		else

@@ -58,7 +58,7 @@ static int write_setting(const char *name, uint64_t value)
 	snprintf(path, sizeof path, "%s/%s", folder, name);
 	f = fopen(path, "we");
 	r = f && fprintf(f, "%" PRIu64 "\n", value) > 0 ? 0 : -errno;
-	/* The kernel answers when it gets it. */
+	/* The kernel takes or refuses the value when it is written out, here. */
 	if (f && fclose(f) != 0 && !r)
 		r = -errno;
 	if (r)
@@ -123,7 +123,7 @@ static bool record_has(const char *text, const char *name)
 	return false;
 }
 
-/* All of the line or nothing. */
+/* Add a line, whole or not at all. */
 static int record_add(int fd, const char *name, uint64_t was, uint64_t made)
 {
 	char line[100];
@@ -156,14 +156,14 @@ static void make(const char *name, uint64_t wanted, bool at_least, int fd, const
 	uint64_t was;
 	int r = record_has(recorded, name) ? -EEXIST : read_setting(name, &was);
 
-	/* It was made before, or this kernel does not have it. */
+	/* The setting was made before, or this kernel does not have it. */
 	if (r == -EEXIST || r == -ENOENT)
 		return;
 	if (r)
 		say(SAY_WARNING, "vm.%s cannot be read, and is not set to %" PRIu64 ": %s", name, wanted, strerror(-r));
 	if (r || was == wanted || (at_least && was > wanted))
 		return;
-	/* First, lest it is changed and nobody knows what it was. */
+	/* The record comes first: nothing is changed without the record of what it was. */
 	r = fd < 0 ? 0 : record_add(fd, name, was, wanted);
 	if (r)
 		say(SAY_WARNING, "what vm.%s was cannot be written down: %s", name, strerror(-r));
@@ -214,7 +214,7 @@ void sysctls_undo(const char *file, bool (*is_needed)(const void *opaque), const
 			say(SAY_WARNING, "%s: %s; the kernel's settings are not undone", file, strerror(-fd));
 		return;
 	}
-	/* Under the lock: whoever begins to need them now waits, and then makes them again. */
+	/* All this is done under the lock: an instance that begins to need the settings now waits, and makes them again. */
 	if (!is_needed(opaque)) {
 		record_read(fd, recorded, sizeof recorded);
 		while (record_next(&text, &entry))

@@ -7,16 +7,16 @@
  *   vm.watermark_boost_factor = 0  the kernel raises its watermarks for a while when memory is fragmented: what was enough
  *                                  for the server to reply suddenly is not
  *   vm.min_free_kbytes             at least 64 MiB, or an eighth of memory if that is less: nobody but real-time tasks, as our
- *                                  server is one, may take of what is below that mark, and they only down to a half of
- *                                  it (Linux 6.12; three quarters on 6.1). A server has to start from that. With 14 MiB one
- *                                  came half the way, and hung: tests/vm/README.md, "Harm".
+ *                                  server is one, may take memory below that mark, and they only down to a half of
+ *                                  it (Linux 6.12; three quarters on 6.1). A server has to start from that memory. With
+ *                                  14 MiB a server came half the way, and hung: tests/vm/README.md, "Harm".
  */
 #ifndef SYSCTLS_H
 #define SYSCTLS_H
 
 #include <stdbool.h>
 
-/* Where it is written down what they were; for all instances. No instance can have that name. */
+/* The record of what the settings were, for all instances. No instance can have that name. */
 #define SYSCTLS_RECORD "/run/zsblk/~sysctls"
 
 /*

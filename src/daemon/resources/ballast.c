@@ -3,12 +3,11 @@
 #include "daemon/resources/ballast.h"
 
 #include "daemon/kernel/maps.h"
+#include "process/spare.h"
 #include "process/system_page.h"
-#include "segment/spare.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,7 @@
 /* A multiple of every system page there is. */
 #define PIECE     (256u << 10)
 #define MAX_FILES 64u
-/* Larger ones are tables of which next to nothing is used. */
+/* Larger files are tables of which next to nothing is used. */
 #define MAX_FILE_BYTES (8u << 20)
 
 struct file {
@@ -125,7 +124,7 @@ bool ballast_refill(struct ballast *ballast)
 
 	if (shared->held == shared->bytes)
 		return false;
-	/* As an ordinary process would: what real-time tasks may take beyond is the server's. */
+	/* Take memory as an ordinary process would. What only real-time tasks may take is left to the server. */
 	if (!spare_memory_for(&ballast->spare, false))
 		return true;
 	mlock2(ballast->start + shared->held, PIECE, MLOCK_ONFAULT);
@@ -155,7 +154,7 @@ static struct file *find_file(struct ballast *ballast, const struct stat *st)
 	return NULL;
 }
 
-/* Map a file; our mappings are locked as they are touched, and what is in memory is touched. */
+/* Hold a file in memory. Its mapping is locked page by page as pages are touched (MCL_ONFAULT), so all of it is touched. */
 static void hold_file(struct ballast *ballast, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

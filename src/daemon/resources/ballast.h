@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Memory held for the moment in which a server has to be started while the system has none: it is given back just
- * before, and is what the new process is made of. Starting takes kernel stacks, page tables and the private pages
- * of a dozen libraries, and nobody frees memory while swap is out of service.
+ * Memory held for the start of a server at a moment when the system has none. The ballast is given back just before, and
+ * the new process is made of it: kernel stacks, page tables and the private pages of a dozen libraries. Nobody else frees
+ * memory while swap is out of service.
  *
- * The files that a server is made of are held, too: their pages would have to be read again.
+ * The files of a server are held, too. Otherwise their pages would have to be read again.
  */
 #ifndef BALLAST_H
 #define BALLAST_H
@@ -16,22 +16,23 @@
 struct ballast;
 
 /*
- * In memory and locked when this returns, by the caller's mlockall(); or, without `fill`, for ballast_refill() to fill. Shared with
- * children: it stays while one of them is alive, whoever made it. 0 or -ENOMEM.
+ * Make a ballast. `fill`: it is in memory when this returns, and locked by the caller's mlockall(); otherwise ballast_refill() fills it.
+ * Children share it: it stays as long as one of them lives. 0 or -ENOMEM.
  */
 int ballast_create(struct ballast **ballast, size_t bytes, bool fill);
-/* Let go of it, for this process. */
+/* Let go of the ballast, for this process. NULL is allowed. */
 void ballast_free(struct ballast *ballast);
 
-/* Give some of what is held back to the system. */
+/* Give so many bytes of the ballast back to the system, or all there is. */
 void ballast_drop(struct ballast *ballast, size_t bytes);
 /*
- * Take back a small piece, if the system has memory to spare for it (it never waits). True if there is more to
- * be taken back, now or later.
+ * Take back a small piece, if the system has memory to spare. Never waits for memory. True if there is more to be taken back, now or
+ * later.
  */
 bool ballast_refill(struct ballast *ballast);
+/* Bytes that are held now. */
 size_t ballast_held(const struct ballast *ballast);
-/* All of it is there, and the system has memory to spare beside it. */
+/* True if all of the ballast is held, and the system has memory to spare beside it. */
 bool ballast_is_whole(struct ballast *ballast);
 
 /*

@@ -6,7 +6,6 @@
 #include "zsblk.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

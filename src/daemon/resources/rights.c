@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -16,13 +15,13 @@
 
 #include <linux/capability.h>
 
-/* The server runs at the lowest real-time priority, this daemon above it: it has to notice that one spins. */
+/* The server runs at the lowest real-time priority, and the daemon above it: the daemon has to notice a server that spins. */
 #define PRIORITY_SERVER 1
 #define PRIORITY_DAEMON 2
 
 /* What a daemon has allocated after some recoveries, with up to 64 connections, is less than 400 KiB. */
 #define HEAP_BYTES (512u << 10)
-/* More than any path of this program uses. */
+/* More stack than any path of this program uses. */
 #define STACK_BYTES (128u << 10)
 
 static const struct {

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What zsblkd does for itself before anything depends on it: its memory is locked, and in memory; it is
- * an I/O flusher, left alone by the OOM killer, and in a real-time class, below which no page fault
- * or socket buffer has to wait for reclaim. The servers it starts inherit all but the memory locks.
+ * What zsblkd takes for itself before anything depends on it. Its memory is locked, and is there. It is an I/O flusher, the
+ * OOM killer leaves it alone, and it is in a real-time class, in which page faults and socket buffers need not wait for
+ * reclaim. Servers inherit all of that but the memory locks.
  */
 #ifndef RIGHTS_H
 #define RIGHTS_H
 
 #include "daemon/base/wrong.h"
 
-/* Can all of it be had here? 0, or -EPERM with what is missing and what it is needed for. */
+/* Can all of that be had here? 0, or -EPERM with what is missing and what it is needed for. */
 int rights_check(struct wrong *wrong);
 
-/* Take it all. 0 or a negative errno with the reason. */
+/* Take all of that. 0 or a negative errno with the reason. */
 int rights_take(struct wrong *wrong);
 
 /*

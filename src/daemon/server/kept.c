@@ -54,7 +54,10 @@ static bool are_one_file(int fd, const char *path)
 	       held.st_dev == named.st_dev;
 }
 
-/* A file by its path, if that is still the one with this number; otherwise by the mapping, which it is kept by. */
+/*
+ * Open a mapped file: by its path, if the path still leads to the file with this number; otherwise by the mapping, which
+ * keeps the file.
+ */
 static int open_mapped(pid_t pid, const char *range, const char *path, uint64_t inode)
 {
 	char mapping[80];
@@ -87,7 +90,10 @@ static int open_plugin(pid_t pid, const char *plugin)
 	return fd;
 }
 
-/* What we hold of a server that was started from it is its program, too, though another one is installed. */
+/*
+ * A server may have been started from the program that is held. That program counts as its own, though another one is
+ * installed by now.
+ */
 static bool is_held(const struct stat *held, int fd)
 {
 	struct stat other;
@@ -104,7 +110,10 @@ int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program
 	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
 	found->program = open(path, O_RDONLY | O_CLOEXEC);
 	found->plugin = open_plugin(pid, plugin);
-	/* A script that runs nbdkit may have its reasons. (One that was replaced meanwhile differs, too.) */
+	/*
+	 * The server's program is not the one that we run: a script runs nbdkit, and may have its reasons; or nbdkit was
+	 * replaced meanwhile.
+	 */
 	if (found->program >= 0 && !are_one_file(found->program, program) && !is_held(held, found->program)) {
 		close(found->program);
 		found->program = -1;
@@ -117,14 +126,14 @@ int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program
 
 /* ------------------------------------------------------------------ to another process */
 
-/* The descriptors are those of the process that holds them; what is sent says only which of them there are. */
+/* The numbers of the descriptors mean nothing to the receiver. They only tell which files there are. */
 struct parcel {
 	uint32_t magic;
 	uint32_t n_files;
 	struct kept kept;
 };
 
-/* No gaps, in which what lies on our stack would be sent along. */
+/* A gap would send along what lies on our stack. */
 _Static_assert(sizeof(struct parcel) ==
 		       2 * sizeof(uint32_t) + 2 * sizeof(uint64_t) + 2 * sizeof(pid_t) + 2 * sizeof(int),
 	       "struct parcel has gaps");
@@ -158,7 +167,7 @@ int kept_send(const struct kept *kept, int socket)
 	return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* A program file that we may read, and nothing that could keep us waiting. */
+/* True for a regular file that is open for reading: nothing else comes from kept_send(), and reading anything else could block. */
 static bool is_file(int fd)
 {
 	struct stat st;

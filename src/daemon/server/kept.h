@@ -6,7 +6,6 @@
 #ifndef KEPT_H
 #define KEPT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>

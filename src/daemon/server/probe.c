@@ -17,7 +17,7 @@
 
 #include <systemd/sd-event.h>
 
-/* Looks for each timeout, so that what hangs is noticed at most a sixth later. */
+/* The probe looks so often in each timeout: a hang is noticed a sixth of the timeout late, at most. */
 #define LOOKS 6u
 
 struct probe {
@@ -60,7 +60,7 @@ static void answered(struct probe *probe)
 	probe->is_out = false;
 	if (took > probe->longest)
 		probe->longest = took;
-	/* It is alive. A new one would read the same from the segment. */
+	/* A server that answers with an error is alive. A new server would read the same from the segment. */
 	if (error && !probe->has_failed) {
 		say(SAY_ERROR, "a probe of block %" PRIu64 " was answered with an error: %s", probe->block,
 		    strerror(error));
@@ -121,7 +121,7 @@ static void ask(struct probe *probe)
 	move(probe);
 }
 
-/* An answer that is there and was not read yet: it was us who were late. */
+/* True if an answer has come and was not read yet: then the daemon was late, and not the server. */
 static bool answer_is_there(struct probe *probe)
 {
 	struct pollfd fd = {.fd = probe->connection.fd, .events = POLLIN};
@@ -129,7 +129,7 @@ static bool answer_is_there(struct probe *probe)
 	return poll(&fd, 1, 0) == 1;
 }
 
-/* Requests of the device that nobody completes. */
+/* True if the device has requests, and the server has completed none for too long. */
 static bool is_stuck(struct probe *probe, uint64_t now)
 {
 	uint64_t in_flight, completed;
@@ -150,7 +150,7 @@ static int look(sd_event_source *source, uint64_t when, void *opaque)
 	char why[80];
 
 	probe->looked = now;
-	/* The machine stood still, or we did: that time does not count. */
+	/* The machine or the daemon stood still. That time does not count. */
 	if (late > 2 * interval) {
 		probe->asked += late - interval;
 		probe->stuck_since += late - interval;
@@ -196,7 +196,7 @@ int probe_start(struct probe **result, struct sd_event *loop, const struct conne
 	if (r >= 0)
 		r = sd_event_add_time(loop, &probe->timer, CLOCK_MONOTONIC, clock_us() + probe->timeout / LOOKS, 1000,
 				      look, probe);
-	/* What has come is read before anybody looks whether it has come. */
+	/* The timer comes after the connection's events: an answer is read before the probe looks whether there is one. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(probe->timer, SD_EVENT_PRIORITY_NORMAL + 1);
 	if (r < 0) {

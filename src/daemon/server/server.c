@@ -21,13 +21,16 @@
  * standard error. What is not: everything else that is open, whoever left it open.
  */
 __attribute__((noreturn)) static void become_server(const struct server_command *command, const struct folder *folder,
-						    pid_t parent, bool of_kept)
+						    pid_t parent, bool from_kept)
 {
 	uint64_t start;
 	int r = process_start_time(getpid(), &start), null = open("/dev/null", O_RDWR);
 	sigset_t signals;
 
-	/* One that no daemon knew of would keep the segment from all that come after it. */
+	/*
+	 * Until it is noted down, this process ends with the daemon: a server that no daemon knows of would keep the
+	 * segment from all servers after it.
+	 */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!r)
 		r = getppid() == parent ? folder_add_server(folder, getpid(), start) : -ESRCH;
@@ -37,7 +40,7 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 	}
 	prctl(PR_SET_PDEATHSIG, 0);
 
-	/* All that tells nbdkit to end. It also asks for SIGTERM at the end of its parent (1.32). */
+	/* Block all signals that tell nbdkit to end. nbdkit 1.32 also asks for SIGTERM at the end of its parent. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
@@ -50,23 +53,23 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
 	}
-	server_command_exec(command, folder, start, of_kept);
+	server_command_exec(command, folder, start, from_kept);
 }
 
-int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, bool of_kept)
+int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, bool from_kept)
 {
 	pid_t daemon = getpid(), pid;
 	int r;
 
-	of_kept = of_kept && server_command_has_kept(command);
-	*server = (struct server){.pidfd = -1, .folder = folder, .of_kept = of_kept};
+	from_kept = from_kept && server_command_has_kept(command);
+	*server = (struct server){.pidfd = -1, .folder = folder, .from_kept = from_kept};
 	pid = fork();
 	if (pid == 0)
-		become_server(command, folder, daemon, of_kept);
+		become_server(command, folder, daemon, from_kept);
 	if (pid < 0)
 		return -errno;
 	server->pid = pid;
-	/* It may have ended already; its remains are there until they are reaped, and so is its start time. */
+	/* The child may have ended already. Its start time can be read until it is reaped. */
 	r = process_start_time(pid, &server->start);
 	server->pidfd = pidfd_of(pid);
 	folder_server_socket(folder, pid, server->start, server->socket);
@@ -80,7 +83,7 @@ int server_spawn(struct server *server, struct server_command *command, const st
 		server_forget(server);
 		return r;
 	}
-	if (of_kept)
+	if (from_kept)
 		server_command_used_kept(command, server);
 	return 0;
 }

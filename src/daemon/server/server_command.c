@@ -16,7 +16,7 @@
 
 #define MAX_ARGUMENTS (SETTINGS_MAX_PARAMS + 16)
 
-/* Where a server that is started from files that were kept finds them open. */
+/* A server that is started from kept files finds them open as these descriptors. */
 #define KEPT_PROGRAM_FD   3
 #define KEPT_PLUGIN_FD    4
 #define KEPT_PROGRAM_PATH "/proc/self/fd/3"
@@ -86,7 +86,7 @@ static int make_arguments(struct server_command *command, const struct settings 
 	return r;
 }
 
-/* Ours without what was meant for us alone. */
+/* The daemon's environment, without what systemd meant for the daemon alone. */
 static int make_environment(struct server_command *command)
 {
 	static const char *const ours[] = {"LISTEN_", "NOTIFY_SOCKET=", "WATCHDOG_", "MALLOC_ARENA_MAX="};
@@ -186,7 +186,7 @@ struct search {
 	int socket;
 };
 
-/* In the child, for errand_run(): the files go over the socket, and the child's number is the text. */
+/* In the child, for errand_run(). The files go over the socket. The text is the child's process number, as the sender to expect. */
 static ssize_t find_and_send(void *what, char *text)
 {
 	const struct search *search = what;
@@ -211,7 +211,7 @@ int server_command_keep(struct server_command *command, const struct server *ser
 	const char *text;
 	pid_t child;
 
-	if (server->of_kept || (kept->of == server->pid && kept->of_start == server->start))
+	if (server->from_kept || (kept->of == server->pid && kept->of_start == server->start))
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
@@ -245,11 +245,14 @@ bool server_command_matches(const struct server_command *command, const char *te
 
 	for (unsigned i = 0; i < command->n; i++) {
 		const char *argument = text + at;
-		/* Not what it calls itself, each has a socket of its own, and the plugin may be the file that was kept. */
+		/*
+		 * These may differ: the name, the socket, which is each server's own, and the plugin, which may be the kept
+		 * file.
+		 */
 		bool may_differ = i == 0 || command->arguments[i] == command->unix_socket;
 		size_t length = strnlen(argument, bytes - at);
 
-		/* Ended by a NUL, each of them. */
+		/* Each argument ends with a NUL. */
 		if (at + length >= bytes)
 			return false;
 		may_differ |= i == command->plugin && strcmp(argument, KEPT_PLUGIN_PATH) == 0;
@@ -296,12 +299,15 @@ void server_command_used_kept(struct server_command *command, const struct serve
 	kept_has_changed(command);
 }
 
-/* Put the files that are kept where the server finds them, and name them. The program may be started in a way of its own. */
+/*
+ * Put the kept files where the server finds them. Returns the program to run, perhaps in *program. If the kept server's
+ * program was not ours (a script ran it), what is installed is run.
+ */
 static const char *place_kept(const struct server_command *command, const struct folder *folder, char *program,
 			      char **plugin_argument)
 {
 	static char plugin[] = KEPT_PLUGIN_PATH;
-	/* Out of each other's way first. */
+	/* Duplicate both beyond the places first: one may be in the place of the other. */
 	int program_fd = fcntl(command->kept.program, F_DUPFD, KEPT_PLUGIN_FD + 1);
 	int plugin_fd = fcntl(command->kept.plugin, F_DUPFD, KEPT_PLUGIN_FD + 1);
 
@@ -310,7 +316,7 @@ static const char *place_kept(const struct server_command *command, const struct
 	dup2(plugin_fd, KEPT_PLUGIN_FD);
 	if (command->kept.program < 0)
 		return command->program;
-	/* By a name of its own, which is what the process is called; or without, if the folder is gone. */
+	/* The link's name is what the process is called. Without the folder there is no link. */
 	if (folder_note(folder, "nbdkit", KEPT_PROGRAM_PATH))
 		return KEPT_PROGRAM_PATH;
 	folder_file(folder, "nbdkit", program);
@@ -318,7 +324,7 @@ static const char *place_kept(const struct server_command *command, const struct
 }
 
 void server_command_exec(const struct server_command *command, const struct folder *folder, uint64_t start,
-			 bool of_kept)
+			 bool from_kept)
 {
 	char *arguments[MAX_ARGUMENTS], program_path[FOLDER_PATH_MAX + 60];
 	const char *program = command->program;
@@ -327,9 +333,9 @@ void server_command_exec(const struct server_command *command, const struct fold
 	strcpy(socket, "--unix=");
 	folder_server_socket(folder, getpid(), start, socket + strlen(socket));
 	memcpy(arguments, command->arguments, sizeof arguments);
-	if (of_kept)
+	if (from_kept)
 		program = place_kept(command, folder, program_path, &arguments[command->plugin]);
-	syscall(SYS_close_range, of_kept ? KEPT_PLUGIN_FD + 1 : STDERR_FILENO + 1, ~0u, 0);
+	syscall(SYS_close_range, from_kept ? KEPT_PLUGIN_FD + 1 : STDERR_FILENO + 1, ~0u, 0);
 	execve(program, arguments, command->environment);
 	dprintf(STDERR_FILENO, "%s: cannot be run: %s\n", program, strerror(errno));
 	_exit(127);

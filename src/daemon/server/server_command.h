@@ -58,6 +58,6 @@ void server_command_used_kept(struct server_command *command, const struct serve
  * that were kept, if it is to be from those.
  */
 __attribute__((noreturn)) void server_command_exec(const struct server_command *command, const struct folder *folder,
-						   uint64_t start, bool of_kept);
+						   uint64_t start, bool from_kept);
 
 #endif

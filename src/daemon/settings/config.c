@@ -234,7 +234,7 @@ static int name_after(const char *path, struct settings *settings, struct wrong 
 	return r;
 }
 
-static int parse(struct reader *reader)
+static int parse_lines(struct reader *reader)
 {
 	char line[LINE_LONGEST + 1];
 
@@ -263,7 +263,7 @@ int config_read(const char *path, uint64_t ram_bytes, struct settings *settings,
 	if (r < 0)
 		return r;
 	if (r == 0)
-		r = parse(&reader);
+		r = parse_lines(&reader);
 	fclose(reader.file);
 	if (r == 0 && settings->use == SETTINGS_USE_NOTHING && !settings_given(settings, "use"))
 		settings->use = SETTINGS_USE_SWAP;

@@ -15,7 +15,7 @@
  */
 #include "daemon/settings/expression.h"
 
-#include "daemon/settings/settings.h"
+#include "daemon/base/wrong.h"
 #include "zsblk.h"
 
 #include <ctype.h>

@@ -13,7 +13,7 @@
 
 #define NAME_MAX_CHARS 32
 #define NAME_CHARS     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-/* Bytes, between which a 32nd of memory is held ready, for pages to be stored and for the next server. */
+/* The reserve for pages to be stored, a 32nd of memory, is between these; bytes. */
 #define LEAST_RESERVE (UINT64_C(8) << 20)
 #define MOST_RESERVE  (UINT64_C(64) << 20)
 /* What nbdkit and its libraries take to start, twice over. */
@@ -65,7 +65,7 @@ void settings_free(struct settings *settings)
 	*settings = (struct settings){0};
 }
 
-/* The place of a parameter; n_params: there is none of that key. */
+/* The place of a parameter in the list; n_params: it is not there. */
 static size_t find_param(const struct settings *settings, const char *key)
 {
 	size_t length = strlen(key), i = 0;
@@ -83,7 +83,7 @@ const char *settings_param(const struct settings *settings, const char *key)
 	return i < settings->n_params ? settings->params[i] + strlen(key) + 1 : NULL;
 }
 
-/* At the place `i` of the list, or behind its end. */
+/* Put a parameter in the place `i` of the list, or behind its end. */
 static int put_param(struct settings *settings, size_t i, const char *key, const char *value)
 {
 	char *param;

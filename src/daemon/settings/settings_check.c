@@ -78,7 +78,7 @@ static int check_connections(const struct settings *settings, struct wrong *wron
 		settings->request_timeout);
 }
 
-/* What the plugin will say to its parameters. Sizes that are not understood here, it may understand. */
+/* Ask the library what the plugin will say to its parameters. A size that is not understood here is left to the plugin. */
 static int check_params(const struct settings *settings, struct wrong *wrong)
 {
 	struct zsblk_params params;

@@ -24,7 +24,7 @@
 #define MAX_PROBE         600000u
 #define MAX_PRIORITY      32767
 #define MAX_DEVICE_DIGITS 6
-/* More than that of memory, held for nothing, is a mistake in the unit. */
+/* More than this part of memory, held for nothing, is a mistake in the unit (G for M). */
 #define MOST_RECOVERY_SHARE 4
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -236,7 +236,7 @@ static int set_use(struct settings *settings, struct value value, struct wrong *
 	return wrong_say(wrong, "use = %.80s: nothing, swap or mount is needed", value.text);
 }
 
-/* What a key lets one conclude, unless it was said; settings_check() finds contradictions. */
+/* A key implies a use, unless `use` is given. settings_check() finds contradictions. */
 static void imply(struct settings *settings, enum settings_use use)
 {
 	if (!settings_given(settings, "use"))
@@ -283,7 +283,7 @@ static int set_mount_point(struct settings *settings, struct value value, struct
 
 static int set_fs_type(struct settings *settings, struct value value, struct wrong *wrong)
 {
-	/* It becomes a part of a program's name. */
+	/* The type becomes a part of a program's name, mkfs.TYPE. */
 	if (value.text[strspn(value.text, LETTERS DIGITS "._-")])
 		return wrong_say(wrong, "fs-type = %.80s: a type that there is an mkfs for is needed, such as ext4",
 				 value.text);
@@ -435,7 +435,7 @@ static int unknown_key(const char *name, struct wrong *wrong)
 			nearest = known;
 		}
 	}
-	/* Beyond a third of the letters it is a guess, and no help. */
+	/* If more than a third of the letters differ, the nearest key is a guess, and no help. */
 	if (nearest && best <= 1 + length / 3 && best < length)
 		return wrong_say(wrong, "there is no key '%.80s'; do you mean %s?", name, nearest);
 	return wrong_say(wrong, "there is no key '%.80s'; zsblk.conf(5) lists those there are", name);

@@ -15,9 +15,9 @@
 
 #include <systemd/sd-event.h>
 
-/* For a daemon to accept a connection. */
+/* Seconds for a daemon to accept a connection. */
 #define ACCEPT_S 10u
-/* Without a descriptor for it, whoever connects is looked at again after so long. */
+/* If there is no descriptor for a client, the daemon tries to accept it again after so long. */
 #define AGAIN_US 1000000u
 
 struct client {
@@ -89,7 +89,7 @@ static int new_client(sd_event_source *source, int fd, uint32_t events, void *op
 	struct client *client;
 
 	if (connection < 0) {
-		/* No descriptor or no memory: whoever waits goes on waiting, and would be told of for ever. */
+		/* No descriptor or no memory: the client goes on waiting, and the loop would be woken for it all the time. */
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
 			sd_event_source_set_enabled(source, SD_EVENT_OFF);
 			clock_set(control->again, AGAIN_US);

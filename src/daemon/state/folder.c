@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Times that a folder may be removed by another daemon while we come to lock it. */
+/* Another daemon may remove the folder while we lock it. So often it is made again. */
 #define LOCK_TRIES 100
 
 static int refuse(struct wrong *wrong, int error, const char *path, const char *what)
@@ -25,7 +25,7 @@ static int refuse(struct wrong *wrong, int error, const char *path, const char *
 	return error;
 }
 
-/* Ours, and nobody else can put anything into it. */
+/* The folder is ours, and nobody else can put anything into it. */
 static int check(int fd, const char *path, struct wrong *wrong)
 {
 	struct stat st;
@@ -85,7 +85,7 @@ int folder_note(const struct folder *folder, const char *name, const char *text)
 {
 	char new[80];
 
-	/* In one step: whoever dies in between leaves the old note or the new one. */
+	/* A rename is one step: a daemon that dies in between leaves the old note or the new one. */
 	snprintf(new, sizeof new, "%s.new", name);
 	unlinkat(folder->fd, new, 0);
 	if (symlinkat(text, folder->fd, new) < 0 || renameat(folder->fd, new, folder->fd, name) < 0)
@@ -172,7 +172,7 @@ void folder_close(struct folder *folder)
 	folder->lock = folder->fd = -1;
 }
 
-/* All but `keep`; the lock last: from then on it is another daemon's folder, if one has come to make it its own. */
+/* Remove all files but `keep`. The lock goes last: from then on another daemon may make the folder its own. */
 static void empty(int fd, const char *keep)
 {
 	DIR *dir = fdopendir(dup(fd));
@@ -197,7 +197,7 @@ static bool is_same(int fd, int other)
 	       st.st_ino == other_st.st_ino;
 }
 
-/* Somebody removed our folder, and a server has made it again; unless it is another daemon's now. */
+/* Somebody has removed our folder, and a server has made one of that name again. True unless another daemon has that one. */
 static bool is_ours_as_well(int fd)
 {
 	int lock = openat(fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
@@ -262,7 +262,7 @@ void folder_remove_server(const struct folder *folder, pid_t pid, uint64_t start
 {
 	char path[FOLDER_PATH_MAX + 60], name[60];
 
-	/* The note goes last: it is what the socket would be found by. */
+	/* The note goes last: by the note the socket would be found and removed, should we die here. */
 	folder_server_socket(folder, pid, start, path);
 	unlink(path);
 	server_file(pid, start, "server", name);
@@ -339,7 +339,7 @@ bool folder_parse_server(const char *file, pid_t *pid, uint64_t *start)
 		return false;
 	*pid = (pid_t)number;
 	*start = strtoull(end + 1, NULL, 10);
-	/* Whatever strtol() lets pass besides: it is the name that we would have given. */
+	/* strtol() lets other spellings pass. Only the name that we would have given counts. */
 	server_file(*pid, *start, "server", name);
 	return strcmp(file, name) == 0;
 }

@@ -70,7 +70,7 @@ static bool is_discarded(const struct zsblk_segment *found, const char *memory)
 	return !found->in_service && !found->holder && zsblk_remove(memory, NULL) == 0;
 }
 
-/* What there is, besides `attached`. */
+/* The segments that may be the instance's. */
 struct candidates {
 	char note[40];
 	struct zsblk_segment noted, configured, named;
@@ -95,7 +95,7 @@ static int look_for_named(struct own_segment_facts *facts, struct candidates *th
 		wrong_say(wrong, "%s", why.text);
 		return r;
 	}
-	/* One that has our name and the configured key is not two. */
+	/* The segment with our name may be the one with the configured key. That is one segment, not two. */
 	if (facts->configured_fits && there->configured.id == id)
 		return 0;
 	facts->named = facts->attached || !is_discarded(&there->named, memory);
@@ -128,7 +128,10 @@ static int gather(struct own_segment_facts *facts, struct candidates *there, con
 
 	*facts = (struct own_segment_facts){.attached = device_size != 0, .configured = memory != NULL};
 	folder_read_note(folder, OWN_SEGMENT_NOTE, there->note, sizeof there->note);
-	/* What is attached is what was noted then; otherwise a note is one of many ways to find what was left. */
+	/*
+	 * If the device is attached, the note says with what. Otherwise the note is one of several ways to find what was
+	 * left, and is to be believed only if the segment bears our name.
+	 */
 	facts->noted = there->note[0] &&
 		       (facts->attached ||
 			(is_by_id(there->note) && zsblk_inspect(there->note, &there->noted, NULL) == 0 &&
@@ -187,7 +190,7 @@ static int use_configured(struct own_segment *segment, const struct candidates *
 		return 0;
 	}
 	snprintf(segment->shown, sizeof segment->shown, "%s", memory);
-	/* It is to be made, with this key. */
+	/* The segment is to be made, with this key. */
 	if (there->why_not_configured == -ENOENT && !is_by_id(memory))
 		return 0;
 	*wrong = there->wrong;
@@ -311,7 +314,7 @@ static int remove_segment(struct own_segment *segment, struct wrong *wrong)
 	say(SAY_NOTICE, "the segment %s is removed, with what is stored in it (%.1f MiB)", segment->shown,
 	    mib_in(segment));
 	r = zsblk_remove(segment->memory, &why);
-	/* Not before: while it is attached, its number is not used again. */
+	/* Detach it only now: while it is attached, its number is not used again. */
 	own_segment_close(segment);
 	if (r == -ENOENT)
 		return 0;

@@ -78,9 +78,9 @@ void own_segment_serves(struct own_segment *segment, const struct folder *folder
 bool own_segment_is_removed(struct own_segment *segment);
 
 /*
- * The end of the instance `name`: its segment goes, if `end` lets it (`made` is filled in here), and so does the folder. Says which segment
- * goes or stays, and how much is in it. A segment that stays is found again by the note in the folder. 0 or a negative errno and the
- * reason.
+ * The end of the instance `name`: its segment goes, if `end` lets it (`made` is filled in here), and so does the folder.
+ * Says which segment goes or stays, and how much is in it. A segment that stays is found again by the note in the folder. 0
+ * or a negative errno and the reason.
  */
 int own_segment_finish(struct own_segment *segment, struct folder *folder, const char *name,
 		       const struct own_segment_end *end, struct wrong *wrong);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Threads for background work. See thread.h. */
-#include "engine/thread.h"
+#include "process/thread.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The statistics file. See statsfile.h. */
-#include "statsfile.h"
+/* The statistics file. See stats_file.h. */
+#include "host/stats_file.h"
 
-#include "engine/thread.h"
-#include "segment/spare.h"
+#include "host/ticker.h"
+#include "process/spare.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define STATS_TEXT_MAX 2048
@@ -22,17 +20,14 @@ struct stats_file {
 	const char *path;
 	char *temporary;
 	stats_file_trouble_fn *trouble;
+	void *opaque;
 	int last_error;
 	struct spare spare;
 	char written[STATS_TEXT_MAX];
-
-	pthread_t thread;
-	pthread_mutex_t lock; /* protects `stop` */
-	pthread_cond_t wake;
-	bool stop;
+	struct ticker *ticker;
 };
 
-size_t stats_text(struct zsblk *dev, char *text, size_t size)
+static size_t stats_text(struct zsblk *dev, char *text, size_t size)
 {
 	struct zsblk_stats stats;
 	size_t at;
@@ -122,7 +117,7 @@ static void update(struct stats_file *file)
 	if (!error)
 		memcpy(file->written, text, len + 1);
 	if (error != file->last_error)
-		file->trouble(file->path, error);
+		file->trouble(file->opaque, file->path, error);
 	file->last_error = error;
 }
 
@@ -136,38 +131,23 @@ static void update_if_cheap(struct stats_file *file)
 		update(file);
 }
 
-static void *keep_up_to_date(void *opaque)
+static bool tick(void *opaque)
 {
-	struct stats_file *file = opaque;
-	struct timespec next;
-
-	pthread_mutex_lock(&file->lock);
-	while (!file->stop) {
-		clock_gettime(CLOCK_MONOTONIC, &next);
-		next.tv_sec++;
-		while (!file->stop && pthread_cond_timedwait(&file->wake, &file->lock, &next) != ETIMEDOUT)
-			;
-		pthread_mutex_unlock(&file->lock);
-		update_if_cheap(file);
-		pthread_mutex_lock(&file->lock);
-	}
-	pthread_mutex_unlock(&file->lock);
-	return NULL;
+	update_if_cheap(opaque);
+	return true;
 }
 
 static void destroy(struct stats_file *file)
 {
-	pthread_cond_destroy(&file->wake);
-	pthread_mutex_destroy(&file->lock);
 	spare_close(&file->spare);
 	free(file->temporary);
 	free(file);
 }
 
-int stats_file_start(struct stats_file **result, const char *path, struct zsblk *dev, stats_file_trouble_fn *trouble)
+int stats_file_start(struct stats_file **result, const char *path, struct zsblk *dev, stats_file_trouble_fn *trouble,
+		     void *opaque)
 {
 	struct stats_file *file = calloc(1, sizeof *file);
-	pthread_condattr_t attr;
 	int r;
 
 	if (!file)
@@ -175,11 +155,7 @@ int stats_file_start(struct stats_file **result, const char *path, struct zsblk 
 	file->dev = dev;
 	file->path = path;
 	file->trouble = trouble;
-	pthread_mutex_init(&file->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&file->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	file->opaque = opaque;
 	if (asprintf(&file->temporary, "%s.tmp", path) < 0) {
 		file->temporary = NULL;
 		destroy(file);
@@ -187,7 +163,7 @@ int stats_file_start(struct stats_file **result, const char *path, struct zsblk 
 	}
 	spare_open(&file->spare, NULL);
 	update_if_cheap(file);
-	r = thread_start_background(&file->thread, "zsblk-stats", keep_up_to_date, file);
+	r = ticker_start(&file->ticker, "zsblk-stats", 1, tick, file);
 	if (r) {
 		destroy(file);
 		return r;
@@ -200,11 +176,7 @@ void stats_file_stop(struct stats_file *file)
 {
 	if (!file)
 		return;
-	pthread_mutex_lock(&file->lock);
-	file->stop = true;
-	pthread_cond_signal(&file->wake);
-	pthread_mutex_unlock(&file->lock);
-	pthread_join(file->thread, NULL);
+	ticker_stop(file->ticker);
 	update(file);
 	destroy(file);
 }

@@ -20,7 +20,7 @@
  * Source: the admin-guide of the kernel on vm.min_free_kbytes, vm.watermark_scale_factor and
  * vm.lowmem_reserve_ratio; proc(5) on /proc/zoneinfo.
  */
-#include "segment/spare.h"
+#include "process/spare.h"
 
 #include <errno.h>
 #include <fcntl.h>
