@@ -171,6 +171,14 @@ unsigned chunk_pages(const struct runs *runs, uint32_t index)
 	return pages < RUNS_CHUNK ? pages : RUNS_CHUNK;
 }
 
+void chunk_leave_hint(struct runs *runs)
+{
+	uint64_t pages = (uint64_t)runs->end * RUNS_CHUNK;
+
+	if (runs->hint && __atomic_load_n(runs->hint, __ATOMIC_RELAXED) < pages)
+		__atomic_store_n(runs->hint, pages, __ATOMIC_RELAXED);
+}
+
 void chunk_open(struct runs *runs, uint32_t index, uint64_t hot)
 {
 	struct chunk *chunk = &runs->chunks[index];
@@ -182,6 +190,7 @@ void chunk_open(struct runs *runs, uint32_t index, uint64_t hot)
 	runs->opened++;
 	if (index >= runs->end)
 		runs->end = index + 1;
+	chunk_leave_hint(runs);
 }
 
 void chunk_adopt(struct runs *runs, uint32_t index, uint64_t hot)

@@ -41,6 +41,8 @@ void chunk_relist(struct runs *runs, uint32_t index);
 void chunk_open(struct runs *runs, uint32_t index, uint64_t hot);
 /* The same, for a chunk that takes part at once. */
 void chunk_adopt(struct runs *runs, uint32_t index, uint64_t hot);
+/* Have the hint of the next process cover all open chunks: before memory is taken in them. */
+void chunk_leave_hint(struct runs *runs);
 
 /*
  * A run of `want` pages from the list, or else the longest one that is not below `least`. Cold pages are

@@ -37,6 +37,7 @@ int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t 
 	runs->outside = UINT64_MAX;
 	runs->pages = pages;
 	runs->chunks_total = (pages + RUNS_CHUNK - 1) / RUNS_CHUNK;
+	runs->expected = runs->chunks_total;
 	memset(runs->head, 0xff, sizeof runs->head);
 	pthread_mutex_init(&runs->lock, NULL);
 	pthread_condattr_init(&attr);

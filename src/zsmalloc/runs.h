@@ -50,6 +50,9 @@ struct runs {
 	uint32_t end;      /* one past the last of them */
 	uint32_t look;     /* from this chunk on pages of a former life have not been looked for */
 	uint64_t unseen;   /* pages in memory that are still to be found there, at most */
+	bool counted;      /* the system has said how many; otherwise `unseen` is a bound without a meaning */
+	uint32_t expected; /* from this chunk on none are to be found, says the hint; chunks_total: there is none */
+	uint64_t *hint;    /* for the next process: pages below the highest open chunk's end. Or NULL */
 	uint32_t head[RUNS_LISTS][RUNS_CHUNK + 1]; /* by longest run */
 	uint64_t nonempty[RUNS_LISTS];             /* bit n - 1: head[n] has a chunk */
 	uint64_t hot_free;                         /* pages free and hot */
@@ -123,6 +126,14 @@ void runs_stop(struct runs *runs);
 
 /* Before rebuilding, if the caller knows: pages of the segment in memory before the pool. They are counted otherwise. */
 void runs_set_outside(struct runs *runs, uint64_t pages);
+/*
+ * The hint of the process before us, 0 if it left none: pages of the pool up to which it may have taken memory. Before
+ * runs_rebuild_begin().
+ */
+void runs_expect(struct runs *runs, uint64_t pages);
+/* Leave one for the next process: *frontier is raised before memory is taken beyond it. NULL: no more. */
+void runs_keep_frontier(struct runs *runs, uint64_t *frontier);
+
 /* Rebuilding: all pages are free and no list made; mark what is in use, then finish. `hot` of a marked run
  * is what is in memory. */
 int runs_rebuild_begin(struct runs *runs, uint32_t highest_page);

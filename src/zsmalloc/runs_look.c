@@ -23,9 +23,18 @@ static int look_at(const struct runs *runs, uint32_t first, unsigned n, uint64_t
 	return r;
 }
 
+/*
+ * Where the looking ends. The hint says where, and is not trusted: if the system counts more pages than were found below
+ * it, it is wrong. Where the system does not count, each chunk beyond is looked at when it is opened.
+ */
+static uint32_t look_end(const struct runs *runs)
+{
+	return runs->look < runs->expected || !runs->counted ? runs->expected : runs->chunks_total;
+}
+
 static bool is_looking(const struct runs *runs)
 {
-	return runs->unseen && runs->look < runs->chunks_total;
+	return runs->unseen && runs->look < look_end(runs);
 }
 
 bool runs_open_chunk(struct runs *runs)
@@ -39,7 +48,7 @@ bool runs_open_chunk(struct runs *runs)
 	if (index == runs->chunks_total)
 		return false;
 	/* A system call under the lock, of some microseconds: only until the background thread has come by. */
-	if (is_looking(runs) && index >= runs->look)
+	if (runs->unseen && index >= runs->look)
 		(void)look_at(runs, index, 1, hot);
 	chunk_adopt(runs, index, hot[0]);
 	runs->frontier++;
@@ -56,7 +65,8 @@ static int count_unseen(struct runs *runs)
 	int r = 0;
 
 	runs->unseen = UINT64_MAX;
-	if (all == UINT64_MAX)
+	runs->counted = all != UINT64_MAX;
+	if (!runs->counted)
 		return 0;
 	if (runs->outside == UINT64_MAX)
 		r = segment_count_resident(runs->seg, 0, runs->offset, &runs->outside);
@@ -69,6 +79,20 @@ void runs_set_outside(struct runs *runs, uint64_t pages)
 	runs->outside = pages;
 }
 
+void runs_expect(struct runs *runs, uint64_t pages)
+{
+	if (pages && pages < runs->pages)
+		runs->expected = (uint32_t)((pages + RUNS_CHUNK - 1) / RUNS_CHUNK);
+}
+
+void runs_keep_frontier(struct runs *runs, uint64_t *frontier)
+{
+	pthread_mutex_lock(&runs->lock);
+	runs->hint = frontier;
+	chunk_leave_hint(runs);
+	pthread_mutex_unlock(&runs->lock);
+}
+
 int runs_rebuild_begin(struct runs *runs, uint32_t highest_page)
 {
 	uint32_t floor = highest_page == RUNS_NONE ? 0 : highest_page / RUNS_CHUNK + 1;
@@ -76,8 +100,9 @@ int runs_rebuild_begin(struct runs *runs, uint32_t highest_page)
 	unsigned quiet = 0;
 	int r = count_unseen(runs);
 
-	while (!r && (runs->look < floor || (is_looking(runs) && quiet < QUIET_CHUNKS))) {
-		uint32_t first = runs->look, left = (first < floor ? floor : runs->chunks_total) - first;
+	while (!r &&
+	       (runs->look < floor || (is_looking(runs) && runs->look < runs->expected && quiet < QUIET_CHUNKS))) {
+		uint32_t first = runs->look, left = (first < floor ? floor : runs->expected) - first;
 		unsigned n = left < LOOK_CHUNKS ? left : LOOK_CHUNKS;
 
 		r = look_at(runs, first, n, hot);
@@ -104,10 +129,10 @@ bool runs_look(struct runs *runs)
 	pthread_mutex_lock(&runs->lock);
 	more = is_looking(runs);
 	first = runs->look;
+	left = look_end(runs) - first;
 	pthread_mutex_unlock(&runs->lock);
 	if (!more)
 		return false;
-	left = runs->chunks_total - first;
 	left = left < LOOK_CHUNKS ? left : LOOK_CHUNKS;
 	r = look_at(runs, first, left, hot);
 	pthread_mutex_lock(&runs->lock);
