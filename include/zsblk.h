@@ -65,6 +65,10 @@ const struct zsblk_algorithm *zsblk_algorithm_by_name(const char *name);
 struct zsblk_params {
 	/* Device size: a multiple of 4096, 4096 to ZSBLK_MAX_SIZE. No default. */
 	uint64_t size;
+	/* The largest size that zsblk_resize() can give it later: a multiple of 4096, size to ZSBLK_MAX_SIZE. Table and pool of
+	 * a new segment get the addresses for it, which take no memory until they are used. For a segment that exists:
+	 * what it was made with. 0, the default: size; or for a segment that exists, what it has. */
+	uint64_t max_size;
 	/* Name of the algorithm for blocks written from now on; NULL, the default: "lz4". */
 	const char *algorithm;
 	/* Level; in force only when has_level, else the algorithm's default. */
@@ -144,7 +148,10 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
  */
 void zsblk_close(struct zsblk *dev);
 
-/* The format of shared segments; one of another version is refused. */
+/*
+ * The format of shared segments that are made. One of format 1 is opened as well, and stays one until it is resized. Others
+ * are refused. docs/format.md.
+ */
 #define ZSBLK_SEGMENT_VERSION 2u
 
 #define ZSBLK_NAME_MAX 32u
@@ -166,12 +173,13 @@ int zsblk_find(const char *name, int *id, struct zsblk_why *why);
 
 /* What is in a shared segment. */
 struct zsblk_segment {
-	uint64_t size;   /* of the device in it; 0: none yet */
-	uint64_t used;   /* bytes of memory that it takes */
-	int id;          /* as ipcs -m prints it */
-	int holder;      /* process that has claimed it and is alive, or may be; 0: none */
-	bool in_service; /* a server has come into service with it at some time */
-	bool removed;    /* somebody removed it (ipcrm): it ends with the last process that has it attached */
+	uint64_t size;     /* of the device in it; 0: none yet */
+	uint64_t max_size; /* that zsblk_resize() can give it */
+	uint64_t used;     /* bytes of memory that it takes */
+	int id;            /* as ipcs -m prints it */
+	int holder;        /* process that has claimed it and is alive, or may be; 0: none */
+	bool in_service;   /* a server has come into service with it at some time */
+	bool removed;      /* somebody removed it (ipcrm): it ends with the last process that has it attached */
 	char name[ZSBLK_NAME_MAX + 1]; /* that zsblk_create() gave it; empty: none */
 };
 
@@ -207,6 +215,7 @@ bool zsblk_is_removed(const struct zsblk *dev);
  */
 bool zsblk_segments_are_removed(void);
 
+/* The size now; the largest that zsblk_resize() can give it. */
 uint64_t zsblk_size(const struct zsblk *dev);
 /* "lz4" and so on, and the level, for blocks written from now on. */
 const char *zsblk_algorithm_name(const struct zsblk *dev);

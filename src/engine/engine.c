@@ -33,18 +33,22 @@ static uint64_t pool_pages(uint64_t blocks)
 void engine_describe(struct super_layout *layout, const struct zsblk_params *params)
 {
 	struct class_rules rules = class_rules_default(params->chain ? params->chain : ZS_DEFAULT_CHAIN);
+	uint64_t max_blocks = (params->max_size ? params->max_size : params->size) / BLOCK;
 
 	*layout = (struct super_layout){
 		.kind = SUPER_DEVICE,
 		.block_size = BLOCK,
-		.table_words = params->size / BLOCK,
-		.pool_pages = pool_pages(params->size / BLOCK),
+		.blocks = params->size / BLOCK,
+		.max_blocks = max_blocks,
+		.table_words = super_table_words(max_blocks),
+		.pool_pages = pool_pages(max_blocks),
 		.class_step = rules.step,
 		.class_min = rules.min_size,
 		.chain = rules.chain,
 		.max_objects = rules.max_objects,
 	};
 	params_describe_codecs(layout->codecs);
+	super_arrange(layout);
 }
 
 static bool is_our_geometry(const struct super_layout *found, const struct super_layout *wanted)
@@ -68,11 +72,15 @@ static int match_device(const struct super_request *request, const struct super_
 	if (found->block_size != BLOCK)
 		return super_refuse(why, size, -EINVAL, "%s holds blocks of %u bytes, and this zsblk knows %u only",
 				    params->memory, found->block_size, BLOCK);
-	if (found->table_words != wanted->table_words)
+	if (found->blocks != wanted->blocks)
 		return super_refuse(why, size, -EINVAL,
 				    "%s holds a device of size=%" PRIu64 ", and size=%" PRIu64
 				    " was asked for; use the size it has, or another key",
-				    params->memory, found->table_words * BLOCK, params->size);
+				    params->memory, found->blocks * BLOCK, params->size);
+	if (params->max_size && found->max_blocks != wanted->max_blocks)
+		return super_refuse(why, size, -EINVAL,
+				    "%s was made with max_size=%" PRIu64 ", and max_size=%" PRIu64 " was asked for",
+				    params->memory, found->max_blocks * BLOCK, params->max_size);
 	if (params->chain && found->chain != params->chain)
 		return super_refuse(why, size, -EINVAL, "%s was made with chain=%u, and chain=%u was asked for",
 				    params->memory, found->chain, params->chain);
@@ -92,8 +100,7 @@ static int match_device(const struct super_request *request, const struct super_
 	return 0;
 }
 
-static int open_segment(struct zsblk *dev, const struct zsblk_params *params, struct super_layout *layout,
-			struct zsblk_why *why)
+static int open_segment(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
 {
 	struct super_layout wanted;
 	struct super_request request = {
@@ -109,7 +116,7 @@ static int open_segment(struct zsblk *dev, const struct zsblk_params *params, st
 	int r;
 
 	engine_describe(&wanted, params);
-	r = super_open(&dev->seg, &request, layout);
+	r = super_open(&dev->seg, &request, &dev->layout);
 	/* Of all that is wrong with parameters, the same. */
 	return r == -ENOENT ? -EINVAL : r;
 }
@@ -135,7 +142,7 @@ static int count_outside(struct zsblk *dev, uint64_t of_words)
 static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 {
 	char text[200];
-	uint64_t unmapped, in_memory;
+	uint64_t unmapped, in_memory, *frontier;
 	/* One look at the whole table, which may be large and sparse, serves both. */
 	int r = table_unmapped_words(&dev->table, &dev->seg, &unmapped, &in_memory);
 
@@ -153,6 +160,8 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 	r = sector_verify(dev, &dev->found, why);
 	if (r)
 		return r == -EUCLEAN ? -EINVAL : r;
+	frontier = super_frontier(&dev->seg, &dev->layout);
+	runs_expect(dev->runs, frontier ? *frontier : 0);
 	r = zs_core_rebuild(dev->core, sector_each_object, dev, text, sizeof text);
 	if (r == -EUCLEAN)
 		return why_fail(why, -EINVAL, "the segment is damaged: %s", text);
@@ -160,6 +169,11 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 }
 
 /* ------------------------------------------------------------------ life */
+
+void device_keep_frontier(struct zsblk *dev)
+{
+	runs_keep_frontier(dev->runs, super_frontier(&dev->seg, &dev->layout));
+}
 
 static unsigned default_contexts(void)
 {
@@ -205,13 +219,14 @@ static int explain_tables(int error, struct zsblk_why *why)
 
 static int build(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
 {
-	struct super_layout layout;
-	int r = open_segment(dev, params, &layout, why);
+	const struct super_layout *layout = &dev->layout;
+	int r = open_segment(dev, params, why);
 
 	if (r)
 		return r;
-	dev->table = super_table(&dev->seg, &layout);
-	r = zs_core_create(&dev->core, &dev->seg, super_pool_offset(&layout), layout.pool_pages, layout.chain);
+	atomic_store(&dev->size, layout->blocks * BLOCK);
+	dev->table = super_table(&dev->seg, layout);
+	r = zs_core_create(&dev->core, &dev->seg, layout->pool_offset, layout->pool_pages, layout->chain);
 	if (!r)
 		dev->runs = zs_core_runs(dev->core);
 	if (!r)
@@ -232,6 +247,8 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 		r = rebuild(dev, why);
 	/* The front end may open a segment twice before it starts, and another server may have died early. */
 	dev->is_new = !r && table_next_written(&dev->table, 0, dev->table.n) == dev->table.n;
+	if (!r)
+		device_keep_frontier(dev);
 	if (!r && dev->is_new)
 		r = check_reserve(params, why);
 	return r || !dev->is_new ? r : cap_check(dev, params, why);
@@ -266,7 +283,6 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	if (!dev)
 		return why_fail(why, -ENOMEM, "out of memory");
 	memset(dev, 0, sizeof *dev);
-	dev->size = params->size;
 	dev->interrupted = params->interrupted;
 	dev->cgroup = cgroup_open();
 	dev->codec = codec_by_name(params_algorithm_name(params));

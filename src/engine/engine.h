@@ -8,7 +8,7 @@
  *   cap.c     limits of control groups        stats.c   figures and checks
  *   outside.c segments without a device       why.c     what was wrong, for people
  *
- * Locks, in the order they are taken: compact_lock, the allocator's compaction lock, one stripe, then
+ * Locks, in the order they are taken: resize_lock, compact_lock, the allocator's compaction lock, one stripe, then
  * the allocator's other locks. Never two stripes.
  */
 #ifndef ENGINE_H
@@ -71,7 +71,9 @@ struct contexts {
 };
 
 struct zsblk {
-	uint64_t size;
+	_Atomic uint64_t size;       /* bytes; requests compare with it. See resize.c */
+	struct super_layout layout;  /* what the segment is; blocks and version change under resize_lock */
+	pthread_mutex_t resize_lock; /* one change of the size at a time; before any stripe */
 	const struct codec *codec;
 	int level;
 	unsigned watermark; /* objects above it are stored raw */

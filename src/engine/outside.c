@@ -153,9 +153,12 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 	found->id = seg.shmid;
 	if (!super_is_blank(&seg)) {
 		r = super_read(&seg, &layout, why->text, sizeof why->text);
+		if (!r)
+			r = super_permits(&layout, false, why->text, sizeof why->text);
 		if (!r && layout.kind != SUPER_DEVICE)
 			r = why_fail(why, -EINVAL, "%s holds a zsmalloc pool, not a block device", memory);
-		found->size = layout.table_words * layout.block_size;
+		found->size = layout.blocks * layout.block_size;
+		found->max_size = layout.max_blocks * layout.block_size;
 		memcpy(found->name, layout.name, sizeof layout.name);
 	}
 	if (!r) {

@@ -70,6 +70,18 @@ void zsblk_params_init(struct zsblk_params *params)
 	};
 }
 
+static int check_max_size(const struct zsblk_params *params, struct zsblk_why *why)
+{
+	uint64_t most = params->max_size;
+
+	if (most == 0 || (most >= params->size && most <= ZSBLK_MAX_SIZE && most % BLOCK == 0))
+		return 0;
+	return why_fail(why, -EINVAL,
+		    "max_size=%" PRIu64 " is out of range; use a multiple of %u from size=%" PRIu64 " to %" PRIu64
+		    ", or 0 for size",
+		    most, BLOCK, params->size, ZSBLK_MAX_SIZE);
+}
+
 static int check_size(uint64_t size, struct zsblk_why *why)
 {
 	if (size == 0)
@@ -154,6 +166,8 @@ int zsblk_params_check(const struct zsblk_params *params, struct zsblk_why *why)
 {
 	int r = check_size(params->size, why);
 
+	if (!r)
+		r = check_max_size(params, why);
 	if (!r)
 		r = check_algorithm(params, why);
 	return r ? r : check_memory(params, why);

@@ -368,6 +368,8 @@ int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *w
 					": %s",
 					block, word, wrong);
 		if (found)
+		if (!wrong && word && block >= dev->layout.blocks)
+			wrong = "a block behind the device's end";
 			count_word(found, word, 1);
 	}
 	return 0;

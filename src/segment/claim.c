@@ -105,7 +105,7 @@ static bool heir_claims(const struct segment *seg, uint64_t old)
 	for (int i = 0; i < 100; i++) {
 		unsigned known = claim_keeper(seg) ? 2 : 1;
 
-		if (__atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE) != old)
+		if (__atomic_load_n(&super_of(seg)->state.claim, __ATOMIC_ACQUIRE) != old)
 			return true;
 		if (shmctl(seg->shmid, IPC_STAT, &ds) < 0 || ds.shm_nattch <= known)
 			return false;
@@ -127,12 +127,12 @@ static bool dying_holder_ends(const struct segment *seg, uint64_t old)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	end = now.tv_sec + DYING_WAIT_S;
 	while (process_is_dying((int)(old >> 32)) && now.tv_sec < end && claim_is_live(old) &&
-	       __atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE) == old) {
+	       __atomic_load_n(&super_of(seg)->state.claim, __ATOMIC_ACQUIRE) == old) {
 		nanosleep(&moment, NULL);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	}
 	/* Asked last: one that ended between two questions is not live. */
-	return __atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE) != old || !claim_is_live(old);
+	return __atomic_load_n(&super_of(seg)->state.claim, __ATOMIC_ACQUIRE) != old || !claim_is_live(old);
 }
 
 /* Put our claim into the segment, unless somebody alive has it. */
@@ -140,7 +140,7 @@ static int take(struct segment *seg, bool from_parent, int *holder)
 {
 	struct super *super = super_of(seg);
 	uint64_t own = own_claim;
-	uint64_t old = __atomic_load_n(&super->claim, __ATOMIC_ACQUIRE);
+	uint64_t old = __atomic_load_n(&super->state.claim, __ATOMIC_ACQUIRE);
 
 	while (old != own) {
 		bool handed_down = from_parent && old == seg->claim;
@@ -150,10 +150,11 @@ static int take(struct segment *seg, bool from_parent, int *holder)
 			return -EBUSY;
 		}
 		if (!handed_down && old && heir_claims(seg, old)) {
-			old = __atomic_load_n(&super->claim, __ATOMIC_ACQUIRE);
+			old = __atomic_load_n(&super->state.claim, __ATOMIC_ACQUIRE);
 			continue;
 		}
-		if (__atomic_compare_exchange_n(&super->claim, &old, own, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		if (__atomic_compare_exchange_n(&super->state.claim, &old, own, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
 			break;
 	}
 	seg->claim = own;
@@ -192,14 +193,15 @@ void claim_drop(struct segment *seg)
 	own = own_claim;
 	/* What is in the segment may be the claim of another mapping in this process: it looks the same. */
 	if (forget(seg))
-		__atomic_compare_exchange_n(&super_of(seg)->claim, &own, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(&super_of(seg)->state.claim, &own, 0, false, __ATOMIC_ACQ_REL,
+					    __ATOMIC_RELAXED);
 	seg->claim = 0;
 	pthread_mutex_unlock(&own_claims_lock);
 }
 
 int claim_holder(const struct segment *seg)
 {
-	uint64_t claim = __atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE);
+	uint64_t claim = __atomic_load_n(&super_of(seg)->state.claim, __ATOMIC_ACQUIRE);
 
 	return claim_is_live(claim) ? (int)(claim >> 32) : 0;
 }
@@ -209,14 +211,15 @@ void claim_keep(struct segment *seg, bool keep)
 	uint64_t own = claim_of(getpid());
 
 	if (keep)
-		__atomic_store_n(&super_of(seg)->keeper, own, __ATOMIC_RELEASE);
+		__atomic_store_n(&super_of(seg)->state.keeper, own, __ATOMIC_RELEASE);
 	else
-		__atomic_compare_exchange_n(&super_of(seg)->keeper, &own, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(&super_of(seg)->state.keeper, &own, 0, false, __ATOMIC_ACQ_REL,
+					    __ATOMIC_RELAXED);
 }
 
 int claim_keeper(const struct segment *seg)
 {
-	uint64_t keeper = __atomic_load_n(&super_of(seg)->keeper, __ATOMIC_ACQUIRE);
+	uint64_t keeper = __atomic_load_n(&super_of(seg)->state.keeper, __ATOMIC_ACQUIRE);
 
 	return claim_is_live(keeper) ? (int)(keeper >> 32) : 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The superblock. See super.h.
+ * The superblock. See super.h, and docs/format.md.
  *
  *   0        4096   each part begins on a page boundary                 on one of 64 KiB
  *   +--------+------+--------------------------------------+------- - ---+--------------------------+
@@ -8,8 +8,17 @@
  *   +--------+------+--------------------------------------+------- - ---+--------------------------+
  *
  * The pool is what is given back to the system, so it begins on a system page. It begins on one of the
- * largest there are, whatever this system's is: so the layout alone says where. What lies in between is
- * never touched, and costs nothing.
+ * largest there are, whatever this system's is. What lies in between is never touched, and costs nothing. In format 1
+ * it begins on a page of 4096 bytes.
+ *
+ * Three kinds of bytes, and what tells that they are damaged:
+ *
+ *   written once                    the checksum
+ *   numbers that change             each carries its complement
+ *   claim, keeper, hints            nothing: whoever reads one verifies it
+ *
+ * A segment of format 1 is used as it is, so that the build that made it can go on with it. It becomes one of
+ * format 2 when something is to be stored that format 1 has no place for (carry_over() below).
  */
 #include "segment/super.h"
 
@@ -19,6 +28,7 @@
 #include "segment/owner.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/shm.h>
@@ -30,53 +40,167 @@
 
 static const char super_magic[8] = {'z', 's', 'b', 'l', 'k', 's', 'e', 'g'};
 
+/* Of what format 1 covers, and where its checksum lies. */
+#define FORMAT_1_BYTES ((uint32_t)offsetof(struct super, checksum1))
+#define FORMAT_2_BYTES ((uint32_t)offsetof(struct super, checksum))
+
+/* ------------------------------------------------------------------ where things are */
+
 static uint64_t round_up(uint64_t bytes, uint64_t unit)
 {
 	return (bytes + unit - 1) & ~(unit - 1);
 }
 
-static uint64_t words_offset(const struct super_layout *layout)
+static void arrange(struct super_layout *layout, uint64_t pool_unit)
 {
-	return SEGMENT_PAGE + round_up(table_map_bytes(layout->table_words), SEGMENT_PAGE);
+	layout->map_offset = SEGMENT_PAGE;
+	layout->table_offset = layout->map_offset + round_up(table_map_bytes(layout->table_words), SEGMENT_PAGE);
+	layout->pool_offset = round_up(layout->table_offset + layout->table_words * sizeof(uint64_t), pool_unit);
 }
 
-uint64_t super_pool_offset(const struct super_layout *layout)
+/*
+ * An entry that is shared serves two blocks at least, so half as many will do, and some that serve none. It is address
+ * space, and costs nothing until it is used. A back-reference has 32 bits for either.
+ */
+uint64_t super_table_words(uint64_t max_blocks)
 {
-	return round_up(words_offset(layout) + layout->table_words * sizeof(uint64_t), SEGMENT_MAX_SYSTEM_PAGE);
+	uint64_t most = UINT64_C(1) << 32, shared = max_blocks / 2 + 64;
+
+	return shared < most - max_blocks ? max_blocks + shared : most;
+}
+
+void super_arrange(struct super_layout *layout)
+{
+	layout->version = SUPER_VERSION;
+	arrange(layout, SEGMENT_MAX_SYSTEM_PAGE);
 }
 
 struct table super_table(const struct segment *seg, const struct super_layout *layout)
 {
 	return (struct table){
-		.map = (uint64_t *)(seg->base + SEGMENT_PAGE),
-		.words = (uint64_t *)(seg->base + words_offset(layout)),
+		.map = (uint64_t *)(seg->base + layout->map_offset),
+		.words = (uint64_t *)(seg->base + layout->table_offset),
 		.n = layout->table_words,
 	};
 }
 
 uint64_t super_segment_bytes(const struct super_layout *layout)
 {
-	return super_pool_offset(layout) + layout->pool_pages * SEGMENT_PAGE;
+	return layout->pool_offset + layout->pool_pages * SEGMENT_PAGE;
 }
 
-static uint64_t super_checksum(const struct super *super)
+/* ------------------------------------------------------------------ making */
+
+/* What is written once is in two pieces, and what changes is between them. */
+static uint64_t checksum(const struct super *super)
 {
-	return XXH64(super, offsetof(struct super, checksum), 0);
+	XXH64_state_t state;
+
+	if (super->version == 1)
+		return XXH64(super, FORMAT_1_BYTES, 0);
+	XXH64_reset(&state, 0);
+	XXH64_update(&state, super, FORMAT_1_BYTES);
+	XXH64_update(&state, &super->places, sizeof super->places);
+	return XXH64_digest(&state);
+}
+
+void super_seal(struct segment *seg)
+{
+	struct super *super = super_of(seg);
+
+	if (super->version == 1)
+		super->checksum1 = checksum(super);
+	else
+		super->checksum = checksum(super);
+}
+
+static void fill_basics(struct format_basics *basics, const struct super_layout *layout)
+{
+	*basics = (struct format_basics){
+		.kind = layout->kind,
+		.block_size = layout->block_size,
+		.table_words = layout->table_words,
+		.pool_pages = layout->pool_pages,
+		.class_step = layout->class_step,
+		.class_min = layout->class_min,
+		.chain = layout->chain,
+		.max_objects = layout->max_objects,
+	};
+	memcpy(basics->name, layout->name, sizeof basics->name);
+	memcpy(basics->codecs, layout->codecs, sizeof basics->codecs);
+}
+
+/* What format 2 has beyond format 1. */
+static void fill_rest(struct super *super, const struct super_layout *layout)
+{
+	super->state.compatible = format_check(layout->features.compatible);
+	super->state.read_only = format_check(layout->features.read_only);
+	super->state.incompatible = format_check(layout->features.incompatible);
+	super->state.last_block = format_check((uint32_t)(layout->blocks - 1));
+	super->state.frontier = 0;
+	super->places = (struct format_places){
+		.map_offset = layout->map_offset,
+		.table_offset = layout->table_offset,
+		.pool_offset = layout->pool_offset,
+		.max_blocks = layout->max_blocks,
+	};
+}
+
+/* What a killed process stored is there in its order, so the order is all that has to be kept. */
+static void store_in_order(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 void super_format(struct segment *seg, const struct super_layout *layout)
 {
 	struct super *super = super_of(seg);
-	struct super copy = {.version = SUPER_VERSION, .bytes = offsetof(struct super, checksum), .layout = *layout};
+	struct super head = {.version = SUPER_VERSION, .bytes = FORMAT_2_BYTES};
 
-	memcpy(copy.magic, super_magic, sizeof copy.magic);
+	memcpy(head.magic, super_magic, sizeof head.magic);
 	/* In one store: a superblock with one of the two would be nobody's. */
-	__atomic_store_n(&super->version_and_bytes, copy.version_and_bytes, __ATOMIC_RELAXED);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* what a killed process stored is there in its order */
-	super->layout = copy.layout;
-	super->checksum = super_checksum(&copy);
-	__atomic_store_n(&super->magic_word, copy.magic_word, __ATOMIC_RELEASE);
+	__atomic_store_n(&super->version_and_bytes, head.version_and_bytes, __ATOMIC_RELAXED);
+	store_in_order();
+	fill_basics(&super->basics, layout);
+	fill_rest(super, layout);
+	head.basics = super->basics;
+	head.places = super->places;
+	super->checksum = checksum(&head);
+	__atomic_store_n(&super->magic_word, head.magic_word, __ATOMIC_RELEASE);
 }
+
+/*
+ * Format 1 becomes format 2: all that format 2 has beyond it is written where format 1 has nothing, with the
+ * checksum as it will be. Then one store of the version makes it count. Killed before that, it is one of format 1.
+ */
+static void carry_over(struct segment *seg, struct super_layout *layout)
+{
+	struct super *super = super_of(seg);
+	struct super head = *super;
+
+	fill_rest(super, layout);
+	head.version = SUPER_VERSION;
+	head.bytes = FORMAT_2_BYTES;
+	head.places = super->places;
+	super->checksum = checksum(&head);
+	__atomic_store_n(&super->version_and_bytes, head.version_and_bytes, __ATOMIC_RELEASE);
+	layout->version = SUPER_VERSION;
+}
+
+void super_set_blocks(struct segment *seg, struct super_layout *layout, uint64_t blocks)
+{
+	if (layout->version == 1)
+		carry_over(seg, layout);
+	__atomic_store_n(&super_of(seg)->state.last_block, format_check((uint32_t)(blocks - 1)), __ATOMIC_RELEASE);
+	layout->blocks = blocks;
+}
+
+uint64_t *super_frontier(struct segment *seg, const struct super_layout *layout)
+{
+	return layout->version == 1 ? NULL : &super_of(seg)->state.frontier;
+}
+
+/* ------------------------------------------------------------------ blank or ours */
 
 static bool all_zero(const void *mem, size_t len)
 {
@@ -103,7 +227,7 @@ static bool maker_claims(const struct segment *seg)
 	if (shmctl(seg->shmid, IPC_STAT, &ds) < 0 || ds.shm_cpid == getpid())
 		return false;
 	for (int i = 0; i < 100; i++) {
-		if (__atomic_load_n(&super_of(seg)->claim, __ATOMIC_ACQUIRE) || super_is_ours(seg))
+		if (__atomic_load_n(&super_of(seg)->state.claim, __ATOMIC_ACQUIRE) || super_is_ours(seg))
 			return true;
 		if (process_start_time(ds.shm_cpid, &start) == -ESRCH)
 			return false;
@@ -112,79 +236,232 @@ static bool maker_claims(const struct segment *seg)
 	return false;
 }
 
-bool super_is_blank(const struct segment *seg)
+/* Our claim in it, or on its way, and nothing else. `first`: bytes of the segment's first system page. */
+static bool is_untouched(const struct segment *seg, size_t first)
 {
 	const struct super *super = super_of(seg);
+	size_t behind = offsetof(struct super, state.keeper);
+
+	return all_zero(super, offsetof(struct super, state.claim)) && all_zero(seg->base + behind, first - behind) &&
+	       (super->state.claim || maker_claims(seg));
+}
+
+/* The beginnings of a superblock, without the magic, which is written last. */
+static bool is_half_made(const struct segment *seg, size_t first)
+{
+	const struct super *super = super_of(seg);
+
+	return super->version == SUPER_VERSION && super->bytes == FORMAT_2_BYTES &&
+	       all_zero(seg->base + sizeof *super, first - sizeof *super);
+}
+
+bool super_is_blank(const struct segment *seg)
+{
 	/* The segment's first system page: all of it is in memory when its maker touched the superblock. */
 	size_t first = seg->bytes < system_page() ? seg->bytes : (size_t)system_page();
-	bool untouched, half_made;
 	long long in_use;
 
 	/* We made the segment, and the kernel filled it with zeroes. Another process may have formatted it since. */
 	if (seg->fresh)
 		return !super_is_ours(seg);
-	if (seg->bytes < SEGMENT_PAGE || !all_zero(super->magic, sizeof super->magic))
+	if (seg->bytes < SEGMENT_PAGE || !all_zero(super_of(seg)->magic, sizeof super_magic))
 		return false;
-	/*
-	 * What may be there is our claim, and the beginnings of a superblock. With neither, it may be anybody's, made a moment
-	 * ago.
-	 */
-	untouched = all_zero(super, offsetof(struct super, claim)) && (super->claim || maker_claims(seg));
-	half_made = super->version == SUPER_VERSION && super->bytes == offsetof(struct super, checksum);
-	if (super_is_ours(seg) || (!untouched && !half_made) ||
-	    !all_zero(&super->keeper, first - offsetof(struct super, keeper)))
+	/* With neither, it may be anybody's, made a moment ago. */
+	if (!is_untouched(seg, first) && !is_half_made(seg, first))
+		return false;
+	/* Its maker may have come further meanwhile. */
+	if (super_is_ours(seg))
 		return false;
 	in_use = owner_bytes_in_use(seg->shmid);
 	return in_use >= 0 && (uint64_t)in_use <= system_page();
 }
 
-int super_read(const struct segment *seg, struct super_layout *layout, char *why, size_t why_size)
+/* ------------------------------------------------------------------ reading */
+
+struct reason {
+	char *text;
+	size_t size;
+};
+
+__attribute__((format(printf, 2, 3))) static int wrong(const struct reason *why, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why->text, why->size, format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+/* All of it as it is now. The version first: what a carry-over writes is there before the version says so. */
+static struct super take_copy(const struct segment *seg)
 {
 	const struct super *super = super_of(seg);
-	struct super copy;
+	uint64_t version_and_bytes = __atomic_load_n(&super->version_and_bytes, __ATOMIC_ACQUIRE);
+	struct super copy = *super;
 
-	if (!super_is_ours(seg)) {
-		snprintf(why, why_size,
-			 "this segment was not made by zsblk (no superblock in it); "
-			 "use another key, or remove it with ipcrm if nothing needs it");
-		return -EINVAL;
-	}
-	copy = *super;
-	if (copy.version != SUPER_VERSION) {
-		snprintf(why, why_size,
-			 "the segment has format version %u, and this zsblk knows version %u "
-			 "only; open it with the zsblk that made it",
-			 copy.version, SUPER_VERSION);
-		return -EINVAL;
-	}
-	if (copy.bytes != offsetof(struct super, checksum) || copy.checksum != super_checksum(&copy)) {
-		snprintf(why, why_size,
-			 "the segment's superblock is damaged (its checksum is %016llx and should "
-			 "be %016llx); its contents cannot be trusted",
-			 (unsigned long long)copy.checksum, (unsigned long long)super_checksum(&copy));
-		return -EINVAL;
-	}
-	/* Bounds first, so that the sum below cannot wrap. */
-	if (copy.layout.table_words > UINT64_C(1) << 32 || copy.layout.pool_pages > UINT64_C(1) << 32 ||
-	    super_segment_bytes(&copy.layout) > seg->bytes) {
-		snprintf(why, why_size,
-			 "the segment is %zu bytes long, but its superblock describes more "
-			 "(%llu table words, %llu pool pages)",
-			 seg->bytes, (unsigned long long)copy.layout.table_words,
-			 (unsigned long long)copy.layout.pool_pages);
-		return -EINVAL;
-	}
-	*layout = copy.layout;
+	copy.version_and_bytes = version_and_bytes;
+	copy.state.last_block = __atomic_load_n(&super->state.last_block, __ATOMIC_ACQUIRE);
+	return copy;
+}
+
+static int check_version(const struct super *copy, const struct reason *why)
+{
+	uint64_t found, expected = checksum(copy);
+
+	if (copy->version != 1 && copy->version != SUPER_VERSION)
+		return wrong(
+			why,
+			"the segment has format version %u, and this zsblk knows versions 1 and %u; open it with the "
+			"zsblk that made it",
+			copy->version, SUPER_VERSION);
+	if (copy->bytes != (copy->version == 1 ? FORMAT_1_BYTES : FORMAT_2_BYTES))
+		return wrong(why,
+			     "the segment's superblock covers %u bytes with its checksum, which no version %u does; a "
+			     "zsblk that was never released has made it, or it is damaged",
+			     copy->bytes, copy->version);
+	found = copy->version == 1 ? copy->checksum1 : copy->checksum;
+	if (found != expected)
+		return wrong(why,
+			     "the segment's superblock is damaged (its checksum is %016llx and should "
+			     "be %016llx); its contents cannot be trusted",
+			     (unsigned long long)found, (unsigned long long)expected);
 	return 0;
 }
+
+static void take_basics(struct super_layout *layout, const struct format_basics *basics)
+{
+	*layout = (struct super_layout){
+		.version = 1,
+		.kind = basics->kind,
+		.block_size = basics->block_size,
+		.blocks = basics->table_words,
+		.max_blocks = basics->table_words,
+		.table_words = basics->table_words,
+		.pool_pages = basics->pool_pages,
+		.class_step = basics->class_step,
+		.class_min = basics->class_min,
+		.chain = basics->chain,
+		.max_objects = basics->max_objects,
+	};
+	memcpy(layout->name, basics->name, sizeof layout->name);
+	memcpy(layout->codecs, basics->codecs, sizeof layout->codecs);
+}
+
+static int take_state(struct super_layout *layout, const struct format_state *state, const struct reason *why)
+{
+	if (!format_is_whole(state->compatible) || !format_is_whole(state->read_only) ||
+	    !format_is_whole(state->incompatible) || !format_is_whole(state->last_block))
+		return wrong(why,
+			     "the segment's superblock is damaged: its features or its number of blocks do not agree "
+			     "with their complements; its contents cannot be trusted");
+	layout->features = (struct super_features){
+		.compatible = (uint32_t)state->compatible,
+		.read_only = (uint32_t)state->read_only,
+		.incompatible = (uint32_t)state->incompatible,
+	};
+	layout->blocks = (uint64_t)(uint32_t)state->last_block + 1;
+	return 0;
+}
+
+static void take_places(struct super_layout *layout, const struct format_places *places)
+{
+	layout->version = SUPER_VERSION;
+	layout->map_offset = places->map_offset;
+	layout->table_offset = places->table_offset;
+	layout->pool_offset = places->pool_offset;
+	layout->max_blocks = places->max_blocks;
+}
+
+/* Is [offset, offset + bytes) on pages and below `end`? Then *end is where it begins. */
+static bool is_below(uint64_t offset, uint64_t bytes, uint64_t *end)
+{
+	if (offset % SEGMENT_PAGE || offset > *end || bytes > *end - offset)
+		return false;
+	*end = offset;
+	return true;
+}
+
+/* Superblock, map, table, pool, in this order and inside the segment. */
+static int check_places(const struct super_layout *layout, uint64_t bytes, const struct reason *why)
+{
+	uint64_t end = bytes;
+
+	/* Bounds first, so that no product wraps. */
+	if (layout->table_words > UINT64_C(1) << 32 || layout->pool_pages > UINT64_C(1) << 32 ||
+	    !is_below(layout->pool_offset, layout->pool_pages * SEGMENT_PAGE, &end) ||
+	    !is_below(layout->table_offset, layout->table_words * sizeof(uint64_t), &end) ||
+	    !is_below(layout->map_offset, table_map_bytes(layout->table_words), &end) || end < SEGMENT_PAGE)
+		return wrong(why,
+			     "the segment is %llu bytes long, but its superblock describes more, or parts that overlap "
+			     "(%llu table words, %llu pool pages)",
+			     (unsigned long long)bytes, (unsigned long long)layout->table_words,
+			     (unsigned long long)layout->pool_pages);
+	if (layout->max_blocks > layout->table_words || layout->blocks > layout->max_blocks || !layout->blocks)
+		return wrong(
+			why,
+			"the segment's superblock describes a device of %llu blocks that may have %llu, with a table "
+			"of %llu words",
+			(unsigned long long)layout->blocks, (unsigned long long)layout->max_blocks,
+			(unsigned long long)layout->table_words);
+	return 0;
+}
+
+int super_read(const struct segment *seg, struct super_layout *layout, char *text, size_t size)
+{
+	const struct reason why = {text, size};
+	struct super copy;
+	int r;
+
+	if (!super_is_ours(seg))
+		return wrong(&why, "this segment was not made by zsblk (no superblock in it); "
+				   "use another key, or remove it with ipcrm if nothing needs it");
+	copy = take_copy(seg);
+	r = check_version(&copy, &why);
+	if (r)
+		return r;
+	take_basics(layout, &copy.basics);
+	if (copy.version == 1) {
+		arrange(layout, SEGMENT_PAGE);
+	} else {
+		take_places(layout, &copy.places);
+		r = take_state(layout, &copy.state, &why);
+	}
+	return r ? r : check_places(layout, seg->bytes, &why);
+}
+
+int super_permits(const struct super_layout *layout, bool change, char *text, size_t size)
+{
+	const struct super_features *features = &layout->features;
+	const struct reason why = {text, size};
+
+	/* None of them exists yet. */
+	if (features->incompatible || (change && features->read_only))
+		return wrong(
+			&why,
+			"the segment has features that this zsblk does not know (incompatible 0x%x, read-only 0x%x), "
+			"so it %s; open it with the zsblk that used it last",
+			features->incompatible, features->read_only,
+			features->incompatible ? "cannot be read" : "may be looked at, and not changed");
+	/* What is given back to the system is whole system pages. */
+	if (change && layout->pool_offset % system_page())
+		return wrong(
+			&why,
+			"the segment's pool begins in the middle of a page of this system, which has pages of %u bytes: "
+			"it was made by a zsblk for pages of 4096 bytes",
+			(unsigned)system_page());
+	return 0;
+}
+
+/* ------------------------------------------------------------------ in service */
 
 void super_put_in_service(struct segment *seg)
 {
 	if (seg->kind == SEGMENT_SHM)
-		__atomic_store_n(&super_of(seg)->in_service, 1, __ATOMIC_RELEASE);
+		__atomic_store_n(&super_of(seg)->state.in_service, 1, __ATOMIC_RELEASE);
 }
 
 bool super_was_in_service(const struct segment *seg)
 {
-	return seg->kind == SEGMENT_SHM && __atomic_load_n(&super_of(seg)->in_service, __ATOMIC_ACQUIRE);
+	return seg->kind == SEGMENT_SHM && __atomic_load_n(&super_of(seg)->state.in_service, __ATOMIC_ACQUIRE);
 }

@@ -100,6 +100,8 @@ static int verify(const struct segment *seg, const struct super_request *request
 {
 	int r = super_read(seg, layout, request->why, request->why_size);
 
+	if (!r)
+		r = super_permits(layout, true, request->why, request->why_size);
 	return r ? r : request->match(request, layout);
 }
 

@@ -342,11 +342,14 @@ static void let_go_of_cells(struct zs_pool *pool)
 static void describe_pool(struct super_layout *layout, const char *name, const struct zs_params *params)
 {
 	struct class_rules rules = class_rules_default(params->chain ? params->chain : ZS_DEFAULT_CHAIN);
+	uint64_t objects = params->max_objects ? params->max_objects : DEFAULT_OBJECTS;
 
 	*layout = (struct super_layout){
 		.kind = SUPER_POOL,
 		.block_size = ZS_PAGE_SIZE,
-		.table_words = params->max_objects ? params->max_objects : DEFAULT_OBJECTS,
+		.blocks = objects,
+		.max_blocks = objects,
+		.table_words = objects,
 		.pool_pages = params->max_pages ? params->max_pages : DEFAULT_PAGES,
 		.class_step = rules.step,
 		.class_min = rules.min_size,
@@ -354,6 +357,7 @@ static void describe_pool(struct super_layout *layout, const char *name, const s
 		.max_objects = rules.max_objects,
 	};
 	snprintf(layout->name, sizeof layout->name, "%s", name);
+	super_arrange(layout);
 }
 
 static int match_pool(const struct super_request *request, const struct super_layout *found)
@@ -361,9 +365,10 @@ static int match_pool(const struct super_request *request, const struct super_la
 	const struct super_layout *wanted = request->wanted;
 
 	if (found->kind != wanted->kind || found->block_size != wanted->block_size ||
-	    found->table_words != wanted->table_words || found->pool_pages != wanted->pool_pages ||
-	    found->class_step != wanted->class_step || found->class_min != wanted->class_min ||
-	    found->chain != wanted->chain || found->max_objects != wanted->max_objects)
+	    found->table_words != wanted->table_words || found->blocks != wanted->blocks ||
+	    found->pool_pages != wanted->pool_pages || found->class_step != wanted->class_step ||
+	    found->class_min != wanted->class_min || found->chain != wanted->chain ||
+	    found->max_objects != wanted->max_objects)
 		return super_refuse(request->why, request->why_size, -EINVAL, "%s holds another pool", request->memory);
 	return 0;
 }
@@ -402,6 +407,7 @@ static int build_pool(struct zs_pool *pool, const char *name, const struct zs_pa
 {
 	struct super_layout layout, wanted;
 	struct segment_spec spec;
+	uint64_t *frontier;
 	int r;
 
 	if (segment_parse(params->memory, &spec) || params->chain > ZS_MAX_CHAIN ||
@@ -415,15 +421,20 @@ static int build_pool(struct zs_pool *pool, const char *name, const struct zs_pa
 	pool->max_objects = (uint32_t)layout.table_words;
 	r = make_shards(pool);
 	if (!r)
-		r = zs_core_create(&pool->core, &pool->seg, super_pool_offset(&layout), layout.pool_pages,
-				   layout.chain);
-	if (r || pool->seg.fresh)
+		r = zs_core_create(&pool->core, &pool->seg, layout.pool_offset, layout.pool_pages, layout.chain);
+	frontier = super_frontier(&pool->seg, &layout);
+	if (r || pool->seg.fresh) {
+		if (!r)
+			runs_keep_frontier(zs_core_runs(pool->core), frontier);
 		return r;
+	}
 	r = adopt_cells(pool);
+	runs_expect(zs_core_runs(pool->core), frontier ? *frontier : 0);
 	if (!r)
 		r = zs_core_rebuild(pool->core, scan_cells, pool, NULL, 0);
 	if (!r) {
 		let_go_of_cells(pool);
+		runs_keep_frontier(zs_core_runs(pool->core), frontier);
 		give_back_leftovers(pool->core);
 	}
 	return r;

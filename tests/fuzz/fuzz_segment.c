@@ -4,21 +4,23 @@
  *
  * Input: a byte of set-up, then changes: a byte says what to change and how, two say where, and the
  * value follows. With the lowest bit of the set-up the superblock's checksum is made right again
- * after the changes, so that what it says is believed.
+ * after the changes, so that what it says is believed, and with its bit 6 the complements of what changes as well.
  */
 #include "fuzz/input.h"
 #include "lib/image.h"
+
+#include "segment/format.h"
 
 static struct image image;
 
 /* Where a change goes. */
 static uint8_t *target(struct input *input, unsigned what)
 {
-	uint8_t *pool = image.seg.base + super_pool_offset(&image.layout);
+	uint8_t *pool = image.seg.base + image.layout.pool_offset;
 
 	switch (what % 4) {
 	case 0:
-		return image.seg.base + take_below(input, 16 + sizeof(struct super_layout) + 32);
+		return image.seg.base + take_below(input, sizeof(struct super) + 32);
 	case 1:
 		return (uint8_t *)image.table.map + take_below(input, 64);
 	case 2:
@@ -51,12 +53,16 @@ static void change(struct input *input)
 	memcpy(at, &value, bytes);
 }
 
-static void mend_checksum(void)
+/* Make what the superblock says believable: its checksum, and with another bit the complements. */
+static void mend(unsigned set_up)
 {
-	struct super_layout layout;
+	struct super *super = super_of(&image.seg);
+	format_checked *checked[] = {&super->state.compatible, &super->state.read_only, &super->state.incompatible,
+				     &super->state.last_block};
 
-	memcpy(&layout, image.seg.base + 16, sizeof layout);
-	super_format(&image.seg, &layout);
+	super_seal(&image.seg);
+	for (unsigned i = 0; i < 4 && (set_up & 64); i++)
+		*checked[i] = format_check((uint32_t)*checked[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -69,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	while (input.left)
 		change(&input);
 	if (set_up & 1)
-		mend_checksum();
+		mend(set_up);
 	image.params.algorithm = zsblk_algorithm(set_up / 2 % 3)->name;
 	image_try(&image, set_up);
 	image_restore(&image);

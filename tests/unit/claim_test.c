@@ -12,9 +12,11 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 
-static const struct super_layout layout = {
+static struct super_layout layout = {
 	.kind = SUPER_DEVICE,
 	.block_size = 4096,
+	.blocks = 1000,
+	.max_blocks = 1000,
 	.table_words = 1000,
 	.pool_pages = 640,
 	.class_step = 8,
@@ -42,6 +44,7 @@ static void attach(void)
 
 static int set_up(void **state)
 {
+	super_arrange(&layout);
 	shm = test_shm_new();
 	attach();
 	return 0;

@@ -3,6 +3,8 @@
 #include "lib/image.h"
 #include "lib/test.h"
 
+#include "segment/format.h"
+
 static struct image image;
 
 static int set_up(void **state)
@@ -36,16 +38,49 @@ static void test_whole(void **state)
 	}
 }
 
-/* The superblock: every bit is covered by the checksum. The claim is not, and what lies behind it is nothing. */
+/* The superblock: what is written once, and the numbers that change. */
 static void test_superblock(void **state)
 {
-	const unsigned covered = 16 + sizeof(struct super_layout) + 8;
+	static const unsigned parts[][2] = {
+		{0, offsetof(struct super, checksum1)},
+		{offsetof(struct super, state.compatible), offsetof(struct super, state.frontier)},
+		{offsetof(struct super, places), sizeof(struct super)},
+	};
 
-	for (unsigned byte = 0; byte < covered; byte++)
-		assert_false(try_bit(image.seg.base + byte, byte % 8));
+	for (size_t i = 0; i < COUNT_OF(parts); i++)
+		for (unsigned byte = parts[i][0]; byte < parts[i][1]; byte++)
+			assert_false(try_bit(image.seg.base + byte, byte % 8));
 	/* A few: each is a claim of nobody's, and opening gives the heir that it may have a second to come. */
 	for (unsigned bit = 0; bit < 64; bit += 21)
-		try_bit(image.seg.base + covered + bit / 8, bit % 8);
+		try_bit(image.seg.base + offsetof(struct super, state.claim) + bit / 8, bit % 8);
+}
+
+/* The hint may say anything: it is not relied upon. */
+static void test_hints(void **state)
+{
+	static const uint64_t frontiers[] = {0, 1, 63, 64, 1000, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX};
+
+	for (size_t i = 0; i < COUNT_OF(frontiers); i++) {
+		super_of(&image.seg)->state.frontier = frontiers[i];
+		assert_true(image_try(&image, i));
+		image_restore(&image);
+	}
+}
+
+/* A number of blocks that is whole, and not right: words behind the device's end. */
+static void test_blocks(void **state)
+{
+	struct super *super = super_of(&image.seg);
+
+	for (uint32_t blocks = 1; blocks < IMAGE_BLOCKS; blocks += 99) {
+		super->state.last_block = format_check(blocks - 1);
+		image.params.size = blocks * (uint64_t)BLOCK_BYTES;
+		assert_false(image_try(&image, blocks));
+		image_restore(&image);
+	}
+	image.params.size = IMAGE_BLOCKS * (uint64_t)BLOCK_BYTES;
+	super->state.last_block = format_check(IMAGE_BLOCKS);
+	assert_false(image_try(&image, 0));
 }
 
 /* Every bit of words of every kind. */
@@ -100,7 +135,7 @@ static void test_map(void **state)
 static void test_pool(void **state)
 {
 	uint64_t random = test_seed("damage");
-	uint64_t offset = super_pool_offset(&image.layout);
+	uint64_t offset = image.layout.pool_offset;
 
 	for (unsigned i = 0; i < test_amount(60); i++) {
 		for (unsigned n = 0; n < 200; n++)
@@ -150,7 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_IMAGE(test_whole),         WITH_IMAGE(test_superblock), WITH_IMAGE(test_table_words),
 		WITH_IMAGE(test_copied_words),  WITH_IMAGE(test_map),        WITH_IMAGE(test_pool),
-		WITH_IMAGE(test_random_damage),
+		WITH_IMAGE(test_random_damage), WITH_IMAGE(test_hints),      WITH_IMAGE(test_blocks),
 	};
 
 	return cmocka_run_group_tests_name("damage", tests, NULL, NULL);

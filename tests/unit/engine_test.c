@@ -4,7 +4,8 @@
 #include "lib/shm.h"
 #include "lib/test.h"
 
-#include "segment/super.h"
+#include "engine/word.h"
+#include "segment/format.h"
 
 #include <dlfcn.h>
 #include <lz4.h>
@@ -13,8 +14,10 @@
 
 #define BLOCKS      600u
 #define AT_VERSION  8
-#define AT_CODECS   (16 + offsetof(struct super_layout, codecs))
-#define AT_CHECKSUM (16 + sizeof(struct super_layout))
+#define AT_CODECS   offsetof(struct super, basics.codecs)
+#define AT_FEATURES offsetof(struct super, state.incompatible)
+#define AT_PLACES   offsetof(struct super, places)
+#define AT_CHECKSUM offsetof(struct super, checksum)
 
 /* A segment with a device in it whose blocks are `i % BLOCK_KINDS`, tagged with their number. */
 static struct zsblk_params make_device(const struct test_shm *shm)
@@ -265,6 +268,7 @@ static void test_damaged_superblock(void **state)
 		{0, "not made by zsblk"},     {LOW_BYTE(AT_VERSION, 4), "version 18"},
 		{AT_VERSION + 4, "checksum"}, {16, "checksum"},
 		{AT_CODECS + 17, "checksum"}, {AT_CHECKSUM, "checksum"},
+		{AT_PLACES, "checksum"},      {AT_FEATURES, "complements"},
 	};
 	const struct test_shm *shm = test_shm_new();
 	struct zsblk_params params = make_device(shm);
@@ -282,10 +286,11 @@ static void test_other_layouts(void **state)
 {
 	const struct test_shm *shm = test_shm_new();
 	struct zsblk_params params = make_device(shm);
-	struct super_layout right, wrong[8];
+	struct super_layout right, wrong[10];
 	struct segment seg = {0};
-	static const char *const words[] = {"codec 1",  "codec 5",  "blocks of 512", "geometry",
-					    "geometry", "geometry", "pool",          "describes more"};
+	static const char *const words[] = {
+		"codec 1",  "codec 5", "blocks of 512",  "geometry",      "geometry",
+		"geometry", "pool",    "describes more", "read-only 0x2", "incompatible 0x80000000"};
 	char why[200];
 
 	seg.base = test_shm_map(shm, &seg.bytes);
@@ -300,6 +305,8 @@ static void test_other_layouts(void **state)
 	wrong[5].chain = 100;
 	wrong[6].kind = 2;
 	wrong[7].pool_pages *= 2;
+	wrong[8].features.read_only = 2;
+	wrong[9].features.incompatible = 1u << 31;
 	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
 		super_format(&seg, &wrong[i]);
 		expect_refusal(shm, &params, -EINVAL, words[i]);
@@ -362,7 +369,7 @@ static void test_segments_that_do_not_fit(void **state)
 	expect_refusal(shm, &params, -EINVAL, "not made by zsblk");
 	assert_int_equal(zsblk_remove(shm->memory, NULL), -EINVAL);
 	mem = test_shm_map(shm, NULL);
-	memset(mem + 16 + sizeof(struct super_layout) + 8, 0x11, 8);
+	memset(mem + offsetof(struct super, state.claim), 0x11, 8);
 	shmdt(mem);
 	expect_refusal(shm, &params, -EINVAL, "too few");
 	params.memory = "shm:id=2147483647";

@@ -4,6 +4,8 @@
 #include "lib/shm.h"
 #include "lib/test.h"
 
+#include "segment/format.h"
+
 #include <errno.h>
 #include <sys/resource.h>
 
@@ -110,6 +112,35 @@ static void test_made_with_a_key(void **state)
 	id = make(&params);
 	assert_int_equal(id, test_shm_id(shm));
 	assert_int_equal(zsblk_create(&params, name, &other, &why), -EEXIST);
+	remove_id(id);
+}
+
+/* Made by a newer version: found by its name, so that no other is made in its place, and refused with words. */
+static void test_unknown_features(void **state)
+{
+	struct zsblk_params params = device_params(100);
+	struct zsblk_segment found;
+	struct zsblk_why why = {""};
+	struct super *super;
+	struct zsblk *dev;
+	char memory[24];
+	int id, same;
+
+	params.lock_shared = false;
+	id = make(&params);
+	snprintf(memory, sizeof memory, "shm:id=%d", id);
+	params.memory = memory;
+	super = shmat(id, NULL, 0);
+	super->state.read_only = format_check(1);
+	assert_int_equal(zsblk_inspect(memory, &found, &why), 0);
+	assert_int_equal(zsblk_open(&params, &dev, &why), -EINVAL);
+	super->state.incompatible = format_check(1u << 5);
+	assert_int_equal(zsblk_find(name, &same, &why), 0);
+	assert_int_equal(same, id);
+	assert_int_equal(zsblk_inspect(memory, &found, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "incompatible 0x20"));
+	assert_int_equal(zsblk_open(&params, &dev, &why), -EINVAL);
+	shmdt(super);
 	remove_id(id);
 }
 
@@ -394,6 +425,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_made, tear_down),
 		cmocka_unit_test_teardown(test_made_with_a_key, tear_down),
 		cmocka_unit_test_teardown(test_names, tear_down),
+		cmocka_unit_test_teardown(test_unknown_features, tear_down),
 		cmocka_unit_test_teardown(test_not_locked, tear_down),
 		cmocka_unit_test_teardown(test_found, tear_down),
 		cmocka_unit_test_teardown(test_others, tear_down),

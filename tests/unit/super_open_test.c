@@ -8,9 +8,11 @@
 
 #include <errno.h>
 
-static const struct super_layout wanted = {
+static struct super_layout wanted = {
 	.kind = SUPER_DEVICE,
 	.block_size = 4096,
+	.blocks = 1000,
+	.max_blocks = 1000,
 	.table_words = 1000,
 	.pool_pages = 640,
 };
@@ -21,7 +23,7 @@ static struct segment seg;
 
 static int match_size(const struct super_request *request, const struct super_layout *found)
 {
-	if (found->table_words == request->wanted->table_words)
+	if (found->blocks == request->wanted->blocks)
 		return 0;
 	return super_refuse(request->why, request->why_size, -EINVAL, "of another size");
 }
@@ -55,6 +57,7 @@ static void close_it(void)
 
 static int set_up(void **state)
 {
+	super_arrange(&wanted);
 	shm = test_shm_new();
 	return 0;
 }
@@ -158,12 +161,28 @@ static void test_undo(void **state)
 	assert_int_equal(test_shm_id(shm), -1);
 	assert_int_equal(open_in_mode(SUPER_CREATE), 0);
 	close_it();
-	other.table_words = 999;
+	other.blocks = 999;
 	request.wanted = &other;
 	assert_int_equal(super_open(&seg, &request, &layout), -EINVAL);
 	assert_string_equal(why, "of another size");
 	assert_null(seg.base);
 	assert_int_not_equal(test_shm_id(shm), -1);
+}
+
+/* Features that are not known: it may be looked at, or not even that; it is not used, and it can be removed. */
+static void test_features(void **state)
+{
+	struct super_layout other = wanted;
+
+	assert_int_equal(open_in_mode(SUPER_CREATE), 0);
+	other.features.read_only = 4;
+	super_format(&seg, &other);
+	close_it();
+	assert_int_equal(open_in_mode(SUPER_CREATE), -EINVAL);
+	assert_non_null(strstr(why, "read-only 0x4"));
+	assert_int_equal(open_in_mode(SUPER_ATTACH), 0);
+	assert_int_equal(super_read(&seg, &other, why, sizeof why), 0);
+	close_it();
 }
 
 static void test_not_shared(void **state)
@@ -185,7 +204,7 @@ int main(void)
 #define WITH_SHM(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		WITH_SHM(test_missing), WITH_SHM(test_ours), WITH_SHM(test_in_use),     WITH_SHM(test_foreign),
-		WITH_SHM(test_blank),   WITH_SHM(test_undo), WITH_SHM(test_not_shared),
+		WITH_SHM(test_blank),   WITH_SHM(test_undo), WITH_SHM(test_not_shared), WITH_SHM(test_features),
 	};
 
 	return cmocka_run_group_tests_name("super_open", tests, NULL, NULL);

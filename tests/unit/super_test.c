@@ -3,14 +3,18 @@
 #include "lib/shm.h"
 #include "lib/test.h"
 
+#include "process/system_page.h"
 #include "segment/claim.h"
-#include "segment/super.h"
+#include "segment/format.h"
 
 #include <errno.h>
+#include <sys/ptrace.h>
 
-static const struct super_layout layout = {
+static struct super_layout layout = {
 	.kind = SUPER_DEVICE,
 	.block_size = 4096,
+	.blocks = 900,
+	.max_blocks = 950,
 	.table_words = 1000,
 	.pool_pages = 640,
 	.class_step = 8,
@@ -21,12 +25,16 @@ static const struct super_layout layout = {
 	.codecs = {"", "lz4", "lz4hc"},
 };
 
-/* Where things lie: magic 8, version 4, bytes 4, layout, checksum 8, claim 8. */
+/* Where things lie, by docs/format.md. */
 enum {
 	AT_VERSION = 8,
-	AT_LAYOUT = 16,
-	AT_CHECKSUM = AT_LAYOUT + sizeof(struct super_layout),
-	AT_CLAIM = AT_CHECKSUM + 8,
+	AT_BASICS = 16,
+	AT_CHECKSUM1 = 216,
+	AT_CLAIM = 224,
+	AT_FEATURES = 256,
+	AT_HINTS = 288,
+	AT_PLACES = 512,
+	AT_END = 1024,
 };
 
 static struct segment seg;
@@ -43,6 +51,7 @@ static void attach(void)
 
 static int set_up(void **state)
 {
+	super_arrange(&layout);
 	shm = test_shm_new();
 	attach();
 	return 0;
@@ -73,12 +82,12 @@ static void test_offsets(void **state)
 	assert_int_equal(table.n, layout.table_words);
 	assert_true(map >= SEGMENT_PAGE);
 	assert_true(words >= map + table_map_bytes(layout.table_words));
-	assert_true(super_pool_offset(&layout) >= words + 8 * layout.table_words);
+	assert_true(layout.pool_offset >= words + 8 * layout.table_words);
 	assert_int_equal(map % SEGMENT_PAGE, 0);
 	assert_int_equal(words % SEGMENT_PAGE, 0);
 	/* What is given back to the system begins on a page of any system. */
-	assert_int_equal(super_pool_offset(&layout) % SEGMENT_MAX_SYSTEM_PAGE, 0);
-	assert_int_equal(super_segment_bytes(&layout), super_pool_offset(&layout) + layout.pool_pages * SEGMENT_PAGE);
+	assert_int_equal(layout.pool_offset % SEGMENT_MAX_SYSTEM_PAGE, 0);
+	assert_int_equal(super_segment_bytes(&layout), layout.pool_offset + layout.pool_pages * SEGMENT_PAGE);
 }
 
 static void test_format_and_read(void **state)
@@ -98,13 +107,23 @@ static void test_format_and_read(void **state)
 	assert_int_equal(super_read(&seg, &found, why, sizeof why), 0);
 }
 
-/* Every bit of what the checksum covers, and of the checksum: refused with words. */
-static void test_every_bit(void **state)
+/* Format 1, as it was made: nothing behind the checksum but the claim. */
+static void format_1(void)
+{
+	struct super *super = super_of(&seg);
+
+	super_format(&seg, &layout);
+	super->version = 1;
+	super->bytes = AT_CHECKSUM1;
+	memset(seg.base + AT_CLAIM, 0, SEGMENT_PAGE - AT_CLAIM);
+	super_seal(&seg);
+}
+
+static void expect_bits_to_count(unsigned first, unsigned end)
 {
 	char why[200];
 
-	super_format(&seg, &layout);
-	for (unsigned bit = 0; bit < AT_CLAIM * 8; bit++) {
+	for (unsigned bit = first * 8; bit < end * 8; bit++) {
 		seg.base[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		if (read_super(why) != -EINVAL)
 			fail_msg("bit %u of byte %u is not noticed", bit % 8, bit / 8);
@@ -113,6 +132,30 @@ static void test_every_bit(void **state)
 		seg.base[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
 	assert_int_equal(read_super(why), 0);
+}
+
+/* Every bit of what is written once, of its checksum, and of the numbers that change: refused with words. */
+static void test_every_bit(void **state)
+{
+	super_format(&seg, &layout);
+	expect_bits_to_count(0, AT_CHECKSUM1);
+	expect_bits_to_count(AT_FEATURES, AT_HINTS);
+	expect_bits_to_count(AT_PLACES, AT_END);
+	format_1();
+	expect_bits_to_count(0, AT_CLAIM);
+}
+
+/* What is left of the checksum of format 1, who uses it, and hints: nothing that is read here depends on them. */
+static void test_bits_without_a_meaning(void **state)
+{
+	struct super_layout found;
+	char why[200];
+
+	super_format(&seg, &layout);
+	memset(seg.base + AT_CHECKSUM1, 0xa5, AT_FEATURES - AT_CHECKSUM1);
+	memset(seg.base + AT_HINTS, 0xa5, AT_PLACES - AT_HINTS);
+	assert_int_equal(super_read(&seg, &found, why, sizeof why), 0);
+	assert_memory_equal(&found, &layout, sizeof found);
 }
 
 static void test_messages(void **state)
@@ -124,7 +167,7 @@ static void test_messages(void **state)
 	assert_int_equal(read_super(why), -EINVAL);
 	assert_non_null(strstr(why, "version 77"));
 	seg.base[LOW_BYTE(AT_VERSION, 4)] = SUPER_VERSION;
-	seg.base[AT_LAYOUT]++;
+	seg.base[AT_BASICS]++;
 	assert_int_equal(read_super(why), -EINVAL);
 	assert_non_null(strstr(why, "checksum"));
 	seg.base[0] = 'Z';
@@ -132,23 +175,230 @@ static void test_messages(void **state)
 	assert_non_null(strstr(why, "not made by zsblk"));
 }
 
-/* A superblock that promises more than the segment has, with a checksum that is right. */
-static void test_larger_than_the_segment(void **state)
+/* Superblocks that are whole, and say what cannot be. */
+static void test_impossible(void **state)
 {
-	const struct super_layout larger[] = {
-		{.table_words = 1u << 20, .pool_pages = 640},
-		{.table_words = 1000, .pool_pages = 641},
-		{.table_words = UINT64_MAX, .pool_pages = 1},
-		{.table_words = 1, .pool_pages = UINT64_MAX},
-		{.table_words = UINT64_C(1) << 61, .pool_pages = UINT64_C(1) << 52},
+#define WITH(field, value)                                                                                             \
+	{                                                                                                              \
+		offsetof(struct super_layout, field), value                                                            \
+	}
+	const struct {
+		size_t at;
+		uint64_t value;
+	} cases[] = {
+		WITH(table_words, 1u << 20),
+		WITH(table_words, UINT64_MAX),
+		WITH(table_words, UINT64_C(1) << 61),
+		WITH(table_words, UINT64_C(1) << 32),
+		WITH(table_words, 949),
+		WITH(pool_pages, 641),
+		WITH(pool_pages, UINT64_MAX),
+		WITH(pool_pages, UINT64_C(1) << 52),
+		WITH(map_offset, 0),
+		WITH(map_offset, 4095),
+		WITH(map_offset, layout.table_offset),
+		WITH(map_offset, UINT64_MAX - 4095),
+		WITH(table_offset, layout.table_offset + 8),
+		WITH(table_offset, layout.pool_offset),
+		WITH(table_offset, layout.pool_offset - 4096),
+		WITH(table_offset, UINT64_MAX - 4095),
+		WITH(pool_offset, layout.pool_offset + 4096),
+		WITH(pool_offset, layout.table_offset),
+		WITH(pool_offset, UINT64_MAX - 4095),
+		WITH(blocks, 951),
+		WITH(blocks, 0), /* comes out as 2^32 */
+		WITH(max_blocks, 1001),
+		WITH(max_blocks, 899),
+		WITH(max_blocks, 0),
+		WITH(max_blocks, UINT64_MAX),
 	};
+#undef WITH
 	char why[200];
 
-	for (size_t i = 0; i < COUNT_OF(larger); i++) {
-		super_format(&seg, &larger[i]);
-		assert_int_equal(read_super(why), -EINVAL);
-		assert_non_null(strstr(why, "describes more"));
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct super_layout wrong = layout;
+
+		memcpy((char *)&wrong + cases[i].at, &cases[i].value, 8);
+		super_format(&seg, &wrong);
+		if (read_super(why) != -EINVAL || !strstr(why, "describes"))
+			fail_msg("case %zu: \"%s\"", i, why);
 	}
+}
+
+/* ------------------------------------------------------------------ features */
+
+static int read_with(struct super_features features, struct super_layout *found, char why[200])
+{
+	struct super_layout other = layout;
+
+	other.features = features;
+	super_format(&seg, &other);
+	return super_read(&seg, found, why, 200);
+}
+
+static void test_features(void **state)
+{
+	struct super_layout found;
+	char why[200];
+
+	for (unsigned bit = 0; bit < 32; bit++) {
+		uint32_t one = 1u << bit;
+
+		/* Nothing to us. */
+		assert_int_equal(read_with((struct super_features){.compatible = one}, &found, why), 0);
+		assert_int_equal(super_permits(&found, true, why, sizeof why), 0);
+		/* To be looked at. */
+		assert_int_equal(read_with((struct super_features){.read_only = one}, &found, why), 0);
+		assert_int_equal(super_permits(&found, false, why, sizeof why), 0);
+		assert_int_equal(super_permits(&found, true, why, sizeof why), -EINVAL);
+		assert_non_null(strstr(why, "looked at"));
+		/* To be left alone. */
+		assert_int_equal(read_with((struct super_features){.incompatible = one}, &found, why), 0);
+		assert_int_equal(super_permits(&found, false, why, sizeof why), -EINVAL);
+		assert_non_null(strstr(why, "cannot be read"));
+	}
+}
+
+/* ------------------------------------------------------------------ format 1 */
+
+static void test_format_1(void **state)
+{
+	struct super_layout found;
+	char why[200];
+
+	format_1();
+	assert_false(super_is_blank(&seg));
+	assert_int_equal(super_read(&seg, &found, why, sizeof why), 0);
+	assert_int_equal(found.version, 1);
+	assert_int_equal(found.blocks, layout.table_words);
+	assert_int_equal(found.max_blocks, layout.table_words);
+	assert_int_equal(found.map_offset, 4096);
+	assert_int_equal(found.table_offset, 8192);
+	assert_int_equal(found.pool_offset, 16384);
+	assert_string_equal(found.name, layout.name);
+	assert_null(super_frontier(&seg, &found));
+	assert_int_equal(super_permits(&found, true, why, sizeof why), system_page() <= 16384 ? 0 : -EINVAL);
+}
+
+static void test_carried_over(void **state)
+{
+	struct super_layout before, after, found;
+	char why[200];
+	int holder;
+
+	format_1();
+	assert_int_equal(claim_take(&seg, false, &holder), 0);
+	super_put_in_service(&seg);
+	assert_int_equal(super_read(&seg, &before, why, sizeof why), 0);
+	after = before;
+	super_set_blocks(&seg, &after, 77);
+	assert_int_equal(super_read(&seg, &found, why, sizeof why), 0);
+	assert_memory_equal(&found, &after, sizeof found);
+	before.version = SUPER_VERSION;
+	before.blocks = 77;
+	assert_memory_equal(&found, &before, sizeof found);
+	assert_non_null(super_frontier(&seg, &found));
+	assert_int_equal(claim_holder(&seg), getpid());
+	assert_true(super_was_in_service(&seg));
+	expect_bits_to_count(0, AT_CHECKSUM1);
+}
+
+/* ------------------------------------------------------------------ killed at any instruction */
+
+/* Run `work` in a child, one instruction at a time, and look after each. False: tracing is not possible here. */
+static bool step_through(void (*work)(void), void (*look)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+			_exit(77);
+		raise(SIGSTOP);
+		work();
+		_exit(42);
+	}
+	must(waitpid(pid, &status, 0) == pid);
+	while (WIFSTOPPED(status)) {
+		look();
+		if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) < 0) {
+			kill(pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			return false;
+		}
+		must(waitpid(pid, &status, 0) == pid);
+	}
+	must(WIFEXITED(status));
+	return WEXITSTATUS(status) == 42;
+}
+
+static unsigned looks, seen_old, seen_new;
+
+static void look_at_blocks(void)
+{
+	struct super_layout found;
+	char why[200];
+
+	looks++;
+	if (super_read(&seg, &found, why, sizeof why))
+		fail_msg("%u instructions on: %s", looks, why);
+	if (found.blocks != 77 && found.blocks != layout.table_words)
+		fail_msg("%u instructions on: %llu blocks", looks, (unsigned long long)found.blocks);
+	if (found.version == 1 && found.blocks == 77)
+		fail_msg("%u instructions on: a size that format 1 cannot have", looks);
+	seen_old += found.version == 1;
+	seen_new += found.blocks == 77;
+}
+
+static void set_blocks(void)
+{
+	struct super_layout found;
+	char why[200];
+
+	must(super_read(&seg, &found, why, sizeof why) == 0);
+	super_set_blocks(&seg, &found, 77);
+}
+
+static void test_carried_over_step_by_step(void **state)
+{
+	format_1();
+	looks = seen_old = seen_new = 0;
+	if (!step_through(set_blocks, look_at_blocks))
+		skip();
+	assert_true(seen_old > 10 && seen_new > 0);
+}
+
+static void look_at_maker(void)
+{
+	struct super_layout found;
+	char why[200];
+
+	looks++;
+	if (super_is_ours(&seg)) {
+		if (super_read(&seg, &found, why, sizeof why))
+			fail_msg("%u instructions on: %s", looks, why);
+		seen_new++;
+	} else {
+		/* This is what the next process asks, which did not make it. */
+		seg.fresh = false;
+		if (!super_is_blank(&seg))
+			fail_msg("%u instructions on: neither blank nor ours", looks);
+		seen_old++;
+	}
+}
+
+static void make(void)
+{
+	super_format(&seg, &layout);
+}
+
+static void test_made_step_by_step(void **state)
+{
+	memset(seg.base + AT_CLAIM, 0x11, 8);
+	looks = seen_old = seen_new = 0;
+	if (!step_through(make, look_at_maker))
+		skip();
+	assert_true(seen_old > 10 && seen_new > 0);
 }
 
 /* ------------------------------------------------------------------ blank or not */
@@ -172,7 +422,8 @@ static void test_blank(void **state)
 /* Other people's segments, however empty they look. */
 static void test_foreign(void **state)
 {
-	static const unsigned at[] = {0, 7, 8, 12, 16, 100, AT_CHECKSUM, AT_CLAIM + 8, 4095, 4096, 100000};
+	static const unsigned at[] = {0,           7,    8,    12,   16,   100,   AT_CHECKSUM1, AT_CLAIM + 8,
+				      AT_FEATURES, 1023, 1024, 4095, 4096, 100000};
 
 	for (size_t i = 0; i < COUNT_OF(at); i++) {
 		tear_down(NULL);
@@ -200,14 +451,13 @@ int main(void)
 {
 #define WITH_SHM(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_SHM(test_offsets),
-		WITH_SHM(test_format_and_read),
-		WITH_SHM(test_every_bit),
-		WITH_SHM(test_messages),
-		WITH_SHM(test_larger_than_the_segment),
-		WITH_SHM(test_blank),
-		WITH_SHM(test_foreign),
-		WITH_SHM(test_in_service),
+		WITH_SHM(test_offsets),           WITH_SHM(test_format_and_read),
+		WITH_SHM(test_every_bit),         WITH_SHM(test_messages),
+		WITH_SHM(test_impossible),        WITH_SHM(test_bits_without_a_meaning),
+		WITH_SHM(test_features),          WITH_SHM(test_format_1),
+		WITH_SHM(test_carried_over),      WITH_SHM(test_carried_over_step_by_step),
+		WITH_SHM(test_made_step_by_step), WITH_SHM(test_blank),
+		WITH_SHM(test_foreign),           WITH_SHM(test_in_service),
 	};
 
 	return cmocka_run_group_tests_name("super", tests, NULL, NULL);
