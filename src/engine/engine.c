@@ -165,15 +165,17 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 	r = zs_core_rebuild(dev->core, sector_each_object, dev, text, sizeof text);
 	if (r == -EUCLEAN)
 		return why_fail(why, -EINVAL, "the segment is damaged: %s", text);
+	if (!r && dev->has_marks)
+		sector_clear_marks(dev);
 	return r;
 }
-
-/* ------------------------------------------------------------------ life */
 
 void device_keep_frontier(struct zsblk *dev)
 {
 	runs_keep_frontier(dev->runs, super_frontier(&dev->seg, &dev->layout));
 }
+
+/* ------------------------------------------------------------------ life */
 
 static unsigned default_contexts(void)
 {
@@ -245,10 +247,10 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 	dev->watermark = zs_core_huge_watermark(dev->core);
 	if (!dev->seg.fresh)
 		r = rebuild(dev, why);
-	/* The front end may open a segment twice before it starts, and another server may have died early. */
-	dev->is_new = !r && table_next_written(&dev->table, 0, dev->table.n) == dev->table.n;
 	if (!r)
 		device_keep_frontier(dev);
+	/* The front end may open a segment twice before it starts, and another server may have died early. */
+	dev->is_new = !r && table_next_written(&dev->table, 0, dev->table.n) == dev->table.n;
 	if (!r && dev->is_new)
 		r = check_reserve(params, why);
 	return r || !dev->is_new ? r : cap_check(dev, params, why);

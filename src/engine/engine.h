@@ -91,6 +91,7 @@ struct zsblk {
 	struct counters found; /* what the segment held when it was opened */
 	bool is_new;           /* nothing was ever written to it */
 	bool has_worker, has_refill;
+	bool has_marks;        /* sector_verify() has seen a marked word */
 	pthread_t worker, refill;
 	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
 	struct spare worker_spare;

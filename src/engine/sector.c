@@ -70,6 +70,8 @@ static int load_same32(struct zsblk *dev, struct context *ctx, uint64_t word, un
 
 static const char *check_reserved(uint64_t word)
 {
+	/* "Does not compress further" is for those who ask for that; the object is the same. */
+	word &= ~(UINT64_C(1) << WORD_MARK_SHIFT | UINT64_C(1) << WORD_TRIED_SHIFT);
 	return word >> (WORD_PAGE_SHIFT + WORD_PAGE_BITS) ? "an object word with reserved bits set" : NULL;
 }
 
@@ -352,6 +354,11 @@ static const char *check_class(const struct zsblk *dev, uint64_t word)
 	return NULL;
 }
 
+static bool is_marked(uint64_t word)
+{
+	return type_of(word)->has_object && word_is_marked(word);
+}
+
 int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *why)
 {
 	const struct table *table = &dev->table;
@@ -360,6 +367,8 @@ int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *w
 		uint64_t word = table_load(table, block);
 		const char *wrong = sector_check(word);
 
+		if (!wrong && word && block >= dev->layout.blocks)
+			wrong = "a block behind the device's end";
 		if (!wrong && type_of(word)->has_object)
 			wrong = check_class(dev, word);
 		if (wrong)
@@ -368,9 +377,21 @@ int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *w
 					": %s",
 					block, word, wrong);
 		if (found)
-		if (!wrong && word && block >= dev->layout.blocks)
-			wrong = "a block behind the device's end";
 			count_word(found, word, 1);
+		dev->has_marks |= is_marked(word);
 	}
 	return 0;
+}
+
+void sector_clear_marks(struct zsblk *dev)
+{
+	struct table *table = &dev->table;
+
+	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n; block++) {
+		uint64_t word = table_load(table, block);
+
+		if (is_marked(word))
+			table_store(table, block, word_unmark(word));
+	}
+	dev->has_marks = false;
 }

@@ -45,6 +45,8 @@ struct zs_loc sector_loc(const struct zsblk *dev, uint64_t word);
 const char *sector_check(uint64_t word);
 /* The same of all words of the table, and of their places in the pool: -EUCLEAN and the reason. Counts them in *found, or NULL. */
 int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *why);
+/* Take the marks off all words: whoever made them has ended. For an opening that has verified all, and found some. */
+void sector_clear_marks(struct zsblk *dev);
 /* Tell of every object that the table names: a zs_scan_fn whose `opaque` is a struct zsblk. */
 int sector_each_object(void *opaque, zs_each_fn *each, void *each_opaque);
 

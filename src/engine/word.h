@@ -4,11 +4,12 @@
  *
  *   empty    0                                                          reads as zeroes
  *   same32   | pattern 32 | 0                             29 | type 3 | a repeated 32-bit word
- *   object   | 0  4 | page 30 | slot 10 | borrow 2 | size - 1 12 | codec 3 | type 3 |
+ *   object   | 0  2 | tried 1 | mark 1 | page 30 | slot 10 | borrow 2 | size - 1 12 | codec 3 | type 3 |
  *   same64   the same; an object of 8 bytes, uncompressed: a repeated 64-bit word
  *
  * An object's class is the natural one of its size plus `borrow`. Bits written as 0 must be 0, and
- * types not listed do not exist yet: a word that says otherwise is damage. Words are made and taken apart by these functions
+ * types not listed do not exist yet: a word that says otherwise is damage. `mark` and `tried` change nothing of what a word
+ * says, and every new word is without them. Words are made and taken apart by these functions
  * only. What they mean: sector.h.
  */
 #ifndef WORD_H
@@ -43,9 +44,11 @@ enum {
 	WORD_SLOT_BITS = 10,
 	WORD_PAGE_SHIFT = 30,
 	WORD_PAGE_BITS = 30,
+	WORD_MARK_SHIFT = 60,
+	WORD_TRIED_SHIFT = 61,
 	WORD_PATTERN_SHIFT = 32,
 };
-_Static_assert(WORD_PAGE_SHIFT + WORD_PAGE_BITS <= 64, "a word has 64 bits");
+_Static_assert(WORD_PAGE_SHIFT + WORD_PAGE_BITS <= WORD_MARK_SHIFT, "a word has 64 bits");
 
 static inline unsigned word_field(uint64_t word, unsigned shift, unsigned bits)
 {
@@ -87,6 +90,28 @@ static inline struct word_object word_object(uint64_t word)
 static inline enum word_type word_type(uint64_t word)
 {
 	return (enum word_type)(word % WORD_TYPES);
+}
+
+/*
+ * The mark. Whoever works on an object without holding its block still (to compress it better, say) marks its word, and looks
+ * for the mark before it replaces the word. Every new word is without it. So a mark that is still there proves that
+ * nothing happened to the block; that the word is the same otherwise would not: after two writes a block can be
+ * in the same slot again, with the same size and other contents. A marked word means what it means without the mark.
+ */
+static inline uint64_t word_mark(uint64_t word)
+{
+	return word | UINT64_C(1) << WORD_MARK_SHIFT;
+}
+
+static inline uint64_t word_unmark(uint64_t word)
+{
+	return word & ~(UINT64_C(1) << WORD_MARK_SHIFT);
+}
+
+/* Of a WORD_OBJECT or WORD_SAME64. */
+static inline bool word_is_marked(uint64_t word)
+{
+	return word_unmark(word) != word;
 }
 
 #endif

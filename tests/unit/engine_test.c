@@ -316,6 +316,39 @@ static void test_other_layouts(void **state)
 	is_intact(&params);
 }
 
+/* A process marked words of a device, and was killed: nobody is to take its marks for its own. */
+static void test_marks_are_cleared(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = make_device(shm);
+	struct super_layout layout;
+	struct segment seg = {0};
+	struct table table;
+	struct zsblk_why why;
+	struct zsblk *dev;
+	unsigned marked = 0;
+
+	seg.base = test_shm_map(shm, &seg.bytes);
+	assert_int_equal(super_read(&seg, &layout, why.text, sizeof why.text), 0);
+	table = super_table(&seg, &layout);
+	for (unsigned block = 0; block < BLOCKS; block++)
+		if (block % BLOCK_KINDS > BLOCK_SAME32) {
+			table.words[block] = word_mark(table.words[block]);
+			marked++;
+		}
+	assert_true(marked > BLOCKS / 3);
+	/* A segment that is refused stays as it was. */
+	table.words[BLOCKS - 1] ^= UINT64_C(1) << 62;
+	assert_int_equal(zsblk_open(&params, &dev, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "block 599"));
+	assert_true(word_is_marked(table.words[BLOCK_NOISE]));
+	table.words[BLOCKS - 1] ^= UINT64_C(1) << 62;
+	is_intact(&params);
+	for (unsigned block = 0; block < BLOCKS; block++)
+		assert_false(block % BLOCK_KINDS > BLOCK_SAME32 && word_is_marked(table.words[block]));
+	shmdt(seg.base);
+}
+
 static void test_a_plain_pool(void **state)
 {
 	const struct test_shm *shm = test_shm_new();
@@ -567,6 +600,7 @@ int main(void)
 		cmocka_unit_test(test_damaged_superblock),
 		cmocka_unit_test(test_other_layouts),
 		cmocka_unit_test(test_a_plain_pool),
+		cmocka_unit_test(test_marks_are_cleared),
 		cmocka_unit_test(test_foreign_segments),
 		cmocka_unit_test(test_segments_that_do_not_fit),
 		cmocka_unit_test(test_in_use),

@@ -18,6 +18,9 @@ static void test_good_words(void **state)
 	assert_null(sector_check(word_make_object(WORD_OBJECT, &object)));
 	object.size = 8;
 	assert_null(sector_check(word_make_object(WORD_SAME64, &object)));
+	/* Marked, and tried in vain. */
+	assert_null(sector_check(word_mark(word_make_object(WORD_SAME64, &object))));
+	assert_null(sector_check(word_make_object(WORD_SAME64, &object) | UINT64_C(1) << WORD_TRIED_SHIFT));
 }
 
 static void test_bad_words(void **state)
@@ -37,7 +40,9 @@ static void test_bad_words(void **state)
 		word_make_object(WORD_OBJECT, &unknown),
 		word_make_object(WORD_SAME64, &same_long),
 		word_make_object(WORD_SAME64, &same_packed),
-		word_make_object(WORD_OBJECT, &good) | UINT64_C(1) << 60,
+		word_make_object(WORD_OBJECT, &good) | UINT64_C(1) << 62,
+		word_mark(0),
+		word_mark(4),
 		word_make_object(WORD_OBJECT, &good) | UINT64_C(1) << 63,
 		4,
 		5,
@@ -68,6 +73,9 @@ static void test_nothing_unexplained(void **state)
 			again = word_make_same32((uint32_t)word_pattern(word));
 		else if (word)
 			again = word_make_object(word_type(word), &object);
+		/* But for the two bits that change nothing. */
+		if (word_type(word) == WORD_OBJECT || word_type(word) == WORD_SAME64)
+			word &= ~(UINT64_C(1) << WORD_MARK_SHIFT | UINT64_C(1) << WORD_TRIED_SHIFT);
 		assert_int_equal(again, word);
 	}
 	assert_true(passed > 100);

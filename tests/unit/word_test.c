@@ -50,11 +50,33 @@ static void test_patterns_come_back(void **state)
 	}
 }
 
+/* A marked word means the same, and no word is marked when it is made. */
+static void test_marks(void **state)
+{
+	uint64_t random = test_seed("word");
+
+	for (unsigned i = 0; i < 1000; i++) {
+		struct word_object want = random_object(&random), got;
+		uint64_t word = word_make_object(i % 2 ? WORD_OBJECT : WORD_SAME64, &want), marked = word_mark(word);
+
+		assert_false(word_is_marked(word));
+		assert_true(word_is_marked(marked) && marked != word);
+		assert_true(word_unmark(marked) == word && word_unmark(word) == word);
+		assert_int_equal(word_type(marked), word_type(word));
+		got = word_object(marked);
+		assert_true(got.page == want.page && got.slot == want.slot && got.size == want.size &&
+			    got.borrow == want.borrow && got.codec == want.codec);
+		/* A moved object has a new word. */
+		assert_true(word_make_object(word_type(marked), &got) == word);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objects_come_back),
 		cmocka_unit_test(test_patterns_come_back),
+		cmocka_unit_test(test_marks),
 	};
 
 	return cmocka_run_group_tests_name("word", tests, NULL, NULL);
