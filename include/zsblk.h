@@ -217,6 +217,7 @@ bool zsblk_segments_are_removed(void);
 
 /* The size now; the largest that zsblk_resize() can give it. */
 uint64_t zsblk_size(const struct zsblk *dev);
+uint64_t zsblk_max_size(const struct zsblk *dev);
 /* "lz4" and so on, and the level, for blocks written from now on. */
 const char *zsblk_algorithm_name(const struct zsblk *dev);
 int zsblk_level(const struct zsblk *dev);
@@ -252,6 +253,24 @@ int zsblk_flush(struct zsblk *dev);
  */
 typedef int zsblk_extent_fn(void *opaque, uint64_t offset, uint64_t len, bool hole);
 int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent_fn *extent, void *opaque);
+
+/* ------------------------------------------------------------------ size */
+
+/*
+ * Change the size of a device, a multiple of 4096 up to zsblk_max_size(), beside requests in flight. What is new
+ * reads as zeroes. What is cut off must hold nothing: discard it first. A request that lies behind the new end
+ * fails with -EINVAL from then on; one that is in flight meanwhile either succeeds, and then the device is not
+ * cut off there, or fails with -EINVAL. The size stays for the next zsblk_open() of a shared segment, also if
+ * the process is killed meanwhile: then it is the old one or the new one.
+ *
+ * A segment of format 1 becomes one of the present format, which older versions of zsblk refuse.
+ *
+ * May wait for requests on blocks behind the new end, and for the time it takes to look through the table
+ * there. Any thread; one change at a time, others wait. Errors, with nothing changed: -EINVAL (not a multiple, 0,
+ * or too large), -ENOTEMPTY (data would be cut off), -ENOMEM (no memory for the larger table), -EINTR
+ * (params->interrupted said so).
+ */
+int zsblk_resize(struct zsblk *dev, uint64_t size, struct zsblk_why *why);
 
 /* ------------------------------------------------------------------ upkeep */
 

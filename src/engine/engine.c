@@ -170,7 +170,7 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 	return r;
 }
 
-void device_keep_frontier(struct zsblk *dev)
+void engine_keep_frontier(struct zsblk *dev)
 {
 	runs_keep_frontier(dev->runs, super_frontier(&dev->seg, &dev->layout));
 }
@@ -248,7 +248,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 	if (!dev->seg.fresh)
 		r = rebuild(dev, why);
 	if (!r)
-		device_keep_frontier(dev);
+		engine_keep_frontier(dev);
 	/* The front end may open a segment twice before it starts, and another server may have died early. */
 	dev->is_new = !r && table_next_written(&dev->table, 0, dev->table.n) == dev->table.n;
 	if (!r && dev->is_new)
@@ -267,6 +267,7 @@ static void tear_down(struct zsblk *dev)
 	spare_close(&dev->spare);
 	spare_close(&dev->worker_spare);
 	cgroup_close(dev->cgroup);
+	pthread_mutex_destroy(&dev->resize_lock);
 	pthread_mutex_destroy(&dev->compact_lock);
 	pthread_mutex_destroy(&dev->limit_lock);
 }
@@ -289,6 +290,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	dev->cgroup = cgroup_open();
 	dev->codec = codec_by_name(params_algorithm_name(params));
 	dev->level = params->has_level ? params->level : dev->codec->level_default;
+	pthread_mutex_init(&dev->resize_lock, NULL);
 	pthread_mutex_init(&dev->compact_lock, NULL);
 	pthread_mutex_init(&dev->limit_lock, NULL);
 	r = build(dev, params, why);
@@ -311,20 +313,15 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 
 #define POPULATE_STEP (UINT64_C(16) << 20) /* between two looks whether to go on */
 
-/*
- * With a reserve, requests are not to wait for memory: they touch the table and the descriptors of
- * the pool as well. Have those in memory, as far as the reserve is large: what a larger device has
- * beyond is touched when it is written for the first time.
- */
-static int populate_metadata(struct zsblk *dev)
+int engine_populate(struct zsblk *dev, uint64_t blocks)
 {
-	uint64_t table = dev->table.n * sizeof *dev->table.words;
+	uint64_t table = blocks * sizeof *dev->table.words;
 	uint64_t wanted = cap_table_bytes(dev, dev->reserve), most = table < wanted ? table : wanted;
 	int r;
 
 	if (!wanted)
 		return 0;
-	r = segment_private_populate(dev->table.map, table_map_bytes(dev->table.n));
+	r = segment_private_populate(dev->table.map, table_map_bytes(blocks));
 	for (uint64_t at = 0; at < most && !r; at += POPULATE_STEP)
 		r = is_interrupted(dev)
 			    ? -EINTR
@@ -341,7 +338,7 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 		return why_fail(why, r, "the segment is in use by process %d; stop that one first", holder);
 	segment_after_mlockall(&dev->seg);
 	contexts_warm_up(&dev->contexts, dev->codec, dev->level);
-	r = populate_metadata(dev);
+	r = engine_populate(dev, dev->layout.blocks);
 	if (r && r != -EINTR)
 		return why_fail(why, r, "there is no memory for the table: %s", strerror(-r));
 	/*
@@ -379,11 +376,6 @@ void zsblk_close(struct zsblk *dev)
 bool zsblk_is_removed(const struct zsblk *dev)
 {
 	return segment_is_removed(&dev->seg);
-}
-
-uint64_t zsblk_size(const struct zsblk *dev)
-{
-	return dev->size;
 }
 
 const char *zsblk_algorithm_name(const struct zsblk *dev)

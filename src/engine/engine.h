@@ -7,6 +7,7 @@
  *   context.c codec contexts and counters     upkeep.c  compaction, the two background threads
  *   cap.c     limits of control groups        stats.c   figures and checks
  *   outside.c segments without a device       why.c     what was wrong, for people
+ *   resize.c  the size, and its changes
  *
  * Locks, in the order they are taken: resize_lock, compact_lock, the allocator's compaction lock, one stripe, then
  * the allocator's other locks. Never two stripes.
@@ -90,8 +91,8 @@ struct zsblk {
 	struct stripe *stripes;
 	struct counters found; /* what the segment held when it was opened */
 	bool is_new;           /* nothing was ever written to it */
-	bool has_worker, has_refill;
 	bool has_marks;        /* sector_verify() has seen a marked word */
+	bool has_worker, has_refill;
 	pthread_t worker, refill;
 	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
 	struct spare worker_spare;
@@ -134,6 +135,21 @@ struct zs_core *zsblk_pool(struct zsblk *dev);
 
 /* What a device with these parameters has in its superblock. */
 void engine_describe(struct super_layout *layout, const struct zsblk_params *params);
+
+/*
+ * With a reserve, requests are not to wait for memory: have the table of `blocks` blocks and the descriptors of the pool
+ * in memory, as far as the reserve is large. What a larger device has beyond is touched when it is written for the
+ * first time. -EINTR: dev->interrupted() said so.
+ */
+int engine_populate(struct zsblk *dev, uint64_t blocks);
+
+/* resize.c */
+/* Does a request lie in the device? Takes resize_lock where it does not. */
+bool resize_has_range(struct zsblk *dev, uint64_t offset, uint64_t len);
+/* Take the stripe of a block. False, and not taken: the device ends before the block by now. */
+bool resize_hold_block(struct zsblk *dev, uint64_t block);
+/* Have the hint of the next process follow the pool, where the segment's format has one. */
+void engine_keep_frontier(struct zsblk *dev);
 
 /* upkeep.c */
 /*

@@ -20,14 +20,17 @@
 /* Between these many blocks a long discard gives its context to others. */
 #define PIECE_BLOCKS 1024u
 
-static void replace(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t word)
+/* Give a block another word, and free what it had. -EINVAL, and `word` freed: the device ends before the block by now. */
+static int replace(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t word)
 {
-	uint64_t old;
-
-	stripe_lock(dev, block);
-	old = sector_publish(dev, ctx, block, word);
+	if (!resize_hold_block(dev, block)) {
+		sector_drop(dev, word);
+		return -EINVAL;
+	}
+	word = sector_publish(dev, ctx, block, word);
 	stripe_unlock(dev, block);
-	sector_drop(dev, old);
+	sector_drop(dev, word);
+	return 0;
 }
 
 static int read_block(struct zsblk *dev, struct context *ctx, uint64_t block, unsigned from, unsigned len, uint8_t *out)
@@ -41,11 +44,6 @@ static int read_block(struct zsblk *dev, struct context *ctx, uint64_t block, un
 }
 
 /* ------------------------------------------------------------------ requests */
-
-static bool in_range(const struct zsblk *dev, uint64_t offset, uint64_t len)
-{
-	return offset <= dev->size && len <= dev->size - offset;
-}
 
 /* The piece of a request that lies in the block at `offset`. */
 static unsigned piece_len(uint64_t offset, uint64_t len)
@@ -62,7 +60,7 @@ int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset)
 	size_t left = len;
 	int r = 0;
 
-	if (!in_range(dev, offset, len))
+	if (!resize_has_range(dev, offset, len))
 		return -EINVAL;
 	if (len)
 		sector_prefetch_load(dev, offset / BLOCK);
@@ -94,9 +92,7 @@ static int write_whole(struct zsblk *dev, struct context *ctx, uint64_t block, c
 	/* What is to be freed arrives while the new object is compressed. */
 	sector_prefetch_drop(dev, block);
 	r = sector_store(dev, ctx, block, data, &word);
-	if (!r)
-		replace(dev, ctx, block, word);
-	return r;
+	return r ? r : replace(dev, ctx, block, word);
 }
 
 /* Read a block that is held, change part of it and publish it. *old is to be dropped afterwards. */
@@ -125,7 +121,8 @@ static int write_part(struct zsblk *dev, struct context *ctx, uint64_t block, un
 	uint64_t old = 0;
 	int r = 0;
 
-	stripe_lock(dev, block);
+	if (!resize_hold_block(dev, block))
+		return -EINVAL;
 	if (data || table_load(&dev->table, block))
 		r = change_held(dev, ctx, block, from, len, data, &old);
 	stripe_unlock(dev, block);
@@ -140,7 +137,7 @@ int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset)
 	size_t left = len;
 	int r = 0;
 
-	if (!in_range(dev, offset, len))
+	if (!resize_has_range(dev, offset, len))
 		return -EINVAL;
 	ctx = context_get(&dev->contexts);
 	while (left && !r) {
@@ -167,8 +164,9 @@ int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset)
 static void clear_blocks(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t end)
 {
 	while ((block = table_next_written(&dev->table, block, end)) < end) {
+		/* Where the device has come to an end meanwhile there is nothing to free. */
 		if (table_load(&dev->table, block))
-			replace(dev, ctx, block, 0);
+			(void)replace(dev, ctx, block, 0);
 		block++;
 	}
 }
@@ -223,7 +221,7 @@ static int clear_counted(struct zsblk *dev, uint64_t len, uint64_t offset, bool 
 	struct context *ctx;
 	int r;
 
-	if (!in_range(dev, offset, len))
+	if (!resize_has_range(dev, offset, len))
 		return -EINVAL;
 	r = clear(dev, len, offset);
 	ctx = context_get(&dev->contexts);
@@ -266,7 +264,7 @@ int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent
 	uint64_t end = offset + len, last;
 	int r = 0;
 
-	if (!in_range(dev, offset, len))
+	if (!resize_has_range(dev, offset, len))
 		return -EINVAL;
 	last = (end + BLOCK - 1) / BLOCK;
 	while (offset < end && !r) {

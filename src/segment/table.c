@@ -71,6 +71,19 @@ uint64_t table_next_written(const struct table *table, uint64_t index, uint64_t 
 	return index < end ? index : end;
 }
 
+void table_release(struct table *table, struct segment *seg, uint64_t first, uint64_t end)
+{
+	uint64_t page = pages_of(first), last = pages_of(end);
+	uint64_t words = (uint64_t)((uint8_t *)table->words - seg->base);
+
+	/* What is not marked has to be 0, and is, also if we are killed before it is given back. */
+	for (uint64_t i = page; i < last; i++)
+		if (is_written(table, i))
+			__atomic_fetch_and(&table->map[i / 64], ~(UINT64_C(1) << (i % 64)), __ATOMIC_RELAXED);
+	if (page < last)
+		(void)segment_release(seg, words + page * SEGMENT_PAGE, (last - page) * SEGMENT_PAGE);
+}
+
 uint64_t table_bytes(const struct table *table)
 {
 	uint64_t bytes = table_map_bytes(table->n);

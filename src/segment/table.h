@@ -38,6 +38,11 @@ uint64_t table_next_written(const struct table *table, uint64_t index, uint64_t 
  * then nothing is known of the map.
  */
 int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first, uint64_t *in_memory);
+/*
+ * The words from `first` on, but before `end`, are 0, those behind them as well, and nobody stores one meanwhile: give the memory of
+ * those pages back that hold nothing else.
+ */
+void table_release(struct table *table, struct segment *seg, uint64_t first, uint64_t end);
 /* Bytes of memory the table takes: written pages, and the map. */
 uint64_t table_bytes(const struct table *table);
 

@@ -8,6 +8,9 @@
  * acknowledged, or, if a request was in flight on it, that or what the request was to make of it.
  * Thousands of times, on one segment.
  *
+ * Beside that the child changes the size of the device, behind the blocks that are written to: it has the
+ * acknowledged size, or, if a change was in flight, that or the new one.
+ *
  * What was promised is kept in memory that both processes share: two copies of each block, and one
  * byte that says which is acknowledged and whether the other is on its way. The child changes that
  * byte in one store.
@@ -34,7 +37,8 @@
 #define BLOCKS  1536u
 #define THREADS 3u
 #define OWN     (BLOCKS / THREADS)
-#define BURST   8u /* most blocks of one request */
+#define BURST   8u    /* most blocks of one request */
+#define TAIL    1100u /* most blocks behind them */
 
 enum { CURRENT = 1, IN_FLIGHT = 2 };
 
@@ -42,6 +46,8 @@ struct promise {
 	_Atomic uint8_t state[BLOCKS]; /* CURRENT: which copy is acknowledged; IN_FLIGHT: the other may be there too */
 	_Atomic uint64_t acknowledged, refused;
 	_Atomic bool opened;
+	_Atomic uint64_t blocks, next_blocks; /* of the device: acknowledged, and asked for */
+	_Atomic uint64_t resizes;
 	uint8_t copy[2][BLOCKS][4096];
 };
 
@@ -163,6 +169,28 @@ static void *work(void *opaque)
 	return NULL;
 }
 
+/* Use what is behind the blocks, and cut it off or add to it. */
+static void resize(uint64_t *random)
+{
+	uint64_t now = atomic_load(&promise->blocks), next = BLOCKS + random_below(random, TAIL + 1);
+	uint8_t data[4096];
+	int r;
+
+	if (now > BLOCKS) {
+		random_bytes(random, data, sizeof data);
+		r = zsblk_write(dev, data, sizeof data, (BLOCKS + random_below(random, now - BLOCKS)) * UINT64_C(4096));
+		if (r && r != -ENOSPC)
+			die("writing behind the blocks: %s", strerror(-r));
+		if (zsblk_discard(dev, (now - BLOCKS) * UINT64_C(4096), BLOCKS * UINT64_C(4096)))
+			die("discarding behind the blocks failed");
+	}
+	atomic_store(&promise->next_blocks, next);
+	if (zsblk_resize(dev, next * 4096, NULL))
+		die("from %" PRIu64 " blocks to %" PRIu64 ": refused", now, next);
+	atomic_store(&promise->blocks, next);
+	atomic_fetch_add(&promise->resizes, 1);
+}
+
 static void child(uint64_t random)
 {
 	static struct worker workers[THREADS];
@@ -178,6 +206,8 @@ static void child(uint64_t random)
 	}
 	for (;;) {
 		zsblk_compact_step(dev, &more);
+		if (random_below(&random, 4) == 0)
+			resize(&random);
 		if (random_below(&random, 64) == 0)
 			usleep(100);
 	}
@@ -233,12 +263,34 @@ static void verify_block(unsigned block, const uint8_t *got, uint64_t *either)
 	atomic_store(&promise->state[block], (uint8_t)now);
 }
 
+/* Whoever starts the next server asks what there is. */
+static void find_size(void)
+{
+	uint64_t blocks = atomic_load(&promise->blocks), next = atomic_load(&promise->next_blocks);
+	struct zsblk_segment found;
+	struct zsblk_why why;
+	int r = zsblk_inspect(params.memory, &found, &why);
+
+	/* Killed before there was one. */
+	if (r == -ENOENT || (!r && !found.size))
+		return;
+	if (r)
+		die("%s", why.text);
+	if (found.size != blocks * 4096 && found.size != next * 4096)
+		die("the device has %" PRIu64 " bytes, and neither %" PRIu64 " nor %" PRIu64 " blocks", found.size,
+		    blocks, next);
+	params.size = found.size;
+	atomic_store(&promise->blocks, found.size / 4096);
+	atomic_store(&promise->next_blocks, found.size / 4096);
+}
+
 static void verify(uint64_t *either)
 {
 	static uint8_t data[BLOCKS * 4096];
 	struct zsblk_why why;
 	int r;
 
+	find_size();
 	dev = open_device();
 	r = zsblk_check(dev, &why);
 	if (r)
@@ -282,6 +334,8 @@ int main(int argc, char **argv)
 	snprintf(memory, sizeof memory, "shm:0x%x", 0x7a000000u | ((unsigned)getpid() & 0xffffff));
 	params.memory = memory;
 	params.size = BLOCKS * 4096;
+	params.max_size = (BLOCKS + TAIL) * 4096;
+	promise->blocks = promise->next_blocks = BLOCKS;
 	params.contexts = THREADS + 1;
 	params.mem_limit = BLOCKS * 4096 / 2; /* full at times: refusals are part of it */
 	params.reserve = 256 * 1024;
@@ -292,10 +346,12 @@ int main(int argc, char **argv)
 		verify(&either);
 	}
 	zsblk_remove(memory, NULL);
-	printf("# %" PRIu64 " kills, %" PRIu64 " requests acknowledged, %" PRIu64 " refused for lack of space, "
+	printf("# %" PRIu64 " kills, %" PRIu64 " sizes, %" PRIu64 " requests acknowledged, %" PRIu64
+	       " refused for lack of space, "
 	       "%" PRIu64 " blocks in flight when killed; nothing lost\n",
-	       kills, atomic_load(&promise->acknowledged), atomic_load(&promise->refused), either);
-	if (!atomic_load(&promise->acknowledged) || !either)
+	       kills, atomic_load(&promise->resizes), atomic_load(&promise->acknowledged),
+	       atomic_load(&promise->refused), either);
+	if (!atomic_load(&promise->acknowledged) || !atomic_load(&promise->resizes) || !either)
 		die("the children did nothing: the test is void");
 	return 0;
 }

@@ -76,6 +76,20 @@ int __wrap_mincore(void *addr, size_t len, unsigned char *vec)
 	return __real_mincore(addr, len, vec);
 }
 
+/* Memory that cannot be populated. */
+static bool without_memory;
+
+int __real_madvise(void *addr, size_t len, int advice);
+int __wrap_madvise(void *addr, size_t len, int advice);
+int __wrap_madvise(void *addr, size_t len, int advice)
+{
+	if (without_memory && advice == 23) { /* MADV_POPULATE_WRITE */
+		errno = ENOMEM;
+		return -1;
+	}
+	return __real_madvise(addr, len, advice);
+}
+
 /* ------------------------------------------------------------------ tests */
 
 static unsigned mappings(void)
@@ -194,6 +208,32 @@ static void test_without_mincore(void **state)
 	zsblk_close(device_open(&params));
 }
 
+/* No memory for the table of a larger device: it stays as large as it was. */
+static void test_growing(void **state)
+{
+	struct zsblk_params params = device_params(1000);
+	struct zsblk_why why = {""};
+	struct zsblk *dev;
+	uint8_t byte = 1;
+
+	params.max_size = 2 * params.size;
+	params.reserve = 1 << 20;
+	dev = device_open(&params);
+	device_put(dev, 999, BLOCK_TEXT, 1);
+	without_memory = true;
+	assert_int_equal(zsblk_resize(dev, params.max_size, &why), -ENOMEM);
+	assert_non_null(strstr(why.text, "no memory for the table"));
+	assert_int_equal(zsblk_size(dev), params.size);
+	assert_int_equal(zsblk_write(dev, &byte, 1, params.size), -EINVAL);
+	without_memory = false;
+	device_ok(dev);
+	assert_int_equal(zsblk_resize(dev, params.max_size, &why), 0);
+	assert_int_equal(zsblk_write(dev, &byte, 1, params.size), 0);
+	assert_true(device_has(dev, 999, BLOCK_TEXT, 1));
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 static void test_pool(void **state)
 {
 	const struct test_shm *shm = test_shm_new();
@@ -227,11 +267,9 @@ static void test_pool(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_device),
-		cmocka_unit_test(test_shared_device),
-		cmocka_unit_test(test_nothing_is_left),
-		cmocka_unit_test(test_without_mincore),
-		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_device),          cmocka_unit_test(test_shared_device),
+		cmocka_unit_test(test_nothing_is_left), cmocka_unit_test(test_without_mincore),
+		cmocka_unit_test(test_growing),         cmocka_unit_test(test_pool),
 	};
 
 	return cmocka_run_group_tests_name("open", tests, NULL, NULL);

@@ -5,7 +5,8 @@
  * Each thread owns a region of the device and of the array; regions begin and end in the middle of
  * blocks, so that neighbours share one. It does random requests of every kind in its region and
  * compares. Beside them one thread compacts and changes the limit. With --fault, allocations fail;
- * a failed write leaves each block old or new. At the end every invariant is checked, and for a
+ * a failed write leaves each block old or new. With --max-size, the same thread grows and shrinks the device behind the
+ * regions, and has the blocks there. At the end every invariant is checked, and for a
  * shared segment everything once more after closing and opening it.
  *
  * A run is repeated with the seed it prints: engine_model --seed N and the same options. --memory
@@ -202,14 +203,71 @@ static void *work(void *opaque)
 	return NULL;
 }
 
+/* ------------------------------------------------------------------ another size */
+
+/* The first byte that is not 0 from `at` on, or the end. */
+static uint64_t first_data(uint64_t at)
+{
+	while (at < opt.params.max_size && !truth[at])
+		at++;
+	return at;
+}
+
+static void resize(struct worker *w)
+{
+	uint64_t old = zsblk_size(dev);
+	struct zsblk_why why;
+	int r, expected;
+
+	w->op = "resize";
+	w->off = opt.params.size + random_below(&w->random, (opt.params.max_size - opt.params.size) / 4096 + 1) * 4096;
+	expected = first_data(w->off) < opt.params.max_size ? -ENOTEMPTY : 0;
+	r = zsblk_resize(dev, w->off, &why);
+	if (r != expected)
+		die(w, "%d, and not %d: %s", r, expected, why.text);
+	if (zsblk_size(dev) != (r ? old : w->off))
+		die(w, "the device has %" PRIu64 " bytes", zsblk_size(dev));
+}
+
+/* Write to, or discard, a block behind the regions, inside or outside of the device. */
+static void change_tail(struct worker *w)
+{
+	uint64_t size = zsblk_size(dev);
+	int r;
+
+	w->off = opt.params.size + random_below(&w->random, (opt.params.max_size - opt.params.size) / 4096) * 4096;
+	w->n = 4096;
+	w->op = "write behind the regions";
+	if (w->off < size) {
+		if (random_below(&w->random, 3))
+			do_clear(w, true);
+		else
+			do_write(w);
+		do_read(w);
+		return;
+	}
+	memset(w->data, 0x5a, w->n);
+	r = zsblk_write(dev, w->data, w->n, w->off);
+	if (r != -EINVAL)
+		die(w, "%d behind the end at %" PRIu64, r, size);
+}
+
+/* ------------------------------------------------------------------ beside them */
+
 static void *disturb(void *opaque)
 {
 	uint64_t random = opt.seed ^ 0x5eed;
+	struct worker tail = {.random = random, .data = malloc(4096), .check = malloc(4096)};
 	struct zsblk_stats stats;
 	bool more;
 
 	(void)opaque;
 	while (!atomic_load(&stop)) {
+		for (unsigned i = 0; opt.params.max_size && i < 20; i++, tail.step++)
+			if (random_below(&random, 2))
+				resize(&tail);
+			else
+				change_tail(&tail);
 		switch (random_below(&random, 4)) {
 		case 0:
 			zsblk_compact(dev);
@@ -222,6 +280,8 @@ static void *disturb(void *opaque)
 		}
 		usleep((unsigned)random_below(&random, 300));
 	}
+	free(tail.data);
+	free(tail.check);
 	return NULL;
 }
 
@@ -299,10 +359,19 @@ static void clear_and_check(void)
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"seed", 1, NULL, 's'},      {"ops", 1, NULL, 'o'},     {"threads", 1, NULL, 't'},
-		{"algorithm", 1, NULL, 'a'}, {"level", 1, NULL, 'l'},   {"fault", 1, NULL, 'f'},
-		{"limit", 1, NULL, 'm'},     {"reserve", 1, NULL, 'r'}, {"memory", 1, NULL, 'M'},
-		{"chain", 1, NULL, 'c'},     {"region", 1, NULL, 'R'},  {0},
+		{"seed", 1, NULL, 's'},
+		{"ops", 1, NULL, 'o'},
+		{"threads", 1, NULL, 't'},
+		{"algorithm", 1, NULL, 'a'},
+		{"level", 1, NULL, 'l'},
+		{"fault", 1, NULL, 'f'},
+		{"limit", 1, NULL, 'm'},
+		{"reserve", 1, NULL, 'r'},
+		{"memory", 1, NULL, 'M'},
+		{"chain", 1, NULL, 'c'},
+		{"region", 1, NULL, 'R'},
+		{"max-size", 1, NULL, 'x'},
+		{0},
 	};
 	int o;
 
@@ -348,6 +417,9 @@ static void parse(int argc, char **argv)
 		case 'R':
 			opt.region = n;
 			break;
+		case 'x':
+			opt.params.max_size = (n + 4095) / 4096 * 4096;
+			break;
 		default:
 			exit(2);
 		}
@@ -365,7 +437,7 @@ int main(int argc, char **argv)
 	       opt.threads, opt.ops, opt.params.algorithm);
 	fflush(stdout);
 	shared = strcmp(opt.params.memory, "anon") != 0;
-	truth = calloc(1, opt.params.size);
+	truth = calloc(1, opt.params.max_size ? opt.params.max_size : opt.params.size);
 	if (shared)
 		zsblk_remove(opt.params.memory, NULL);
 	open_device();
@@ -377,6 +449,7 @@ int main(int argc, char **argv)
 	if (opt.fault && !atomic_load(&refused))
 		die(NULL, "no allocation failed: --fault has no effect");
 	if (shared) {
+		opt.params.size = zsblk_size(dev);
 		zsblk_close(dev);
 		open_device();
 		check_all("opened again");

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The size of a device that is in use.
+ *
+ *   blocks 0 ................ blocks ................ max_blocks
+ *          | the device       | all words are 0       |
+ *
+ * The table has a word for each of max_blocks, and the pool has the addresses that these can need, from the start: all of it
+ * sparse. So growing and shrinking move no data. One number changes, in the superblock, in one store (I5).
+ *
+ * Growing: the number in the superblock first, then the one that requests compare with. A block that was acknowledged
+ * lies below the number in the superblock at any time.
+ *
+ * Shrinking, beside requests that may be about to write behind the new end:
+ *
+ *   1 no block behind the new end holds anything, or it is refused: nobody has noticed;
+ *   2 requests compare with the new number;
+ *   3 each stripe is taken once. Whoever publishes a word looks at the number under the stripe of its block
+ *     (resize_hold_block()), so from now on nothing is published behind the new end;
+ *   4 no block there holds anything, or the old number comes back and it is refused;
+ *   5 the number in the superblock; the table behind the new end is given back.
+ *
+ * Between 2 and 4 a request behind the new end waits for the lock: it succeeds if the shrinking is refused.
+ *
+ * Killed before 5, the device has its old size, and nothing behind the new end, as before.
+ */
+#include "engine/engine.h"
+
+#include "segment/super_open.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static bool fits(const struct zsblk *dev, uint64_t offset, uint64_t len)
+{
+	uint64_t size = atomic_load_explicit(&dev->size, memory_order_relaxed);
+
+	return offset <= size && len <= size - offset;
+}
+
+bool resize_has_range(struct zsblk *dev, uint64_t offset, uint64_t len)
+{
+	bool has = fits(dev, offset, len);
+
+	if (has)
+		return true;
+	/* Beyond the end; or beyond an end that a shrinking is trying. */
+	pthread_mutex_lock(&dev->resize_lock);
+	has = fits(dev, offset, len);
+	pthread_mutex_unlock(&dev->resize_lock);
+	return has;
+}
+
+bool resize_hold_block(struct zsblk *dev, uint64_t block)
+{
+	do {
+		stripe_lock(dev, block);
+		if (block < atomic_load_explicit(&dev->size, memory_order_relaxed) / BLOCK)
+			return true;
+		stripe_unlock(dev, block);
+	} while (resize_has_range(dev, block * BLOCK, BLOCK));
+	return false;
+}
+
+/* The first block in [first, end) that holds anything, or end. */
+static uint64_t first_used(struct zsblk *dev, uint64_t first, uint64_t end)
+{
+	while ((first = table_next_written(&dev->table, first, end)) < end && !table_load(&dev->table, first))
+		first++;
+	return first;
+}
+
+static int refuse_used(uint64_t size, uint64_t used, struct zsblk_why *why)
+{
+	return why_fail(why, -ENOTEMPTY,
+			"size=%" PRIu64 " would cut off data: there is some at byte %" PRIu64
+			"; discard what lies behind the new end first",
+			size, used * BLOCK);
+}
+
+static int shrink(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
+{
+	uint64_t old = dev->layout.blocks, used = first_used(dev, blocks, old);
+
+	if (used < old)
+		return refuse_used(blocks * BLOCK, used, why);
+	atomic_store(&dev->size, blocks * BLOCK);
+	for (unsigned i = 0; i < STRIPES; i++) {
+		stripe_lock(dev, i);
+		stripe_unlock(dev, i);
+	}
+	used = first_used(dev, blocks, old);
+	if (used < old) {
+		atomic_store(&dev->size, old * BLOCK);
+		return refuse_used(blocks * BLOCK, used, why);
+	}
+	super_set_blocks(&dev->seg, &dev->layout, blocks);
+	table_release(&dev->table, &dev->seg, blocks, old);
+	return 0;
+}
+
+static int grow(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
+{
+	int r = engine_populate(dev, blocks);
+
+	if (r)
+		return why_fail(why, r, "there is no memory for the table of size=%" PRIu64 ": %s", blocks * BLOCK,
+				strerror(-r));
+	super_set_blocks(&dev->seg, &dev->layout, blocks);
+	atomic_store(&dev->size, blocks * BLOCK);
+	return 0;
+}
+
+static int check_size(const struct zsblk *dev, uint64_t size, struct zsblk_why *why)
+{
+	uint64_t most = dev->layout.max_blocks * BLOCK;
+
+	if (size == 0 || size % BLOCK)
+		return why_fail(why, -EINVAL, "size=%" PRIu64 " is not a multiple of %u, or 0", size, BLOCK);
+	if (size > most)
+		return why_fail(why, -EINVAL,
+				"size=%" PRIu64 " is too large; this device was made for at most %" PRIu64, size, most);
+	return 0;
+}
+
+int zsblk_resize(struct zsblk *dev, uint64_t size, struct zsblk_why *why)
+{
+	uint64_t blocks = size / BLOCK;
+	int r = check_size(dev, size, why);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&dev->resize_lock);
+	if (blocks < dev->layout.blocks)
+		r = shrink(dev, blocks, why);
+	else if (blocks > dev->layout.blocks)
+		r = grow(dev, blocks, why);
+	/* What format 1 had no place for. */
+	engine_keep_frontier(dev);
+	pthread_mutex_unlock(&dev->resize_lock);
+	return r;
+}
+
+uint64_t zsblk_size(const struct zsblk *dev)
+{
+	return atomic_load(&dev->size);
+}
+
+uint64_t zsblk_max_size(const struct zsblk *dev)
+{
+	return dev->layout.max_blocks * BLOCK;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The size of a device in use: grown, shrunk, refused; beside requests; and found again. */
+#include "lib/device.h"
+#include "lib/shm.h"
+#include "lib/test.h"
+
+#include "engine/engine.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define SMALL         500u
+#define LARGE         4000u
+#define BYTES(blocks) ((uint64_t)(blocks)*BLOCK_BYTES)
+
+static struct zsblk *dev;
+static struct zsblk_params params;
+static struct zsblk_why why;
+
+static int set_up(void **state)
+{
+	params = device_params(SMALL);
+	params.max_size = BYTES(LARGE);
+	dev = device_open(&params);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	zsblk_close(dev);
+	return 0;
+}
+
+static int resize(unsigned blocks)
+{
+	why.text[0] = '\0';
+	return zsblk_resize(dev, BYTES(blocks), &why);
+}
+
+static void test_grows_and_shrinks(void **state)
+{
+	uint8_t block[BLOCK_BYTES];
+
+	assert_int_equal(zsblk_size(dev), BYTES(SMALL));
+	assert_int_equal(zsblk_max_size(dev), BYTES(LARGE));
+	device_put(dev, SMALL - 1, BLOCK_TEXT, 1);
+	assert_int_equal(zsblk_write(dev, block, 1, BYTES(SMALL)), -EINVAL);
+	assert_int_equal(resize(LARGE), 0);
+	assert_int_equal(zsblk_size(dev), BYTES(LARGE));
+	assert_true(device_has(dev, SMALL, BLOCK_ZERO, 0));
+	device_put(dev, LARGE - 1, BLOCK_NOISE, 2);
+	device_ok(dev);
+	must(zsblk_discard(dev, BLOCK_BYTES, BYTES(LARGE - 1)) == 0);
+	assert_int_equal(resize(SMALL), 0);
+	assert_int_equal(zsblk_read(dev, block, 1, BYTES(SMALL)), -EINVAL);
+	assert_int_equal(zsblk_discard(dev, 1, BYTES(SMALL)), -EINVAL);
+	assert_true(device_has(dev, SMALL - 1, BLOCK_TEXT, 1));
+	device_ok(dev);
+	assert_int_equal(resize(SMALL), 0);
+	assert_int_equal(resize(1), -ENOTEMPTY);
+	must(zsblk_discard(dev, BYTES(SMALL), 0) == 0);
+	assert_int_equal(resize(1), 0);
+	device_put(dev, 0, BLOCK_TEXT, 3);
+	device_ok(dev);
+}
+
+static void test_refused(void **state)
+{
+	assert_int_equal(resize(0), -EINVAL);
+	assert_int_equal(zsblk_resize(dev, 4097, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "size=4097"));
+	assert_int_equal(resize(LARGE + 1), -EINVAL);
+	assert_non_null(strstr(why.text, "at most 16384000"));
+	assert_int_equal(zsblk_resize(dev, UINT64_MAX / BLOCK_BYTES * BLOCK_BYTES, NULL), -EINVAL);
+	device_put(dev, 321, BLOCK_SAME32, 1);
+	assert_int_equal(resize(321), -ENOTEMPTY);
+	assert_non_null(strstr(why.text, "byte 1314816"));
+	assert_int_equal(zsblk_size(dev), BYTES(SMALL));
+	assert_int_equal(resize(322), 0);
+}
+
+/* What lies behind the new end of the table goes back to the system. */
+static void test_table_is_given_back(void **state)
+{
+	uint64_t before;
+
+	assert_int_equal(resize(LARGE), 0);
+	before = device_stats(dev).metadata_bytes;
+	for (unsigned block = SMALL; block < LARGE; block++)
+		device_put(dev, block, BLOCK_SAME32, block);
+	must(zsblk_discard(dev, BYTES(LARGE - SMALL), BYTES(SMALL)) == 0);
+	assert_true(device_stats(dev).metadata_bytes >= before + (LARGE - 1024) * 8);
+	assert_int_equal(resize(SMALL), 0);
+	/* But the page with words of both parts. */
+	assert_int_equal(device_stats(dev).metadata_bytes, before + BLOCK_BYTES);
+	assert_int_equal(resize(LARGE), 0);
+	for (unsigned block = 0; block < LARGE; block++)
+		assert_true(device_has(dev, block, BLOCK_ZERO, 0));
+	device_ok(dev);
+}
+
+static void test_max_size_is_checked(void **state)
+{
+	struct zsblk_params other = params;
+
+	for (unsigned i = 0; i < 3; i++) {
+		other.max_size = i == 0 ? BYTES(SMALL - 1) : i == 1 ? BYTES(LARGE) + 1 : ZSBLK_MAX_SIZE + BLOCK_BYTES;
+		assert_int_equal(zsblk_params_check(&other, &why), -EINVAL);
+		assert_non_null(strstr(why.text, "max_size="));
+	}
+}
+
+static void test_found_again(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_segment found;
+	struct zsblk *other;
+
+	tear_down(NULL);
+	params.memory = shm->memory;
+	dev = device_open(&params);
+	device_put(dev, 7, BLOCK_TEXT, 1);
+	assert_int_equal(resize(3000), 0);
+	device_put(dev, 2999, BLOCK_TEXT, 2);
+	zsblk_close(dev);
+	assert_int_equal(zsblk_inspect(shm->memory, &found, &why), 0);
+	assert_int_equal(found.size, BYTES(3000));
+	assert_int_equal(found.max_size, BYTES(LARGE));
+	/* Not what it has. */
+	assert_int_equal(zsblk_open(&params, &other, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "size=12288000"));
+	params.size = found.size;
+	params.max_size = BYTES(LARGE + 1);
+	assert_int_equal(zsblk_open(&params, &other, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "max_size=16384000"));
+	params.max_size = 0;
+	dev = device_open(&params);
+	assert_true(device_has(dev, 7, BLOCK_TEXT, 1) && device_has(dev, 2999, BLOCK_TEXT, 2));
+	assert_int_equal(resize(LARGE), 0);
+	device_ok(dev);
+}
+
+/* ------------------------------------------------------------------ beside requests */
+
+static atomic_bool stop;
+static atomic_ulong written, beyond;
+
+/* Writes at the very end, and takes it away again, as fast as it can: what was acknowledged is there. */
+static void *write_the_tail(void *opaque)
+{
+	uint64_t random = (uint64_t)(uintptr_t)opaque, block = SMALL + (uint64_t)(uintptr_t)opaque;
+	uint8_t data[BLOCK_BYTES], got[BLOCK_BYTES];
+
+	while (!atomic_load(&stop)) {
+		unsigned from = random_below(&random, 2) ? 0 : (unsigned)random_below(&random, BLOCK_BYTES - 1);
+		int r;
+
+		block_make(data, 1 + random_below(&random, BLOCK_KINDS - 1), random_next(&random));
+		r = zsblk_write(dev, data + from, BLOCK_BYTES - from, BYTES(block) + from);
+		if (r) {
+			must(r == -EINVAL);
+			atomic_fetch_add(&beyond, 1);
+			continue;
+		}
+		/* As long as it is there nobody can cut it off. */
+		must(zsblk_read(dev, got, BLOCK_BYTES, BYTES(block)) == 0);
+		must(memcmp(got + from, data + from, BLOCK_BYTES - from) == 0);
+		must(zsblk_discard(dev, BLOCK_BYTES, BYTES(block)) == 0);
+		atomic_fetch_add(&written, 1);
+	}
+	return NULL;
+}
+
+static void test_beside_writers_of_the_tail(void **state)
+{
+	pthread_t threads[3];
+	unsigned cut = 0, refused = 0, rounds = test_amount(6000);
+
+	for (uintptr_t i = 0; i < COUNT_OF(threads); i++)
+		pthread_create(&threads[i], NULL, write_the_tail, (void *)(i + 1));
+	for (unsigned i = 0; i < rounds || (!refused && i < 100 * rounds); i++) {
+		int r = resize(SMALL);
+
+		must(r == 0 || r == -ENOTEMPTY);
+		cut += r == 0;
+		refused += r != 0;
+		must(resize(SMALL + 10 + i % 7) == 0);
+		if (i % 16 == 0)
+			sched_yield();
+	}
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < COUNT_OF(threads); i++)
+		pthread_join(threads[i], NULL);
+	device_ok(dev);
+	assert_true(cut > 0 && refused > 0);
+	assert_true(atomic_load(&written) > 0);
+}
+
+/* A shrinking that is refused in its second half is not noticed by those who ask for what lies behind the end. */
+static void test_wait_for_the_end_of_a_trial(void **state)
+{
+	assert_int_equal(resize(LARGE), 0);
+	pthread_mutex_lock(&dev->resize_lock);
+	assert_true(resize_has_range(dev, BYTES(SMALL), BYTES(1)));
+	pthread_mutex_unlock(&dev->resize_lock);
+	assert_false(resize_has_range(dev, BYTES(LARGE), 1));
+	assert_true(resize_has_range(dev, BYTES(LARGE), 0));
+	assert_false(resize_has_range(dev, UINT64_MAX, 2));
+}
+
+int main(void)
+{
+#define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		WITH_DEVICE(test_grows_and_shrinks),
+		WITH_DEVICE(test_refused),
+		WITH_DEVICE(test_table_is_given_back),
+		WITH_DEVICE(test_max_size_is_checked),
+		WITH_DEVICE(test_found_again),
+		WITH_DEVICE(test_beside_writers_of_the_tail),
+		WITH_DEVICE(test_wait_for_the_end_of_a_trial),
+	};
+
+	return cmocka_run_group_tests_name("resize", tests, NULL, NULL);
+}
