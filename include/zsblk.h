@@ -153,6 +153,8 @@ void zsblk_close(struct zsblk *dev);
  * are refused. docs/format.md.
  */
 #define ZSBLK_SEGMENT_VERSION 2u
+/* The oldest one that is opened. */
+#define ZSBLK_SEGMENT_OLDEST 1u
 
 #define ZSBLK_NAME_MAX 32u
 

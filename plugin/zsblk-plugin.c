@@ -152,7 +152,9 @@ static void plugin_dump_plugin(void)
 	unsigned can = protect_prepare();
 
 	printf("zsblk_version=%s\n", ZSBLK_VERSION);
-	printf("zsblk_segment_version=%u\n", ZSBLK_SEGMENT_VERSION);
+	/* Whoever asks looks for the line of its own version: so builds that know only the oldest one do. */
+	for (unsigned version = ZSBLK_SEGMENT_OLDEST; version <= ZSBLK_SEGMENT_VERSION; version++)
+		printf("zsblk_segment_version=%u\n", version);
 	printf("zsblk_block_size=%u\n", ZSBLK_BLOCK_SIZE);
 	printf("zsblk_max_size=%" PRIu64 "\n", ZSBLK_MAX_SIZE);
 	printf("zsblk_algorithms=");

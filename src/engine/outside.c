@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 _Static_assert(ZSBLK_SEGMENT_VERSION == SUPER_VERSION, "the public name of the same number");
+_Static_assert(ZSBLK_SEGMENT_OLDEST == SUPER_OLDEST, "the public name of the same number");
 _Static_assert(ZSBLK_NAME_MAX == sizeof((struct super_layout *)0)->name, "a name fits, without a zero");
 
 static int open_outside(const char *memory, enum super_mode mode, struct segment *seg, struct zsblk_why *why)

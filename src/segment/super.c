@@ -309,12 +309,12 @@ static int check_version(const struct super *copy, const struct reason *why)
 {
 	uint64_t found, expected = checksum(copy);
 
-	if (copy->version != 1 && copy->version != SUPER_VERSION)
+	if (copy->version < SUPER_OLDEST || copy->version > SUPER_VERSION)
 		return wrong(
 			why,
-			"the segment has format version %u, and this zsblk knows versions 1 and %u; open it with the "
+			"the segment has format version %u, and this zsblk knows versions %u to %u; open it with the "
 			"zsblk that made it",
-			copy->version, SUPER_VERSION);
+			copy->version, SUPER_OLDEST, SUPER_VERSION);
 	if (copy->bytes != (copy->version == 1 ? FORMAT_1_BYTES : FORMAT_2_BYTES))
 		return wrong(why,
 			     "the segment's superblock covers %u bytes with its checksum, which no version %u does; a "

@@ -10,6 +10,7 @@
 #include "segment/table.h"
 
 #define SUPER_VERSION 2u
+#define SUPER_OLDEST  1u
 #define SUPER_CODECS  8u
 
 enum super_kind {
