@@ -44,6 +44,12 @@ static const char super_magic[8] = {'z', 's', 'b', 'l', 'k', 's', 'e', 'g'};
 #define FORMAT_1_BYTES ((uint32_t)offsetof(struct super, checksum1))
 #define FORMAT_2_BYTES ((uint32_t)offsetof(struct super, checksum))
 
+/* `bytes` of a superblock of this version; 0: it is not known here. */
+static uint32_t bytes_of(uint32_t version)
+{
+	return version == 1 ? FORMAT_1_BYTES : version == SUPER_VERSION ? FORMAT_2_BYTES : 0;
+}
+
 /* ------------------------------------------------------------------ where things are */
 
 static uint64_t round_up(uint64_t bytes, uint64_t unit)
@@ -155,7 +161,7 @@ static void store_in_order(void)
 void super_format(struct segment *seg, const struct super_layout *layout)
 {
 	struct super *super = super_of(seg);
-	struct super head = {.version = SUPER_VERSION, .bytes = FORMAT_2_BYTES};
+	struct super head = {.version = SUPER_VERSION, .bytes = bytes_of(SUPER_VERSION)};
 
 	memcpy(head.magic, super_magic, sizeof head.magic);
 	/* In one store: a superblock with one of the two would be nobody's. */
@@ -180,7 +186,7 @@ static void carry_over(struct segment *seg, struct super_layout *layout)
 
 	fill_rest(super, layout);
 	head.version = SUPER_VERSION;
-	head.bytes = FORMAT_2_BYTES;
+	head.bytes = bytes_of(SUPER_VERSION);
 	head.places = super->places;
 	super->checksum = checksum(&head);
 	__atomic_store_n(&super->version_and_bytes, head.version_and_bytes, __ATOMIC_RELEASE);
@@ -251,7 +257,7 @@ static bool is_half_made(const struct segment *seg, size_t first)
 {
 	const struct super *super = super_of(seg);
 
-	return super->version == SUPER_VERSION && super->bytes == FORMAT_2_BYTES &&
+	return super->version && super->bytes == bytes_of(super->version) &&
 	       all_zero(seg->base + sizeof *super, first - sizeof *super);
 }
 
@@ -315,7 +321,7 @@ static int check_version(const struct super *copy, const struct reason *why)
 			"the segment has format version %u, and this zsblk knows versions %u to %u; open it with the "
 			"zsblk that made it",
 			copy->version, SUPER_OLDEST, SUPER_VERSION);
-	if (copy->bytes != (copy->version == 1 ? FORMAT_1_BYTES : FORMAT_2_BYTES))
+	if (copy->bytes != bytes_of(copy->version))
 		return wrong(why,
 			     "the segment's superblock covers %u bytes with its checksum, which no version %u does; a "
 			     "zsblk that was never released has made it, or it is damaged",

@@ -79,7 +79,21 @@ static void make_damage(void)
 			input[at] = (uint8_t)random_next(&random);
 		keep("segment", number++, input, len);
 	}
-	keep("segment", number, (const uint8_t[]){0}, 1);
+	keep("segment", number++, (const uint8_t[]){0}, 1);
+	/* What changes in the superblock, and where the parts are: a step up, a step down, anything; and all believable. */
+	for (unsigned i = 0; i < 9; i++) {
+		static const unsigned at[] = {256, 264, 272, 280, 288, 512, 520, 528, 536};
+		unsigned where = (at[i] * 65536u + 1055) / 1056;
+
+		for (unsigned kind = 0; kind < 3; kind++) {
+			uint64_t random = i;
+			uint8_t input[12] = {65, kind < 2 ? 16 + 4 : 16 + 12, (uint8_t)where, (uint8_t)(where >> 8)};
+
+			for (unsigned n = 4; n < sizeof input; n++)
+				input[n] = kind == 0 ? 1 : kind == 1 ? 0xff : (uint8_t)random_next(&random);
+			keep("segment", number++, input, kind < 2 ? 5 : 12);
+		}
+	}
 }
 
 /* ------------------------------------------------------------------ of the daemon */

@@ -413,10 +413,18 @@ static void test_blank(void **state)
 	/* Its maker claimed it, and died. */
 	memset(seg.base + AT_CLAIM, 0x11, 8);
 	assert_true(super_is_blank(&seg));
-	/* Or died while writing: all but the magic. */
+	/* Or died while writing: all but the magic. Also of format 1. */
 	super_format(&seg, &layout);
 	memset(seg.base, 0, 8);
 	assert_true(super_is_blank(&seg));
+	format_1();
+	memset(seg.base, 0, 8);
+	assert_true(super_is_blank(&seg));
+	/* A version that is not known is nobody's. */
+	seg.base[LOW_BYTE(AT_VERSION, 4)] = 3;
+	assert_false(super_is_blank(&seg));
+	memset(seg.base + AT_VERSION, 0, 8);
+	assert_false(super_is_blank(&seg));
 }
 
 /* Other people's segments, however empty they look. */
