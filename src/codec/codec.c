@@ -14,13 +14,16 @@ const struct codec *codec_at(unsigned index)
 	return index < CODECS ? codecs[index] : NULL;
 }
 
+/* Looked up on every read. */
+static const struct codec *const by_id[CODEC_IDS] = {
+	[CODEC_LZ4] = &codec_lz4,
+	[CODEC_LZ4HC] = &codec_lz4hc,
+	[CODEC_ZSTD] = &codec_zstd,
+};
+
 const struct codec *codec_by_id(unsigned id)
 {
-	for (size_t i = 0; i < CODECS; i++) {
-		if ((unsigned)codecs[i]->id == id)
-			return codecs[i];
-	}
-	return NULL;
+	return id < CODEC_IDS ? by_id[id] : NULL;
 }
 
 const struct codec *codec_by_name(const char *name)

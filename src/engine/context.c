@@ -7,10 +7,12 @@
  */
 #include "engine/engine.h"
 
+#include "process/thread.h"
+
 #include <errno.h>
 #include <string.h>
 
-/* The context this thread had last. The model saves a lazy allocation when we are in a plugin. */
+/* The context this thread had last, + 1; 0: none yet. The model saves a lazy allocation when we are in a plugin. */
 static _Thread_local unsigned last_context __attribute__((tls_model("initial-exec")));
 
 static size_t align64(size_t bytes)
@@ -96,14 +98,15 @@ void contexts_warm_up(struct contexts *contexts, const struct codec *codec, int 
 
 static struct context *try_get(struct contexts *contexts)
 {
-	unsigned first = last_context % contexts->n;
+	/* Threads that come one after the other begin at different ones. */
+	unsigned first = (last_context ? last_context - 1 : thread_number()) % contexts->n;
 
 	for (unsigned i = 0; i < contexts->n; i++) {
 		unsigned at = (first + i) % contexts->n;
 		struct context *ctx = &contexts->all[at];
 
 		if (!atomic_load(&ctx->busy) && !atomic_exchange(&ctx->busy, true)) {
-			last_context = at;
+			last_context = at + 1;
 			return ctx;
 		}
 	}

@@ -184,16 +184,6 @@ static unsigned default_contexts(void)
 	return cpus > 8 ? (unsigned)cpus * 2 : 16;
 }
 
-static int make_stripes(struct zsblk *dev)
-{
-	dev->stripes = segment_private_map(STRIPES * sizeof *dev->stripes);
-	if (!dev->stripes)
-		return -ENOMEM;
-	for (unsigned i = 0; i < STRIPES; i++)
-		pthread_mutex_init(&dev->stripes[i].lock, NULL);
-	return 0;
-}
-
 /*
  * A reserve that cannot be filled is refused while the front end can still say so. Only where nothing is at
  * stake: a server of data that is there already starts with what reserve it can get.
@@ -232,7 +222,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 	if (!r)
 		dev->runs = zs_core_runs(dev->core);
 	if (!r)
-		r = make_stripes(dev);
+		r = stripes_init(&dev->stripes, sysconf(_SC_NPROCESSORS_ONLN));
 	if (r)
 		return explain_tables(r, why);
 	r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(), dev->codec,
@@ -260,9 +250,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 static void tear_down(struct zsblk *dev)
 {
 	contexts_destroy(&dev->contexts);
-	for (unsigned i = 0; dev->stripes && i < STRIPES; i++)
-		pthread_mutex_destroy(&dev->stripes[i].lock);
-	segment_private_unmap(dev->stripes, STRIPES * sizeof *dev->stripes);
+	stripes_destroy(&dev->stripes);
 	zs_core_destroy(dev->core);
 	spare_close(&dev->spare);
 	spare_close(&dev->worker_spare);

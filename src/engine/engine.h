@@ -7,7 +7,7 @@
  *   context.c codec contexts and counters     upkeep.c  compaction, the two background threads
  *   cap.c     limits of control groups        stats.c   figures and checks
  *   outside.c segments without a device       why.c     what was wrong, for people
- *   resize.c  the size, and its changes
+ *   resize.c  the size, and its changes       stripe.c  locks that hold blocks still
  *
  * Locks, in the order they are taken: resize_lock, compact_lock, the allocator's compaction lock, one stripe, then
  * the allocator's other locks. Never two stripes.
@@ -16,6 +16,7 @@
 #define ENGINE_H
 
 #include "codec/codec.h"
+#include "engine/stripe.h"
 #include "process/spare.h"
 #include "segment/segment.h"
 #include "segment/super.h"
@@ -29,12 +30,6 @@
 /* A block that is stored raw takes one page of the pool, and is one largest object of the allocator. */
 _Static_assert(BLOCK == ZS_PAGE_SIZE && BLOCK == ZS_MAX_OBJECT && BLOCK == CODEC_BLOCK,
 	       "blocks and pool pages are of one size");
-#define STRIPES 256u
-
-/* Holds the blocks whose number is congruent to its index still. */
-struct stripe {
-	_Alignas(64) pthread_mutex_t lock;
-};
 
 /*
  * Counted by whoever holds the context, so that counting shares no cache line between threads; read by
@@ -65,8 +60,8 @@ struct contexts {
 	struct context *all;
 	unsigned n;
 	size_t bytes;
-	/* Waiting for a context when all are busy. */
-	pthread_mutex_t lock;
+	/* Waiting for a context when all are busy; apart from what every request reads. */
+	_Alignas(64) pthread_mutex_t lock;
 	pthread_cond_t freed;
 	_Atomic unsigned waiting;
 };
@@ -88,7 +83,7 @@ struct zsblk {
 	struct zs_core *core;
 	struct runs *runs; /* the core's */
 	struct contexts contexts;
-	struct stripe *stripes;
+	struct stripes stripes;
 	struct counters found; /* what the segment held when it was opened */
 	bool is_new;           /* nothing was ever written to it */
 	bool has_marks;        /* sector_verify() has seen a marked word */
@@ -107,12 +102,12 @@ struct zsblk {
  */
 static inline void stripe_lock(struct zsblk *dev, uint64_t block)
 {
-	pthread_mutex_lock(&dev->stripes[block % STRIPES].lock);
+	pthread_mutex_lock(stripe_of(&dev->stripes, block));
 }
 
 static inline void stripe_unlock(struct zsblk *dev, uint64_t block)
 {
-	pthread_mutex_unlock(&dev->stripes[block % STRIPES].lock);
+	pthread_mutex_unlock(stripe_of(&dev->stripes, block));
 }
 
 /* context.c */

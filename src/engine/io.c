@@ -171,35 +171,33 @@ static void clear_blocks(struct zsblk *dev, struct context *ctx, uint64_t block,
 	}
 }
 
-/* Free whole blocks, in pieces that hold nothing in between. */
-static void clear_whole(struct zsblk *dev, uint64_t block, uint64_t end)
+/* Free whole blocks, in pieces. Between two of them others may have the context. */
+static void clear_whole(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t end)
 {
 	/* Where nothing was ever written there is nothing to do. */
 	while ((block = table_next_written(&dev->table, block, end)) < end) {
-		struct context *ctx = context_get(&dev->contexts);
 		uint64_t piece = end - block < PIECE_BLOCKS ? end - block : PIECE_BLOCKS;
 
-		clear_blocks(dev, ctx, block, block + piece);
-		context_put(&dev->contexts, ctx);
+		clear_blocks(dev, *ctx, block, block + piece);
 		block += piece;
+		if (block < end) {
+			context_put(&dev->contexts, *ctx);
+			*ctx = context_get(&dev->contexts);
+		}
 	}
 }
 
 /* Zeroes into a part of one block. */
-static int clear_part(struct zsblk *dev, uint64_t len, uint64_t offset)
+static int clear_part(struct zsblk *dev, struct context *ctx, uint64_t len, uint64_t offset)
 {
-	struct context *ctx = context_get(&dev->contexts);
-	int r = write_part(dev, ctx, offset / BLOCK, (unsigned)(offset % BLOCK), (unsigned)len, NULL);
-
-	context_put(&dev->contexts, ctx);
-	return r;
+	return write_part(dev, ctx, offset / BLOCK, (unsigned)(offset % BLOCK), (unsigned)len, NULL);
 }
 
 /*
  * Make a range read as zeroes. Whole blocks are freed first: writing the edges takes memory, and on a full device this
  * may be where it comes from. An edge that cannot be written keeps what it had, and is the error in the end.
  */
-static int clear(struct zsblk *dev, uint64_t len, uint64_t offset)
+static int clear(struct zsblk *dev, struct context **ctx, uint64_t len, uint64_t offset)
 {
 	uint64_t end = offset + len, first = (offset + BLOCK - 1) / BLOCK, last = end / BLOCK;
 	int head = 0, tail = 0;
@@ -207,12 +205,12 @@ static int clear(struct zsblk *dev, uint64_t len, uint64_t offset)
 	if (!len)
 		return 0;
 	if (first > last)
-		return clear_part(dev, len, offset);
-	clear_whole(dev, first, last);
+		return clear_part(dev, *ctx, len, offset);
+	clear_whole(dev, ctx, first, last);
 	if (offset % BLOCK)
-		head = clear_part(dev, first * BLOCK - offset, offset);
+		head = clear_part(dev, *ctx, first * BLOCK - offset, offset);
 	if (end % BLOCK)
-		tail = clear_part(dev, end % BLOCK, last * BLOCK);
+		tail = clear_part(dev, *ctx, end % BLOCK, last * BLOCK);
 	return head ? head : tail;
 }
 
@@ -223,8 +221,8 @@ static int clear_counted(struct zsblk *dev, uint64_t len, uint64_t offset, bool 
 
 	if (!resize_has_range(dev, offset, len))
 		return -EINVAL;
-	r = clear(dev, len, offset);
 	ctx = context_get(&dev->contexts);
+	r = clear(dev, &ctx, len, offset);
 	count(is_discard ? &ctx->count.discards : &ctx->count.zeroes, 1);
 	if (r)
 		count(&ctx->count.failed_discards, 1);

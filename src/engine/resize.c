@@ -86,10 +86,7 @@ static int shrink(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
 	if (used < old)
 		return refuse_used(blocks * BLOCK, used, why);
 	atomic_store(&dev->size, blocks * BLOCK);
-	for (unsigned i = 0; i < STRIPES; i++) {
-		stripe_lock(dev, i);
-		stripe_unlock(dev, i);
-	}
+	stripes_pass(&dev->stripes);
 	used = first_used(dev, blocks, old);
 	if (used < old) {
 		atomic_store(&dev->size, old * BLOCK);

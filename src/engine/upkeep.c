@@ -234,6 +234,7 @@ static void *work(void *opaque)
 		if (now.tv_sec == looked)
 			continue;
 		looked = now.tv_sec;
+		magazines_drain(dev->runs);
 		/* One thread at a time: what was found earlier must not replace what was found later. */
 		if (!dev->reserve)
 			cap_keep(dev, &dev->worker_spare);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Threads for background work. See thread.h. */
+/* Threads for background work, and thread numbers. See thread.h. */
 #include "process/thread.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #define STACK_BYTES (64u * 1024)
 
@@ -40,4 +42,18 @@ int thread_start_background(pthread_t *thread, const char *name, void *(*run)(vo
 	if (r == 0)
 		(void)pthread_setname_np(*thread, name);
 	return -r;
+}
+
+unsigned thread_number(void)
+{
+	static _Atomic unsigned next;
+	/* The model saves a lazy allocation when we are in a plugin. */
+	static _Thread_local unsigned number __attribute__((tls_model("initial-exec")));
+	static _Thread_local bool has_number __attribute__((tls_model("initial-exec")));
+
+	if (!has_number) {
+		number = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
+		has_number = true;
+	}
+	return number;
 }

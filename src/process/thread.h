@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Threads for background work, of the engine and of front ends. */
+/* Threads for background work, of the engine and of front ends; and numbers for threads, to spread them over things. */
 #ifndef THREAD_H
 #define THREAD_H
 
@@ -13,5 +13,11 @@
  * `name` is for ps and top, 15 characters at most. Returns 0 or a negative errno.
  */
 int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque);
+
+/*
+ * The calling thread's number: 0 for the first thread that asks, and so on. It stays the same as long as the thread lives,
+ * and is not used again until 2^32 threads have asked.
+ */
+unsigned thread_number(void);
 
 #endif

@@ -145,6 +145,26 @@ static int check_entry(void *opaque, uint32_t owner, struct zs_loc loc)
 	return 0;
 }
 
+/* Pages in magazines are in no zspage, and each is in one of them. They are counted as in use. */
+static int check_magazines(struct check *ck)
+{
+	const struct magazines *magazines = &ck->core->runs.magazines;
+	int r = 0;
+
+	for (unsigned i = 0; i < magazines->n && !r; i++) {
+		struct magazine *magazine = &magazines->all[i];
+
+		pthread_mutex_lock(&magazine->lock);
+		if (magazine->count > MAGAZINE_PAGES)
+			r = wrong(ck, "magazine %u holds %u pages", i, magazine->count);
+		for (unsigned n = 0; n < magazine->count && !r; n++)
+			r = claim_pages(ck, magazine->page[n], 1);
+		ck->used += magazine->count;
+		pthread_mutex_unlock(&magazine->lock);
+	}
+	return r;
+}
+
 static int check_all(struct check *ck, zs_scan_fn *scan, void *owner_table)
 {
 	const char *why;
@@ -154,13 +174,15 @@ static int check_all(struct check *ck, zs_scan_fn *scan, void *owner_table)
 		r = check_class(ck, i);
 	if (!r)
 		r = scan(owner_table, check_entry, ck);
+	if (!r)
+		r = check_magazines(ck);
 	if (r)
 		return r;
 	/* Each entry has its own live slot, and there are as many entries as slots: none is orphaned. */
-	if (ck->entries != ck->objects + ck->huge || ck->huge != ck->core->huge_objects)
+	if (ck->entries != ck->objects + ck->huge || ck->huge != zs_core_huge_objects(ck->core))
 		return wrong(ck, "%llu entries, %llu objects and %llu huge ones (counted: %llu)",
 			     (unsigned long long)ck->entries, (unsigned long long)ck->objects,
-			     (unsigned long long)ck->huge, (unsigned long long)ck->core->huge_objects);
+			     (unsigned long long)ck->huge, (unsigned long long)zs_core_huge_objects(ck->core));
 	if (ck->used != ck->core->runs.used || ck->tails != ck->core->runs.tails)
 		return wrong(ck, "%llu pages are in use, and %llu are counted", (unsigned long long)ck->used,
 			     (unsigned long long)ck->core->runs.used);

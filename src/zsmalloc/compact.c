@@ -202,6 +202,8 @@ uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn
 	}
 	/* The last class is huge: its objects have nowhere better to be. */
 	*more = *cursor % CURSOR_CLASSES + 1 < core->classes;
+	if (!*more)
+		magazines_drain(&core->runs);
 	atomic_fetch_add_explicit(&core->pages_compacted, freed, memory_order_relaxed);
 	pthread_mutex_unlock(&core->compaction);
 	return freed;

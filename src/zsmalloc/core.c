@@ -8,10 +8,12 @@
  *   Z3 a zspage is on the list that its counts say, or isolated by compaction;
  *   Z4 the sums in struct zs_class and runs.used are those of the zspages.
  *
- * Locks: compaction, then (the owner's own locks,) then one class, then runs. Never two classes.
+ * Locks: compaction, then (the owner's own locks,) then one class, then one magazine, then runs. Never two classes.
  * Under a class lock there is no system call but the page fault of a first touch, and no waiting.
  */
 #include "zsmalloc/zspage.h"
+
+#include "process/lock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -34,7 +36,7 @@ static int make_classes(struct zs_core *core, unsigned chain)
 	memset(core->class, 0, (size_t)n * sizeof *core->class);
 	core->classes = (unsigned)n;
 	for (unsigned i = 0; i < core->classes; i++) {
-		pthread_mutex_init(&core->class[i].lock, NULL);
+		lock_init(&core->class[i].lock);
 		memset(core->class[i].head, 0xff, sizeof core->class[i].head);
 		core->class[i].geo = geo[i];
 		core->place[i].size = (uint16_t)geo[i].size;
@@ -55,6 +57,7 @@ int zs_core_create(struct zs_core **result, struct segment *seg, uint64_t offset
 	if (!core)
 		return -ENOMEM;
 	memset(core, 0, sizeof *core);
+	core->base = seg->base + offset;
 	core->chain = chain;
 	pthread_mutex_init(&core->compaction, NULL);
 	r = runs_init(&core->runs, seg, offset, (uint32_t)pages);
@@ -115,7 +118,7 @@ void zs_core_prefetch_free(const struct zs_core *core, struct zs_loc loc)
 
 void *zs_core_address(const struct zs_core *core, struct zs_loc loc)
 {
-	return runs_address(&core->runs, loc.page) + core->place[loc.class_index].first +
+	return (uint8_t *)zs_core_page(core, loc.page) + core->place[loc.class_index].first +
 	       (uint32_t)loc.slot * core->place[loc.class_index].size;
 }
 
@@ -123,19 +126,8 @@ void *zs_core_address(const struct zs_core *core, struct zs_loc loc)
 
 static int alloc_huge(struct zs_core *core, unsigned class_index, struct zs_loc *loc)
 {
-	struct run run;
-	int r = runs_charge(&core->runs, 1);
-
-	if (r)
-		return r;
-	r = runs_take(&core->runs, 1, 1, &run);
-	if (r) {
-		runs_uncharge(&core->runs, 1);
-		return r;
-	}
-	atomic_fetch_add_explicit(&core->huge_objects, 1, memory_order_relaxed);
-	*loc = (struct zs_loc){.page = run.page, .class_index = (uint16_t)class_index};
-	return 0;
+	*loc = (struct zs_loc){.class_index = (uint16_t)class_index};
+	return magazine_take(&core->runs, &loc->page);
 }
 
 static struct zs_loc slot_from(struct zs_core *core, struct zs_class *class, uint32_t page, uint32_t owner)
@@ -301,14 +293,6 @@ int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, st
 
 /* ------------------------------------------------------------------ freeing */
 
-static void free_huge(struct zs_core *core, struct zs_loc loc)
-{
-	struct run run = {.page = loc.page, .pages = 1, .hot = 1};
-
-	atomic_fetch_sub_explicit(&core->huge_objects, 1, memory_order_relaxed);
-	zspage_release(core, &run, 1);
-}
-
 void zs_core_free(struct zs_core *core, struct zs_loc loc)
 {
 	struct zs_class *class = &core->class[loc.class_index];
@@ -317,7 +301,7 @@ void zs_core_free(struct zs_core *core, struct zs_loc loc)
 	unsigned touched;
 
 	if (zs_core_is_huge(core, loc.class_index)) {
-		free_huge(core, loc);
+		magazine_give(&core->runs, loc.page);
 		return;
 	}
 	z = zspage_at(core, loc.page);

@@ -40,7 +40,7 @@ int zs_core_class_stats(struct zs_core *core, unsigned index, struct zs_class_st
 		.huge = class->geo.huge,
 	};
 	if (class->geo.huge) {
-		uint64_t n = atomic_load_explicit(&core->huge_objects, memory_order_relaxed);
+		uint64_t n = zs_core_huge_objects(core);
 
 		stats->zspages[ZS_INUSE_RATIO_100] = n;
 		stats->obj_allocated = stats->obj_used = stats->pages_used = n;
@@ -78,12 +78,13 @@ void zs_core_stats(struct zs_core *core, struct zs_core_stats *stats)
 	struct runs *runs = &core->runs;
 
 	*stats = (struct zs_core_stats){
-		.pages_used = atomic_load_explicit(&runs->used, memory_order_relaxed),
-		.pages_used_max = atomic_load_explicit(&runs->used_max, memory_order_relaxed),
+		.pages_used = runs_used(runs),
+		.pages_used_max = runs_used_max(runs),
 		.pages_compacted = atomic_load_explicit(&core->pages_compacted, memory_order_relaxed),
-		.pages_reserved = runs_hot_free(runs) + atomic_load_explicit(&runs->tails, memory_order_relaxed),
+		.pages_reserved = runs_hot_free(runs) + magazines_count(&runs->magazines) +
+				  atomic_load_explicit(&runs->tails, memory_order_relaxed),
 		.reserve_misses = atomic_load_explicit(&runs->misses, memory_order_relaxed),
-		.objects = atomic_load_explicit(&core->huge_objects, memory_order_relaxed),
+		.objects = zs_core_huge_objects(core),
 		.descriptor_bytes = runs_descriptor_bytes(runs),
 	};
 	for (unsigned i = 0; i + 1 < core->classes; i++) {
@@ -115,7 +116,7 @@ uint64_t zs_core_leaks(struct zs_core *core, zs_leak_fn *leak, void *opaque)
 		pthread_mutex_lock(&class->lock);
 		count_groups(core, class, objects);
 		if (class->geo.huge)
-			objects[ZS_INUSE_RATIO_100] = atomic_load_explicit(&core->huge_objects, memory_order_relaxed);
+			objects[ZS_INUSE_RATIO_100] = zs_core_huge_objects(core);
 		pthread_mutex_unlock(&class->lock);
 		for (unsigned group = 0; group < ZS_FULLNESS_GROUPS; group++) {
 			struct zs_leak row = {i, class->geo.size, group, objects[group]};

@@ -14,6 +14,8 @@
  */
 #include "zsmalloc.h"
 
+#include "process/lock.h"
+#include "process/thread.h"
 #include "segment/claim.h"
 #include "segment/super_open.h"
 #include "zsmalloc/zspage.h"
@@ -93,16 +95,6 @@ static uint32_t index_of(const struct zs_pool *pool, zs_handle handle)
 
 /* ------------------------------------------------------------------ free cells */
 
-static unsigned own_shard(void)
-{
-	static _Atomic unsigned next;
-	static _Thread_local unsigned shard __attribute__((tls_model("initial-exec")));
-
-	if (!shard)
-		shard = 1 + atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % SHARDS;
-	return shard - 1;
-}
-
 static bool take_from_shard(struct zs_pool *pool, unsigned s, uint32_t *index)
 {
 	struct shard *shard = &pool->shard[s];
@@ -121,7 +113,7 @@ static bool take_from_shard(struct zs_pool *pool, unsigned s, uint32_t *index)
 
 static bool take_cell(struct zs_pool *pool, uint32_t *index)
 {
-	unsigned first = own_shard();
+	unsigned first = thread_number() % SHARDS;
 
 	for (unsigned i = 0; i < SHARDS; i++)
 		if (take_from_shard(pool, (first + i) % SHARDS, index))
@@ -144,7 +136,7 @@ static int make_shards(struct zs_pool *pool)
 		struct shard *shard = &pool->shard[s];
 
 		shard->limit = (pool->max_objects - s + SHARDS - 1) / SHARDS;
-		pthread_mutex_init(&shard->lock, NULL);
+		lock_init(&shard->lock);
 		shard->free = segment_private_map((shard->limit + 1u) * sizeof *shard->free);
 		if (!shard->free)
 			return -ENOMEM;
@@ -517,7 +509,7 @@ uint64_t zs_compact(struct zs_pool *pool)
 
 uint64_t zs_get_total_pages(struct zs_pool *pool)
 {
-	return atomic_load_explicit(&pool->core->runs.used, memory_order_relaxed);
+	return runs_used(&pool->core->runs);
 }
 
 uint64_t zs_get_total_bytes(struct zs_pool *pool)

@@ -116,7 +116,7 @@ static void make_zspages(struct rebuild *rb)
 		run.pages = length_at(rb, page);
 		runs_rebuild_mark(&core->runs, page, run.pages, &run.hot);
 		if (class->geo.huge) {
-			core->huge_objects++;
+			magazine_note_taken(&core->runs.magazines);
 			core->runs.used++;
 		} else {
 			zspage_format(core, class, (unsigned)(class - core->class), &run);

@@ -7,7 +7,8 @@
  * call a run.
  *
  * Invariants
- *   R1 a page is free in its chunk, or held by exactly one zspage, or in the hands of one upkeep call;
+ *   R1 a page is free in its chunk, or held by exactly one zspage, or in one magazine, or in the hands of one
+ *      upkeep call;
  *   R2 an open chunk is on the list of its longest hot run, and of its longest cold run, wherever that
  *      is not 0; one that is not open is on none. All chunks below the frontier are open, and beyond it those
  *      in which pages of a former life were found;
@@ -17,6 +18,7 @@
  */
 #include "zsmalloc/runs_parts.h"
 
+#include "process/lock.h"
 #include "process/system_page.h"
 
 #include <errno.h>
@@ -39,7 +41,7 @@ int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t 
 	runs->chunks_total = (pages + RUNS_CHUNK - 1) / RUNS_CHUNK;
 	runs->expected = runs->chunks_total;
 	memset(runs->head, 0xff, sizeof runs->head);
-	pthread_mutex_init(&runs->lock, NULL);
+	lock_init(&runs->lock);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	for (enum runs_work work = 0; work < RUNS_WORKS; work++)
@@ -47,13 +49,14 @@ int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t 
 	pthread_cond_init(&runs->stopped, &attr);
 	pthread_condattr_destroy(&attr);
 	runs->chunks = segment_private_map(runs->chunks_total * sizeof *runs->chunks);
-	return runs->chunks ? 0 : -ENOMEM;
+	return runs->chunks ? magazines_init(&runs->magazines) : -ENOMEM;
 }
 
 void runs_destroy(struct runs *runs)
 {
 	if (!runs->chunks)
 		return;
+	magazines_destroy(&runs->magazines);
 	segment_private_unmap(runs->chunks, runs->chunks_total * sizeof *runs->chunks);
 	runs->chunks = NULL;
 	for (enum runs_work work = 0; work < RUNS_WORKS; work++)
@@ -108,7 +111,7 @@ static bool take_second_best(struct runs *runs, unsigned want, unsigned least, s
 	       chunk_take(runs, RUNS_HOT, want, least, run) || chunk_take(runs, RUNS_COLD, want, least, run);
 }
 
-int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
+static int take_run(struct runs *runs, unsigned want, unsigned least, struct run *run)
 {
 	bool found, has_reserve, heats;
 	unsigned taken;
@@ -140,17 +143,63 @@ int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 	return r;
 }
 
-void runs_give(struct runs *runs, const struct run *run)
+int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 {
-	bool trim;
+	int r = take_run(runs, want, least, run);
 
-	pthread_mutex_lock(&runs->lock);
-	chunk_put_back(runs, run->page, run->pages, run->hot);
-	trim = runs_wants_trim(runs) && !runs->has_worker;
-	runs_wake(runs);
-	/* No worker: whoever frees pays, in calls of a chunk at most. */
+	/* What is missing may lie in the magazines. */
+	if (r && magazines_count(&runs->magazines)) {
+		magazines_drain(runs);
+		r = take_run(runs, want, least, run);
+	}
+	return r;
+}
+
+/* No worker: whoever frees pays, in calls of a chunk at most. Under the lock. */
+static void trim_unless_worker(struct runs *runs)
+{
+	bool trim = !runs->has_worker;
+
 	while (trim && runs_wants_trim(runs) && runs_trim_piece(runs) == 0)
 		;
+}
+
+void runs_give(struct runs *runs, const struct run *run)
+{
+	pthread_mutex_lock(&runs->lock);
+	chunk_put_back(runs, run->page, run->pages, run->hot);
+	runs_wake(runs);
+	trim_unless_worker(runs);
+	pthread_mutex_unlock(&runs->lock);
+}
+
+unsigned runs_take_hot(struct runs *runs, unsigned most, uint32_t *pages)
+{
+	struct run run;
+	unsigned n = 0;
+
+	pthread_mutex_lock(&runs->lock);
+	/* One by one, each where it fits best: fragments first. */
+	while (n < most && chunk_take(runs, RUNS_HOT, 1, 1, &run))
+		pages[n++] = run.page;
+	runs_wake(runs);
+	pthread_mutex_unlock(&runs->lock);
+	return n;
+}
+
+void runs_give_hot(struct runs *runs, const uint32_t *pages, unsigned n)
+{
+	pthread_mutex_lock(&runs->lock);
+	for (unsigned i = 0; i < n; i++)
+		chunk_put_back(runs, pages[i], 1, 1);
+	runs_wake(runs);
+	pthread_mutex_unlock(&runs->lock);
+}
+
+void runs_settle(struct runs *runs)
+{
+	pthread_mutex_lock(&runs->lock);
+	trim_unless_worker(runs);
 	pthread_mutex_unlock(&runs->lock);
 }
 
@@ -159,6 +208,8 @@ void runs_give(struct runs *runs, const struct run *run)
 void runs_set_limit(struct runs *runs, uint64_t pages)
 {
 	atomic_store_explicit(&runs->limit, pages, memory_order_relaxed);
+	/* What is in magazines was charged below the limit there was before. */
+	magazines_drain(runs);
 }
 
 uint64_t runs_limit(struct runs *runs)
@@ -178,11 +229,13 @@ void runs_set_reserve(struct runs *runs, uint64_t pages)
 	pthread_mutex_unlock(&runs->lock);
 }
 
-int runs_charge(struct runs *runs, unsigned pages)
+/* ------------------------------------------------------------------ pages in use */
+
+int runs_charge_quickly(struct runs *runs, unsigned pages)
 {
 	uint64_t limit = atomic_load_explicit(&runs->limit, memory_order_relaxed);
 	unsigned fail_every = atomic_load_explicit(&runs->fail_every, memory_order_relaxed);
-	uint64_t used = atomic_load_explicit(&runs->used, memory_order_relaxed), max;
+	uint64_t used = atomic_load_explicit(&runs->used, memory_order_relaxed);
 
 	if (fail_every && (atomic_fetch_add_explicit(&runs->fail_count, 1, memory_order_relaxed) + 1) % fail_every == 0)
 		return -ENOSPC;
@@ -191,19 +244,63 @@ int runs_charge(struct runs *runs, unsigned pages)
 			return -ENOSPC;
 	} while (!atomic_compare_exchange_weak_explicit(&runs->used, &used, used + pages, memory_order_relaxed,
 							memory_order_relaxed));
-	used += pages;
-	max = atomic_load_explicit(&runs->used_max, memory_order_relaxed);
-	while (used > max && !atomic_compare_exchange_weak_explicit(&runs->used_max, &max, used, memory_order_relaxed,
-								    memory_order_relaxed))
-		;
 	return 0;
+}
+
+int runs_charge(struct runs *runs, unsigned pages)
+{
+	int r = runs_charge_quickly(runs, pages);
+
+	if (r && magazines_count(&runs->magazines)) {
+		magazines_drain(runs);
+		r = runs_charge_quickly(runs, pages);
+	}
+	if (!r) {
+		runs_note_used(runs);
+		magazine_forget_low(&runs->magazines);
+	}
+	return r;
 }
 
 bool runs_has_room(struct runs *runs, unsigned pages)
 {
 	uint64_t limit = atomic_load_explicit(&runs->limit, memory_order_relaxed);
 
-	return !limit || atomic_load_explicit(&runs->used, memory_order_relaxed) + pages <= limit;
+	return !limit || atomic_load_explicit(&runs->used, memory_order_relaxed) + pages <= limit ||
+	       runs_used(runs) + pages <= limit;
+}
+
+uint64_t runs_used(const struct runs *runs)
+{
+	uint64_t used = atomic_load_explicit(&runs->used, memory_order_relaxed);
+	uint64_t kept = magazines_count(&runs->magazines);
+
+	return used > kept ? used - kept : 0;
+}
+
+void runs_note_used(struct runs *runs)
+{
+	uint64_t max = atomic_load_explicit(&runs->used_max, memory_order_relaxed), used;
+
+	/* Most of the time not even all pages of the magazines would make it more. */
+	if (atomic_load_explicit(&runs->used, memory_order_relaxed) <= max)
+		return;
+	used = runs_used(runs);
+	while (used > max && !atomic_compare_exchange_weak_explicit(&runs->used_max, &max, used, memory_order_relaxed,
+								    memory_order_relaxed))
+		;
+}
+
+uint64_t runs_used_max(struct runs *runs)
+{
+	runs_note_used(runs);
+	return atomic_load_explicit(&runs->used_max, memory_order_relaxed);
+}
+
+void runs_reset_used_max(struct runs *runs)
+{
+	magazines_forget_lows(&runs->magazines);
+	atomic_store_explicit(&runs->used_max, runs_used(runs), memory_order_relaxed);
 }
 
 void runs_uncharge(struct runs *runs, unsigned pages)
@@ -248,10 +345,4 @@ uint64_t runs_hot_free(struct runs *runs)
 	pages = runs->hot_free;
 	pthread_mutex_unlock(&runs->lock);
 	return pages;
-}
-
-void runs_reset_used_max(struct runs *runs)
-{
-	atomic_store_explicit(&runs->used_max, atomic_load_explicit(&runs->used, memory_order_relaxed),
-			      memory_order_relaxed);
 }

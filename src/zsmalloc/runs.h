@@ -9,6 +9,7 @@
 #define ZS_RUNS_H
 
 #include "segment/segment.h"
+#include "zsmalloc/magazine.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -37,9 +38,10 @@ struct runs {
 	uint32_t chunks_total;
 	unsigned group;   /* pages that one system page holds: 1 to 16 */
 	uint64_t outside; /* pages of the segment in memory before the pool; UINT64_MAX: not counted yet */
+	struct magazines magazines;
 
-	/* Guards all down to the next comment; the innermost lock of the allocator. */
-	pthread_mutex_t lock;
+	/* Guards all down to the next comment; the innermost lock of the allocator. Apart from what is only read. */
+	_Alignas(64) pthread_mutex_t lock;
 	pthread_cond_t wake[RUNS_WORKS]; /* this work is to be done */
 	bool has_worker;                 /* who waits for it */
 	bool stopping;
@@ -59,14 +61,14 @@ struct runs {
 	uint64_t in_hand;                          /* pages being populated or released */
 	uint64_t reserve;                          /* hot free pages that the background thread keeps ready */
 
-	/* Pages touched by zspages, and their limit. Any thread, no lock. */
+	/* Pages touched by zspages, taken singly or in magazines, and their limit. Any thread, no lock. */
 	_Alignas(64) _Atomic uint64_t used;
-	_Atomic uint64_t used_max;
-	_Atomic uint64_t limit;   /* 0: none */
-	_Atomic uint64_t cap;     /* of pages in memory, in use or not; 0: none */
-	_Atomic uint64_t heating; /* being populated for those who take them */
-	_Atomic uint64_t misses;  /* times the reserve was empty when it was needed */
-	_Atomic uint64_t tails;   /* pages hot in zspages but not touched yet */
+	_Atomic uint64_t used_max; /* of those that are not in magazines */
+	_Atomic uint64_t limit;    /* 0: none */
+	_Atomic uint64_t cap;      /* of pages in memory, in use or not; 0: none */
+	_Atomic uint64_t heating;  /* being populated for those who take them */
+	_Atomic uint64_t misses;   /* times the reserve was empty when it was needed */
+	_Atomic uint64_t tails;    /* pages hot in zspages but not touched yet */
 	/* For tests: every n-th charge fails; 0: none does. */
 	_Atomic unsigned fail_every, fail_count;
 };
@@ -89,6 +91,12 @@ void runs_destroy(struct runs *runs);
 int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run);
 /* Give a run back; run->hot says which pages are populated. */
 void runs_give(struct runs *runs, const struct run *run);
+/* Take up to `most` single hot pages, if there are any. Returns how many. */
+unsigned runs_take_hot(struct runs *runs, unsigned most, uint32_t *pages);
+/* Give single hot pages back. */
+void runs_give_hot(struct runs *runs, const uint32_t *pages, unsigned n);
+/* What becomes free goes back to the system at once if no background thread does that. Under no lock. */
+void runs_settle(struct runs *runs);
 
 /* The most pages that may be in use; 0: no limit. What is taken above it stays until it is given back. */
 void runs_set_limit(struct runs *runs, uint64_t pages);
@@ -98,11 +106,24 @@ void runs_set_cap(struct runs *runs, uint64_t pages);
 /* Hot free pages that the background keeps ready. */
 void runs_set_reserve(struct runs *runs, uint64_t pages);
 
-/* Count `pages` more in use: -ENOSPC, and nothing counted, if that exceeds the limit. */
+/*
+ * Count `pages` more in use: -ENOSPC, and nothing counted, if that exceeds the limit. The magazines are emptied before
+ * that is said.
+ */
 int runs_charge(struct runs *runs, unsigned pages);
-/* Would a charge of so many succeed now? */
+/* The same without a look into the magazines, and without noting used_max. */
+int runs_charge_quickly(struct runs *runs, unsigned pages);
+/* Would runs_charge() succeed now? */
 bool runs_has_room(struct runs *runs, unsigned pages);
 void runs_uncharge(struct runs *runs, unsigned pages);
+/* Pages in use: those of magazines are not. */
+uint64_t runs_used(const struct runs *runs);
+/* The most there were since the beginning, or since runs_reset_used_max(). Beside several threads that take single pages it can
+ * miss as many as their magazines hold. */
+uint64_t runs_used_max(struct runs *runs);
+void runs_reset_used_max(struct runs *runs);
+/* Bring used_max up to date. */
+void runs_note_used(struct runs *runs);
 
 /* Have the first `most` bytes of descriptors in memory, so that no first touch happens under the lock. */
 int runs_populate_descriptors(struct runs *runs, uint64_t most);
@@ -149,9 +170,6 @@ uint64_t runs_descriptor_bytes(struct runs *runs);
 uint64_t runs_hot_free(struct runs *runs);
 /* Pages in memory: in use, in zspages and not touched yet, free. */
 uint64_t runs_resident(struct runs *runs);
-
-/* The most pages in use so far: begin again with those of now. */
-void runs_reset_used_max(struct runs *runs);
 
 /* Verify the lists and counts; `in_use` (one bit per page, may be NULL) is what the caller holds. NULL or a reason. */
 const char *runs_check(struct runs *runs, const uint64_t *in_use);

@@ -62,7 +62,8 @@ struct zs_class {
 };
 
 struct zs_core {
-	struct runs runs;
+	/* Read by every request, and never written. */
+	uint8_t *base; /* of the pool */
 	unsigned chain;
 	unsigned classes;
 	struct zs_class *class;
@@ -71,14 +72,25 @@ struct zs_core {
 	struct {
 		uint16_t size, first;
 	} place[ZS_MAX_CLASSES];
-	pthread_mutex_t compaction; /* one at a time; the outermost lock of the allocator */
+	_Alignas(64) pthread_mutex_t compaction; /* one at a time; the outermost lock of the allocator */
 	_Atomic uint64_t pages_compacted;
-	_Atomic uint64_t huge_objects;
+	struct runs runs;
 };
+
+static inline void *zs_core_page(const struct zs_core *core, uint32_t page)
+{
+	return core->base + (uint64_t)page * ZS_PAGE_SIZE;
+}
+
+/* Huge objects: each has a page that was taken singly. */
+static inline uint64_t zs_core_huge_objects(const struct zs_core *core)
+{
+	return magazines_taken(&core->runs.magazines);
+}
 
 static inline struct zspage *zspage_at(const struct zs_core *core, uint32_t page)
 {
-	return (struct zspage *)runs_address(&core->runs, page);
+	return zs_core_page(core, page);
 }
 
 static inline uint32_t *zspage_owners(const struct zs_class *class, struct zspage *z)

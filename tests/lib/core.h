@@ -80,7 +80,7 @@ static inline bool owner_intact(uint32_t owner)
 
 static inline uint64_t core_pages_used(void)
 {
-	return atomic_load(&core->runs.used);
+	return runs_used(&core->runs);
 }
 
 #endif

@@ -129,17 +129,36 @@ static void test_links(void **state)
 	EXPECT_DAMAGE(class->nonempty ^= 1u << ZS_INUSE_RATIO_0, class->nonempty = nonempty);
 }
 
+/* The calling thread's, with a page or two in it. */
+static struct magazine *fill_magazine(void)
+{
+	struct magazine *magazine = core->runs.magazines.all;
+
+	owner_free(1506);
+	owner_free(1507);
+	while (!magazine->count)
+		magazine++;
+	return magazine;
+}
+
 static void test_sums(void **state)
 {
 	struct zs_class *class = some_class();
 	struct runs *runs = &core->runs;
+	struct magazine *magazine = fill_magazine();
 
 	EXPECT_DAMAGE(class->inuse++, class->inuse--);
 	EXPECT_DAMAGE(class->capacity--, class->capacity++);
 	EXPECT_DAMAGE(class->touched++, class->touched--);
 	EXPECT_DAMAGE(class->zspages[ZS_INUSE_RATIO_50]++, class->zspages[ZS_INUSE_RATIO_50]--);
 	EXPECT_DAMAGE(class->zspages[ZS_INUSE_RATIO_0]++, class->zspages[ZS_INUSE_RATIO_0]--);
-	EXPECT_DAMAGE(core->huge_objects++, core->huge_objects--);
+	EXPECT_DAMAGE(magazine->taken++, magazine->taken--);
+	/* A page that somebody uses, one that is free, one twice, and one that nobody counts. */
+	EXPECT_DAMAGE(magazine->page[magazine->count++] = owners[1505].loc.page, magazine->count--);
+	EXPECT_DAMAGE(magazine->page[magazine->count++] = POOL_PAGES - 1, magazine->count--);
+	EXPECT_DAMAGE(magazine->page[magazine->count++] = magazine->page[0], magazine->count--);
+	EXPECT_DAMAGE(magazine->count--, magazine->count++);
+	EXPECT_DAMAGE(magazine->count += MAGAZINE_PAGES, magazine->count -= MAGAZINE_PAGES);
 	EXPECT_DAMAGE(runs->used++, runs->used--);
 	EXPECT_DAMAGE(runs->tails++, runs->tails--);
 	EXPECT_DAMAGE(runs->hot_free++, runs->hot_free--);
@@ -240,9 +259,9 @@ static void test_beside_compaction(void **state)
 
 static void test_without_a_reason(void **state)
 {
-	core->huge_objects++;
+	core->runs.used++;
 	assert_int_equal(zs_core_check(core, core_scan, NULL, NULL, 0), -EUCLEAN);
-	core->huge_objects--;
+	core->runs.used--;
 	assert_int_equal(zs_core_check(core, core_scan, NULL, NULL, 0), 0);
 }
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stripes: each is a lock that holds the blocks still whose numbers lead to it.
+ *
+ * There are 64 for each CPU, so that two requests for different blocks seldom meet: with all CPUs at work, a request finds
+ * its stripe taken in 1 of 64 cases at most. Numbers are hashed: requests that run in step through neighbouring parts of
+ * a device would meet at every block otherwise.
+ */
+#ifndef STRIPE_H
+#define STRIPE_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct stripe {
+	_Alignas(64) pthread_mutex_t lock;
+};
+
+struct stripes {
+	struct stripe *all;
+	size_t n;       /* a power of two */
+	unsigned shift; /* 64 less the logarithm of n */
+};
+
+/* For a machine with so many CPUs. -ENOMEM: there was no memory for them. */
+int stripes_init(struct stripes *stripes, long cpus);
+/* Harmless on a zeroed struct. */
+void stripes_destroy(struct stripes *stripes);
+
+/* Wait until whoever holds a stripe now has let go of it. */
+void stripes_pass(const struct stripes *stripes);
+
+static inline pthread_mutex_t *stripe_of(const struct stripes *stripes, uint64_t block)
+{
+	/* Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4): 2^64 by the golden ratio. */
+	return &stripes->all[block * UINT64_C(0x9e3779b97f4a7c15) >> stripes->shift].lock;
+}
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Magazines: single hot pages that threads keep at hand, so that a block that is stored raw takes its page, and gives it
+ * back, without the lock that all threads share. (The word is that of Bonwick and Adams, "Magazines and Vmem", 2001.)
+ *
+ * The pages in a magazine count as in use (struct runs, `used`), so that to take one needs no look at the limit. Figures
+ * leave them out. Nothing in the segment names them: after a restart they are free pages like all others. They go back
+ * to the runs when a limit is near, when pages are missing elsewhere, and at the end of a compaction.
+ *
+ * All functions may be called from any thread, except those that make and destroy.
+ */
+#ifndef ZS_MAGAZINE_H
+#define ZS_MAGAZINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MAGAZINE_PAGES 16u
+/* So many at a time come from the runs, and go back to them. */
+#define MAGAZINE_BATCH 8u
+
+struct runs;
+
+struct magazine {
+	/* Guards all below; the atomic ones may be read without it. Two lines: processors fetch a line's neighbour along. */
+	_Alignas(128) pthread_mutex_t lock;
+	_Atomic uint32_t count;
+	_Atomic uint32_t low;  /* used_max has seen a count as low as this; MAGAZINE_PAGES + 1: of none */
+	_Atomic int64_t taken; /* pages taken less pages given back: only the sum over all magazines says something */
+	uint32_t page[MAGAZINE_PAGES];
+};
+
+struct magazines {
+	struct magazine *all;
+	unsigned n;
+};
+
+/* -ENOMEM: there was no memory for them. */
+int magazines_init(struct magazines *magazines);
+/* Harmless on a zeroed struct. */
+void magazines_destroy(struct magazines *magazines);
+
+/*
+ * Take one page, hot if there is one, and count it as in use: from the thread's own magazine, or from the runs. -ENOSPC,
+ * -ENOMEM: as runs_charge() and runs_take(). May populate, or empty the magazines.
+ */
+int magazine_take(struct runs *runs, uint32_t *page);
+/* Give back a page that magazine_take() gave, which is hot now. */
+void magazine_give(struct runs *runs, uint32_t page);
+/* Give all pages in magazines back to the runs. No system call. */
+void magazines_drain(struct runs *runs);
+/* While rebuilding: a page is in use that a former process took. */
+void magazine_note_taken(struct magazines *magazines);
+
+/* Pages in all magazines. */
+uint64_t magazines_count(const struct magazines *magazines);
+/* Pages taken and not given back. */
+uint64_t magazines_taken(const struct magazines *magazines);
+/* used_max is to look again at the next page that is given back: to the thread's own magazine, or to any. */
+void magazine_forget_low(struct magazines *magazines);
+void magazines_forget_lows(struct magazines *magazines);
+
+#endif
