@@ -515,6 +515,7 @@ static void test_overwritten_before_it_moves(void **state)
 	unsigned first = 0, kept = 0;
 	struct zsblk *small = dev;
 	pthread_t thread;
+	uint64_t held;
 	uint32_t page;
 
 	/* Several zspages. */
@@ -537,9 +538,11 @@ static void test_overwritten_before_it_moves(void **state)
 
 	is_through = false;
 	stripe_lock(dev, 0);
+	held = table_load(&dev->table, 0);
 	assert_int_equal(pthread_create(&thread, NULL, compact_it, NULL), 0);
-	/* It waits for the first by now. */
+	/* It waits for the first by now, and has moved neither. */
 	usleep(100 * 1000);
+	assert_true(table_load(&dev->table, 0) == held);
 	must(zsblk_write(dev, data, 4096, 4096) == 0);
 	stripe_unlock(dev, 0);
 	pthread_join(thread, NULL);
