@@ -356,6 +356,51 @@ static void clear_and_check(void)
 	check_all("emptied");
 }
 
+static void set_option(int o, uint64_t n)
+{
+	switch (o) {
+	case 's':
+		opt.seed = n;
+		break;
+	case 'o':
+		opt.ops = n;
+		break;
+	case 't':
+		opt.threads = n < MAX_THREADS ? (unsigned)n : MAX_THREADS;
+		break;
+	case 'a':
+		opt.params.algorithm = optarg;
+		break;
+	case 'l':
+		opt.params.level = atoi(optarg);
+		opt.params.has_level = true;
+		break;
+	case 'f':
+		opt.fault = (unsigned)n;
+		break;
+	case 'm':
+		opt.params.mem_limit = n;
+		break;
+	case 'r':
+		opt.params.reserve = n;
+		break;
+	case 'M':
+		opt.params.memory = strcmp(optarg, "shm") ? optarg : test_shm_new()->memory;
+		break;
+	case 'c':
+		opt.params.chain = (unsigned)n;
+		break;
+	case 'R':
+		opt.region = n;
+		break;
+	case 'x':
+		opt.params.max_size = (n + 4095) / 4096 * 4096;
+		break;
+	default:
+		exit(2);
+	}
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -379,51 +424,8 @@ static void parse(int argc, char **argv)
 	opt.params.lock_shared = geteuid() == 0; /* others may lock too little */
 	opt.seed = getenv("ZSBLK_SEED") ? strtoull(getenv("ZSBLK_SEED"), NULL, 0)
 					: (uint64_t)time(NULL) << 16 ^ (uint64_t)getpid();
-	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		uint64_t n = optarg ? strtoull(optarg, NULL, 0) : 0;
-
-		switch (o) {
-		case 's':
-			opt.seed = n;
-			break;
-		case 'o':
-			opt.ops = n;
-			break;
-		case 't':
-			opt.threads = n < MAX_THREADS ? (unsigned)n : MAX_THREADS;
-			break;
-		case 'a':
-			opt.params.algorithm = optarg;
-			break;
-		case 'l':
-			opt.params.level = atoi(optarg);
-			opt.params.has_level = true;
-			break;
-		case 'f':
-			opt.fault = (unsigned)n;
-			break;
-		case 'm':
-			opt.params.mem_limit = n;
-			break;
-		case 'r':
-			opt.params.reserve = n;
-			break;
-		case 'M':
-			opt.params.memory = strcmp(optarg, "shm") ? optarg : test_shm_new()->memory;
-			break;
-		case 'c':
-			opt.params.chain = (unsigned)n;
-			break;
-		case 'R':
-			opt.region = n;
-			break;
-		case 'x':
-			opt.params.max_size = (n + 4095) / 4096 * 4096;
-			break;
-		default:
-			exit(2);
-		}
-	}
+	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0)
+		set_option(o, optarg ? strtoull(optarg, NULL, 0) : 0);
 	opt.params.size = (opt.threads * opt.region + 4095) / 4096 * 4096;
 	opt.ops = test_amount((unsigned)opt.ops);
 }

@@ -1,97 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Settings: every key, its default and its range, and that every refusal names value and remedy. */
-#include "lib/test.h"
-
-#include "daemon/settings/settings.h"
+#include "lib/settings.h"
 
 #include <errno.h>
-
-static struct settings settings;
-
-static int set_up(void **state)
-{
-	settings_init(&settings);
-	settings.ram_bytes = UINT64_C(4) << 30;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	settings_free(&settings);
-	return 0;
-}
-
-static void again(void)
-{
-	tear_down(NULL);
-	set_up(NULL);
-}
-
-static void set(const char *key, const char *value)
-{
-	struct wrong wrong = {""};
-
-	if (settings_set(&settings, key, value, &wrong) != 0)
-		fail_msg("%s = %s: %s", key, value, wrong.text);
-}
-
-static void expect_words(const struct wrong *wrong, const char *one, const char *other)
-{
-	if (!strstr(wrong->text, one) || !strstr(wrong->text, other))
-		fail_msg("\"%s\" has no \"%s\" or no \"%s\"", wrong->text, one, other);
-}
-
-static void refuse_with(const char *key, const char *value, const char *one, const char *other)
-{
-	struct wrong wrong = {""};
-
-	assert_int_equal(settings_set(&settings, key, value, &wrong), -EINVAL);
-	expect_words(&wrong, one, other);
-	assert_int_equal(settings_set(&settings, key, value, NULL), -EINVAL);
-}
-
-/* Refused with "KEY = VALUE" and the remedy among the reason. */
-static void refuse(const char *key, const char *value, const char *remedy)
-{
-	char both[200];
-
-	snprintf(both, sizeof both, "%s = %s", key, value);
-	refuse_with(key, value, both, remedy);
-}
-
-static void expect_word(const char *key, const char *value)
-{
-	const char *found = settings_param(&settings, key);
-
-	if (!found || strcmp(found, value) != 0)
-		fail_msg("%s is %s, not %s", key, found ? found : "missing", value);
-}
-
-static void check_fails(const char *one, const char *other)
-{
-	struct wrong wrong = {""};
-
-	assert_int_equal(settings_check(&settings, &wrong), -EINVAL);
-	expect_words(&wrong, one, other);
-	assert_int_equal(settings_check(&settings, NULL), -EINVAL);
-}
-
-static void check_passes(void)
-{
-	struct wrong wrong = {""};
-
-	if (settings_check(&settings, &wrong) != 0)
-		fail_msg("%s", wrong.text);
-}
-
-/* Settings that pass. */
-static void good(void)
-{
-	again();
-	assert_int_equal(settings_name(&settings, "swap0", NULL), 0);
-	set("size", "1G");
-	check_passes();
-}
 
 static void test_defaults(void **state)
 {
@@ -455,102 +366,6 @@ static void test_once(void **state)
 	expect_word("size", "1073741824");
 }
 
-static void test_check(void **state)
-{
-	check_fails("no name", "swap0");
-	assert_int_equal(settings_name(&settings, "a", NULL), 0);
-	check_fails("no size", "size=2G");
-	assert_int_equal(settings_string(&settings.path, "a.conf"), 0);
-	check_fails("a.conf: there is no size", "size = ram / 2");
-	good();
-	set("threads", "64");
-	check_passes();
-	free(settings.plugin);
-	settings.plugin = NULL;
-	check_fails("no memory", "");
-}
-
-static void test_contradictions(void **state)
-{
-	good();
-	set("use", "mount");
-	check_fails("use = mount", "mount-point = /srv/fast");
-	set("mount-point", "/a");
-	set("fs-type", "xfs");
-	set("options", "ro");
-	check_passes();
-	good();
-	/* In either order. */
-	set("use", "swap");
-	set("mount-point", "/a");
-	check_fails("mount-point = /a", "for swap");
-	good();
-	set("mount-point", "/a");
-	set("use", "nothing");
-	check_fails("mount-point = /a", "for nothing");
-	good();
-	set("mount-point", "/a");
-	set("swap-priority", "5");
-	check_fails("mount-point = /a", "for swap");
-	good();
-	set("swap-priority", "5");
-	set("mount-point", "/a");
-	check_fails("swap-priority = 5", "mounted");
-	good();
-	set("use", "nothing");
-	set("swap-priority", "5");
-	check_fails("swap-priority = 5", "for nothing");
-	good();
-	set("fs-type", "xfs");
-	check_fails("fs-type = xfs", "add a mount-point");
-	good();
-	set("options", "ro");
-	check_fails("options = ro", "mounted");
-	good();
-	set("fs-type", "swap");
-	set("options", "discard");
-	check_passes();
-	assert_int_equal(settings.use, SETTINGS_USE_SWAP);
-	set("mount-point", "/a");
-	check_fails("fs-type = swap", "leave the mount-point out");
-	good();
-	set("mem-limit", "1M");
-	set("reserve", "2M");
-	check_fails("reserve=2097152", "1048576");
-	good();
-	set("request-timeout", "5");
-	check_fails("request-timeout = 5", "connections = 2");
-	set("connections", "2");
-	check_passes();
-	good();
-	set("tune", "no");
-	set("mount-point", "/a");
-	check_fails("tune = no", "mounted");
-	good();
-	set("algorithm", "lzo-rle");
-	check_fails("algorithm=lzo-rle", "use one of lz4");
-	good();
-	set("algorithm", "zstd(level=900)");
-	check_fails("level=900", "zstd; use");
-	good();
-	set("algorithm", "lz4");
-	set("level", "-50");
-	check_fails("level=-50", "lz4");
-	good();
-	set("mem-limit", "64K");
-	check_fails("mem-limit=65536", "use at least");
-	/* What is understood in another way, or not at all, is the plugin's to judge. */
-	again();
-	assert_int_equal(settings_name(&settings, "a", NULL), 0);
-	assert_int_equal(settings_add_param(&settings, "size", "2048s"), 0);
-	assert_int_equal(settings_add_param(&settings, "level", "x"), 0);
-	check_passes();
-	good();
-	set("mem-limit", "0");
-	set("reserve", "2M");
-	check_passes();
-}
-
 /* Values too long to be shown in full still leave room for the remedy. */
 static void expect_reserve(const char *size, const char *limit, uint64_t ram, const char *reserve)
 {
@@ -666,8 +481,6 @@ int main(void)
 		TEST(programs),
 		TEST(unknown_keys),
 		TEST(once),
-		TEST(check),
-		TEST(contradictions),
 		TEST(long_values),
 		TEST(tune),
 		TEST(default_reserve),
