@@ -497,29 +497,24 @@ int keeper_create(struct keeper **result, const struct keeper_spec *spec, struct
 
 int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 {
-	int r;
+	int index = keeper->attachment.device.index, r;
+	bool attached = index != DEVICE_NONE && device_is_attached(index);
 
 	/* Somebody may be waiting for a device that is attached: what fails is tried again. */
-	if (keeper->attachment.device.index != DEVICE_NONE && device_is_attached(keeper->attachment.device.index)) {
-		keeper->served = true;
-		if (!adopted)
-			keeper->down_at = clock_us();
-	}
-	if (!adopted) {
+	keeper->served = attached;
+	if (attached && !adopted)
+		keeper->down_at = clock_us();
+	r = adopted ? server_adopt(&keeper->server, keeper->spec->folder, adopted) : -ESRCH;
+	if (r == -ESRCH) {
 		start_server(keeper);
 		return 0;
 	}
-	r = server_adopt(&keeper->server, keeper->spec->folder, adopted);
-	keeper->adopted = device_is_attached(keeper->attachment.device.index);
-	keeper->server.from_kept = !r && server_command_kept_runs(keeper->spec->command, &keeper->server);
-	if (r && r != -ESRCH) {
+	if (r) {
 		wrong_say(wrong, "process %d, a server, cannot be looked at: %s", (int)adopted, strerror(-r));
 		return r;
 	}
-	if (r) {
-		start_server(keeper);
-		return 0;
-	}
+	keeper->adopted = attached;
+	keeper->server.from_kept = server_command_kept_runs(keeper->spec->command, &keeper->server);
 	/* A server that has its socket has started. */
 	r = connect_to_server(keeper, access(keeper->server.socket, F_OK) == 0 ? keeper->spec->probe_timeout * 2000ull
 									       : start_limit_us(keeper));
