@@ -10,11 +10,12 @@ import pathlib
 import re
 import signal
 import stat
+import subprocess
 import sys
 import time
 
 from fault_test import make_plan
-from zsblkdtest import is_alive, must, point, run, soon
+from zsblkdtest import PROGRAM, is_alive, must, point, run, soon
 
 
 def test_socket(instance):
@@ -80,6 +81,9 @@ def test_small(instance):
     maps = pathlib.Path(f"/proc/{instance.process.pid}/maps").read_text(encoding="ascii")
     libraries = {os.path.basename(line.split()[-1]) for line in maps.splitlines() if ".so" in line}
     large = ["libicu", "libxml2", "libgnutls", "libgomp"] + ([] if "libasan" in maps else ["libstdc++"])
+    for program in (PROGRAM, os.environ["ZSBLKD"]):
+        dynamic = subprocess.run(["readelf", "--dynamic", program], capture_output=True, text=True, check=True).stdout
+        point("BIND_NOW" in dynamic, f"{os.path.basename(program)} looks up no symbol later than at its start", dynamic)
     point(not [name for name in libraries if name.startswith(tuple(large))], "no run-time of C++, no TLS, no XML", sorted(libraries))
     for who, pid in (("supervisor", instance.process.pid), ("daemon", instance.daemon())):
         status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
