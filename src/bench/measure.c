@@ -210,6 +210,8 @@ static int fill(struct bench *bench, struct result *result, struct zsblk_why *wh
 	r = run(bench, result->threads, result->pages, store, "storing", &time, why);
 	if (r)
 		return r;
+	/* As the background thread does once a device has come to rest. */
+	zsblk_compact(bench->dev);
 	result->rss_bytes = resident_bytes() - rss;
 	zsblk_get_stats(bench->dev, &stats);
 	result->same_pages = stats.same_pages;

@@ -66,6 +66,12 @@ struct contexts {
 	_Atomic unsigned waiting;
 };
 
+/* How far a compaction has come: first the classes by themselves, then what is left in their last pages. */
+struct progress {
+	unsigned cursor;
+	bool settling;
+};
+
 struct zsblk {
 	_Atomic uint64_t size;       /* bytes; requests compare with it. See resize.c */
 	struct super_layout layout;  /* what the segment is; blocks and version change under resize_lock */
@@ -91,8 +97,8 @@ struct zsblk {
 	pthread_t worker, refill;
 	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
 	struct spare worker_spare;
-	unsigned compact_cursor;
-	pthread_mutex_t compact_lock; /* guards compact_cursor */
+	struct progress compact_progress;
+	pthread_mutex_t compact_lock; /* guards compact_progress */
 	pthread_mutex_t limit_lock;   /* the pool's limits follow mem_limit and cap, one change at a time */
 };
 

@@ -293,6 +293,12 @@ static bool is_at(const struct zsblk *dev, uint64_t word, struct zs_loc loc)
 	return now.page == loc.page && now.slot == loc.slot && now.class_index == loc.class_index;
 }
 
+/* A word can say that its object lies in one of ZS_BORROW classes above its own. */
+static bool may_lie_in(const struct zsblk *dev, uint64_t word, unsigned class_index)
+{
+	return class_index - zs_core_class_of(dev->core, word_object(word).size) <= ZS_BORROW;
+}
+
 bool sector_move(void *opaque, uint32_t block, struct zs_loc from)
 {
 	struct zsblk *dev = opaque;
@@ -303,12 +309,17 @@ bool sector_move(void *opaque, uint32_t block, struct zs_loc from)
 	stripe_lock(dev, block);
 	word = table_load(&dev->table, block);
 	moved = is_at(dev, word, from) && zs_core_move_to(dev->core, block, from, &to) == 0;
+	if (moved && !may_lie_in(dev, word, to.class_index)) {
+		zs_core_free(dev->core, to);
+		moved = false;
+	}
 	if (moved) {
 		struct word_object object = word_object(word);
 
 		memcpy(zs_core_address(dev->core, to), zs_core_address(dev->core, from), object.size);
 		object.page = to.page;
 		object.slot = to.slot;
+		object.borrow = (uint8_t)(to.class_index - zs_core_class_of(dev->core, object.size));
 		table_store(&dev->table, block, word_make_object(word_type(word), &object));
 	}
 	stripe_unlock(dev, block);

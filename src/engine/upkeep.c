@@ -9,26 +9,41 @@
 
 /* ------------------------------------------------------------------ compaction */
 
+/* A bounded piece of a compaction; *more is false after the last one. Returns pages freed. */
+static uint64_t compact_step(struct zsblk *dev, struct progress *progress, bool *more)
+{
+	uint64_t freed;
+
+	if (progress->settling)
+		return zs_core_settle_step(dev->core, &progress->cursor, sector_move, dev, more);
+	freed = zs_core_compact_step(dev->core, &progress->cursor, sector_move, dev, more);
+	if (!*more) {
+		*progress = (struct progress){.settling = true};
+		*more = true;
+	}
+	return freed;
+}
+
 uint64_t zsblk_compact_step(struct zsblk *dev, bool *more)
 {
 	uint64_t freed;
 
 	pthread_mutex_lock(&dev->compact_lock);
-	freed = zs_core_compact_step(dev->core, &dev->compact_cursor, sector_move, dev, more);
+	freed = compact_step(dev, &dev->compact_progress, more);
 	if (!*more)
-		dev->compact_cursor = 0;
+		dev->compact_progress = (struct progress){0};
 	pthread_mutex_unlock(&dev->compact_lock);
 	return freed;
 }
 
 uint64_t zsblk_compact(struct zsblk *dev)
 {
-	unsigned cursor = 0;
+	struct progress progress = {0};
 	uint64_t freed = 0;
 	bool more = true;
 
 	while (more)
-		freed += zs_core_compact_step(dev->core, &cursor, sector_move, dev, &more);
+		freed += compact_step(dev, &progress, &more);
 	return freed;
 }
 
@@ -54,6 +69,7 @@ static void pause_ms(long ms)
 #define COMPACT_LEAST_PAGES 1024u /* 4 MiB */
 #define SHORT_FACTOR        4u
 #define NEAR_LIMIT          16u /* the last 16th */
+#define IDLE_LOOKS          5u  /* LONG_MS apart */
 
 static bool memory_is_short(struct zsblk *dev, const struct zs_core_stats *pool)
 {
@@ -200,16 +216,43 @@ static bool trim(struct zsblk *dev, struct backoff *backoff, unsigned timeout_ms
 /* One round over all classes, a zspage at a time; what becomes free goes back in between. */
 static bool compact_round(struct zsblk *dev, struct backoff *backoff)
 {
-	unsigned cursor = 0;
+	struct progress progress = {0};
 	bool more = true;
 
 	while (more) {
 		if (!trim(dev, backoff, 0))
 			return false;
-		zs_core_compact_step(dev->core, &cursor, sector_move, dev, &more);
+		compact_step(dev, &progress, &more);
 		/* In a real-time class no other thread of the server would get the CPU. */
 		sched_yield();
 	}
+	return true;
+}
+
+/*
+ * A device at rest: since its last change nothing was written or discarded for IDLE_LOOKS looks. It is compacted once
+ * whatever that gains, so that what is kept for long takes no more than it must.
+ */
+struct rest {
+	uint64_t changes;
+	unsigned looks;
+	bool compacted;
+};
+
+static bool has_come_to_rest(struct zsblk *dev, struct rest *rest)
+{
+	struct counters sum;
+	uint64_t changes;
+
+	contexts_sum(dev, &sum);
+	changes = sum.writes + sum.discards + sum.zeroes;
+	if (changes != rest->changes) {
+		*rest = (struct rest){.changes = changes};
+		return false;
+	}
+	if (rest->compacted || ++rest->looks < IDLE_LOOKS)
+		return false;
+	rest->compacted = true;
 	return true;
 }
 
@@ -217,6 +260,8 @@ static void *work(void *opaque)
 {
 	struct zsblk *dev = opaque;
 	struct backoff backoff = {0};
+	/* What a former server left is as it left it. */
+	struct rest rest = {.compacted = true};
 	bool begun = false;
 	time_t looked = 0;
 
@@ -239,7 +284,7 @@ static void *work(void *opaque)
 		if (!dev->reserve)
 			cap_keep(dev, &dev->worker_spare);
 		begun = worth_compacting(dev, begun);
-		if (begun && !compact_round(dev, &backoff))
+		if ((has_come_to_rest(dev, &rest) || begun) && !compact_round(dev, &backoff))
 			break;
 	}
 	return NULL;

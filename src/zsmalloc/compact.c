@@ -7,7 +7,8 @@
  *   3 if it is empty now, give it back; if there is no room left elsewhere, move its objects to
  *     its own start, and give back the pages behind them.
  *
- * So a class ends with full zspages, the last of them a short one. Requests are never held up
+ * So a class ends with full zspages, the last of them a short one. Some hundred classes with half a page each are more than a
+ * small pool can bear; settling moves what is in such a page to free slots of the next larger classes. Requests are never held up
  * for longer than the move of one object: its owner holds that one object still while it is copied.
  *
  * Objects that are overwritten or freed meanwhile leave the zspage by themselves. The class is done when no room is
@@ -204,6 +205,103 @@ uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn
 	*more = *cursor % CURSOR_CLASSES + 1 < core->classes;
 	if (!*more)
 		magazines_drain(&core->runs);
+	atomic_fetch_add_explicit(&core->pages_compacted, freed, memory_order_relaxed);
+	pthread_mutex_unlock(&core->compaction);
+	return freed;
+}
+
+/* ------------------------------------------------------------------ settling */
+
+/* More objects are not moved for one page: each wastes the difference between two classes, up to three times. */
+#define SETTLE_MOST (ZS_PAGE_SIZE / 2 / (ZS_BORROW * ZS_CLASS_STEP))
+
+/* Free slots in touched pages of one zspage of each fullness group: most of the time there is no other. */
+static unsigned ready_room(struct zs_core *core, struct zs_class *class)
+{
+	unsigned room = 0;
+
+	pthread_mutex_lock(&class->lock);
+	for (unsigned group = ZS_INUSE_RATIO_10; group < ZS_INUSE_RATIO_100; group++) {
+		if (class->head[group] != RUNS_NONE) {
+			const struct zspage *z = zspage_at(core, class->head[group]);
+
+			room += z->ready - z->inuse;
+		}
+	}
+	pthread_mutex_unlock(&class->lock);
+	return room;
+}
+
+static bool others_have_room(struct zs_core *core, unsigned class_index, unsigned objects)
+{
+	unsigned room = 0;
+
+	for (unsigned i = class_index + 1; i <= class_index + ZS_BORROW && i < core->classes - 1; i++)
+		room += ready_room(core, &core->class[i]);
+	return room >= objects;
+}
+
+/* Isolate the zspage with the class's last page, if it is not a full one. Under the lock. */
+static uint32_t isolate_last(struct zs_core *core, struct zs_class *class)
+{
+	uint32_t page = zs_class_freeable(class) ? RUNS_NONE : emptiest(class);
+
+	if (page == RUNS_NONE && !zs_class_freeable(class))
+		page = class->head[ZSL_GROWING];
+	if (page == RUNS_NONE)
+		return RUNS_NONE;
+	zspage_delist(core, class, page);
+	zspage_at(core, page)->list = ZSL_SETTLING;
+	return page;
+}
+
+/* Returns pages freed. */
+static uint64_t settle_one(struct zs_core *core, unsigned class_index, zs_move_fn *move, void *opaque)
+{
+	struct zs_class *class = &core->class[class_index];
+	struct resident list[ZS_MAX_OBJS];
+	unsigned n, first, kept = 0;
+	uint64_t freed = 0;
+	struct zspage *z;
+	uint32_t page;
+	bool gained;
+
+	pthread_mutex_lock(&class->lock);
+	page = isolate_last(core, class);
+	if (page == RUNS_NONE) {
+		pthread_mutex_unlock(&class->lock);
+		return 0;
+	}
+	z = zspage_at(core, page);
+	n = list_residents(class, z, list);
+	/* Those that lie in its last page, wholly or in part. */
+	first = zspage_slots_in(class, z->touched - 1u);
+	pthread_mutex_unlock(&class->lock);
+	while (kept < n && list[kept].slot < first)
+		kept++;
+	if (n - kept <= SETTLE_MOST && others_have_room(core, class_index, n - kept)) {
+		for (unsigned i = kept; i < n; i++)
+			move(opaque, list[i].owner, (struct zs_loc){page, list[i].slot, (uint16_t)class_index});
+		pthread_mutex_lock(&class->lock);
+		gained = z->inuse && highest_live(z) < first;
+		pthread_mutex_unlock(&class->lock);
+		if (gained)
+			freed = cut_tail(core, class, page);
+	}
+	return freed + reinstate(core, class, page);
+}
+
+uint64_t zs_core_settle_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move, void *opaque, bool *more)
+{
+	uint64_t freed = 0;
+
+	pthread_mutex_lock(&core->compaction);
+	/* From the largest class down: what has been moved need not be moved again. The last class is huge. */
+	if (*cursor + 2 < core->classes)
+		freed = settle_one(core, core->classes - 3 - *cursor, move, opaque);
+	/* A class that gave a page back may have another one to give. */
+	*cursor += !freed;
+	*more = *cursor + 2 < core->classes;
 	atomic_fetch_add_explicit(&core->pages_compacted, freed, memory_order_relaxed);
 	pthread_mutex_unlock(&core->compaction);
 	return freed;

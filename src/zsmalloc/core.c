@@ -236,15 +236,12 @@ static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t o
 	return r == -EAGAIN ? alloc_new(core, class_index, owner, loc) : r;
 }
 
-/*
- * Memory is short: room that is there already, in one of the next larger classes; or in the class itself, where others may
- * have made a zspage since we looked.
- */
-static bool alloc_borrowed(struct zs_core *core, unsigned class_index, uint32_t owner, struct zs_loc *loc)
+/* Room that is there already, in the first of these classes that has any. */
+static bool alloc_borrowed(struct zs_core *core, unsigned first, unsigned last, uint32_t owner, struct zs_loc *loc)
 {
 	bool done = false;
 
-	for (unsigned i = class_index; i <= class_index + ZS_BORROW && i < core->classes - 1 && !done; i++) {
+	for (unsigned i = first; i <= last && i < core->classes - 1 && !done; i++) {
 		struct zs_class *class = &core->class[i];
 
 		pthread_mutex_lock(&class->lock);
@@ -262,7 +259,8 @@ int zs_core_alloc(struct zs_core *core, unsigned size, uint32_t owner, struct zs
 	if (zs_core_is_huge(core, class_index))
 		return alloc_huge(core, class_index, loc);
 	r = alloc_in_class(core, class_index, owner, loc);
-	if (r && alloc_borrowed(core, class_index, owner, loc))
+	/* Memory is short: one of the next larger classes will do, or the class itself, where others may have made room. */
+	if (r && alloc_borrowed(core, class_index, class_index + ZS_BORROW, owner, loc))
 		return 0;
 	return r;
 }
@@ -271,9 +269,11 @@ int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, st
 {
 	struct zs_class *class = &core->class[from.class_index];
 	struct zspage *z = zspage_at(core, from.page);
+	bool settling;
 	int r = -ENOSPC;
 
 	pthread_mutex_lock(&class->lock);
+	settling = z->list == ZSL_SETTLING;
 	if (z->list == ZSL_SLIDING) {
 		/* The lowest free slot of its own zspage, if that is below. */
 		unsigned word = z->hint / 64;
@@ -284,10 +284,12 @@ int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, st
 			*to = slot_from(core, class, from.page, owner);
 			r = 0;
 		}
-	} else if (alloc_ready(core, class, owner, to)) {
+	} else if (!settling && alloc_ready(core, class, owner, to)) {
 		r = 0;
 	}
 	pthread_mutex_unlock(&class->lock);
+	if (settling && alloc_borrowed(core, from.class_index + 1u, from.class_index + ZS_BORROW, owner, to))
+		r = 0;
 	return r;
 }
 

@@ -78,6 +78,14 @@ int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, st
  * one. Returns pages freed. */
 uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move, void *opaque, bool *more);
 
+/*
+ * What compaction cannot gain, since a class cannot have less than one page that is partly filled: where the objects in the
+ * last page of a class fit free slots of the ZS_BORROW next larger classes, they go there. Worth a quarter of a small
+ * pool's overhead, and for a pool that rests: the class's next objects begin a new zspage. To be called after a compaction, in
+ * the same way, with a cursor of its own.
+ */
+uint64_t zs_core_settle_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move, void *opaque, bool *more);
+
 /* ------------------------------------------------------------------ rebuilding */
 
 typedef int zs_each_fn(void *opaque, uint32_t owner, struct zs_loc loc);

@@ -32,6 +32,7 @@ enum zspage_list {
 	ZSL_LISTS,
 	ZSL_ISOLATED = ZSL_LISTS, /* on no list: compaction has it; nothing is allocated from it */
 	ZSL_SLIDING,              /* likewise, and its own objects are moved to its start */
+	ZSL_SETTLING,             /* likewise, and its last objects are moved to the next larger classes */
 };
 
 struct zspage {

@@ -230,6 +230,77 @@ static void test_overwritten_meanwhile(void **state)
 	core_end();
 }
 
+/* ------------------------------------------------------------------ settling */
+
+static bool move_always(void *opaque, uint32_t owner, struct zs_loc from)
+{
+	struct zs_loc to;
+
+	(void)opaque;
+	if (!owners[owner].size || memcmp(&owners[owner].loc, &from, sizeof from) ||
+	    zs_core_move_to(core, owner, from, &to))
+		return false;
+	memcpy(zs_core_address(core, to), zs_core_address(core, from), owners[owner].size);
+	owners[owner].loc = to;
+	zs_core_free(core, from);
+	return true;
+}
+
+static bool move_never(void *opaque, uint32_t owner, struct zs_loc from)
+{
+	return false;
+}
+
+static uint64_t settle(zs_move_fn *move)
+{
+	unsigned cursor = 0, steps = 0;
+	uint64_t freed = 0;
+	bool more = true;
+
+	while (more) {
+		freed += zs_core_settle_step(core, &cursor, move, NULL, &more);
+		must(++steps < 100000);
+	}
+	core_ok();
+	return freed;
+}
+
+/* Some objects in each of many classes: what is in their last pages finds room in other classes' last pages. */
+static void test_settles(void **state)
+{
+	uint64_t random = 11, before, freed;
+	unsigned borrowed = 0;
+
+	core_make(16384, ZS_DEFAULT_CHAIN);
+	for (uint32_t i = 0; i < 20000; i++)
+		assert_int_equal(owner_alloc(i, 16 + (unsigned)random_below(&random, 3500)), 0);
+	before = core_pages_used();
+	assert_int_equal(settle(move_never), 0);
+	assert_int_equal(core_pages_used(), before);
+	freed = settle(move_always);
+	assert_int_equal(core_pages_used(), before - freed);
+	/* At least a page of four classes. */
+	assert_true(freed > zs_core_class_count(core) / 4);
+	for (uint32_t i = 0; i < 20000; i++) {
+		unsigned above = owners[i].loc.class_index - zs_core_class_of(core, owners[i].size);
+
+		assert_true(owner_intact(i));
+		assert_true(above <= ZS_BORROW);
+		borrowed += above > 0;
+	}
+	assert_in_range(borrowed, 1, 2000);
+	/* Nothing is gained twice, and all can be used and freed as before. */
+	assert_true(settle(move_always) <= freed / 8);
+	for (uint32_t i = 20000; i < 25000; i++)
+		assert_int_equal(owner_alloc(i, 16 + (unsigned)random_below(&random, 3500)), 0);
+	core_ok();
+	for (uint32_t i = 0; i < 25000; i++)
+		owner_free(i);
+	core_ok();
+	assert_int_equal(core_pages_used(), 0);
+	core_end();
+}
+
 static bool overwrite_always(void *opaque, uint32_t owner, struct zs_loc from)
 {
 	unsigned *asked = opaque, size = owners[owner].size;
@@ -350,15 +421,11 @@ int main(void)
 {
 #define WITH_POOL(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_POOL(test_handles_survive),
-		WITH_POOL(test_frees_what_is_freeable),
-		WITH_POOL(test_empty_pool),
-		WITH_POOL(test_bounded_steps),
-		WITH_POOL(test_mapped_objects_stay),
-		WITH_POOL(test_resident_size_drops),
-		WITH_POOL(test_beside_other_threads),
-		cmocka_unit_test(test_overwritten_meanwhile),
-		cmocka_unit_test(test_ends_beside_writers),
+		WITH_POOL(test_handles_survive),      WITH_POOL(test_frees_what_is_freeable),
+		WITH_POOL(test_empty_pool),           WITH_POOL(test_bounded_steps),
+		WITH_POOL(test_mapped_objects_stay),  WITH_POOL(test_resident_size_drops),
+		WITH_POOL(test_beside_other_threads), cmocka_unit_test(test_overwritten_meanwhile),
+		cmocka_unit_test(test_settles),       cmocka_unit_test(test_ends_beside_writers),
 	};
 
 	return cmocka_run_group_tests_name("compact", tests, NULL, NULL);

@@ -199,6 +199,27 @@ static void test_memory_is_given_back(void **state)
 	zsblk_close(dev);
 }
 
+/* A device at rest takes no more memory than it must, however little there is to gain. */
+static void test_compacts_at_rest(void **state)
+{
+	struct zsblk *dev = device_new(BLOCKS);
+	unsigned patience = 20000;
+	uint64_t before;
+
+	for (unsigned i = 0; i < BLOCKS; i++)
+		device_put(dev, i, i % 7 ? BLOCK_TEXT : BLOCK_NOISE, i);
+	for (unsigned i = 1; i < BLOCKS; i += 5)
+		must(zsblk_discard(dev, 4096, i * 4096) == 0);
+	before = device_stats(dev).mem_used_total;
+	while (device_stats(dev).mem_used_total == before && patience--)
+		usleep(1000);
+	assert_true(device_stats(dev).mem_used_total < before);
+	assert_true(device_stats(dev).pages_compacted > 0);
+	all_there(dev);
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 static void test_reserve_is_refilled(void **state)
 {
 	struct zsblk_params params = device_params(BLOCKS);
@@ -535,6 +556,7 @@ int main(void)
 		cmocka_unit_test(test_compacts_sooner_near_the_limit),
 		cmocka_unit_test(test_nothing_to_gain),
 		cmocka_unit_test(test_beside_requests),
+		cmocka_unit_test(test_compacts_at_rest),
 		cmocka_unit_test(test_memory_is_given_back),
 		cmocka_unit_test(test_reserve_is_refilled),
 		cmocka_unit_test(test_reserve_waits_for_memory),
