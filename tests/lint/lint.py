@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""lint.py [--fix] shell|format|c|python: programs that look at the sources. A point for each file.
+"""lint.py [--fix] shell|format|c|python|size: programs that look at the sources. A point for each file.
 
 shell   shellcheck warns of nothing in scripts
 format  clang-format would leave C sources as they are; with --fix it does not, and changes them
 c       cppcheck finds nothing in the library, the daemon, the plugin and the benchmark
 python  Python compiles
+size    no source has more than 600 lines, and no C function more than 50
 """
 import os
 import re
@@ -16,6 +17,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "docs"))
 import tap  # noqa: E402
 
+MOST_LINES, MOST_FUNCTION_LINES = 600, 50
 # Other versions lay some lines out in another way.
 FORMAT_VERSION = 14
 CPPCHECK = ["cppcheck", "--quiet", "--enable=warning,portability,performance", "--inline-suppr", "--std=c11", "-Iinclude", "-Isrc",
@@ -93,10 +95,33 @@ def python(files):
             tap.result(False, name, error)
 
 
+def long_functions(name, lines):
+    """clang-format has the braces of a function, and of nothing else that has statements, in the first column."""
+    start = None
+    for number, line in enumerate(lines, 1):
+        if line == "{":
+            start = number
+        elif line == "}" and start:
+            if number - start - 1 > MOST_FUNCTION_LINES:
+                yield f"{name}:{start}: a function of {number - start - 1} lines"
+            start = None
+
+
+def size(files):
+    for name in files:
+        if not name.endswith((".c", ".h", ".py")) and not is_script(name):
+            continue
+        lines = tap.read(name).splitlines()
+        found = list(long_functions(name, lines)) if name.endswith((".c", ".h")) else []
+        if len(lines) > MOST_LINES:
+            found.append(f"{name}: {len(lines)} lines")
+        tap.result(not found, name, *found)
+
+
 def main():
     words = [word for word in sys.argv[1:] if word != "--fix"]
     files = [name for name in tap.source_files() if "/corpus/" not in name]
-    {"shell": shell, "format": lambda names: layout(names, "--fix" in sys.argv), "c": c, "python": python}[words[0]](files)
+    {"shell": shell, "format": lambda names: layout(names, "--fix" in sys.argv), "c": c, "python": python, "size": size}[words[0]](files)
     tap.done()
 
 
