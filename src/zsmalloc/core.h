@@ -67,10 +67,11 @@ unsigned zs_core_huge_watermark(const struct zs_core *core);
 /* ------------------------------------------------------------------ compaction */
 
 /*
- * Asked for each object that compaction wants elsewhere. The owner makes sure that `from` is still
- * where its entry's object lies and keeps it still; then zs_core_move_to() for the new place, copy,
- * publish, and zs_core_free(from), which must happen after the object was let go. False: not moved,
- * because it is gone or held, or because there was no place.
+ * Called for each object that compaction wants to move. The owner
+ *   1 holds its table entry still, and looks whether the entry's object still lies at `from`;
+ *   2 takes a new place with zs_core_move_to(), copies the bytes, and stores the new place in the entry;
+ *   3 lets go of the entry, and calls zs_core_free(from).
+ * False: the object was not moved, because it is gone, held, or there was no place.
  */
 typedef bool zs_move_fn(void *opaque, uint32_t owner, struct zs_loc from);
 int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, struct zs_loc *to);
