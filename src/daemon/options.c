@@ -301,7 +301,7 @@ static void finish_settings(struct settings *settings, const struct given *given
 
 void options_parse(struct options *options, int argc, char **argv)
 {
-	struct given given = {NULL};
+	struct given given = {.config = NULL};
 	int option, index = 0;
 
 	*options = (struct options){.request = NULL};
