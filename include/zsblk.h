@@ -289,13 +289,14 @@ uint64_t zsblk_compact_step(struct zsblk *dev, bool *more);
 /* Statistics in zram's terms. Bytes unless noted; each figure is exact once no request is in
  * flight, and otherwise a sum of per-thread counts taken one after another. */
 struct zsblk_stats {
-	uint64_t orig_data_size;   /* uncompressed bytes: same-filled blocks included, zero ones not */
-	uint64_t compr_data_size;  /* bytes of the objects in the pool, without rounding */
-	uint64_t mem_used_total;   /* memory the pool takes from the system for objects and their headers */
-	uint64_t mem_limit;        /* 0: none */
-	uint64_t mem_cap;          /* what the limits of control groups leave to the pool now; 0: they have none */
-	uint64_t mem_used_max;     /* highest mem_used_total so far */
-	uint64_t same_pages;       /* blocks now held as same-filled, zero blocks not counted: those of a repeated
+	uint64_t orig_data_size;  /* uncompressed bytes: same-filled blocks included, zero ones not */
+	uint64_t compr_data_size; /* bytes of the objects in the pool, without rounding */
+	uint64_t mem_used_total;  /* memory the pool takes from the system for objects and their headers */
+	uint64_t mem_limit;       /* 0: none */
+	uint64_t mem_cap;         /* what the limits of control groups leave to the pool now; 0: they have none */
+	uint64_t
+		mem_used_max; /* highest mem_used_total so far; can miss 64 KiB for each thread that writes raw blocks */
+	uint64_t same_pages;  /* blocks now held as same-filled, zero blocks not counted: those of a repeated
 				    * 32-bit word take no memory, others an object of 8 bytes, about 21 in all */
 	uint64_t pages_compacted;  /* pages freed by compaction so far */
 	uint64_t huge_pages;       /* blocks now stored raw */
