@@ -15,6 +15,15 @@ struct dial;
 
 #define ATTACHMENT_MAX_CONNECTIONS 64u
 
+/*
+ * Microseconds between the end of a server and the start of the next one. The kernel's receiver for a connection is an ordinary
+ * thread, which reads from the socket that its connection has at that moment. A receiver that is kept from running until its
+ * connection has a new socket marks that one as dead, or, between the header of a reply and the data, takes the data from the new
+ * socket: a page is wrong. Servers and the daemon are of a real-time class. So there is a moment in which none of them runs, and
+ * the receiver sees the end of the old socket. 20 ms is several times what an ordinary thread has to wait for a processor.
+ */
+#define ATTACHMENT_RECEIVERS_US 20000u
+
 struct attachment_spec {
 	const char *backend; /* the device's identifier */
 	int device;          /* of /dev/nbdN, or DEVICE_NONE: the kernel's choice */

@@ -147,10 +147,10 @@ static void fence(struct keeper *keeper, const char *why)
 	clock_set(keeper->timer, FENCING_NOTICE_US);
 }
 
-static void retry_later(struct keeper *keeper)
+static void start_later(struct keeper *keeper, uint64_t pause_us)
 {
 	enter(keeper, DOWN);
-	clock_set(keeper->timer, tries_pause_us(&keeper->tries));
+	clock_set(keeper->timer, pause_us);
 }
 
 static int hold_files(struct keeper *keeper)
@@ -223,9 +223,9 @@ static int server_ended(sd_event_source *source, int fd, uint32_t events, void *
 	if (!keeper->served)
 		keeper->spec->failed(keeper->spec->opaque, "the server did not start; what it said is above");
 	else if (state == CONNECTING || (state == FENCING && keeper->never_served))
-		retry_later(keeper);
+		start_later(keeper, tries_pause_us(&keeper->tries));
 	else
-		start_server(keeper);
+		start_later(keeper, ATTACHMENT_RECEIVERS_US);
 	return 0;
 }
 
@@ -407,7 +407,7 @@ static void start_server(struct keeper *keeper)
 	if (!keeper->served)
 		keeper->spec->failed(keeper->spec->opaque, "no server could be started");
 	else if (keeper->state != FENCING)
-		retry_later(keeper);
+		start_later(keeper, tries_pause_us(&keeper->tries));
 }
 
 static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
@@ -506,7 +506,7 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 		keeper->down_at = clock_us();
 	r = adopted ? server_adopt(&keeper->server, keeper->spec->folder, adopted) : -ESRCH;
 	if (r == -ESRCH) {
-		start_server(keeper);
+		start_later(keeper, attached ? ATTACHMENT_RECEIVERS_US : 0);
 		return 0;
 	}
 	if (r) {
