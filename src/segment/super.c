@@ -257,7 +257,7 @@ static bool is_half_made(const struct segment *seg, size_t first)
 {
 	const struct super *super = super_of(seg);
 
-	return super->version && super->bytes == bytes_of(super->version) &&
+	return super->bytes && super->bytes == bytes_of(super->version) &&
 	       all_zero(seg->base + sizeof *super, first - sizeof *super);
 }
 

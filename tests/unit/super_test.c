@@ -446,6 +446,12 @@ static void test_foreign(void **state)
 		if (super_is_blank(&seg))
 			fail_msg("a byte at %u, and taken for blank", at[i]);
 	}
+	/* Nor is a version that is not known, alone, the beginning of anything. */
+	tear_down(NULL);
+	attach();
+	seg.fresh = false;
+	seg.base[LOW_BYTE(AT_VERSION, 4)] = 3;
+	assert_false(super_is_blank(&seg));
 }
 
 static void test_in_service(void **state)
