@@ -26,6 +26,7 @@ class Stage:
 
     name      also the build folder's, unless `build` names another stage's
     suites    names of suites; None: every suite there is but vm and lint
+    without   names of suites whose tests are left out, whatever other suites they are in
     limit     seconds after which its tests have failed
     short     run the short forms of the tests: everything takes many times as long here, or another stage has the long ones
     builds    what is built beside the programs that its tests need: "all", "installed" or nothing
@@ -34,10 +35,10 @@ class Stage:
     """
 
     def __init__(self, name, summary, suites, options=(), cc="gcc", setup=None, build=None, limit=600,
-                 short=False, builds=None, inside=None, possible=lambda: None):
+                 short=False, builds=None, inside=None, without=(), possible=lambda: None):
         self.name, self.summary, self.suites, self.options = name, summary, suites, list(options)
         self.cc, self.setup, self.build, self.limit = cc, setup, build or name, limit
-        self.short, self.builds, self.inside, self.possible = short, builds, inside, possible
+        self.short, self.builds, self.inside, self.without, self.possible = short, builds, inside, without, possible
         self.tally = tally.Tally()
         self.times = []
         self.cpu = 0.0  # seconds of processor time, of builds and tests
@@ -108,7 +109,8 @@ STAGES = [
     Stage("fuzz", "clang, libFuzzer with both sanitizers", ["fuzz"],
           [*SANITIZE, "-Db_sanitize=address,undefined", "-Dfuzz=true", "-Dplugin=false", "-Dbench=false"],
           cc="clang", setup="asan", possible=no_command("clang")),
-    Stage("valgrind", "gcc -O0 under valgrind", ["unit"], build="gcc-debug", setup="valgrind", short=True,
+    # The library that shows larger pages is preloaded, as valgrind's own are; it has been tried without valgrind.
+    Stage("valgrind", "gcc -O0 under valgrind", ["unit"], build="gcc-debug", setup="valgrind", short=True, without=["large-pages"],
           possible=no_command("valgrind")),
     Stage("32bit", "gcc for 32-bit x86, the libraries", ["unit", "model", "fault"],
           ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"],
@@ -328,6 +330,8 @@ class Runner:
                               "--timeout-multiplier", str(multiplier))
         for suite in suites:
             command += ["--suite", suite]
+        for suite in stage.without:
+            command += ["--no-suite", suite]
         command += ["--setup", stage.setup] if stage.setup else ["--wrapper", shlex.quote(GIVE_WAY)]
         limit = min(stage.limit * (20 if self.args.long else 1), max(self.deadline - time.monotonic(), 1))
         env = dict(os.environ, ZSBLK_SHORT="1") if stage.short and not self.args.long else None
