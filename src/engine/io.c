@@ -10,7 +10,7 @@
  * blocks are compressed and copied before it is taken. A block that is written in part is read,
  * changed and written under it, so that no whole-block write lands in between. Objects are complete
  * in the pool before their word is stored (I2), and whatever fails, fails before that: the old data
- * stays.
+ * stays. The exception is an object of 8 bytes, which one store can change (sector_refill()).
  */
 #include "engine/sector.h"
 
@@ -89,6 +89,8 @@ static int write_whole(struct zsblk *dev, struct context *ctx, uint64_t block, c
 	uint64_t word;
 	int r;
 
+	if (sector_refill(dev, block, data))
+		return 0;
 	/* What is to be freed arrives while the new object is compressed. */
 	sector_prefetch_drop(dev, block);
 	r = sector_store(dev, ctx, block, data, &word);

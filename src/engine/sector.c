@@ -36,6 +36,7 @@ struct sector_type {
 	bool is_same;
 };
 
+_Static_assert(ZS_CLASS_MIN % 8 == 0 && ZS_CLASS_STEP % 8 == 0, "one store changes an object of 8 bytes");
 _Static_assert(CODEC_IDS <= 1 << WORD_CODEC_BITS, "every codec identity fits");
 _Static_assert(BLOCK == 1 << WORD_SIZE_BITS, "an object has the size of a block at most");
 _Static_assert(ZS_LOC_PAGE_BITS <= WORD_PAGE_BITS && ZS_LOC_SLOT_BITS <= WORD_SLOT_BITS &&
@@ -217,6 +218,34 @@ int sector_store(struct zsblk *dev, struct context *ctx, uint64_t block, const v
 int sector_load(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
 {
 	return type_of(word)->load(dev, ctx, word, from, len, out);
+}
+
+/* A repeated 64-bit word that is not a repeated 32-bit one. */
+static bool is_same64(const void *data, uint64_t *pattern)
+{
+	return fill_detect(data, pattern) && *pattern >> 32 != (uint32_t)*pattern;
+}
+
+bool sector_refill(struct zsblk *dev, uint64_t block, const void *data)
+{
+	uint64_t pattern, word;
+	bool same;
+
+	/* Only a hint yet. It saves a look at the data of most blocks. */
+	if (word_type(table_load(&dev->table, block)) != WORD_SAME64 || !is_same64(data, &pattern) ||
+	    !resize_hold_block(dev, block))
+		return false;
+	word = table_load(&dev->table, block);
+	same = word_type(word) == WORD_SAME64;
+	if (same) {
+		if (word_is_marked(word))
+			table_store(&dev->table, block, word_unmark(word));
+		/* Whoever dies here leaves the old bytes or the new ones. */
+		__atomic_store_n((uint64_t *)zs_core_address(dev->core, sector_loc(dev, word)), pattern,
+				 __ATOMIC_RELAXED);
+	}
+	stripe_unlock(dev, block);
+	return same;
 }
 
 /* Count a word that appears (sign 1) or goes (sign -1); true if it is stored raw. */

@@ -18,6 +18,12 @@
  * Store a block's bytes. *word is what its table entry is to become; nothing is published yet. -ENOSPC: nothing was taken.
  */
 int sector_store(struct zsblk *dev, struct context *ctx, uint64_t block, const void *data, uint64_t *word);
+/*
+ * Overwrite a block that is filled with a repeated 64-bit word by another one: only the 8 bytes of its object change, and no object is
+ * taken or freed. All such objects are of one class, whose lock each write would take twice otherwise. True: done. False: the block or
+ * `data` is something else, and nothing has changed. Takes the stripe.
+ */
+bool sector_refill(struct zsblk *dev, uint64_t block, const void *data);
 /* Put a word into the table and the figures. Returns the one that was there, to be dropped. Held. */
 uint64_t sector_publish(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t word);
 /* Free what a word names that is no longer in the table. The stripe was released since: no reader is in it any more. */

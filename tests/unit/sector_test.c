@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a table word means: no word passes that we would not write. Storing and loading: io_test.c. */
+/* What a table word means: no word passes that we would not write; what changes in place. Storing and loading: io_test.c. */
+#include "lib/device.h"
 #include "lib/random.h"
 #include "lib/test.h"
 
@@ -81,12 +82,42 @@ static void test_nothing_unexplained(void **state)
 	assert_true(passed > 100);
 }
 
+/* A repeated 64-bit word over another: the object stays where it is, and the mark goes. Over anything else: not in place. */
+static void test_refill(void **state)
+{
+	struct zsblk *dev = device_new(4);
+	uint8_t other[BLOCK_BYTES];
+	struct zsblk_stats before, after;
+	uint64_t word;
+
+	device_put(dev, 1, BLOCK_SAME64, 1);
+	word = table_load(&dev->table, 1);
+	table_store(&dev->table, 1, word_mark(word));
+	zsblk_get_stats(dev, &before);
+	device_put(dev, 1, BLOCK_SAME64, 2);
+	zsblk_get_stats(dev, &after);
+	assert_int_equal(table_load(&dev->table, 1), word);
+	assert_true(device_has(dev, 1, BLOCK_SAME64, 2));
+	assert_int_equal(after.same_pages, before.same_pages);
+	for (unsigned kind = 0; kind < BLOCK_KINDS; kind++) {
+		block_make(other, kind, 3);
+		device_put(dev, 2, kind, 4);
+		assert_int_equal(sector_refill(dev, 1, other), kind == BLOCK_SAME64);
+		assert_true(device_has(dev, 1, BLOCK_SAME64, kind < BLOCK_SAME64 ? 2 : 3));
+		block_make(other, BLOCK_SAME64, 5);
+		assert_int_equal(sector_refill(dev, 2, other), kind == BLOCK_SAME64);
+	}
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_words),
 		cmocka_unit_test(test_bad_words),
 		cmocka_unit_test(test_nothing_unexplained),
+		cmocka_unit_test(test_refill),
 	};
 
 	return cmocka_run_group_tests_name("sector", tests, NULL, NULL);
