@@ -75,6 +75,20 @@ def test_links(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
+def test_links_adopted(instance):
+    """The link of a server that an earlier daemon attached dies: this daemon has no copy of it, and replaces the server."""
+    os.mkfifo(instance.folder / "links")
+    server = instance.serve()
+    daemon = instance.daemon()
+    instance.mark()
+    os.kill(daemon, signal.SIGKILL)
+    must(soon(lambda: instance.daemon() not in (daemon, None, 0) and instance.server() == server), "the server is adopted", instance.said())
+    with open(instance.folder / "links", "r+b", buffering=0) as links:
+        links.write(b"x")
+        point(instance.new_server(server), "an adopted server whose connection the kernel gave up is replaced", instance.said())
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
 def test_small(instance):
     """Supervisor and daemon are locked in memory: what they are linked with is, too. (The daemon also holds the files of its server.)"""
     instance.serve()
@@ -139,8 +153,8 @@ def test_memory_lock(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
-TESTS = {"socket": test_socket, "ballast": test_ballast, "links": test_links, "small": test_small, "server-to-be": test_server_to_be,
-         "memory-lock": test_memory_lock}
+TESTS = {"socket": test_socket, "ballast": test_ballast, "links": test_links, "links-adopted": test_links_adopted, "small": test_small,
+         "server-to-be": test_server_to_be, "memory-lock": test_memory_lock}
 
 if __name__ == "__main__":
     run(TESTS[sys.argv[1]])

@@ -165,6 +165,29 @@ static void test_other_facts(void **state)
 	assert_int_equal(connection.size, 64 << 20);
 }
 
+/* A server that says everything at once, of whatever length: no event comes after that. */
+static void test_all_at_once(void **state)
+{
+	for (unsigned facts = 1; facts <= 10; facts++) {
+		int r = 0;
+
+		tear_down(NULL);
+		assert_int_equal(set_up(NULL), 0);
+		SAY(GREETING);
+		for (unsigned i = 0; i < facts; i++)
+			SAY(EXPORT);
+		SAY(DONE);
+		while (!r) {
+			struct pollfd event = {.fd = connection.fd, .events = connection_events(&connection)};
+
+			if (poll(&event, 1, 0) == 0)
+				fail_msg("%u facts: nothing comes any more", facts);
+			r = connection_move(&connection);
+		}
+		assert_int_equal(r, 1);
+	}
+}
+
 static void test_refused(void **state)
 {
 	SAY(GREETING ANSWER "\x80\0\0\6"
@@ -311,6 +334,7 @@ int main(void)
 		TEST(test_byte_by_byte),
 		TEST(test_full_socket),
 		TEST(test_other_facts),
+		TEST(test_all_at_once),
 		TEST(test_refused),
 		TEST(test_refused_at_length),
 		TEST(test_refused_without_a_word),

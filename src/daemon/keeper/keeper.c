@@ -437,18 +437,18 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 		clock_set(keeper->timer, FENCING_NOTICE_US);
 		break;
 	case SERVING:
+		keeper_check(keeper);
+		if (keeper->state == SERVING && attachment_offer_again(&keeper->attachment))
+			fence(keeper, "cannot be connected to the kernel again");
 		break;
 	}
 	return 0;
 }
 
 /*
- * The kernel has given up a connection. Which one?
- *
- * - That of the server before, and only now: then the kernel has not taken the present connection yet, and takes it when it is offered
- *   again.
- * - The present one: the kernel's receiver of the connection before may come late with its verdict, and then the kernel shuts down the new
- *   connection. That server is replaced: what came over its connection must not land after what comes over the next.
+ * The kernel has given up a connection. If it was the server's before, the kernel takes the present one when that is offered again. If the
+ * receiver for the old one came late with its verdict, the kernel shuts the present one down, and its server is replaced: what came over
+ * it must not land after what comes over the next. An adopted server's cannot be offered again: an earlier daemon had it.
  */
 static int link_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
 {
@@ -456,10 +456,10 @@ static int link_event(sd_event_source *source, int fd, uint32_t events, void *op
 
 	if (!attachment_link_died(&keeper->attachment) || keeper->state != SERVING)
 		return 0;
-	if (attachment_is_cut(&keeper->attachment))
+	if (!keeper->attachment.links.n)
 		fence(keeper, "lost its connection to the kernel");
-	else if (attachment_offer_again(&keeper->attachment))
-		fence(keeper, "cannot be connected to the kernel again");
+	else
+		clock_set(keeper->timer, ATTACHMENT_RECEIVERS_US);
 	return 0;
 }
 

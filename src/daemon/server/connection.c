@@ -301,7 +301,8 @@ int connection_move(struct connection *connection)
 
 	if (connection->state == CONNECTION_READY)
 		return look_whether_closed(connection);
-	for (int i = 0; i < PIECES_AT_ONCE; i++) {
+	/* No event tells of a piece of no bytes. One with bytes comes behind it. */
+	for (int i = 0; i < PIECES_AT_ONCE || !connection->wanted; i++) {
 		r = send_out(connection);
 		if (r == 1)
 			r = receive_piece(connection);

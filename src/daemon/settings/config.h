@@ -15,8 +15,8 @@ struct wrong;
  *
  * 0; -EINVAL if something is wrong with the contents or with who can write the file, otherwise what the
  * system said. The reason begins with the path, and the line where there is one. Whether the settings go
- * together is left to settings_check(), which knows the file and the lines, too. May block for the disk; one
- * thread at a time, see expression.h.
+ * together is left to settings_check(), which knows the file and the lines, too. May block for the disk. Any thread, each with
+ * settings of its own.
  */
 int config_read(const char *path, uint64_t ram_bytes, struct settings *settings, struct wrong *wrong);
 
