@@ -158,8 +158,11 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 			r = super_permits(&layout, false, why->text, sizeof why->text);
 		if (!r && layout.kind != SUPER_DEVICE)
 			r = why_fail(why, -EINVAL, "%s holds a zsmalloc pool, not a block device", memory);
-		found->size = layout.blocks * layout.block_size;
-		found->max_size = layout.max_blocks * layout.block_size;
+		if (!r && layout.block_size != BLOCK)
+			r = why_fail(why, -EINVAL, "%s has blocks of %u bytes, not %u", memory, layout.block_size,
+				     BLOCK);
+		found->size = layout.blocks * BLOCK;
+		found->max_size = layout.max_blocks * BLOCK;
 		memcpy(found->name, layout.name, sizeof layout.name);
 	}
 	if (!r) {

@@ -238,11 +238,11 @@ bool sector_refill(struct zsblk *dev, uint64_t block, const void *data)
 	word = table_load(&dev->table, block);
 	same = word_type(word) == WORD_SAME64;
 	if (same) {
-		if (word_is_marked(word))
-			table_store(&dev->table, block, word_unmark(word));
 		/* Whoever dies here leaves the old bytes or the new ones. */
 		__atomic_store_n((uint64_t *)zs_core_address(dev->core, sector_loc(dev, word)), pattern,
 				 __ATOMIC_RELAXED);
+		/* Afterwards, so that whoever finds the mark has not read the old bytes. */
+		table_store(&dev->table, block, word_unmark(word));
 	}
 	stripe_unlock(dev, block);
 	return same;

@@ -90,9 +90,14 @@ static int check_counters(struct zsblk *dev, struct zsblk_why *why)
 
 int zsblk_check(struct zsblk *dev, struct zsblk_why *why)
 {
-	int r = check_counters(dev, why);
+	int r;
 
-	if (r)
-		return r;
-	return zs_core_check(dev->core, sector_each_object, dev, why ? why->text : NULL, why ? sizeof why->text : 0);
+	/* The size stays what it is meanwhile. */
+	pthread_mutex_lock(&dev->resize_lock);
+	r = check_counters(dev, why);
+	if (!r)
+		r = zs_core_check(dev->core, sector_each_object, dev, why ? why->text : NULL,
+				  why ? sizeof why->text : 0);
+	pthread_mutex_unlock(&dev->resize_lock);
+	return r;
 }

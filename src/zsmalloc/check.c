@@ -145,7 +145,7 @@ static int check_entry(void *opaque, uint32_t owner, struct zs_loc loc)
 	return 0;
 }
 
-/* Pages in magazines are in no zspage, and each is in one of them. They are counted as in use. */
+/* Pages in magazines are in no zspage, and each is in one of them. They are counted as in use. All magazines are held. */
 static int check_magazines(struct check *ck)
 {
 	const struct magazines *magazines = &ck->core->runs.magazines;
@@ -154,18 +154,16 @@ static int check_magazines(struct check *ck)
 	for (unsigned i = 0; i < magazines->n && !r; i++) {
 		struct magazine *magazine = &magazines->all[i];
 
-		pthread_mutex_lock(&magazine->lock);
 		if (magazine->count > MAGAZINE_PAGES)
 			r = wrong(ck, "magazine %u holds %u pages", i, magazine->count);
 		for (unsigned n = 0; n < magazine->count && !r; n++)
 			r = claim_pages(ck, magazine->page[n], 1);
 		ck->used += magazine->count;
-		pthread_mutex_unlock(&magazine->lock);
 	}
 	return r;
 }
 
-static int check_all(struct check *ck, zs_scan_fn *scan, void *owner_table)
+static int check_held(struct check *ck, zs_scan_fn *scan, void *owner_table)
 {
 	const char *why;
 	int r = 0;
@@ -188,6 +186,17 @@ static int check_all(struct check *ck, zs_scan_fn *scan, void *owner_table)
 			     (unsigned long long)ck->core->runs.used);
 	why = runs_check(&ck->core->runs, ck->pages);
 	return why ? wrong(ck, "%s", why) : 0;
+}
+
+static int check_all(struct check *ck, zs_scan_fn *scan, void *owner_table)
+{
+	int r;
+
+	/* Threads in the background empty magazines, also while nothing is allocated or freed. */
+	magazines_hold(&ck->core->runs.magazines);
+	r = check_held(ck, scan, owner_table);
+	magazines_release(&ck->core->runs.magazines);
+	return r;
 }
 
 int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why, size_t why_size)

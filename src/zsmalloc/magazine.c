@@ -7,7 +7,7 @@
  *          ------>          ------------------------------------>
  *            give                 the oldest MAGAZINE_BATCH, uncharged
  *
- * Locks: one magazine, then runs.
+ * Locks: one magazine, or all of them in order, then runs.
  */
 #include "zsmalloc/magazine.h"
 
@@ -223,29 +223,57 @@ void magazine_give(struct runs *runs, uint32_t page)
 		magazine->page[count_of(magazine)] = page;
 		set_count(magazine, count_of(magazine) + 1);
 	}
+	/* Under the lock, so that somebody who holds all magazines misses no page. */
+	if (n) {
+		runs_uncharge(runs, n);
+		runs_give_hot(runs, surplus, n);
+	}
 	pthread_mutex_unlock(&magazine->lock);
-	if (!n)
-		return;
+	if (n)
+		runs_settle(runs);
+}
+
+/* Give back the pages of a magazine, under its lock. */
+static void drain(struct runs *runs, struct magazine *magazine)
+{
+	uint32_t pages[MAGAZINE_PAGES];
+	unsigned n;
+
+	note_low(runs, magazine);
+	n = take_oldest(magazine, MAGAZINE_PAGES, pages);
 	runs_uncharge(runs, n);
-	runs_give_hot(runs, surplus, n);
-	runs_settle(runs);
+	runs_give_hot(runs, pages, n);
+}
+
+void magazines_hold(struct magazines *magazines)
+{
+	for (unsigned i = 0; i < magazines->n; i++)
+		pthread_mutex_lock(&magazines->all[i].lock);
+}
+
+void magazines_release(struct magazines *magazines)
+{
+	for (unsigned i = magazines->n; i-- > 0;)
+		pthread_mutex_unlock(&magazines->all[i].lock);
+}
+
+void magazines_drain_held(struct runs *runs)
+{
+	for (unsigned i = 0; i < runs->magazines.n; i++)
+		if (count_of(&runs->magazines.all[i]))
+			drain(runs, &runs->magazines.all[i]);
 }
 
 void magazines_drain(struct runs *runs)
 {
 	for (unsigned i = 0; i < runs->magazines.n; i++) {
 		struct magazine *magazine = &runs->magazines.all[i];
-		uint32_t pages[MAGAZINE_PAGES];
-		unsigned n;
 
 		if (!count_of(magazine))
 			continue;
 		pthread_mutex_lock(&magazine->lock);
-		note_low(runs, magazine);
-		n = take_oldest(magazine, MAGAZINE_PAGES, pages);
+		drain(runs, magazine);
 		pthread_mutex_unlock(&magazine->lock);
-		runs_uncharge(runs, n);
-		runs_give_hot(runs, pages, n);
 	}
 }
 

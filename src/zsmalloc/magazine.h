@@ -51,6 +51,13 @@ int magazine_take(struct runs *runs, uint32_t *page);
 void magazine_give(struct runs *runs, uint32_t page);
 /* Give all pages in magazines back to the runs. No system call. */
 void magazines_drain(struct runs *runs);
+/*
+ * Hold all magazines: no page goes into one or comes out, and none is on its way. For who has found too few pages and is to know
+ * for certain, and for checks. The holder may use the runs, and no other function of this file but the next.
+ */
+void magazines_hold(struct magazines *magazines);
+void magazines_drain_held(struct runs *runs);
+void magazines_release(struct magazines *magazines);
 /* While rebuilding: a page is in use that a former process took. */
 void magazine_note_taken(struct magazines *magazines);
 

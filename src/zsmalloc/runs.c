@@ -147,10 +147,12 @@ int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 {
 	int r = take_run(runs, want, least, run);
 
-	/* What is missing may lie in the magazines. */
-	if (r && magazines_count(&runs->magazines)) {
-		magazines_drain(runs);
+	/* What is missing may lie in the magazines, or be on its way from or to one. */
+	if (r) {
+		magazines_hold(&runs->magazines);
+		magazines_drain_held(runs);
 		r = take_run(runs, want, least, run);
+		magazines_release(&runs->magazines);
 	}
 	return r;
 }
@@ -251,9 +253,12 @@ int runs_charge(struct runs *runs, unsigned pages)
 {
 	int r = runs_charge_quickly(runs, pages);
 
-	if (r && magazines_count(&runs->magazines)) {
-		magazines_drain(runs);
+	/* A failure that a test has asked for is one. */
+	if (r && !atomic_load_explicit(&runs->fail_every, memory_order_relaxed)) {
+		magazines_hold(&runs->magazines);
+		magazines_drain_held(runs);
 		r = runs_charge_quickly(runs, pages);
+		magazines_release(&runs->magazines);
 	}
 	if (!r) {
 		runs_note_used(runs);

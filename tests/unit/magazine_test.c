@@ -220,6 +220,57 @@ static void test_threads(void **state)
 	core_ok();
 }
 
+#define LIVE 40
+static _Atomic int live;
+static _Atomic unsigned missed;
+
+/* Never more than LIVE objects of all threads together. */
+static void *take_and_give(void *opaque)
+{
+	struct zs_pool *pool = opaque;
+	uint64_t random = (uintptr_t)&pool;
+	zs_handle held[32];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 20000; i++) {
+		unsigned wanted = (unsigned)random_below(&random, COUNT_OF(held));
+
+		for (; n < wanted; n++) {
+			bool may = atomic_fetch_add(&live, 1) < LIVE;
+
+			held[n] = may ? zs_malloc(pool, 4096) : 0;
+			missed += may && !held[n];
+			if (!held[n]) {
+				atomic_fetch_sub(&live, 1);
+				break;
+			}
+		}
+		while (n > wanted) {
+			zs_free(pool, held[--n]);
+			atomic_fetch_sub(&live, 1);
+		}
+	}
+	while (n)
+		zs_free(pool, held[--n]);
+	return NULL;
+}
+
+/* Whoever finds no page is told so only if there is none: not while one is in a magazine, or on its way. */
+static void test_no_page_is_missed(void **state)
+{
+	const struct zs_params params = {.max_pages = LIVE + 8, .max_objects = 4096};
+	pthread_t threads[THREADS];
+	struct zs_pool *pool;
+
+	assert_int_equal(zs_create_pool("few", &params, &pool), 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, pool), 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(missed, 0);
+	assert_int_equal(zs_destroy_pool(pool, NULL, NULL), 0);
+}
+
 int main(void)
 {
 #define WITH_CORE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -231,6 +282,7 @@ int main(void)
 		WITH_CORE(test_compaction_empties),
 		WITH_CORE(test_after_a_restart),
 		WITH_CORE(test_threads),
+		cmocka_unit_test(test_no_page_is_missed),
 	};
 
 	return cmocka_run_group_tests_name("magazine", tests, NULL, NULL);
