@@ -3,7 +3,7 @@
  * nbdkit-zsblk-plugin: serves a zsblk device over NBD. It is the one file that speaks NBD; what a request does is the
  * engine's (zsblk.h), and what the process asks of its system is host.h's.
  *
- *   load, config, config_complete   parameters (params.c)
+ *   load, config, config_complete   host_params.h: the parameters
  *   get_ready                       host_prepare(): rights; the device is opened
  *     fork, change of user
  *   after_fork                      host_start(): locks; the device is started
@@ -17,7 +17,6 @@
  */
 #include "host/host.h"
 #include "host/protect.h"
-#include "params.h"
 #include "zsblk.h"
 
 #include <errno.h>
@@ -63,24 +62,36 @@ static bool told_to_end(void)
 
 static void plugin_load(void)
 {
-	params_init(&params);
+	host_params_init(&params);
 	params.engine.interrupted = told_to_end;
 }
 
 static void plugin_unload(void)
 {
 	host_close(&host);
-	params_free(&params);
+	host_params_free(&params);
+}
+
+static int tell(int r, const struct zsblk_why *why)
+{
+	if (r == 0)
+		return 0;
+	say(HOST_ERROR, why->text);
+	return -1;
 }
 
 static int plugin_config(const char *key, const char *value)
 {
-	return params_set(&params, key, value);
+	struct zsblk_why why;
+
+	return tell(host_params_set(&params, key, value, &why), &why);
 }
 
 static int plugin_config_complete(void)
 {
-	return params_complete(&params);
+	struct zsblk_why why;
+
+	return tell(host_params_complete(&params, &why), &why);
 }
 
 /*
@@ -333,7 +344,7 @@ static struct nbdkit_plugin plugin = {
 /* The text follows the algorithms there are, so it is made before nbdkit asks for it. */
 __attribute__((constructor)) static void make_help(void)
 {
-	plugin.config_help = params_help();
+	plugin.config_help = host_params_help();
 }
 
 struct nbdkit_plugin *plugin_init(void);

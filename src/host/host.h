@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The host of a device: the process that serves it, and what that process asks of its system. The same behind every front
- * end, which adds how requests come, and speaks to people.
+ * end, which adds how requests come, and speaks to people. host_params.h has the parameters.
  *
  *   host_prepare()   while all rights are there: limits and flags that are inherited; the device is opened
  *     fork, change of user
@@ -15,20 +15,8 @@
 #ifndef HOST_H
 #define HOST_H
 
+#include "host/host_params.h"
 #include "zsblk.h"
-
-/* What to do for it that the process never waits for memory that only it can free: see protect.h. */
-enum host_lock {
-	HOST_LOCK_AUTO, /* what can be had */
-	HOST_LOCK_YES,  /* all that swap needs, or fail */
-	HOST_LOCK_NO,
-};
-
-struct host_params {
-	struct zsblk_params engine;
-	enum host_lock lock;
-	char *stats_path; /* absolute; NULL: no such file. The front end's, for as long as the host is there */
-};
 
 enum host_says {
 	HOST_ERROR,  /* why a call fails, or what goes wrong later */
@@ -38,7 +26,7 @@ enum host_says {
 
 struct host {
 	/* Set by the front end. */
-	const struct host_params *params;
+	const struct host_params *params; /* lent for as long as the host is there */
 	/* One line, without a newline. Called from any thread. */
 	void (*say)(enum host_says how, const char *text);
 

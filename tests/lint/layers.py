@@ -11,15 +11,16 @@ import tap  # noqa: E402
 # From the bottom to the top: a folder, and what its files may include of others. A public header stands for itself.
 LAYERS = {
     "include": [],
+    "src/text": [],
     "src/process": [],
     "src/segment": ["src/process"],
     "src/zsmalloc": ["src/segment", "src/process", "zsmalloc.h"],
     "src/codec": [],
     "src/engine": ["src/codec", "src/zsmalloc", "src/segment", "src/process", "zsblk.h"],
-    "src/host": ["src/process", "zsblk.h"],
+    "src/host": ["src/process", "src/text", "zsblk.h"],
     "plugin": ["src/host", "zsblk.h"],
-    "src/bench": ["src/codec", "zsblk.h"],
-    "src/daemon": ["src/segment", "src/process", "zsblk.h"],
+    "src/bench": ["src/codec", "src/text", "zsblk.h"],
+    "src/daemon": ["src/segment", "src/process", "src/text", "zsblk.h"],
 }
 # Each protocol is spoken in one folder.
 PROTOCOLS = {"nbdkit-plugin.h": "plugin", "libnbd.h": "src/daemon", "libmnl/libmnl.h": "src/daemon"}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The parameters of a server: what people give as KEY=VALUE, the same behind every front end. One table in host_params.c has each
+ * key, its parser and its lines of help.
+ *
+ * A front end takes parameters like this, and shows people what is in `why`:
+ *
+ *   host_params_init()
+ *   host_params_set()        for each KEY=VALUE
+ *   host_params_complete()   defaults that depend on other parameters, and the check of the whole
+ *   host_prepare() ...       host.h
+ *   host_params_free()
+ *
+ * Functions that return int give 0, or a negative errno with the reason in *why, which is then never empty: what was wrong, with
+ * which value, and what would be right. One thread at a time for one struct; none of them waits for anything but the file system.
+ */
+#ifndef HOST_PARAMS_H
+#define HOST_PARAMS_H
+
+#include "zsblk.h"
+
+/* What to do for it that the process never waits for memory that only it can free: see protect.h. */
+enum host_lock {
+	HOST_LOCK_AUTO, /* what can be had */
+	HOST_LOCK_YES,  /* all that swap needs, or fail */
+	HOST_LOCK_NO,
+};
+
+struct host_params {
+	struct zsblk_params engine;
+	enum host_lock lock;
+	char *stats_path; /* absolute; NULL: no such file. Owned by this struct */
+	unsigned given;   /* a bit for each key of the table that host_params_set() has taken */
+};
+
+/* Every default that depends on nothing. */
+void host_params_init(struct host_params *params);
+/* Release what host_params_set() has made. The host must be closed. */
+void host_params_free(struct host_params *params);
+
+/*
+ * Take one KEY=VALUE. `value` must stay valid as long as *params is used. A relative path is taken from the current folder, so
+ * before the process leaves that.
+ *
+ * -ENOENT: there is no such key; -EINVAL: the value is wrong, or the key was given before; -ENOMEM, or what the system says of a
+ * path.
+ */
+int host_params_set(struct host_params *params, const char *key, const char *value, struct zsblk_why *why);
+
+/* All were given: fill in the defaults that depend on others, and check the whole. -EINVAL: they cannot be had together. */
+int host_params_complete(struct host_params *params, struct zsblk_why *why);
+
+/*
+ * What --help says of the parameters: lines of the form "key=...", each with a newline, with the algorithms and levels there
+ * really are. The text is static. The first call makes it, and must not run beside another.
+ */
+const char *host_params_help(void);
+
+#endif

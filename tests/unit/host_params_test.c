@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The parameters of a server: what each key takes, and that every refusal names value and remedy. Through nbdkit: tests/plugin. */
+#include "lib/test.h"
+
+#include "host/host_params.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct host_params params;
+
+static int start_anew(void **state)
+{
+	host_params_init(&params);
+	return 0;
+}
+
+static int release(void **state)
+{
+	host_params_free(&params);
+	return 0;
+}
+
+static void take(const char *key, const char *value)
+{
+	struct zsblk_why why = {""};
+
+	if (host_params_set(&params, key, value, &why) != 0)
+		fail_msg("%s=%s: %s", key, value, why.text);
+}
+
+static void expect(const struct zsblk_why *why, const char *part)
+{
+	if (!strstr(why->text, part))
+		fail_msg("\"%s\" has no \"%s\"", why->text, part);
+}
+
+static void expect_refusal(int error, const char *key, const char *value, const char *shown, const char *remedy)
+{
+	struct zsblk_why why = {""};
+
+	assert_int_equal(host_params_set(&params, key, value, &why), error);
+	expect(&why, shown);
+	expect(&why, remedy);
+}
+
+static void test_defaults(void **state)
+{
+	assert_string_equal(params.engine.algorithm, "lz4");
+	assert_string_equal(params.engine.memory, "anon");
+	assert_false(params.engine.has_level);
+	assert_int_equal(params.lock, HOST_LOCK_AUTO);
+	assert_null(params.stats_path);
+}
+
+static void test_each_key(void **state)
+{
+	struct zsblk_why why = {""};
+
+	take("size", "1G");
+	take("algorithm", "zstd");
+	take("level", "-3");
+	take("mem-limit", "256M");
+	take("memory", "shm:0x1234");
+	take("reserve", "8192K");
+	take("lock", "no");
+	take("stats", "/tmp/zsblk.stats");
+	if (host_params_complete(&params, &why) != 0)
+		fail_msg("%s", why.text);
+	assert_int_equal(params.engine.size, 1 << 30);
+	assert_string_equal(params.engine.algorithm, "zstd");
+	assert_true(params.engine.has_level);
+	assert_int_equal(params.engine.level, -3);
+	assert_int_equal(params.engine.mem_limit, 256 << 20);
+	assert_string_equal(params.engine.memory, "shm:0x1234");
+	assert_int_equal(params.engine.reserve, 8 << 20);
+	assert_int_equal(params.lock, HOST_LOCK_NO);
+	assert_false(params.engine.lock_shared);
+	assert_string_equal(params.stats_path, "/tmp/zsblk.stats");
+}
+
+static void test_sizes_refused(void **state)
+{
+	expect_refusal(-EINVAL, "size", "lots", "size=lots is not a size", "512M, 2G or 1T");
+	host_params_init(&params);
+	expect_refusal(-EINVAL, "size", "", "size= is not a size", "512M, 2G or 1T");
+	expect_refusal(-EINVAL, "mem-limit", "-1", "mem-limit=-1", "suffix");
+	expect_refusal(-EINVAL, "reserve", "1.5M", "reserve=1.5M", "suffix");
+	assert_int_equal(params.engine.size, 0);
+}
+
+static void test_level(void **state)
+{
+	static const char *const bad[] = {
+		"", "high", "1x", "1.5", "99999999999", "-99999999999", "999999999999999999999", "08"};
+
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		host_params_init(&params);
+		expect_refusal(-EINVAL, "level", bad[i], "level=", "is not a whole number");
+		assert_false(params.engine.has_level);
+	}
+	host_params_init(&params);
+	take("level", "0x10");
+	assert_int_equal(params.engine.level, 16);
+}
+
+static void test_lock(void **state)
+{
+	expect_refusal(-EINVAL, "lock", "maybe", "lock=maybe", "auto, yes or no");
+	host_params_init(&params);
+	take("lock", "yes");
+	assert_int_equal(params.lock, HOST_LOCK_YES);
+	assert_true(params.engine.lock_shared);
+	host_params_init(&params);
+	take("lock", "auto");
+	assert_int_equal(params.lock, HOST_LOCK_AUTO);
+	assert_true(params.engine.lock_shared);
+}
+
+static void test_stats(void **state)
+{
+	char folder[] = "/tmp/zsblk-params-XXXXXX", path[64], here[PATH_MAX];
+
+	assert_non_null(mkdtemp(folder));
+	assert_non_null(getcwd(here, sizeof here));
+	assert_int_equal(chdir(folder), 0);
+	take("stats", "figures");
+	assert_int_equal(chdir(here), 0);
+	snprintf(path, sizeof path, "%s/figures", folder);
+	assert_string_equal(params.stats_path, path);
+	host_params_free(&params);
+
+	host_params_init(&params);
+	expect_refusal(-EISDIR, "stats", folder, "is a directory", "/zsblk.stats");
+	host_params_free(&params);
+	assert_int_equal(rmdir(folder), 0);
+	host_params_init(&params);
+	expect_refusal(-ENOENT, "stats", path, "cannot be written", "in a directory that exists");
+	host_params_free(&params);
+	host_params_init(&params);
+	expect_refusal(-EINVAL, "stats", "", "names no file", "stats=/run/zsblk.stats");
+}
+
+static void test_once(void **state)
+{
+	take("level", "1");
+	expect_refusal(-EINVAL, "level", "2", "level is given twice, the second time as 2", "give it once");
+	assert_int_equal(params.engine.level, 1);
+	/* The next server's parameters are its own. */
+	host_params_init(&params);
+	take("level", "2");
+}
+
+static void test_unknown(void **state)
+{
+	expect_refusal(-ENOENT, "colour", "red", "parameter colour=red is not known",
+		       "use size, algorithm, level, mem-limit, memory, reserve, lock or stats");
+	expect_refusal(-ENOENT, "siz", "1G", "siz=1G", "use size");
+	expect_refusal(-ENOENT, "", "", "parameter =", "use size");
+}
+
+/* What is shown is cut, never the remedy. */
+static void test_long_values(void **state)
+{
+	static char text[5000];
+
+	memset(text, 'x', sizeof text - 1);
+	expect_refusal(-EINVAL, "size", text, "size=xxx", "512M, 2G or 1T");
+	expect_refusal(-EINVAL, "size", text, "given twice", "give it once");
+	expect_refusal(-EINVAL, "lock", text, "lock=xxx", "auto, yes or no");
+	expect_refusal(-ENOENT, text, text, "parameter xxx", "lock or stats");
+	text[sizeof text / 2] = '/';
+	expect_refusal(-ENAMETOOLONG, "stats", text, "cannot be written", "such as /run");
+}
+
+static void test_complete(void **state)
+{
+	struct zsblk_why why = {""};
+
+	assert_int_equal(host_params_complete(&params, &why), -EINVAL);
+	expect(&why, "size is missing");
+	expect(&why, "size=2G");
+	take("size", "5000");
+	assert_int_equal(host_params_complete(&params, &why), -EINVAL);
+	expect(&why, "multiple of 4096");
+	assert_int_equal(host_params_complete(&params, NULL), -EINVAL);
+}
+
+/* Without being told, a small part of what may ever be used; as told, whatever was told. */
+static void test_reserve(void **state)
+{
+	take("size", "16M");
+	assert_int_equal(host_params_complete(&params, NULL), 0);
+	assert_int_equal(params.engine.reserve, 1 << 20);
+	host_params_init(&params);
+	take("size", "16M");
+	take("reserve", "0");
+	assert_int_equal(host_params_complete(&params, NULL), 0);
+	assert_int_equal(params.engine.reserve, 0);
+}
+
+/* Every key that is taken has its line, in the form that shells complete, and every algorithm has one. */
+static void test_help(void **state)
+{
+	const char *text = host_params_help();
+	const struct zsblk_algorithm *algorithm;
+	struct zsblk_why why = {""};
+	char names[200], *rest = names, *name;
+
+	host_params_set(&params, "?", "?", &why);
+	snprintf(names, sizeof names, "%s", strstr(why.text, "use ") + 4);
+	while ((name = strsep(&rest, ", "))) {
+		char line[32];
+
+		if (!*name || strcmp(name, "or") == 0)
+			continue;
+		snprintf(line, sizeof line, "%s=", name);
+		if (strncmp(text, line, strlen(line)) != 0) {
+			snprintf(line, sizeof line, "\n%s=", name);
+			if (!strstr(text, line))
+				fail_msg("no line for %s in\n%s", name, text);
+		}
+	}
+	for (unsigned i = 0; (algorithm = zsblk_algorithm(i)); i++)
+		assert_non_null(strstr(text, algorithm->summary));
+	assert_string_equal(host_params_help(), text);
+	assert_int_equal(text[strlen(text) - 1], '\n');
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, start_anew, release)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(defaults), TEST(each_key), TEST(sizes_refused), TEST(level),    TEST(lock),    TEST(stats),
+		TEST(once),     TEST(unknown),  TEST(long_values),   TEST(complete), TEST(reserve), TEST(help),
+	};
+
+	return cmocka_run_group_tests_name("host_params", tests, NULL, NULL);
+}
