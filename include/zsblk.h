@@ -2,17 +2,18 @@
 /*
  * zsblk: a compressed block device in memory. The engine: blocks in, blocks out.
  *
- * A device is a row of 4096-byte blocks. Each block that was written is kept
- * compressed in a pool, found through a sector table of one 64-bit word per
- * block. Table and pool live in one memory segment, which may outlive the
- * process. The engine knows nothing of NBD, never prints, and can be driven by
- * any front end.
+ * A device is a row of 4096-byte blocks. The engine compresses each block that is written, and keeps it in a pool. The
+ * sector table has one 64-bit word for each block, which says where the block is. Table and pool lie in one memory
+ * segment, which can outlive the process. The engine knows nothing of NBD and never prints; any front end can drive it.
  *
  * Units: sizes, offsets and lengths are bytes unless a name says otherwise.
- * Errors: functions that return int give 0 or a negative errno.
- * Threads: every function taking a struct zsblk may be called from any number
- * of threads at once, except where it is said otherwise. Overlapping requests
- * in flight together may land in either order, block by block.
+ * Errors: functions that return int give 0 or a negative errno. On failure a function with a parameter `why`, which may
+ * be NULL, writes the reason there.
+ * Ownership: the library copies what it needs of its arguments. A pointer that it returns stays valid as long as the
+ * object that was asked.
+ * Threads: functions may be called from any number of threads at once. zsblk_open() makes an object that only the
+ * caller knows; zsblk_start(), zsblk_close(), zsblk_check() and zsblk_keep_end() say what they exclude. Requests that
+ * overlap and are in flight together may land in either order, block by block.
  */
 #ifndef ZSBLK_H
 #define ZSBLK_H
@@ -30,17 +31,19 @@ extern "C" {
 
 #define ZSBLK_BLOCK_SIZE   4096u
 #define ZSBLK_MAX_CONTEXTS 65536u
-/* The largest device: 2^32 blocks, what a 32-bit back-reference can name. */
+/* The largest device: 2^32 blocks, since an object names its block with 32 bits. */
 #define ZSBLK_MAX_SIZE (UINT64_C(1) << 44)
 /*
- * The largest pool: 4 TiB of compressed data, what a table word can address. A device of more than
- * 4 TiB can take what compresses to that; a write beyond it fails with -ENOSPC.
+ * The largest pool: 2^30 pages of 4096 bytes, since a table word names a page with 30 bits. So a device of more than 4
+ * TiB can store what compresses to 4 TiB; further writes fail with -ENOSPC.
  */
 #define ZSBLK_MAX_POOL (UINT64_C(1) << 42)
 
 struct zsblk;
 
-/* Why something failed, for people: what was wrong, with which value, and what would be right. */
+/*
+ * Why a call failed, for people: what was wrong, with which value, and what would be right. One line without a newline.
+ */
 struct zsblk_why {
 	char text[320];
 };
@@ -55,9 +58,9 @@ struct zsblk_algorithm {
 	int level_default;
 };
 
-/* The algorithm at `index`, or NULL past the last one. Index 0 is the default. */
+/* The algorithm at `index`, or NULL past the last one. Index 0 is the default. The result is static. */
 const struct zsblk_algorithm *zsblk_algorithm(unsigned index);
-/* The algorithm called `name`, or NULL. */
+/* The algorithm called `name`, or NULL. The result is static. */
 const struct zsblk_algorithm *zsblk_algorithm_by_name(const char *name);
 
 /* ------------------------------------------------------------------ life */
@@ -65,40 +68,53 @@ const struct zsblk_algorithm *zsblk_algorithm_by_name(const char *name);
 struct zsblk_params {
 	/* Device size: a multiple of 4096, 4096 to ZSBLK_MAX_SIZE. No default. */
 	uint64_t size;
-	/* The largest size that zsblk_resize() can give it later: a multiple of 4096, size to ZSBLK_MAX_SIZE. Table and pool of
-	 * a new segment get the addresses for it, which take no memory until they are used. For a segment that exists:
-	 * what it was made with. 0, the default: size; or for a segment that exists, what it has. */
+	/*
+	 * The largest size that zsblk_resize() can give the device later: a multiple of 4096, from size to
+	 * ZSBLK_MAX_SIZE. A new segment gets addresses for a table and a pool of that size; addresses take no memory
+	 * until they are used. A segment that exists must have been made with the same value. 0, the default: size for
+	 * a new segment, any value for a segment that exists.
+	 */
 	uint64_t max_size;
-	/* Name of the algorithm for blocks written from now on; NULL, the default: "lz4". */
+	/* Name of the algorithm for blocks written from now on. NULL, the default: "lz4". */
 	const char *algorithm;
-	/* Level; in force only when has_level, else the algorithm's default. */
+	/* The algorithm's level. Used only if has_level is true; otherwise the level is the algorithm's default. */
 	int level;
 	bool has_level;
-	/* The most memory the pool may take for objects; 0: no limit. */
+	/*
+	 * The most memory that the pool may take for objects and zspage headers, rounded up to whole pages. At least
+	 * one zspage of the largest class: 128 KiB with the default chain. 0, the default: no limit.
+	 */
 	uint64_t mem_limit;
-	/* Populated memory kept ahead of demand by a background thread; 0: none. For a new segment no more
-	 * than the system can provide. */
+	/*
+	 * Populated memory that a background thread keeps ahead of demand; at most mem_limit. A new segment is refused
+	 * if the system cannot provide that much. 0, the default: none.
+	 */
 	uint64_t reserve;
 	/*
-	 * "anon": memory that ends with the process.
-	 * "shm:KEY": a System V shared memory segment with that key (a number, 0x for
-	 * hexadecimal), created if it does not exist, re-attached if it does.
-	 * "shm:id=N": an existing segment, by its identifier. Default "anon".
+	 * "anon", the default, also for NULL: memory that ends with the process.
+	 * "shm:KEY": the System V shared memory segment with that key, a number other than 0 (hexadecimal after 0x).
+	 * The segment is made if it does not exist.
+	 * "shm:id=N": the segment with that identifier, which must exist.
+	 *
+	 * A shared segment is refused unless the calling user made it and owns it, and its mode keeps others out.
 	 */
 	const char *memory;
 	/*
-	 * Lock a shared segment in memory (SHM_LOCK), so that it is never swapped out, whoever is
-	 * alive. Needs CAP_IPC_LOCK or a sufficient RLIMIT_MEMLOCK. Default true.
+	 * Lock a shared segment in memory (SHM_LOCK). Then the segment is never swapped out, even while no process has
+	 * it attached. Takes CAP_IPC_LOCK or a sufficient RLIMIT_MEMLOCK. Default true.
 	 */
 	bool lock_shared;
-	/* How many requests may be compressing or decompressing at the same time; each
-	 * costs one set of codec contexts. Further ones wait their turn. At most ZSBLK_MAX_CONTEXTS. 0: a default. */
+	/*
+	 * How many requests can run at the same time; further ones wait. Each takes the memory of one set of codec
+	 * contexts. At most ZSBLK_MAX_CONTEXTS. 0, the default: 16, or twice the number of processors if there are more
+	 * than 8.
+	 */
 	unsigned contexts;
-	/* Longest zspage in pages, 1 to 64. 0: a default. */
+	/* The longest zspage in pages, 1 to 64. 0, the default: 32; or for a segment that exists, what it has. */
 	unsigned chain;
 	/*
-	 * Asked now and then while zsblk_start() fills memory, by the calling thread: true ends the call
-	 * with -EINTR. NULL, the default: nobody asks to stop.
+	 * Called now and then, by the calling thread, while zsblk_start() or zsblk_resize() fills memory. If it returns
+	 * true, the call ends with -EINTR. NULL, the default: such a call cannot be ended.
 	 */
 	bool (*interrupted)(void);
 };
@@ -107,151 +123,181 @@ struct zsblk_params {
 void zsblk_params_init(struct zsblk_params *params);
 
 /*
- * Check everything that can be checked without touching memory: 0, or -EINVAL with the
- * reason. zsblk_open() does the same first.
+ * Check all that can be checked without memory. 0, or -EINVAL with the reason. zsblk_open() begins with the same
+ * checks.
  */
 int zsblk_params_check(const struct zsblk_params *params, struct zsblk_why *why);
 
 /*
- * Open a device: create its segment, or re-attach to an existing one, verify its
- * superblock and rebuild the pool's state from the table.
+ * Open a device. Makes its segment; or attaches the segment that exists, verifies its superblock and its table, and
+ * rebuilds the state of the pool from the table. On success *dev is the caller's, until zsblk_close(). On failure *dev
+ * is NULL.
  *
- * Errors: -EINVAL (parameters; a segment that is not ours, is damaged, or does not match
- * them), -EBUSY (segment in use by a live process), -EPERM (no right to lock a
- * shared segment), -ENOMEM (a reserve for a new segment that is more than the memory there is),
- * and others of mmap, shmget and shmat.
- * Starts no threads, so it may be followed by fork(); then only one of the two
- * processes may go on using the device, after zsblk_start().
+ * Errors: -EINVAL (a parameter is wrong; or the segment does not exist, was not made by zsblk, is damaged, or does not
+ * match the parameters), -EBUSY (a live process, or another device in this process, uses the segment), -EPERM (there is
+ * no right to lock the segment; or another user made or owns it, or its mode lets others in), -ENOMEM (there is not
+ * enough memory or address space, or not enough room below a control group's limit), -ENOTSUP (the system has pages
+ * other than 4, 8, 16, 32 or 64 KiB), and others of mmap, shmget and shmat.
  *
- * In a process that locks all its future mappings (mlockall(MCL_FUTURE)) that becomes lock on fault
- * (MCL_FUTURE | MCL_ONFAULT), and stays so: otherwise the system would fill the whole sparse segment.
+ * The call starts no threads, so fork() may follow. After fork() only one of the two processes may use the device: the
+ * one that calls zsblk_start().
+ *
+ * If the process locks all its future mappings (mlockall(MCL_FUTURE)), the call changes that to lock on fault for good
+ * (MCL_FUTURE | MCL_ONFAULT). Otherwise the system would fill the whole sparse segment.
  */
 int zsblk_open(const struct zsblk_params *params, struct zsblk **dev, struct zsblk_why *why);
 
 /*
- * Claim the device for the calling process, fill the reserve, and start the background threads: one
- * keeps the reserve filled; the other compacts and gives free memory back. Both have the scheduling
- * class of the caller. Where the segment existed before, the reserve is filled only as
- * far as the system has memory to spare. Call once, after the last fork() and before the first
- * request; if it failed, it may be called again. A process that locks its memory with mlockall()
- * does so before this: memory that is shared and locked by a mapping cannot be given back.
+ * Claim the segment for the calling process, fill the reserve, and start the background threads. One thread keeps the
+ * reserve filled, if there is one. The other compacts, and gives free memory back to the system. Both have the caller's
+ * scheduling class. The call can take over the claim of the parent, but of no other live process. If the segment held
+ * data before, the reserve is filled only as far as the system has memory to spare.
  *
- * Errors: -EBUSY (another live process has claimed the segment), -ENOMEM (the reserve cannot be
- * filled, or there is no memory for the table), -EINTR (params->interrupted said so), and others of
- * madvise and pthread_create.
+ * Call it once, after the last fork() and before the first request, with no other call in flight. After a failure it
+ * may be called again. A process that locks its memory with mlockall() must do so before this call: the system does not
+ * give back shared memory that a mapping has locked.
+ *
+ * Errors: -EBUSY (another live process has claimed the segment), -ENOMEM (the reserve of a new device cannot be filled,
+ * or there is no memory for the table), -EINTR (params->interrupted returned true), and others of madvise and
+ * pthread_create.
  */
 int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
 
 /*
- * Stop the background threads and let go of the segment; data in shared memory stays.
- * No other call may be in flight. NULL is allowed.
+ * Stop the background threads, drop the claim and free *dev. Data in shared memory stays. No other call may be in
+ * flight. NULL is allowed. Also right if zsblk_start() failed or was never called.
  */
 void zsblk_close(struct zsblk *dev);
 
-/*
- * The format of shared segments that are made. One of format 1 is opened as well, and stays one until it is resized. Others
- * are refused. docs/format.md.
- */
+/* The format of segments that this version makes: see docs/format.md. Segments of later formats are refused. */
 #define ZSBLK_SEGMENT_VERSION 2u
-/* The oldest one that is opened. */
+/* The oldest format that this version opens. A segment of format 1 keeps it until zsblk_resize() changes its size. */
 #define ZSBLK_SEGMENT_OLDEST 1u
 
 #define ZSBLK_NAME_MAX 32u
 
 /*
- * Make a shared segment for a device of these parameters that bears a name of 1 to ZSBLK_NAME_MAX bytes. With memory =
- * "shm:KEY" it has that key. Otherwise it has none: nobody can have made it first, or open it by guessing. Nobody uses it
- * yet; "shm:id=N" with *id opens it. It stays until it is removed: note the identifier before it is used, or look for the
- * name with zsblk_find(). -EEXIST: a segment has that key; other errors are those of zsblk_open().
+ * Make a shared segment for a device with these parameters. The segment bears `name`, of 1 to ZSBLK_NAME_MAX bytes. If
+ * memory is "shm:KEY", the segment has that key. Otherwise it has no key: nobody can have made the segment first, or
+ * find it by guessing. No process uses the segment yet. zsblk_open() with "shm:id=N", where N is *id, opens it.
+ *
+ * The segment stays until it is removed. Note the identifier before the segment is used; zsblk_find() finds it again by
+ * name.
+ *
+ * Errors: -EEXIST (a segment has that key), and those of zsblk_open(). After a failure there is no new segment, and *id
+ * means nothing.
  */
 int zsblk_create(const struct zsblk_params *params, const char *name, int *id, struct zsblk_why *why);
 
 /*
- * Find the shared segment that bears this name among those that the calling user made and keeps to itself: what others
- * made is not looked into. 0, with its identifier; -ENOENT if there is none; -EEXIST if there are
- * several.
+ * Find the shared segment that bears this name, and store its identifier in *id. Only segments are looked into that the
+ * calling user made and owns, and that are closed to others. A segment whose first page is swapped out is not found:
+ * zsblk_open() locks segments, and to read a page that is swapped out could wait for the device that the caller looks
+ * after.
+ *
+ * Errors: -ENOENT (there is none), -EEXIST (there are several), and others of shmctl.
  */
 int zsblk_find(const char *name, int *id, struct zsblk_why *why);
 
 /* What is in a shared segment. */
 struct zsblk_segment {
-	uint64_t size;     /* of the device in it; 0: none yet */
-	uint64_t max_size; /* that zsblk_resize() can give it */
-	uint64_t used;     /* bytes of memory that it takes */
-	int id;            /* as ipcs -m prints it */
-	int holder;        /* process that has claimed it and is alive, or may be; 0: none */
-	bool in_service;   /* a server has come into service with it at some time */
-	bool removed;      /* somebody removed it (ipcrm): it ends with the last process that has it attached */
-	char name[ZSBLK_NAME_MAX + 1]; /* that zsblk_create() gave it; empty: none */
+	uint64_t size;     /* bytes of the device in it; 0: there is none yet */
+	uint64_t max_size; /* the largest size that zsblk_resize() can give the device, in bytes */
+	uint64_t used;     /* bytes of the segment in memory or swapped out */
+	int id;            /* the identifier, as ipcs -m prints it */
+	int holder;        /* number of the process that has claimed it, if that is alive or may be; 0: none */
+	bool in_service;   /* some zsblk_start() has succeeded with it */
+	bool removed;      /* somebody has removed it (ipcrm): it ends with the last process that has it attached */
+	char name[ZSBLK_NAME_MAX + 1]; /* the name that zsblk_create() gave it; empty: none */
 };
 
 /*
- * Look at the shared segment that `memory` ("shm:...") names, without using it: a process that uses it
- * is not disturbed, and none is made. -ENOENT if there is none, -EPERM if another user made or owns it or it is open to
- * others, -EINVAL if it holds something else than a device, is damaged, or is of another version.
+ * Look at the shared segment that `memory` ("shm:...") names. The segment is not claimed, so a process that uses it is
+ * not disturbed, and no segment is made.
+ *
+ * Errors: -ENOENT (there is none), -EPERM (another user made or owns it, or its mode lets others in), -EINVAL (`memory`
+ * names no shared segment; or the segment holds something other than a device, is damaged, or has a format or a feature
+ * that this version does not know), and others of shmat and shmctl.
  */
 int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_why *why);
 
 /*
- * Remove the shared segment that `memory` ("shm:...") names, with its contents. Refused with -EBUSY
- * while a live process uses it, with -EINVAL if zsblk did not make it, and with -EPERM if another user did.
+ * Remove the shared segment that `memory` ("shm:...") names, with its contents. A segment that is damaged or of a later
+ * format is removed as well.
+ *
+ * Errors: -ENOENT (there is none), -EBUSY (a live process uses it), -EINVAL (zsblk did not make it, or `memory` names
+ * no shared segment), -EPERM (another user made or owns it, or its mode lets others in), and others of shmat and
+ * shmctl.
  */
 int zsblk_remove(const char *memory, struct zsblk_why *why);
 
 /*
- * Keep a shared segment attached without using it, so that it outlasts its removal by others (ipcrm,
- * kernel.shm_rmid_forced) for as long as the caller lives. Children do not inherit this. Errors are those of
- * zsblk_inspect(). zsblk_keep_end() takes NULL.
+ * Keep a shared segment attached without using it. As long as the caller keeps it and lives, the segment exists, even
+ * if somebody removes it (ipcrm) or the kernel removes segments that no process uses (kernel.shm_rmid_forced). Children
+ * do not inherit the attachment. On success *keep is the caller's until zsblk_keep_end().
+ *
+ * Errors: -ENOENT (there is none), -EPERM (another user made or owns it, or its mode lets others in), -EINVAL (zsblk
+ * did not make it, or `memory` names no shared segment), -ENOMEM, and others of shmat and shmctl.
  */
 struct zsblk_keep;
 int zsblk_keep(const char *memory, struct zsblk_keep **keep, struct zsblk_why *why);
+/* Let go of the segment and free *keep, which no other call may be using. NULL is allowed. */
 void zsblk_keep_end(struct zsblk_keep *keep);
-/* Has somebody removed the segment? It ends with the last process that has it attached. */
+/* True if somebody has removed the segment. It then ends with the last process that has it attached. */
 bool zsblk_keep_is_removed(const struct zsblk_keep *keep);
-/* The same of the segment of an open device. */
+/* The same, for the segment of an open device. */
 bool zsblk_is_removed(const struct zsblk *dev);
 
 /*
- * Does the kernel remove shared segments that no process has attached (kernel.shm_rmid_forced = 1)? Then a segment ends with
- * its server, and what is stored is lost.
+ * True if the kernel removes shared segments that no process has attached (kernel.shm_rmid_forced = 1). Then a segment
+ * ends with its server, and what is stored is lost.
  */
 bool zsblk_segments_are_removed(void);
 
-/* The size now; the largest that zsblk_resize() can give it. */
+/* The device's size now, and the largest size that zsblk_resize() can give it, in bytes. */
 uint64_t zsblk_size(const struct zsblk *dev);
 uint64_t zsblk_max_size(const struct zsblk *dev);
-/* "lz4" and so on, and the level, for blocks written from now on. */
+/* The algorithm ("lz4" and so on) and the level for blocks written from now on. */
 const char *zsblk_algorithm_name(const struct zsblk *dev);
 int zsblk_level(const struct zsblk *dev);
 
 /* ------------------------------------------------------------------ requests
  *
- * Offsets and lengths may be any bytes within the device; -EINVAL beyond its end. A request
- * covers its blocks one after the other: when it fails, each block is either old or
- * new. Acknowledged changes survive the death of the process when the segment is shared.
- * None allocates memory other than from the pool.
+ * Offsets and lengths may have any value within the device. A range that reaches beyond its end fails with -EINVAL.
+ *
+ * A request handles its blocks one after the other. If it fails, each block has its old contents or the new ones. If it
+ * returns 0 and the segment is shared, what it changed survives the death of the process.
+ *
+ * Requests allocate memory from the pool only. They can wait: for a request on the same block, for a context while all
+ * are in use, and for the system if the reserve is empty.
  */
 
-/* -EIO: a stored object is damaged. */
+/* -EIO: a stored object is damaged. `buf` then holds any bytes. */
 int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset);
 
-/* -ENOSPC: over mem_limit, or the system has no memory; the old data of that block stays.
- * -EIO: a partly overwritten block could not be read. */
+/*
+ * -ENOSPC: mem_limit or the limit of a control group is reached, or the system has no memory. The block that could not
+ * be stored keeps its old data; blocks before it have the new data.
+ * -EIO: a block that is overwritten in part could not be read.
+ */
 int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset);
 
-/* Make the range read as zeroes and free the blocks it covers. Ragged edges are written after
- * that, and can fail as writes do; the blocks are free then all the same. Both are the same here and
- * count apart. */
+/*
+ * Make the range read as zeroes. First the blocks that it covers completely are freed; this cannot fail. Then zeroes
+ * are written to the parts of blocks at its ends, with the errors of zsblk_write(). The two functions do the same and
+ * are counted apart.
+ */
 int zsblk_discard(struct zsblk *dev, uint64_t len, uint64_t offset);
 int zsblk_write_zeroes(struct zsblk *dev, uint64_t len, uint64_t offset);
 
-/* Data is in memory once a write returns, so there is nothing to do. */
+/* Returns 0. There is nothing to do, since data is in memory once a write has returned. */
 int zsblk_flush(struct zsblk *dev);
 
 /*
- * Tell which parts of the range hold data and which are holes that read as zeroes, in order,
- * without gaps, and merged as far as nothing changes meanwhile. `extent` returns 0 to go on; any
- * other value ends the walk and is returned.
+ * Call `extent` for each part of the range that holds data and for each hole, which reads as zeroes. The parts come in
+ * order and without gaps. Neighbours are of different kinds, unless requests change the range meanwhile. If `extent`
+ * returns another value than 0, the walk ends and returns that value. `extent` is called by the calling thread without
+ * a lock, and may make requests.
  */
 typedef int zsblk_extent_fn(void *opaque, uint64_t offset, uint64_t len, bool hole);
 int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent_fn *extent, void *opaque);
@@ -259,45 +305,53 @@ int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent
 /* ------------------------------------------------------------------ size */
 
 /*
- * Change the size of a device, a multiple of 4096 up to zsblk_max_size(), beside requests in flight. What is new
- * reads as zeroes. What is cut off must hold nothing: discard it first. A request that lies behind the new end
- * fails with -EINVAL from then on; one that is in flight meanwhile either succeeds, and then the device is not
- * cut off there, or fails with -EINVAL. The size stays for the next zsblk_open() of a shared segment, also if
- * the process is killed meanwhile: then it is the old one or the new one.
+ * Change the size of the device to a multiple of 4096, up to zsblk_max_size(). Requests may be in flight.
  *
- * A segment of format 1 becomes one of the present format, which older versions of zsblk refuse.
+ * A part that is added reads as zeroes. A part that is cut off must hold nothing: discard it first. From then on,
+ * requests behind the new end fail with -EINVAL. A write of data that is in flight there either succeeds, and then
+ * the device is not cut off, or fails with -EINVAL.
  *
- * May wait for requests on blocks behind the new end, and for the time it takes to look through the table
- * there. Any thread; one change at a time, others wait. Errors, with nothing changed: -EINVAL (not a multiple, 0,
- * or too large), -ENOTEMPTY (data would be cut off), -ENOMEM (no memory for the larger table), -EINTR
- * (params->interrupted said so).
+ * A shared segment keeps the size for the next zsblk_open(). If the process is killed during the call, the device has
+ * the old size or the new one. A segment of format 1 becomes one of the present format, which older versions of zsblk
+ * refuse.
+ *
+ * The call waits for requests on blocks behind the new end, looks through the table there, and waits for other calls to
+ * zsblk_resize(). Errors, with nothing changed: -EINVAL (not a multiple of 4096, 0, or too large), -ENOTEMPTY (data
+ * would be cut off), -ENOMEM (there is no memory for the larger table), -EINTR (params->interrupted returned true).
  */
 int zsblk_resize(struct zsblk *dev, uint64_t size, struct zsblk_why *why);
 
 /* ------------------------------------------------------------------ upkeep */
 
 /*
- * Move objects together and give whole pages back. The background thread does so by itself once
- * more than a quarter of the pool, and 4 MiB, could be freed; this is for those who want it now.
- * Safe beside requests, which are never held up for longer than the move of one object. Returns the
- * pages freed (0 and more).
+ * Move objects together, so that whole pages become free, and return the number of pages freed. Requests may be in
+ * flight; none waits for longer than the move of one object.
+ *
+ * The background thread compacts without being asked, once more than a quarter of the pool and 4 MiB could be freed;
+ * once a 16th and 1 MiB could be, if memory is short; and once after the last write or discard, five seconds later.
  */
 uint64_t zsblk_compact(struct zsblk *dev);
-/* One bounded step of the same: at most one zspage. `*more` says whether another step can help. */
+/*
+ * One step of a compaction: at most one zspage. Returns the pages freed. *more is false after the last step. The device
+ * keeps the place where the next step begins; steps of several threads run one after the other.
+ */
 uint64_t zsblk_compact_step(struct zsblk *dev, bool *more);
 
-/* Statistics in zram's terms. Bytes unless noted; each figure is exact once no request is in
- * flight, and otherwise a sum of per-thread counts taken one after another. */
+/*
+ * Statistics, with zram's names where zram has the same figure. Bytes unless noted. Figures are exact while no request
+ * is in flight. Otherwise each is a sum of counts that were read one after another. Counts "so far" begin at 0 when the
+ * device is opened.
+ */
 struct zsblk_stats {
 	uint64_t orig_data_size;  /* uncompressed bytes: same-filled blocks included, zero ones not */
 	uint64_t compr_data_size; /* bytes of the objects in the pool, without rounding */
 	uint64_t mem_used_total;  /* memory the pool takes from the system for objects and their headers */
 	uint64_t mem_limit;       /* 0: none */
-	uint64_t mem_cap;         /* what the limits of control groups leave to the pool now; 0: they have none */
+	uint64_t mem_cap;         /* what the limits of control groups leave to the pool now; 0: there is no limit */
 	uint64_t
 		mem_used_max; /* highest mem_used_total so far; can miss 64 KiB for each thread that writes raw blocks */
-	uint64_t same_pages;  /* blocks now held as same-filled, zero blocks not counted: those of a repeated
-				    * 32-bit word take no memory, others an object of 8 bytes, about 21 in all */
+	uint64_t same_pages;  /* blocks now held as same-filled, zero blocks left out: a repeated 32-bit word takes no
+				    * memory, any other an object of 8 bytes, about 21 with its overhead */
 	uint64_t pages_compacted;  /* pages freed by compaction so far */
 	uint64_t huge_pages;       /* blocks now stored raw */
 	uint64_t huge_pages_since; /* blocks stored raw so far */
@@ -305,27 +359,29 @@ struct zsblk_stats {
 	uint64_t blocks_stored;  /* blocks held compressed or raw; same-filled ones left out */
 	uint64_t pool_bytes;     /* mem_used_total without headers and back-references */
 	uint64_t metadata_bytes; /* table, back-references, zspage and page-run descriptors */
-	uint64_t reserved_bytes; /* populated and not in use: the reserve and up to an eighth and 1 MiB more,
-				    * and the populated ends of zspages, of which each class has one or so */
-	uint64_t reserve_misses; /* times a request found the reserve empty */
+	uint64_t reserved_bytes; /* populated and not in use: the reserve, free pages not given back yet, those that
+				    * threads keep at hand, and the populated ends of zspages */
+	uint64_t reserve_misses; /* times that a request found the reserve empty */
 
-	uint64_t reads, writes, discards, zeroes;              /* requests */
-	uint64_t read_bytes, write_bytes;                      /* bytes asked for and done */
-	uint64_t failed_reads, failed_writes, failed_discards; /* failed; the last: zeroes, too */
+	/* Requests so far, failed ones included. A request beyond the device's end is not counted anywhere. */
+	uint64_t reads, writes, discards, zeroes;
+	uint64_t read_bytes, write_bytes; /* of requests that succeeded */
+	/* Failed requests; zsblk_write_zeroes() counts as a discard. */
+	uint64_t failed_reads, failed_writes, failed_discards;
 };
 void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats);
-/* Set mem_used_max back to the present use. */
+/* Set mem_used_max to the present mem_used_total. */
 void zsblk_reset_mem_used_max(struct zsblk *dev);
-/* Change the limit; 0: none. Memory already taken above it stays until it is freed. */
+/* Change the limit, in bytes; 0: none. Memory that was taken above a lower limit stays until it is freed. */
 void zsblk_set_mem_limit(struct zsblk *dev, uint64_t mem_limit);
 
-/* Statistics for each class of the allocator under the device: see zs_class_stats() in zsmalloc.h. */
+/* The size classes of the allocator under the device: see zs_class_count() and zs_class_stats() in zsmalloc.h. */
 unsigned zsblk_class_count(const struct zsblk *dev);
 int zsblk_class_stats(struct zsblk *dev, unsigned index, struct zs_class_stats *stats);
 
 /*
- * Verify every invariant of table and pool. No request may be in flight; the background threads may be at
- * work, and compaction waits meanwhile. 0, or -EUCLEAN with the first violation.
+ * Verify every invariant of table and pool. 0, or -EUCLEAN with the first violation. No request may be in flight. The
+ * background threads may be at work; compaction and zsblk_resize() wait meanwhile.
  */
 int zsblk_check(struct zsblk *dev, struct zsblk_why *why);
 
