@@ -204,7 +204,7 @@ int zs_check(struct zs_pool *pool, char *why, size_t why_size);
 
 /* ------------------------------------------------------------------ zpool
  *
- * One table of operations for allocators of this kind, as the kernel's zpool was, so that a caller can run over either driver.
+ * One table of operations for allocators of this kind, as the kernel's zpool was: a caller can run over either driver.
  */
 struct zpool_driver {
 	const char *type;
