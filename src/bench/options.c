@@ -2,8 +2,9 @@
 /* The command line. Each message says what was wrong, with which value, and what would be right. */
 #include "bench/bench.h"
 
-#include <ctype.h>
-#include <errno.h>
+#include "text/number.h"
+#include "text/size.h"
+
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -92,41 +93,20 @@ static void print_algorithms(void)
 		       codec_at(i)->level_max, codec_at(i)->level_default, codec_at(i)->summary);
 }
 
-static bool parse_number(const char *text, char **end, int64_t *value)
-{
-	if (!isdigit((unsigned char)text[text[0] == '-']))
-		return false;
-	errno = 0;
-	*value = strtoll(text, end, 10);
-	return errno == 0;
-}
-
 static int64_t number(const char *option, const char *text, int64_t min, int64_t max)
 {
-	char *end;
 	int64_t value;
 
-	if (!parse_number(text, &end, &value) || *end || value < min || value > max)
+	if (number_parse(text, min, max, &value) < 0)
 		refuse("%s %s: a number from %" PRId64 " to %" PRId64 " is needed", option, text, min, max);
 	return value;
 }
 
 static uint64_t size(const char *option, const char *text, uint64_t max)
 {
-	static const char suffixes[] = "KMGT";
-	uint64_t bytes = 0;
-	int64_t value;
-	char *end;
+	uint64_t bytes;
 
-	if (parse_number(text, &end, &value) && value > 0) {
-		const char *suffix = *end ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
-		unsigned shift = suffix ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
-
-		end += suffix != NULL;
-		if (!*end && (uint64_t)value <= max >> shift)
-			bytes = (uint64_t)value << shift;
-	}
-	if (!bytes || bytes % BLOCK)
+	if (size_parse(text, &bytes) < 0 || !bytes || bytes > max || bytes % BLOCK)
 		refuse("%s %s: a multiple of %u bytes, at most %" PRIu64 " MiB, is needed, such as 4K or 1M", option,
 		       text, BLOCK, max >> 20);
 	return bytes;

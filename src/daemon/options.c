@@ -6,6 +6,7 @@
 #include "daemon/resources/memlimit.h"
 #include "daemon/settings/config.h"
 #include "daemon/supervise.h"
+#include "text/size.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -127,12 +128,12 @@ static bool is_size(const char *key)
 static bool is_plain(const char *value, char *text, size_t size)
 {
 	size_t digits = strspn(value, "0123456789");
-	uint64_t sectors = strtoull(value, NULL, 10);
+	uint64_t bytes;
 
 	if (!digits || (value[digits] && strcmp(value + digits, "s") != 0))
 		return false;
-	if (value[digits] && sectors <= UINT64_MAX / 512)
-		snprintf(text, size, "%" PRIu64, sectors * 512);
+	if (size_parse(value, &bytes) == 0)
+		snprintf(text, size, "%" PRIu64, bytes);
 	else
 		snprintf(text, size, "%s", value);
 	return true;

@@ -16,6 +16,7 @@
 #include "daemon/settings/expression.h"
 
 #include "daemon/base/wrong.h"
+#include "text/size.h"
 #include "zsblk.h"
 
 #include <ctype.h>
@@ -87,28 +88,12 @@ static bool take_word(struct parser *parser, const char *word)
 	return true;
 }
 
-/* How many MiB a suffix stands for; 0: it is none. */
+/* How many MiB a suffix stands for; 0: it is none. P and E are none here: the largest size is 16T, and an E begins an exponent. */
 static double suffix_mib(char suffix)
 {
-	switch (suffix) {
-	case 'B':
-	case 'b':
-		return 1 / MIB;
-	case 'K':
-	case 'k':
-		return 1 / 1024.0;
-	case 'M':
-	case 'm':
-		return 1;
-	case 'G':
-	case 'g':
-		return 1024;
-	case 'T':
-	case 't':
-		return MIB;
-	default:
-		return 0;
-	}
+	double mib = (double)size_unit(suffix) / MIB;
+
+	return mib <= MIB ? mib : 0;
 }
 
 /* ------------------------------------------------------------------ what is said of mistakes */

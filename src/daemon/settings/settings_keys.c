@@ -8,6 +8,7 @@
 #include "daemon/settings/expression.h"
 #include "daemon/settings/settings.h"
 #include "segment/segment.h"
+#include "text/number.h"
 #include "zsblk.h"
 
 #include <ctype.h>
@@ -43,20 +44,17 @@ static int keep(char **at, const char *value, struct wrong *wrong)
 	return settings_string(at, value) < 0 ? no_memory(wrong) : 0;
 }
 
-static int number(const char *key, const char *value, long min, long max, long *n, struct wrong *wrong)
+static int number(const char *key, const char *value, int64_t min, int64_t max, int64_t *n, struct wrong *wrong)
 {
-	char *end;
-
-	errno = 0;
-	*n = strtol(value, &end, 10);
-	if (errno || *end || !isdigit((unsigned char)value[value[0] == '-']) || *n < min || *n > max)
-		return wrong_say(wrong, "%s = %.80s: a whole number from %ld to %ld is needed", key, value, min, max);
-	return 0;
+	if (number_parse(value, min, max, n) == 0)
+		return 0;
+	return wrong_say(wrong, "%s = %.80s: a whole number from %" PRId64 " to %" PRId64 " is needed", key, value, min,
+			 max);
 }
 
 static int natural(const char *key, const char *value, unsigned min, unsigned max, unsigned *at, struct wrong *wrong)
 {
-	long n;
+	int64_t n;
 	int r = number(key, value, min, max, &n, wrong);
 
 	if (r == 0)
@@ -170,7 +168,7 @@ static int set_recovery_reserve(struct settings *settings, struct value value, s
 
 static int set_level(struct settings *settings, struct value value, struct wrong *wrong)
 {
-	long level;
+	int64_t level;
 	/* Which levels an algorithm has, the plugin knows. */
 	int r = number(value.key, value.text, -1000, 1000, &level, wrong);
 
@@ -245,7 +243,7 @@ static void imply(struct settings *settings, enum settings_use use)
 
 static int set_swap_priority(struct settings *settings, struct value value, struct wrong *wrong)
 {
-	long priority;
+	int64_t priority;
 	int r = number(value.key, value.text, -1, MAX_PRIORITY, &priority, wrong);
 
 	if (r == 0) {
