@@ -2,9 +2,9 @@
 /*
  * The claim: who uses a segment. See claim.h.
  *
- * A claim is one word: process number and the low half of its start time, so that a number used
- * again by another process is not taken for a live holder. It lies at the same place in every format, so that
- * builds of different formats keep out of each other's way.
+ * A claim is one word: the number of a process, and the low half of its start time. The system uses numbers again; the
+ * start time tells whether a process of that number is the holder. The claim lies at the same place in every format, so
+ * that builds which know different formats keep out of each other's way.
  */
 #include "segment/claim.h"
 
@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long to wait for a holder that is dying. Enough to unmap what a large server has in memory. */
+/* How long to wait for a holder that is dying: enough to unmap what a large server has in memory. */
 #define DYING_WAIT_S 5
 
 static uint64_t claim_of(int pid)
@@ -28,7 +28,7 @@ static uint64_t claim_of(int pid)
 	return (uint64_t)(uint32_t)pid << 32 | (uint32_t)start;
 }
 
-/* "Cannot be told" is "alive": two who use one segment destroy it. */
+/* If it cannot be told whether the holder lives, it lives: two processes that use one segment destroy it. */
 static bool claim_is_live(uint64_t claim)
 {
 	int pid = (int)(claim >> 32);
@@ -40,11 +40,11 @@ static bool claim_is_live(uint64_t claim)
 	r = process_start_time(pid, &start);
 	if (r)
 		return r != -ESRCH;
-	/* A claim without a start time was made where it could not be told: the number has to do. */
+	/* The holder could not read its own start time, so only the number can be compared. */
 	return (uint32_t)claim == 0 || (uint32_t)claim == (uint32_t)start;
 }
 
-/* Mappings through which this process holds a claim: its number alone does not tell them apart. */
+/* The mappings through which this process holds a claim. The claims in their segments all look the same. */
 static pthread_mutex_t own_claims_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct segment *own_claims;
 static pid_t own_claims_of;
@@ -58,12 +58,14 @@ static void drop_parents_claims(void)
 		own_claim = 0;
 	}
 	own_claims_of = getpid();
-	/* Once: our own claim must look the same to us even when /proc cannot be read the next time. */
+	/*
+	 * Worked out once: /proc may not be readable the next time, and our own claim must still look the same to us.
+	 */
 	if (!own_claim)
 		own_claim = claim_of(getpid());
 }
 
-/* Is there another mapping of the same segment among them? Under the lock. */
+/* Has another mapping in this process the claim on the same segment? Under the lock. */
 static bool claimed_elsewhere(const struct segment *seg)
 {
 	for (const struct segment *other = own_claims; other; other = other->next_claimed)
@@ -81,7 +83,7 @@ static void remember(struct segment *seg)
 	own_claims = seg;
 }
 
-/* False: this mapping has no claim. */
+/* False: this mapping has no claim. Under the lock. */
 static bool forget(struct segment *seg)
 {
 	for (struct segment **link = &own_claims; *link; link = &(*link)->next_claimed)
@@ -93,9 +95,9 @@ static bool forget(struct segment *seg)
 }
 
 /*
- * The holder has ended, but another process has the segment mapped: it may be the holder's child,
- * which goes on in the background and has not come to claim it yet. Give it time. True if the claim
- * changed meanwhile.
+ * The holder has ended, but another process has the segment attached. That may be the holder's child, which goes on in
+ * the background and has not claimed the segment yet. Wait for it, 1 second at most. True if the claim has changed
+ * meanwhile.
  */
 static bool heir_claims(const struct segment *seg, uint64_t old)
 {
@@ -115,8 +117,8 @@ static bool heir_claims(const struct segment *seg, uint64_t old)
 }
 
 /*
- * A holder that has been killed holds the segment until its memory is unmapped. Wait for that, as whoever restarts a
- * server would have to. True if the claim has changed meanwhile, or is not live any more.
+ * A holder that was killed has the segment until its memory is unmapped. Wait for that here, or else everybody who
+ * starts a server right after a kill would have to. True if the claim has changed meanwhile, or is not live any more.
  */
 static bool dying_holder_ends(const struct segment *seg, uint64_t old)
 {
@@ -131,11 +133,11 @@ static bool dying_holder_ends(const struct segment *seg, uint64_t old)
 		nanosleep(&moment, NULL);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	}
-	/* Asked last: one that ended between two questions is not live. */
+	/* Liveness is asked last, so that a holder which ended between the two questions counts as dead. */
 	return __atomic_load_n(&super_of(seg)->state.claim, __ATOMIC_ACQUIRE) != old || !claim_is_live(old);
 }
 
-/* Put our claim into the segment, unless somebody alive has it. */
+/* Put our claim into the segment, unless a live process has it. Under the lock. */
 static int take(struct segment *seg, bool from_parent, int *holder)
 {
 	struct super *super = super_of(seg);
@@ -191,7 +193,10 @@ void claim_drop(struct segment *seg)
 	pthread_mutex_lock(&own_claims_lock);
 	drop_parents_claims();
 	own = own_claim;
-	/* What is in the segment may be the claim of another mapping in this process: it looks the same. */
+	/*
+	 * Without a claim of this mapping, the word may be that of another mapping in this process, which looks the
+	 * same.
+	 */
 	if (forget(seg))
 		__atomic_compare_exchange_n(&super_of(seg)->state.claim, &own, 0, false, __ATOMIC_ACQ_REL,
 					    __ATOMIC_RELAXED);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What lies in the first page of a segment, byte by byte: docs/format.md in C. Private to the superblock (super.c) and the
- * claim (claim.c).
+ * The first page of a segment, byte by byte, as docs/format.md describes it. Private to the superblock (super.c) and
+ * the claim (claim.c). Numbers are in the machine's byte order.
  */
 #ifndef SEGMENT_FORMAT_H
 #define SEGMENT_FORMAT_H
@@ -9,7 +9,7 @@
 #include "segment/segment.h"
 #include "segment/super.h"
 
-/* At the same place in formats 1 and 2. Written once. */
+/* What the segment is. At the same place in formats 1 and 2. Written once. */
 struct format_basics {
 	uint32_t kind;
 	uint32_t block_size;
@@ -26,8 +26,8 @@ _Static_assert(sizeof(struct format_basics) == 4 * 2 + 8 * 2 + 4 * 4 + 32 + 16 *
 	       "no padding: the checksum covers every byte");
 
 /*
- * A number of 32 bits and its complement, in one word: it changes in one store, and every bit that is damaged shows. For
- * what changes while the segment is in use, which no checksum can cover.
+ * A number of 32 bits and its complement, in one word. One store changes it, and every damaged bit shows. For numbers
+ * that change while the segment is in use: a checksum could not change in the same store.
  */
 typedef uint64_t format_checked;
 
@@ -41,20 +41,23 @@ static inline bool format_is_whole(format_checked word)
 	return word == format_check((uint32_t)word);
 }
 
-/* What changes. Format 1 has the claim only, keeper and in_service as well since later; it leaves the rest 0. */
+/*
+ * What changes while the segment is in use. Format 1 has the claim, and from some build on keeper and in_service. There
+ * the rest is 0.
+ */
 struct format_state {
 	uint64_t claim;
-	uint64_t keeper;     /* as a claim: who has it attached without using it */
-	uint64_t in_service; /* 1 once a server has come into service with it */
+	uint64_t keeper;     /* in the form of a claim: the process that has the segment attached without using it */
+	uint64_t in_service; /* 1 once a server has come into service with the segment */
 	uint64_t reserved;
 	format_checked compatible, read_only, incompatible; /* features */
-	format_checked last_block;                          /* of the device: blocks - 1 */
-	/* Hints: nothing depends on them, and whoever uses one verifies it. */
+	format_checked last_block;                          /* blocks of the device, less 1 */
+	/* Hints. Nothing depends on a hint, and whoever uses one verifies it. */
 	uint64_t frontier; /* see super_frontier() */
 	uint64_t reserved_hints[27];
 };
 
-/* Where the parts are. Format 2 only. Written once. */
+/* Where the parts of the segment are. Format 2 only. Written once. */
 struct format_places {
 	uint64_t map_offset, table_offset, pool_offset; /* bytes from the start of the segment */
 	uint64_t max_blocks;
@@ -69,12 +72,12 @@ struct super {
 	union {
 		struct {
 			uint32_t version;
-			uint32_t bytes; /* the checksum lies there, and covers what is written once */
+			uint32_t bytes; /* offset of the checksum, which covers what is written once */
 		};
 		uint64_t version_and_bytes;
 	};
 	struct format_basics basics;
-	uint64_t checksum1; /* format 1: of all above. Format 2: what is left of it, without a meaning */
+	uint64_t checksum1; /* format 1: of all above. Format 2: any value, left from format 1 */
 	struct format_state state;
 	struct format_places places;
 	uint64_t checksum;
@@ -89,7 +92,7 @@ static inline struct super *super_of(const struct segment *seg)
 	return (struct super *)seg->base;
 }
 
-/* Make the checksum right for what stands there. */
+/* Recompute the checksum of a superblock. For tests that change one. */
 void super_seal(struct segment *seg);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Whose System V segments are. See owner.h.
+ * Whose a System V segment is. See owner.h; the rights follow shmctl(2).
  *
- * The creator counts as well as the owner: he may remove the segment, or give it back to himself, for ever.
+ * The creator counts as well as the owner: the creator may remove the segment, or take it back, for as long as it
+ * exists.
  */
 #include "segment/owner.h"
 
@@ -28,7 +29,7 @@ int owner_check(int shmid, struct shmid_ds *ds)
 {
 	if (shmctl(shmid, IPC_STAT, ds) == 0)
 		return owner_is_us(ds) ? 0 : -EPERM;
-	/* Not even to be looked at: somebody else's. */
+	/* Only the segments of others cannot be looked at: ours are readable for us. */
 	return errno == EACCES ? -EPERM : -errno;
 }
 
@@ -82,7 +83,7 @@ int owner_each(int (*each)(void *opaque, int shmid, const struct shmid_ds *ds), 
 
 	if (last < 0)
 		return -errno;
-	/* Those that we may not even look at are not ours. */
+	/* SHM_STAT fails for a segment that we may not look at. Such a segment is not ours. */
 	for (int index = 0; index <= last && !r; index++) {
 		int shmid = shmctl(index, SHM_STAT, &ds);
 

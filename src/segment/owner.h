@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Whose System V segments are: a key is a name that anybody may take first, and whoever makes a segment may open it
- * to others for as long as it exists. So a segment is used, looked into and removed only if we made it, own it, and
- * nobody else may attach it.
+ * Whose a System V segment is. Anybody may take a key first, and whoever makes a segment may open it to others for as
+ * long as it exists. So a segment is used, looked into and removed only if the calling user made it and owns it, and
+ * its mode keeps all others out. Functions may be called from any thread.
  */
 #ifndef SEGMENT_OWNER_H
 #define SEGMENT_OWNER_H
@@ -11,22 +11,25 @@
 #include <stddef.h>
 #include <sys/shm.h>
 
-/* Made by the calling user, owned by it, and closed to group and others. */
+/* True if the effective user made and owns the segment, and its mode has nothing for group and others. */
 bool owner_is_us(const struct shmid_ds *ds);
 
 /*
- * The same by identifier, with what the kernel says of it in *ds. 0; -EPERM: it is somebody's, or open to others;
- * -EINVAL or -EIDRM: there is none.
+ * The same question of a segment by its identifier; *ds gets what the kernel says of it. 0; -EPERM: another user made
+ * or owns it, or its mode lets others in; -EINVAL or -EIDRM: there is none.
  */
 int owner_check(int shmid, struct shmid_ds *ds);
 
-/* For people: who made and owns it, its mode, and what to do. To be called after owner_check() said -EPERM. */
+/* For people, after owner_check() returned -EPERM: who made and owns the segment, its mode, and what to do. */
 void owner_explain(int shmid, char *text, size_t size);
 
-/* Bytes of a segment that exist at all, in memory or swapped out; -1: not known. */
+/* Bytes of the segment that are in memory or swapped out; -1: not known. */
 long long owner_bytes_in_use(int shmid);
 
-/* Call `each` with every segment that is ours, until it returns non-zero, which is returned then. */
+/*
+ * Call `each` for every segment that owner_is_us() accepts. If `each` returns another value than 0, the walk ends and
+ * returns that value. A negative errno if the segments cannot be listed.
+ */
 int owner_each(int (*each)(void *opaque, int shmid, const struct shmid_ds *ds), void *opaque);
 
 #endif

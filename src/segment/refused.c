@@ -33,7 +33,7 @@ static FILE *open_file(const char *name)
 	return fopen(path, "re");
 }
 
-/* `otherwise` where it cannot be read. */
+/* The number in a file of /proc; `otherwise` if it cannot be read. */
 static uint64_t setting(const char *name, uint64_t otherwise)
 {
 	FILE *f = open_file(name);
@@ -45,7 +45,7 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 	return got ? value : otherwise;
 }
 
-/* A line "NAME: N kB" of a file: bytes, or 0. */
+/* The bytes that a line "NAME: N kB" of a file names; 0 if there is no such line. */
 static uint64_t kib_line(const char *file, const char *name)
 {
 	char line[200];
@@ -62,7 +62,7 @@ static uint64_t kib_line(const char *file, const char *name)
 	return kib * 1024;
 }
 
-/* Segments that there are, and their pages. */
+/* Count all System V segments of the system, and their pages. */
 static void count_segments(uint64_t *segments, uint64_t *pages)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Why the system refused memory: the setting behind an errno value, what it is, and what it has to be. Reads /proc; for
- * failures at start-up, not for requests. Any thread.
+ * Why the system refused memory: the setting behind an errno value, the value that it has, and the one that would do.
+ * Functions read /proc and may be called from any thread. They are for failures at start-up, not for requests.
  */
 #ifndef REFUSED_H
 #define REFUSED_H
@@ -11,15 +11,15 @@
 #include <stdint.h>
 
 /*
- * `step` ("shmget", "shmat", "mmap" or others) asked for `bytes` more and got `error` (negative): a text for people. "" if
- * no setting explains it.
+ * Explain to people why the call `step` ("shmget", "shmat", "mmap" or another) failed with `error`, a negative errno,
+ * when it asked for `bytes` more. The text is "" if no setting explains the failure.
  */
 void refused_explain(int error, const char *step, uint64_t bytes, char *text, size_t size);
 
-/* Does address space count as memory (vm.overcommit_memory = 2), whether it is used or not? */
+/* True if the system counts address space as memory, used or not (vm.overcommit_memory = 2). */
 bool refused_address_space_counts(void);
 
-/* For tests: another folder in place of /proc. */
+/* For tests: read another folder instead of /proc. The string stays the caller's, and must stay. */
 void refused_use_folder(const char *folder);
 
 #endif

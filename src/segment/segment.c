@@ -2,9 +2,8 @@
 /*
  * The segment. See segment.h.
  *
- * Why System V shared memory: SHM_LOCK makes its pages unevictable whoever is alive. mlock ends
- * with the process, and the pages of a dead server could then be swapped out, to the very device
- * that is down.
+ * Why System V shared memory: SHM_LOCK keeps its pages in memory even while no process has them mapped. mlock() ends
+ * with the process. The pages of a dead server could then be swapped out, to the device that it no longer serves.
  */
 #include "segment/segment.h"
 
@@ -58,9 +57,9 @@ int segment_parse(const char *memory, struct segment_spec *spec)
 }
 
 /*
- * Has this process asked for new mappings to be locked and populated (mlockall(MCL_FUTURE), nbdkit
- * --swap)? Then a sparse segment would be filled to its end. Ask for lock on fault instead: the
- * memory that is used stays as locked as was wanted.
+ * If this process has asked for new mappings to be locked and populated (mlockall(MCL_FUTURE), nbdkit --swap), the
+ * kernel would fill a sparse segment to its end. Ask for lock on fault instead: memory that is used is locked as
+ * before. A new mapping tells whether that is so, since no call does.
  */
 static void prefer_lock_on_fault(void)
 {
@@ -83,7 +82,7 @@ void *segment_private_map(size_t bytes)
 	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mem == MAP_FAILED)
 		return NULL;
-	/* A huge page would take 2 MiB where one page was touched. */
+	/* With huge pages, the touch of one page would take 2 MiB. */
 	madvise(mem, bytes, MADV_NOHUGEPAGE);
 	return mem;
 }
@@ -105,7 +104,7 @@ static int open_anon(struct segment *seg, uint64_t bytes, const char **step)
 	return 0;
 }
 
-/* Another process may make it, or remove it, between the two calls: look again. */
+/* Between the two calls another process may make the segment, or remove it. Then look again. */
 static int find_or_create_shm(struct segment *seg, const struct segment_spec *spec, uint64_t bytes)
 {
 	do {
@@ -125,7 +124,7 @@ int segment_lock(struct segment *seg)
 	return shmctl(seg->shmid, SHM_LOCK, NULL) < 0 ? -errno : 0;
 }
 
-/* 0 or a negative errno; -ENOENT for every way in which a segment can be missing. */
+/* 0 or a negative errno. -ENOENT stands for all errors that mean "there is no such segment". */
 static int check_owner(const struct segment *seg, struct shmid_ds *ds, const char **step)
 {
 	int r = owner_check(seg->shmid, ds);
@@ -149,19 +148,24 @@ static int attach_shm(struct segment *seg, const char **step)
 	if (base == (void *)-1)
 		return errno == EINVAL || errno == EIDRM ? -ENOENT : -errno;
 	seg->base = base;
-	/* Identifiers are used again. This one is not, as long as the segment is attached. */
+	/*
+	 * The identifier may have been used again since the first check. While the segment is attached it is not used
+	 * again, so this check is of the segment that was attached.
+	 */
 	r = check_owner(seg, &ds, step);
 	if (r)
 		return r;
 	seg->bytes = ds.shm_segsz;
 	madvise(seg->base, seg->bytes, MADV_NOHUGEPAGE);
 	segment_after_mlockall(seg);
-	/* The next server finds used pages with mincore(). Where that is forbidden, refuse now, not when there are data. */
+	/*
+	 * The next server will find used pages with mincore(). If that is forbidden, refuse now, before there is data.
+	 */
 	*step = "mincore";
 	return segment_resident(seg, 0, SEGMENT_PAGE, &resident);
 }
 
-/* `bytes`: of the segment to make if there is none; 0: make none. */
+/* `bytes`: the size of the segment to make if there is none; 0: make none. */
 static int open_shm(struct segment *seg, const struct segment_spec *spec, uint64_t bytes, const char **step)
 {
 	int r = 0;
@@ -266,7 +270,9 @@ void segment_after_mlockall(struct segment *seg)
 		munlock(seg->base, seg->bytes);
 }
 
-/* `keep`: what is there has to stay, so that a system without the call leaves it to the first touch. */
+/*
+ * `keep`: the contents have to stay. Then a system without MADV_POPULATE_WRITE leaves the pages to their first touch.
+ */
 static int populate(uint8_t *start, size_t len, bool keep)
 {
 	uintptr_t first = (uintptr_t)system_page_floor((uintptr_t)start);
@@ -278,7 +284,7 @@ static int populate(uint8_t *start, size_t len, bool keep)
 		return -EAGAIN;
 	if (errno != EINVAL)
 		return errno == EFAULT ? -ENOMEM : -errno;
-	/* Before Linux 5.14. Not beyond the range: what else lies in its system pages is others'. */
+	/* Before Linux 5.14. Touch nothing outside the range: the rest of its system pages may be in use. */
 	for (size_t at = 0; !keep && at < len; at += SEGMENT_PAGE)
 		*(volatile uint8_t *)(start + at) = 0;
 	return 0;
@@ -304,8 +310,8 @@ int segment_populate(struct segment *seg, uint64_t offset, uint64_t len)
 }
 
 /*
- * The system refuses MADV_DONTNEED for locked memory, and does not know MADV_DONTNEED_LOCKED before Linux 5.18. What
- * worked last is tried first: that saves a call for each range.
+ * The system refuses MADV_DONTNEED for locked memory, and knows MADV_DONTNEED_LOCKED since Linux 5.18. The one that
+ * worked last is tried first, which saves a system call for each range.
  */
 static int release_anon(struct segment *seg, uint8_t *start, size_t len)
 {
@@ -320,8 +326,8 @@ static int release_anon(struct segment *seg, uint8_t *start, size_t len)
 }
 
 /*
- * The kernel refuses a range that begins inside a system page, but rounds one that ends there up: it would take away
- * what lies behind. Nothing lies behind the segment's own end.
+ * The kernel refuses a range that begins inside a system page, but rounds the end of a range up. That would take away a
+ * page behind the range, so the range is rounded inwards here. At the segment's own end nothing lies behind.
  */
 int segment_release(struct segment *seg, uint64_t offset, uint64_t len)
 {
@@ -337,7 +343,7 @@ int segment_release(struct segment *seg, uint64_t offset, uint64_t len)
 	return release_anon(seg, start, (size_t)len);
 }
 
-/* The same in larger system pages: one answer of mincore() stands for several pages. */
+/* segment_resident() where system pages are larger: one answer of mincore() stands for several pages. */
 static int resident_in_groups(const struct segment *seg, uint64_t offset, uint64_t end, unsigned char *vec)
 {
 	unsigned char some[256];
@@ -392,7 +398,7 @@ uint64_t segment_pages(const struct segment *seg)
 	if (seg->kind != SEGMENT_SHM)
 		return UINT64_MAX;
 	f = fopen("/proc/sysvipc/shm", "re");
-	/* Of a line: the identifier (2), and at its end what is in memory (15) and in swap (16). */
+	/* Fields of a line: the identifier (2), and at the end the bytes in memory (15) and in swap (16). */
 	while (f && pages == UINT64_MAX && fgets(line, sizeof line, f))
 		if (sscanf(line, "%*d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu", &id, &rss,
 			   &swap) == 3 &&

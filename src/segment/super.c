@@ -7,18 +7,20 @@
  *   | super  | map  | table: one 64-bit word for each block | never used | pool: pages of zspages   |
  *   +--------+------+--------------------------------------+------- - ---+--------------------------+
  *
- * The pool is what is given back to the system, so it begins on a system page. It begins on one of the
- * largest there are, whatever this system's is. What lies in between is never touched, and costs nothing. In format 1
- * it begins on a page of 4096 bytes.
+ * The system takes memory back in pages of its own, so the pool begins on a system page: a multiple of 64 KiB, the
+ * largest system page there is. The layout is then the same on all systems. The gap before the pool is never touched,
+ * and takes no memory. In format 1 the pool begins on a page of 4096 bytes.
  *
- * Three kinds of bytes, and what tells that they are damaged:
+ * Three kinds of bytes, and what shows that they are damaged:
  *
  *   written once                    the checksum
- *   numbers that change             each carries its complement
+ *   numbers that change             the complement beside each
  *   claim, keeper, hints            nothing: whoever reads one verifies it
  *
- * A segment of format 1 is used as it is, so that the build that made it can go on with it. It becomes one of
- * format 2 when something is to be stored that format 1 has no place for (carry_over() below).
+ * A segment of format 1 is used as it is, so that the build that made it can still use it. The segment becomes one of
+ * format 2 when something is to be stored for which format 1 has no place (carry_over() below).
+ *
+ * The checksum is XXH64 with seed 0, from xxHash.
  */
 #include "segment/super.h"
 
@@ -40,11 +42,11 @@
 
 static const char super_magic[8] = {'z', 's', 'b', 'l', 'k', 's', 'e', 'g'};
 
-/* Of what format 1 covers, and where its checksum lies. */
+/* Where the checksum lies, and what it covers from the start. */
 #define FORMAT_1_BYTES ((uint32_t)offsetof(struct super, checksum1))
 #define FORMAT_2_BYTES ((uint32_t)offsetof(struct super, checksum))
 
-/* `bytes` of a superblock of this version; 0: it is not known here. */
+/* The member `bytes` of a superblock of this version; 0: the version is not known here. */
 static uint32_t bytes_of(uint32_t version)
 {
 	return version == 1 ? FORMAT_1_BYTES : version == SUPER_VERSION ? FORMAT_2_BYTES : 0;
@@ -65,8 +67,9 @@ static void arrange(struct super_layout *layout, uint64_t pool_unit)
 }
 
 /*
- * An entry that is shared serves two blocks at least, so half as many will do, and some that serve none. It is address
- * space, and costs nothing until it is used. A back-reference has 32 bits for either.
+ * A shared entry serves at least two blocks, so half as many entries as blocks suffice, and some for entries that serve
+ * none yet. They take address space only, until they are used. Blocks and entries together have at most 2^32 words,
+ * since a back-reference has 32 bits.
  */
 uint64_t super_table_words(uint64_t max_blocks)
 {
@@ -97,7 +100,7 @@ uint64_t super_segment_bytes(const struct super_layout *layout)
 
 /* ------------------------------------------------------------------ making */
 
-/* What is written once is in two pieces, and what changes is between them. */
+/* Of format 2, the two pieces that are written once; what changes lies between them. */
 static uint64_t checksum(const struct super *super)
 {
 	XXH64_state_t state;
@@ -152,7 +155,7 @@ static void fill_rest(struct super *super, const struct super_layout *layout)
 	};
 }
 
-/* What a killed process stored is there in its order, so the order is all that has to be kept. */
+/* A killed process leaves what it had stored so far, in program order. So only the compiler must not reorder stores. */
 static void store_in_order(void)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -164,7 +167,7 @@ void super_format(struct segment *seg, const struct super_layout *layout)
 	struct super head = {.version = SUPER_VERSION, .bytes = bytes_of(SUPER_VERSION)};
 
 	memcpy(head.magic, super_magic, sizeof head.magic);
-	/* In one store: a superblock with one of the two would be nobody's. */
+	/* In one store: a superblock with only one of the two would neither be blank nor valid. */
 	__atomic_store_n(&super->version_and_bytes, head.version_and_bytes, __ATOMIC_RELAXED);
 	store_in_order();
 	fill_basics(&super->basics, layout);
@@ -176,8 +179,9 @@ void super_format(struct segment *seg, const struct super_layout *layout)
 }
 
 /*
- * Format 1 becomes format 2: all that format 2 has beyond it is written where format 1 has nothing, with the
- * checksum as it will be. Then one store of the version makes it count. Killed before that, it is one of format 1.
+ * Turn a segment of format 1 into one of format 2. What format 2 adds, and its checksum, is written where format 1 has
+ * nothing. Then one store of the version makes all of it count. A process that is killed before that store leaves a
+ * segment of format 1.
  */
 static void carry_over(struct segment *seg, struct super_layout *layout)
 {
@@ -221,8 +225,8 @@ bool super_is_ours(const struct segment *seg)
 }
 
 /*
- * Nobody stored anything in it. What its maker stores first is a claim. Whoever finds it between the two waits a moment,
- * if the maker may be alive.
+ * Nothing is stored in the segment yet. A zsblk that makes one stores its claim first. If the maker may be alive, wait
+ * for the claim, 1 second at most. True if the claim, or the whole superblock, is there then.
  */
 static bool maker_claims(const struct segment *seg)
 {
@@ -242,7 +246,10 @@ static bool maker_claims(const struct segment *seg)
 	return false;
 }
 
-/* Our claim in it, or on its way, and nothing else. `first`: bytes of the segment's first system page. */
+/*
+ * True if the first page holds a claim, now or soon, and nothing else. `first`: bytes of the segment's first system
+ * page.
+ */
 static bool is_untouched(const struct segment *seg, size_t first)
 {
 	const struct super *super = super_of(seg);
@@ -252,7 +259,7 @@ static bool is_untouched(const struct segment *seg, size_t first)
 	       (super->state.claim || maker_claims(seg));
 }
 
-/* The beginnings of a superblock, without the magic, which is written last. */
+/* True if the superblock was begun, and its magic, which comes last, is missing. */
 static bool is_half_made(const struct segment *seg, size_t first)
 {
 	const struct super *super = super_of(seg);
@@ -263,7 +270,7 @@ static bool is_half_made(const struct segment *seg, size_t first)
 
 bool super_is_blank(const struct segment *seg)
 {
-	/* The segment's first system page: all of it is in memory when its maker touched the superblock. */
+	/* When the maker touched the superblock, the whole first system page came into memory. */
 	size_t first = seg->bytes < system_page() ? seg->bytes : (size_t)system_page();
 	long long in_use;
 
@@ -272,7 +279,7 @@ bool super_is_blank(const struct segment *seg)
 		return !super_is_ours(seg);
 	if (seg->bytes < SEGMENT_PAGE || !all_zero(super_of(seg)->magic, sizeof super_magic))
 		return false;
-	/* With neither, it may be anybody's, made a moment ago. */
+	/* With neither, any program may have made the segment a moment ago. */
 	if (!is_untouched(seg, first) && !is_half_made(seg, first))
 		return false;
 	/* Its maker may have come further meanwhile. */
@@ -299,7 +306,10 @@ __attribute__((format(printf, 2, 3))) static int wrong(const struct reason *why,
 	return -EINVAL;
 }
 
-/* All of it as it is now. The version first: what a carry-over writes is there before the version says so. */
+/*
+ * Copy the superblock, which another process may change meanwhile. The version is loaded first: what a carry-over
+ * writes is there before the version says so.
+ */
 static struct super take_copy(const struct segment *seg)
 {
 	const struct super *super = super_of(seg);
@@ -379,7 +389,7 @@ static void take_places(struct super_layout *layout, const struct format_places 
 	layout->max_blocks = places->max_blocks;
 }
 
-/* Is [offset, offset + bytes) on pages and below `end`? Then *end is where it begins. */
+/* True if [offset, offset + bytes) begins on a page and ends at *end or below. Then *end becomes offset. */
 static bool is_below(uint64_t offset, uint64_t bytes, uint64_t *end)
 {
 	if (offset % SEGMENT_PAGE || offset > *end || bytes > *end - offset)
@@ -441,7 +451,7 @@ int super_permits(const struct super_layout *layout, bool change, char *text, si
 	const struct super_features *features = &layout->features;
 	const struct reason why = {text, size};
 
-	/* None of them exists yet. */
+	/* No feature exists yet, so every bit is one that this zsblk does not know. */
 	if (features->incompatible || (change && features->read_only))
 		return wrong(
 			&why,
@@ -449,7 +459,7 @@ int super_permits(const struct super_layout *layout, bool change, char *text, si
 			"so it %s; open it with the zsblk that used it last",
 			features->incompatible, features->read_only,
 			features->incompatible ? "cannot be read" : "may be looked at, and not changed");
-	/* What is given back to the system is whole system pages. */
+	/* Only whole system pages can be given back. */
 	if (change && layout->pool_offset % system_page())
 		return wrong(
 			&why,

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The superblock: the first page of every segment. It says what the segment is, and refuses to be
- * taken for anything else (I4: refuse, never guess). docs/format.md describes all of it.
+ * The superblock: the first page of every segment. It says what the segment is and where its parts are. A segment that
+ * does not match exactly is refused (I4: refuse, never guess). docs/format.md describes the format and the rules of
+ * versions and features.
+ *
+ * Errors: functions that return int give 0 or a negative errno. Functions that only read may be called from any thread.
  */
 #ifndef SUPER_H
 #define SUPER_H
@@ -18,11 +21,14 @@ enum super_kind {
 	SUPER_POOL = 2,   /* a plain zsmalloc pool: handle table and pool */
 };
 
-/* What is in a segment beyond what every segment of its version has: a bit each. */
+/*
+ * What a segment has beyond what every segment of its version has, one bit for each feature. Each word says what a
+ * zsblk that does not know a bit of it may do.
+ */
 struct super_features {
-	uint32_t compatible;   /* whoever does not know one may use the segment */
-	uint32_t read_only;    /* may look at it and verify it, and must not change it */
-	uint32_t incompatible; /* must leave it alone */
+	uint32_t compatible;   /* use the segment */
+	uint32_t read_only;    /* look at the segment and verify it, and not change it */
+	uint32_t incompatible; /* nothing */
 };
 
 /* What a segment is, and where its parts are. */
@@ -31,9 +37,9 @@ struct super_layout {
 	uint32_t kind;
 	uint32_t block_size;
 	uint32_t chain;
-	uint64_t blocks;      /* of the device, or handles. It can change: super_set_blocks() */
-	uint64_t max_blocks;  /* the most it can have */
-	uint64_t table_words; /* max_blocks, and room behind those for entries that several blocks share */
+	uint64_t blocks;      /* of the device; of a pool: handles. super_set_blocks() changes it */
+	uint64_t max_blocks;  /* the most that blocks can become */
+	uint64_t table_words; /* max_blocks, and room for entries that several blocks share */
 	uint64_t pool_pages;
 	uint64_t map_offset, table_offset, pool_offset; /* bytes from the start of the segment */
 	uint32_t class_step;
@@ -44,52 +50,59 @@ struct super_layout {
 	struct super_features features;
 };
 
-/* The words that the table of a new device has for so many blocks. */
+/* The number of table words of a new device with this max_blocks. */
 uint64_t super_table_words(uint64_t max_blocks);
-/* Say where the parts of a new segment are to be: the last step of describing one. */
+/* The last step of describing a new segment: work out version and offsets from the other members. */
 void super_arrange(struct super_layout *layout);
+/* Bytes of a segment with this layout. */
 uint64_t super_segment_bytes(const struct super_layout *layout);
 
 /* The table of a mapped segment. */
 struct table super_table(const struct segment *seg, const struct super_layout *layout);
 
-/* Write the superblock of a fresh segment; its magic comes last, so that a half-made one is still fresh. */
+/*
+ * Write the superblock of a blank segment. The magic is stored last: a process that is killed before leaves the segment
+ * blank. For the holder of the claim.
+ */
 void super_format(struct segment *seg, const struct super_layout *layout);
 
 /*
- * Is this an all-new segment (or one whose maker died before it could be used)? Not one that is merely empty: our makers
- * leave a claim in it before anything else, and what has none is somebody else's.
+ * True if the segment is new, or its maker died before the superblock was complete. A segment that is merely empty is
+ * not blank: zsblk stores a claim in a segment before anything else, so an empty one without a claim was made by
+ * another program. May wait a second for the maker's claim.
  */
 bool super_is_blank(const struct segment *seg);
 
-/* Does it bear our magic, damaged or not? */
+/* True if the segment bears our magic, damaged or not. */
 bool super_is_ours(const struct segment *seg);
 
 /*
- * Read and verify the superblock against the segment's size and the versions that are known here. 0, or -EINVAL with the
- * reason in `why`. It says nothing of what may be done with the segment.
+ * Read the superblock, and verify it against the segment's size and the versions known here. 0, or -EINVAL with the
+ * reason in `why`. What may be done with the segment is super_permits()'s question.
  */
 int super_read(const struct segment *seg, struct super_layout *layout, char *why, size_t why_size);
 /*
- * Do the features in it permit this zsblk to look at what is stored, or, with `change`, to use it? 0, or -EINVAL with the
- * reason.
+ * 0 if the features of the segment permit this zsblk to look at what is stored; with `change`, to use the segment.
+ * Otherwise -EINVAL with the reason.
  */
 int super_permits(const struct super_layout *layout, bool change, char *why, size_t why_size);
 
 /*
- * The device has so many blocks from now on, 1 to layout->max_blocks: one store, so that a process that is killed leaves
- * the old number or the new one. A segment of format 1 has no place for that, and becomes one of format 2 first. *layout
- * says so afterwards. For the holder of the claim, one thread at a time.
+ * Store the device's number of blocks, 1 to layout->max_blocks. This is one store: a process that is killed leaves the
+ * old number or the new one. A segment of format 1 has no place for the number, and becomes one of format 2 first;
+ * *layout then says so. For the holder of the claim, one thread at a time.
  */
 void super_set_blocks(struct segment *seg, struct super_layout *layout, uint64_t blocks);
 
 /*
- * A hint for the next process: pages from the pool's start up to which memory may have been taken. It is raised before
- * the memory is taken. NULL: this format has no place for it.
+ * The place of a hint for the next process: pages from the start of the pool up to which memory may have been taken.
+ * Raise it before memory is taken beyond. NULL: this format has no place for it.
  */
 uint64_t *super_frontier(struct segment *seg, const struct super_layout *layout);
 
-/* Has any server come into service with it? Before, there is nothing in it that anybody relies on. */
+/*
+ * Note, and ask, whether a server has come into service with the segment. Before that nobody relies on anything in it.
+ */
 void super_put_in_service(struct segment *seg);
 bool super_was_in_service(const struct segment *seg);
 

@@ -2,8 +2,8 @@
 /*
  * Opening a segment. See super_open.h.
  *
- * What is found is verified before it is claimed, so that a segment which is refused stays as it was, and once more
- * afterwards: another process may have had the claim in between.
+ * A segment that exists is verified twice. The first time is before it is claimed, so that a segment which is refused
+ * stays as it was. The second time is after, since another process may have had the claim in between.
  */
 #include "segment/super_open.h"
 
@@ -95,7 +95,7 @@ static int lock(struct segment *seg, const struct super_request *request)
 		      request->memory, strerror(-r), (uint64_t)limit.rlim_cur, seg->bytes);
 }
 
-/* The segment holds something: what was asked for? */
+/* The segment holds something. 0 if that is valid, usable here, and what was asked for. */
 static int verify(const struct segment *seg, const struct super_request *request, struct super_layout *layout)
 {
 	int r = super_read(seg, layout, request->why, request->why_size);
@@ -131,7 +131,10 @@ static int create(struct segment *seg, const struct super_request *request, stru
 	return verify(seg, request, layout);
 }
 
-/* A damaged or newer one of ours will do; what others made will not. */
+/*
+ * A segment of zsblk's is accepted damaged or of a later format, so that it can be removed. Other programs' are
+ * refused.
+ */
 static int attach(struct segment *seg, const struct super_request *request)
 {
 	struct super_layout layout;
@@ -158,7 +161,7 @@ int super_open(struct segment *seg, const struct super_request *request, struct 
 
 void super_open_undo(struct segment *seg)
 {
-	/* Without our claim, another process may have found it, and use it. */
+	/* Without our claim in it, another process may have found the segment and be using it. Leave it then. */
 	if (seg->base && seg->kind == SEGMENT_SHM && seg->fresh && seg->claim)
 		segment_remove_open(seg);
 	claim_drop(seg);

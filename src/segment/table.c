@@ -5,7 +5,9 @@
 #include <string.h>
 
 _Static_assert(TABLE_PAGE_WORDS * sizeof(uint64_t) == SEGMENT_PAGE, "a bit of the map stands for a page");
-/* A word is the truth about a block at every instant (I5): a kill between the two halves of a store would tear it. */
+/*
+ * A word says what its block is at every instant (I5). With a store in two halves, a kill between them would tear it.
+ */
 _Static_assert(__GCC_ATOMIC_LLONG_LOCK_FREE == 2, "64-bit stores must be single instructions");
 
 static uint64_t pages_of(uint64_t words)
@@ -30,7 +32,7 @@ static bool is_written(const struct table *table, uint64_t page)
 
 static void mark_written(struct table *table, uint64_t page)
 {
-	/* Whoever is told of a store sees the bit too, since it comes before the store. */
+	/* Relaxed suffices: the bit is set before the word's store, which has release order. */
 	if (!is_written(table, page))
 		__atomic_fetch_or(&table->map[page / 64], UINT64_C(1) << (page % 64), __ATOMIC_RELAXED);
 }
@@ -76,7 +78,9 @@ void table_release(struct table *table, struct segment *seg, uint64_t first, uin
 	uint64_t page = pages_of(first), last = pages_of(end);
 	uint64_t words = (uint64_t)((uint8_t *)table->words - seg->base);
 
-	/* What is not marked has to be 0, and is, also if we are killed before it is given back. */
+	/*
+	 * Pages without the bit must hold zeroes. These do, also if the process is killed before they are given back.
+	 */
 	for (uint64_t i = page; i < last; i++)
 		if (is_written(table, i))
 			__atomic_fetch_and(&table->map[i / 64], ~(UINT64_C(1) << (i % 64)), __ATOMIC_RELAXED);

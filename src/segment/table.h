@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A table of 64-bit words in a segment: the only truth about what is stored (I1).
+ * A table of 64-bit words in a segment: the only truth about what is stored (I1). It has one word for each block of a
+ * device, or for each handle of a pool.
  *
- * One word for each block of a device, or for each handle of a pool. Beside the words lies a map
- * with a bit for each page of them that was ever written. The others are empty, and looking at them
- * would only bring them into memory. The bit is set before the first word of its page is stored, so
- * it can be relied upon after a crash.
+ * A map lies beside the words, with one bit for each page of words. The bit is set before the first word of its page is
+ * stored, so it is right after a crash as well. A page without the bit holds only zeroes, and is not read: that would
+ * bring it into memory.
+ *
+ * Functions may be called from any thread. Two threads must not store the same word at once, except by table_change().
  */
 #ifndef TABLE_H
 #define TABLE_H
@@ -24,26 +26,30 @@ struct table {
 /* Bytes of the map of a table of n words. */
 uint64_t table_map_bytes(uint64_t n);
 
+/* Load a word, with acquire order. */
 uint64_t table_load(const struct table *table, uint64_t index);
-/* Everything written before, the object's bytes above all, is visible to whoever loads this word (I2). */
+/*
+ * Store a word, with release order: whoever loads it sees all that was written before, the object's bytes above all
+ * (I2).
+ */
 void table_store(struct table *table, uint64_t index, uint64_t word);
-/* Store `word` if the entry is *old; otherwise *old is what it is. May fail without a reason. */
+/* Store `word` if the entry is *old. Otherwise, or without a reason, return false, with the entry in *old. */
 bool table_change(struct table *table, uint64_t index, uint64_t *old, uint64_t word);
-/* The first word from `index` on, but before `end`, that lies in a written page; `end` if none. */
+/* The first index in [index, end) whose word lies in a written page; `end` if there is none. */
 uint64_t table_next_written(const struct table *table, uint64_t index, uint64_t end);
 /*
- * Does a page of the words that the map calls unwritten hold something after all? Then the map is
- * damaged. Looks at pages that are in memory only. *first is the first word of such a page, or n; then *in_memory is
- * how many pages of the words are in memory. 0, or a negative errno if the system does not say what is in memory:
- * then nothing is known of the map.
+ * Look for pages of words that the map calls unwritten and that hold something all the same: then the map is damaged.
+ * Only pages in memory are looked at. *first is the first word of such a page, or the table's n if there is none. In
+ * that case *in_memory is the number of pages of words that are in memory. A negative errno if the system does not say
+ * which pages are in memory; then nothing is known of the map.
  */
 int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first, uint64_t *in_memory);
 /*
- * The words from `first` on, but before `end`, are 0, those behind them as well, and nobody stores one meanwhile: give the memory of
- * those pages back that hold nothing else.
+ * Give back the memory of the pages that begin in [first, end). Preconditions: the words from `first` on are 0, up to
+ * the end of the last of these pages, and no thread stores one meanwhile.
  */
 void table_release(struct table *table, struct segment *seg, uint64_t first, uint64_t end);
-/* Bytes of memory the table takes: written pages, and the map. */
+/* Bytes of memory that the table takes: written pages, and the map. */
 uint64_t table_bytes(const struct table *table);
 
 #endif
