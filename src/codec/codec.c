@@ -14,7 +14,7 @@ const struct codec *codec_at(unsigned index)
 	return index < CODECS ? codecs[index] : NULL;
 }
 
-/* Looked up on every read. */
+/* An array of its own, since every read looks up a codec by identity. */
 static const struct codec *const by_id[CODEC_IDS] = {
 	[CODEC_LZ4] = &codec_lz4,
 	[CODEC_LZ4HC] = &codec_lz4hc,

@@ -2,9 +2,9 @@
 /*
  * Same-filled blocks: a block that is one repeated 64-bit word.
  *
- * Most blocks that are not end in another word than they start with, so two loads settle them. The
- * rest is compared with itself, shifted by one word, in one memcmp(): the C library picks the
- * widest loads the machine has, three to four times as fast here as a loop over words.
+ * Most other blocks end in another word than they begin with, so two loads decide. The rest is compared with itself,
+ * shifted by one word, in one memcmp(). The C library uses the widest loads of the machine for it; a loop over words
+ * takes three to four times as long.
  */
 #include "codec/fill.h"
 

@@ -9,10 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Is the block (CODEC_BLOCK bytes, any alignment) one repeated word? If so *word is it. Gives up at the
- * first difference, so ordinary data costs a few loads. */
+/*
+ * True if the block (CODEC_BLOCK bytes, any alignment) is one repeated 64-bit word, which is then in *word. For
+ * ordinary data this costs a few loads.
+ */
 bool fill_detect(const void *block, uint64_t *word);
-/* Write `len` bytes of the block made of `word`, from byte `offset` of the block on. */
+/* Write bytes `offset` to `offset` + `len` - 1 of a block that is `word`, repeated. */
 void fill_expand(void *dst, size_t len, size_t offset, uint64_t word);
 
 #endif

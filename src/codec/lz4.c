@@ -2,10 +2,10 @@
 /*
  * lz4: the fast one. An object is one raw lz4 block; the level is lz4's acceleration.
  *
- * The state is LZ4_compress_fast_extState's: it clears its 16 KiB table for every block, and is
- * still faster than streaming with LZ4_resetStream_fast, which keeps the table but has to use a
- * slower kind of it (docs/codecs.md has the figures). The library's own "fastReset" variant
- * also clears for blocks of 4 KiB and more, and is not exported by the shared library.
+ * Why LZ4_compress_fast_extState(): it clears its table of 16 KiB for every block, and is faster all the same than
+ * streaming with LZ4_resetStream_fast(), which keeps the table but uses a slower kind of it. docs/codecs.md has the
+ * figures. The library's "fastReset" variant also clears the table for blocks of 4 KiB and more, and the shared library
+ * does not export it.
  */
 #include "codec/codec.h"
 
@@ -13,8 +13,8 @@
 #include <lz4.h>
 
 /*
- * The acceleration is the step, in bytes, at which matches are first looked for: at 256 a block
- * is probed 16 times, and next to nothing is found beyond.
+ * The acceleration is the step, in bytes, at which the library first looks for matches. At 256 it looks 16 times in a
+ * block; larger steps find next to nothing.
  */
 #define LEVEL_MAX 256
 

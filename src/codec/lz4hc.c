@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * lz4hc: lz4's format, searched harder; reads as fast as lz4.
+ * lz4hc: the format of lz4, with a longer search for matches. Objects are read as fast as those of lz4.
  *
- * Each block is a stream of its own, started with LZ4_resetStreamHC_fast, which leaves the 256
- * KiB of tables alone. LZ4_compress_HC_extStateHC clears them for every block and gives the
- * same bytes at about five sixths of the speed (docs/codecs.md).
+ * Each block is a stream of its own, begun with LZ4_resetStreamHC_fast(), which leaves the tables of 256 KiB as they
+ * are. LZ4_compress_HC_extStateHC() clears them for every block, and gives the same bytes at about five sixths of the
+ * speed (docs/codecs.md).
  */
 #include "codec/codec.h"
 
@@ -13,8 +13,8 @@
 #include <lz4hc.h>
 
 /*
- * From level 10 on the library's optimal parser calls malloc() for every block, which a device that
- * others swap to must never do.
+ * From level 10 on the library's optimal parser calls malloc() for every block. A device that is swap must not allocate
+ * in a request.
  */
 #define LEVEL_MAX 9
 

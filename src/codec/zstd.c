@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * zstd: the small one. An object is the body of one zstd block (RFC 8878, section 3.1.1.2); the
- * frame around it would be the same for all objects, so it is left off and put back for the
- * decoder.
+ * zstd: the small one. An object is the body of one zstd block (RFC 8878, section 3.1.1.2). The frame around it would
+ * be the same for all objects. So it is not stored, and put back for the decoder.
  *
  *   frame as the library writes it                     what is kept
  *   +--------+------------+--------+--------------+
@@ -12,13 +11,12 @@
  *   +--------+------------+--------+--------------+      as the block   raw
  *                                                        otherwise      compressed
  *
- * That saves nine bytes of a plain frame, or about 0.7 % of the pool beyond what the library's own
- * magicless format saves, and costs a copy of the object's few hundred bytes in each direction. The
- * library's block-level calls would save the copy, but are deprecated; the ones used here are not.
+ * This saves the nine bytes of a plain frame: about 0.7 % of the pool beyond what the library's magicless format saves.
+ * It costs a copy of the object, some hundred bytes, in each direction. The library's block-level calls would save the
+ * copy, but are deprecated; the calls used here are not.
  *
- * Contexts are static: they live in the caller's memory and never allocate. The frame buffer
- * has room for the worst case, so the library never runs out of it and the same block always
- * gives the same bytes whatever the cap.
+ * Contexts are static: they lie in the caller's memory and never allocate. The frame buffer has room for the worst
+ * case. So the library never runs out of room, and a block gives the same bytes whatever the cap is.
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include "codec/codec.h"
@@ -35,8 +33,8 @@
 #define BODY         (HEADER_SIZE + BLOCK_HEADER)
 
 /*
- * Below -1 a level is an acceleration, like lz4's: matches are looked for every (1 - level)
- * bytes or so. At -100 that is 40 probes in a block, and next to nothing is found beyond.
+ * A negative level is an acceleration, as with lz4: the library looks for matches about every (1 - level) bytes. At
+ * -100 it looks 40 times in a block; lower levels find next to nothing.
  */
 #define LEVEL_MIN -100
 #define LEVEL_MAX 22 /* ZSTD_maxCLevel() */
@@ -72,7 +70,7 @@ static size_t zstd_dctx_size(void)
 	return sizeof(struct zstd_dctx) + ZSTD_estimateDCtxSize();
 }
 
-/* Fix all that the level stands for, so that no call has to work it out again. */
+/* Set every parameter that the level stands for, so that no call has to work it out again. */
 static int set_params(ZSTD_CCtx *ctx, int level)
 {
 	ZSTD_compressionParameters params = ZSTD_getCParams(level, CODEC_BLOCK, 0);
@@ -141,8 +139,8 @@ static void put_last_block_header(uint8_t *p, unsigned type, size_t size)
 }
 
 /*
- * Bytes of the body of the only block in a frame, or 0 if the frame is not of the one form that
- * decompress can put back: no library version writes another for one block without a content size.
+ * Bytes of the body of the only block in a frame. 0 if the frame has another form than the one that decompress puts
+ * back; no version of the library writes one for a single block without a content size.
  */
 static size_t body_size(const uint8_t *frame, size_t size, size_t len)
 {

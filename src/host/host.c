@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Enough for some thousand writes that come at once, and little to have lying idle. */
+/* Room for several thousand writes that come at once, and not much memory to lie idle. */
 #define RESERVE_DEFAULT (UINT64_C(16) << 20)
-/* Between two looks whether the segment was removed. */
+/* Seconds between two looks whether the segment was removed. */
 #define WATCH_S 5
 
 uint64_t host_default_reserve(const struct zsblk_params *engine)
@@ -67,7 +67,7 @@ static int fail_for_missing(const struct host *host, unsigned had)
 	return -EPERM;
 }
 
-/* A disk can do without, so this is no error; but whoever is about to swap on it should know. */
+/* No error, since a disk does not need these rights. But whoever is about to make the device swap should know. */
 static void tell_missing(const struct host *host, unsigned had)
 {
 	char text[512];
@@ -77,7 +77,7 @@ static void tell_missing(const struct host *host, unsigned had)
 	    is_enough(had) ? "" : "good as a disk, not safe as swap: ", text);
 }
 
-/* A limit that nobody has asked zsblk for, and that ends writes all the same. */
+/* Tell of a control group's limit: no parameter names it, and writes fail at it all the same. */
 static void tell_cap(const struct host *host)
 {
 	uint64_t limit = host->params->engine.mem_limit;
@@ -99,7 +99,7 @@ static bool has_segment(const struct host *host)
 	return strncmp(host->params->engine.memory, "shm:", 4) == 0;
 }
 
-/* Whoever asks for a segment wants it to outlive the server. */
+/* A segment is asked for because it outlives the server. Tell if it does not. */
 static void tell_loss(const struct host *host)
 {
 	if (has_segment(host) && zsblk_segments_are_removed())
@@ -164,7 +164,10 @@ static int protect_process(struct host *host)
 	say(host, HOST_DEBUG, "lock: memory locked on fault: %s, I/O flusher: %s, OOM killer kept away: %s",
 	    had & PROTECT_MEMORY ? "yes" : "no", had & PROTECT_FLUSHER ? "yes" : "no",
 	    had & PROTECT_OOM ? "yes" : "no");
-	/* Rights can be lost on the way, with a change of user, and mlockall() can fail for more reasons than rights. */
+	/*
+	 * Rights can be lost since host_prepare(), by a change of user, and mlockall() can fail for other reasons as
+	 * well.
+	 */
 	if (host->params->lock == HOST_LOCK_YES && !is_enough(had))
 		return fail_for_missing(host, had);
 	if (host->lock_can & ~had)
@@ -173,8 +176,8 @@ static int protect_process(struct host *host)
 }
 
 /*
- * Somebody can remove the segment under the server (ipcrm; systemd-logind's RemoveIPC=, for ordinary users). The server goes
- * on, and all that it stores is lost when it ends.
+ * Somebody can remove the segment that the server uses (ipcrm; for ordinary users also systemd-logind, with
+ * RemoveIPC=). The server goes on, and all that is stored is lost when it ends.
  */
 static bool look_for_removal(void *opaque)
 {
@@ -186,7 +189,7 @@ static bool look_for_removal(void *opaque)
 		    "somebody has removed the segment %s (ipcrm, or RemoveIPC= of logind.conf): what is stored lasts only "
 		    "as long as this server. Copy it away before the server ends",
 		    host->params->engine.memory);
-	/* What is removed stays so: there is nothing more to look for. */
+	/* A removal cannot be undone, so the watch ends with it. */
 	return !removed;
 }
 

@@ -171,8 +171,8 @@ static int add_algorithms(char *text, size_t size)
 }
 
 /*
- * What a value may be beyond its form, the engine knows: zsblk_params_check(). It is asked when all are given, since the bounds of
- * one depend on others.
+ * What a value may be beyond its form, the engine knows: zsblk_params_check(). It is asked when all are given, since
+ * the bounds of one depend on others.
  */
 static const struct key {
 	const char *name;

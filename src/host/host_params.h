@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The parameters of a server: what people give as KEY=VALUE, the same behind every front end. One table in host_params.c has each
- * key, its parser and its lines of help.
+ * The parameters of a server: what people give as KEY=VALUE, the same behind every front end. One table in
+ * host_params.c has each key, its parser and its lines of help.
  *
  * A front end takes parameters like this, and shows people what is in `why`:
  *
@@ -11,8 +11,9 @@
  *   host_prepare() ...       host.h
  *   host_params_free()
  *
- * Functions that return int give 0, or a negative errno with the reason in *why, which is then never empty: what was wrong, with
- * which value, and what would be right. One thread at a time for one struct; none of them waits for anything but the file system.
+ * Functions that return int give 0, or a negative errno with the reason in *why, which is then never empty: what was
+ * wrong, with which value, and what would be right. One thread at a time for one struct; none of them waits for
+ * anything but the file system.
  */
 #ifndef HOST_PARAMS_H
 #define HOST_PARAMS_H
@@ -39,20 +40,23 @@ void host_params_init(struct host_params *params);
 void host_params_free(struct host_params *params);
 
 /*
- * Take one KEY=VALUE. `value` must stay valid as long as *params is used. A relative path is taken from the current folder, so
- * before the process leaves that.
+ * Take one KEY=VALUE. `value` must stay valid as long as *params is used. A relative path is taken from the current
+ * folder, so before the process leaves that.
  *
- * -ENOENT: there is no such key; -EINVAL: the value is wrong, or the key was given before; -ENOMEM, or what the system says of a
- * path.
+ * -ENOENT: there is no such key; -EINVAL: the value is wrong, or the key was given before; -ENOMEM, or what the system
+ * says of a path.
  */
 int host_params_set(struct host_params *params, const char *key, const char *value, struct zsblk_why *why);
 
-/* All were given: fill in the defaults that depend on others, and check the whole. -EINVAL: they cannot be had together. */
+/*
+ * All were given: fill in the defaults that depend on others, and check the whole. -EINVAL: they cannot be had
+ * together.
+ */
 int host_params_complete(struct host_params *params, struct zsblk_why *why);
 
 /*
- * What --help says of the parameters: lines of the form "key=...", each with a newline, with the algorithms and levels there
- * really are. The text is static. The first call makes it, and must not run beside another.
+ * What --help says of the parameters: lines of the form "key=...", each with a newline, with the algorithms and levels
+ * there really are. The text is static. The first call makes it, and must not run beside another.
  */
 const char *host_params_help(void);
 

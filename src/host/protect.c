@@ -30,7 +30,7 @@ static void raise_memlock_limit(void)
 	setrlimit(RLIMIT_MEMLOCK, &limit);
 }
 
-/* A finite limit is not enough: reserved address space counts towards it in full. */
+/* A finite limit is not enough: the whole address space that is locked on fault counts towards it, used or not. */
 static bool may_lock_memory(void)
 {
 	struct rlimit limit;
@@ -44,8 +44,9 @@ unsigned protect_prepare(void)
 {
 	unsigned can = 0;
 
-	/* Arenas are for many threads that allocate; requests here do not, and each arena is one
-	 * more to lock. */
+	/*
+	 * malloc's arenas serve threads that allocate much. Requests do not, and every arena is memory that is locked.
+	 */
 	mallopt(M_ARENA_MAX, 1);
 	raise_memlock_limit();
 	if (may_lock_memory())
@@ -65,12 +66,14 @@ unsigned protect_apply(void)
 		had |= PROTECT_MEMORY;
 		process_touch_objects(NULL);
 		/*
-		 * The server's threads grow their buffers with realloc() when a request is larger than
-		 * any before. Left to itself, malloc then maps memory, which takes the address space's
-		 * lock for writing; a thread that populates memory holds it for reading, for as long as
-		 * the system has none: all requests would wait for it, and it for them. Buffers that are larger
-		 * than a kernel that swaps asks for have mappings of their own: those go back to the system when
-		 * their connection ends, and the heap would keep them, locked.
+		 * A thread of the server grows its buffer with realloc() when a request is larger than any before. By
+		 * default malloc then maps memory, which takes the address space's lock for writing. A thread that
+		 * populates memory holds that lock for reading, as long as the system has no memory. So requests would
+		 * wait for that thread, and that thread for the memory that requests free. With a populated heap,
+		 * buffers grow without the lock.
+		 *
+		 * Buffers larger than any request of a kernel that swaps have mappings of their own. These go back to
+		 * the system when their connection ends. The heap would keep them, locked.
 		 */
 		process_keep_heap(PROTECT_HEAP_BYTES, PROTECT_HEAP_LARGEST);
 	}

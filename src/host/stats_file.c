@@ -84,8 +84,9 @@ static int write_whole(int fd, const char *text, size_t len)
 }
 
 /*
- * A new file each time: what has that name may be somebody else's, or a link to a file that is not to be written. Where others can
- * write to the directory, theirs cannot be removed, and that is the error.
+ * Write a new file each time: a file that has the temporary name may be somebody else's, or a link to a file that must
+ * not be written. If others can write to the directory (one with the sticky bit, such as /tmp), their file cannot be
+ * removed, and that is the error.
  */
 static int replace_file(const struct stats_file *file, const char *text, size_t len)
 {
@@ -122,8 +123,8 @@ static void update(struct stats_file *file)
 }
 
 /*
- * The file may be on tmpfs, and its page the one that is hard to find. A thread that waits for it keeps the whole
- * process from ending: nobody could take over from a server that was killed, and nobody else makes room.
+ * Skip the file while memory is short. On tmpfs the file needs a page, and a thread that waits for a page keeps a
+ * killed process from ending. Then no other server could take over, and only a server makes room.
  */
 static void update_if_cheap(struct stats_file *file)
 {

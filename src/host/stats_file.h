@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The file that stats=FILE names: the device's statistics as text, one "name=value" a line, for
- * people, scripts and tests. A thread of its own writes it, at most once a second and only when a
- * figure has changed, so that no request ever waits for a file. Readers always find a whole one: it
- * is replaced, not rewritten.
+ * The file that stats=FILE names: the device's statistics as text, one "name=value" a line, in the units of struct
+ * zsblk_stats. A thread of its own writes the file, so that no request waits for a file: at most once a second, when a
+ * figure has changed. The file is replaced, not rewritten, so that a reader always finds a complete one.
  */
 #ifndef STATS_FILE_H
 #define STATS_FILE_H
@@ -12,12 +11,15 @@
 
 struct stats_file;
 
-/* Said once for each kind of trouble; `error` is an errno, 0 when the file could be written again. */
+/*
+ * Called when the result of writing changes, from the file's thread as well. `error`: an errno; 0: the file is written
+ * again.
+ */
 typedef void stats_file_trouble_fn(void *opaque, const char *path, int error);
 
 /*
- * Write the file now and start its thread. 0 or a negative errno; trouble with the file is no error. *dev and `path` must stay
- * until stats_file_stop().
+ * Write the file and start its thread. 0 or a negative errno; a file that cannot be written is no error, but told by
+ * `trouble`. The caller keeps *dev and `path` until stats_file_stop().
  */
 int stats_file_start(struct stats_file **file, const char *path, struct zsblk *dev, stats_file_trouble_fn *trouble,
 		     void *opaque);
