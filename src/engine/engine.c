@@ -254,6 +254,7 @@ static void tear_down(struct zsblk *dev)
 	zs_core_destroy(dev->core);
 	spare_close(&dev->spare);
 	spare_close(&dev->worker_spare);
+	spare_close(&dev->resize_spare);
 	cgroup_close(dev->cgroup);
 	pthread_mutex_destroy(&dev->resize_lock);
 	pthread_mutex_destroy(&dev->compact_lock);
@@ -293,29 +294,11 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	if (dev->reserve || dev->cgroup) {
 		spare_open(&dev->spare, dev->cgroup);
 		spare_open(&dev->worker_spare, dev->cgroup);
+		spare_open(&dev->resize_spare, dev->cgroup);
 	}
 	runs_set_reserve(dev->runs, (params->reserve + BLOCK - 1) / BLOCK);
 	*result = dev;
 	return 0;
-}
-
-#define POPULATE_STEP (UINT64_C(16) << 20) /* between two looks whether to go on */
-
-int engine_populate(struct zsblk *dev, uint64_t blocks)
-{
-	uint64_t table = blocks * sizeof *dev->table.words;
-	uint64_t wanted = cap_table_bytes(dev, dev->reserve), most = table < wanted ? table : wanted;
-	int r;
-
-	if (!wanted)
-		return 0;
-	r = segment_private_populate(dev->table.map, table_map_bytes(blocks));
-	for (uint64_t at = 0; at < most && !r; at += POPULATE_STEP)
-		r = is_interrupted(dev)
-			    ? -EINTR
-			    : segment_private_populate((uint8_t *)dev->table.words + at,
-						       most - at < POPULATE_STEP ? most - at : POPULATE_STEP);
-	return r ? r : runs_populate_descriptors(dev->runs, dev->reserve);
 }
 
 int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
@@ -326,15 +309,18 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 		return why_fail(why, r, "the segment is in use by process %d; stop that one first", holder);
 	segment_after_mlockall(&dev->seg);
 	contexts_warm_up(&dev->contexts, dev->codec, dev->level);
-	r = engine_populate(dev, dev->layout.blocks);
-	if (r && r != -EINTR)
-		return why_fail(why, r, "there is no memory for the table: %s", strerror(-r));
 	/*
-	 * A new device waits for its reserve. A device with data starts without one if memory is short: while its server
-	 * is down nobody can swap to it, so no memory becomes free, and waiting would not end. The refill thread
+	 * A new device waits for its table and its reserve. A device with data starts without them if memory is short: while its
+	 * server is down nobody can swap to it, so no memory becomes free, and waiting would not end. The refill thread
 	 * goes on later.
 	 */
-	if (!r)
+	r = upkeep_populate_table(dev, dev->layout.blocks);
+	if (r && r != -EINTR && (dev->is_new || r != -ENOMEM))
+		return why_fail(why, r,
+				"there is no memory for the table, of which reserve=%" PRIu64
+				" is to be there from the start: %s; make it smaller, or free some memory",
+				dev->reserve, strerror(-r));
+	if (r != -EINTR)
 		r = upkeep_fill_reserve(dev, dev->is_new);
 	if (r == -EINTR)
 		return why_fail(why, r, "told to stop while memory was filled");

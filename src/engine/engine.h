@@ -97,6 +97,7 @@ struct zsblk {
 	pthread_t worker, refill;
 	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
 	struct spare worker_spare;
+	struct spare resize_spare; /* under resize_lock */
 	struct progress compact_progress;
 	pthread_mutex_t compact_lock; /* guards compact_progress */
 	pthread_mutex_t limit_lock;   /* the pool's limits follow mem_limit and cap, one change at a time */
@@ -137,13 +138,6 @@ struct zs_core *zsblk_pool(struct zsblk *dev);
 /* What a device with these parameters has in its superblock. */
 void engine_describe(struct super_layout *layout, const struct zsblk_params *params);
 
-/*
- * With a reserve, requests are not to wait for memory: have the table of `blocks` blocks and the descriptors of the pool
- * in memory, as far as the reserve is large. What a larger device has beyond is touched when it is written for the
- * first time. -EINTR: dev->interrupted() said so.
- */
-int engine_populate(struct zsblk *dev, uint64_t blocks);
-
 /* resize.c */
 /* Does a request lie in the device? Takes resize_lock where it does not. */
 bool resize_has_range(struct zsblk *dev, uint64_t offset, uint64_t len);
@@ -153,6 +147,13 @@ bool resize_hold_block(struct zsblk *dev, uint64_t block);
 void engine_keep_frontier(struct zsblk *dev);
 
 /* upkeep.c */
+/*
+ * With a reserve, requests are not to wait for memory: have the table of `blocks` blocks and the descriptors of the pool
+ * in memory, as far as the reserve is large. What a larger device has beyond is touched when it is written for the
+ * first time. The system is asked for memory to spare before any is taken: spare.h. -ENOMEM: it has none, and had none for a
+ * while either, unless this is the start of a device with data. -EINTR: dev->interrupted() said so. In service: with resize_lock.
+ */
+int upkeep_populate_table(struct zsblk *dev, uint64_t blocks);
 /*
  * Fill the reserve before requests come. -ENOMEM: there is not that much memory; `wait`: not for a while.
  * -EINTR: dev->interrupted() said so.

@@ -99,11 +99,16 @@ static int shrink(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
 
 static int grow(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
 {
-	int r = engine_populate(dev, blocks);
+	int r = upkeep_populate_table(dev, blocks);
 
+	if (r == -EINTR)
+		return why_fail(why, r, "told to stop while memory for the table of size=%" PRIu64 " was filled",
+				blocks * BLOCK);
 	if (r)
-		return why_fail(why, r, "there is no memory for the table of size=%" PRIu64 ": %s", blocks * BLOCK,
-				strerror(-r));
+		return why_fail(why, r,
+				"the system has no memory to spare for the table of size=%" PRIu64
+				": %s; free some memory, and try again",
+				blocks * BLOCK, strerror(-r));
 	super_set_blocks(&dev->seg, &dev->layout, blocks);
 	atomic_store(&dev->size, blocks * BLOCK);
 	return 0;

@@ -47,11 +47,11 @@ uint64_t zsblk_compact(struct zsblk *dev)
 	return freed;
 }
 
-/* ------------------------------------------------------------------ the background threads */
+/* ------------------------------------------------------------------ when to compact */
 
 #define SHORT_MS        10   /* between two looks whether there is memory again */
 #define LONG_MS         1000 /* between two looks whether to compact */
-#define RESERVE_WAIT_MS 3000 /* for the first fill, without any progress */
+#define RESERVE_WAIT_MS 3000 /* for memory that is filled while somebody waits, without any progress */
 
 static void pause_ms(long ms)
 {
@@ -95,6 +95,8 @@ static bool worth_compacting(struct zsblk *dev, bool begun)
 	return freeable >= least && freeable > pool.pages_used / share;
 }
 
+/* ------------------------------------------------------------------ the reserve */
+
 /* A piece of refilling; true: call again. *error: the system has no memory now. */
 static bool refill_piece(struct zsblk *dev, int *error)
 {
@@ -133,6 +135,72 @@ int upkeep_fill_reserve(struct zsblk *dev, bool wait)
 		pause_ms(SHORT_MS);
 	}
 }
+
+/* ------------------------------------------------------------------ the table */
+
+#define TABLE_PIECE (UINT64_C(512) << 10) /* what the system is asked for at once: spare.h */
+
+/* Has the system memory to spare for a piece? A device that starts is not to be refused below limits that cap_check() found wide enough. */
+static bool has_spare(struct zsblk *dev)
+{
+	if (!dev->has_worker)
+		return spare_memory(&dev->spare);
+	return spare_memory_for(&dev->resize_spare, spare_is_realtime(sched_getscheduler(0)));
+}
+
+static int wait_for_spare(struct zsblk *dev)
+{
+	bool wait = dev->is_new || dev->has_worker;
+
+	for (unsigned waits = 0; !has_spare(dev); waits++) {
+		if (is_interrupted(dev))
+			return -EINTR;
+		if (!wait || waits == RESERVE_WAIT_MS / SHORT_MS)
+			return -ENOMEM;
+		pause_ms(SHORT_MS);
+	}
+	return 0;
+}
+
+/* What a server before us had in memory takes none. */
+static bool is_in_memory(const struct zsblk *dev, const uint8_t *start, uint64_t len)
+{
+	uint64_t bytes = (len + SEGMENT_PAGE - 1) / SEGMENT_PAGE * SEGMENT_PAGE, pages;
+
+	return segment_count_resident(&dev->seg, (uint64_t)(start - dev->seg.base), bytes, &pages) == 0 &&
+	       pages == bytes / SEGMENT_PAGE;
+}
+
+/* Have a part of the segment in memory: the words, or their map. */
+static int populate_part(struct zsblk *dev, void *part, uint64_t bytes)
+{
+	int r = 0;
+
+	for (uint64_t at = 0; at < bytes && !r; at += TABLE_PIECE) {
+		uint8_t *start = (uint8_t *)part + at;
+		uint64_t len = bytes - at < TABLE_PIECE ? bytes - at : TABLE_PIECE;
+
+		r = is_interrupted(dev) ? -EINTR : is_in_memory(dev, start, len) ? 0 : wait_for_spare(dev);
+		if (!r)
+			r = segment_private_populate(start, len);
+	}
+	return r;
+}
+
+int upkeep_populate_table(struct zsblk *dev, uint64_t blocks)
+{
+	uint64_t table = blocks * sizeof *dev->table.words, wanted = cap_table_bytes(dev, dev->reserve);
+	int r;
+
+	if (!wanted)
+		return 0;
+	r = runs_populate_descriptors(dev->runs, dev->reserve);
+	if (!r)
+		r = populate_part(dev, dev->table.map, table_map_bytes(blocks));
+	return r ? r : populate_part(dev, dev->table.words, table < wanted ? table : wanted);
+}
+
+/* ------------------------------------------------------------------ the background threads */
 
 static uint64_t now_ms(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The size of a device in use: grown, shrunk, refused; beside requests; and found again. */
+/* The size of a device in use: grown, shrunk, refused; beside requests; and found again. The memory of its table. */
 #include "lib/device.h"
 #include "lib/shm.h"
 #include "lib/test.h"
@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #define SMALL         500u
 #define LARGE         4000u
@@ -208,6 +209,108 @@ static void test_wait_for_the_end_of_a_trial(void **state)
 	assert_false(resize_has_range(dev, UINT64_MAX, 2));
 }
 
+/* ------------------------------------------------------------------ when memory is short */
+
+/* One zone, of whose pages so many are free, is what the device sees of the system from now on. */
+static void set_free_pages(struct spare *spare, unsigned pages)
+{
+	char text[128];
+	int fd = memfd_create("zoneinfo", MFD_CLOEXEC);
+	int len = snprintf(text, sizeof text,
+			   "Node 0, zone Normal\n  pages free %8u\n min 100\n low 200\n protection: (0, 0)\n", pages);
+
+	must(fd >= 0 && write(fd, text, (size_t)len) == len && dup2(fd, spare->fd) >= 0);
+	close(fd);
+}
+
+static void with_reserve(void)
+{
+	tear_down(NULL);
+	params.reserve = 1 << 20;
+	params.max_size = BYTES(200000);
+	dev = device_open(&params);
+}
+
+static void *free_memory_soon(void *opaque)
+{
+	usleep(300000);
+	set_free_pages(&dev->resize_spare, 1000);
+	return NULL;
+}
+
+/* Whoever serves swap must not wait in the kernel for memory: growing asks first, waits a while, and gives up. */
+static void test_growing_asks_for_memory(void **state)
+{
+	uint64_t before, after;
+	pthread_t thread;
+
+	with_reserve();
+	set_free_pages(&dev->resize_spare, 0);
+	segment_count_resident(&dev->seg, dev->layout.table_offset, BYTES(390), &before);
+	assert_int_equal(resize(199000), -ENOMEM);
+	assert_non_null(strstr(why.text, "no memory to spare"));
+	segment_count_resident(&dev->seg, dev->layout.table_offset, BYTES(390), &after);
+	assert_int_equal(after, before);
+	assert_int_equal(zsblk_size(dev), BYTES(SMALL));
+	/* Shrinking takes none. */
+	assert_int_equal(resize(SMALL / 2), 0);
+	pthread_create(&thread, NULL, free_memory_soon, NULL);
+	assert_int_equal(resize(199000), 0);
+	pthread_join(thread, NULL);
+	segment_count_resident(&dev->seg, dev->layout.table_offset, BYTES(256), &after);
+	assert_int_equal(after, 256);
+	/* What is in memory already is had without asking. */
+	set_free_pages(&dev->resize_spare, 0);
+	assert_int_equal(resize(SMALL), 0);
+	assert_int_equal(resize(SMALL + 10), 0);
+	device_ok(dev);
+}
+
+/*
+ * The next server of a device with data does not wait in the kernel for memory that only it can free: with none to spare it
+ * starts with the part of the table that is in memory.
+ */
+static void test_start_asks_for_memory(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	uint64_t before, after;
+
+	tear_down(NULL);
+	params = device_params(1000000);
+	params.memory = shm->memory;
+	dev = device_open(&params);
+	device_put(dev, 7, BLOCK_TEXT, 7);
+	zsblk_close(dev);
+	params.reserve = 16 << 20;
+	assert_int_equal(zsblk_open(&params, &dev, &why), 0);
+	set_free_pages(&dev->spare, 0);
+	segment_count_resident(&dev->seg, dev->layout.table_offset, 1000 * 4096, &before);
+	assert_int_equal(zsblk_start(dev, &why), 0);
+	segment_count_resident(&dev->seg, dev->layout.table_offset, 1000 * 4096, &after);
+	assert_int_equal(after, before);
+	assert_true(device_has(dev, 7, BLOCK_TEXT, 7));
+	zsblk_close(dev);
+	assert_int_equal(zsblk_open(&params, &dev, &why), 0);
+	assert_int_equal(zsblk_start(dev, &why), 0);
+	segment_count_resident(&dev->seg, dev->layout.table_offset, 1000 * 4096, &after);
+	assert_int_equal(after, 1000);
+}
+
+static bool interrupted(void)
+{
+	return true;
+}
+
+static void test_told_to_stop(void **state)
+{
+	with_reserve();
+	dev->interrupted = interrupted;
+	assert_int_equal(resize(LARGE), -EINTR);
+	assert_non_null(strstr(why.text, "told to stop"));
+	assert_null(strstr(why.text, "no memory"));
+	assert_int_equal(zsblk_size(dev), BYTES(SMALL));
+}
+
 int main(void)
 {
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -219,6 +322,9 @@ int main(void)
 		WITH_DEVICE(test_found_again),
 		WITH_DEVICE(test_beside_writers_of_the_tail),
 		WITH_DEVICE(test_wait_for_the_end_of_a_trial),
+		WITH_DEVICE(test_growing_asks_for_memory),
+		WITH_DEVICE(test_start_asks_for_memory),
+		WITH_DEVICE(test_told_to_stop),
 	};
 
 	return cmocka_run_group_tests_name("resize", tests, NULL, NULL);
