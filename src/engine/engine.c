@@ -217,6 +217,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 	if (r)
 		return r;
 	atomic_store(&dev->size, layout->blocks * BLOCK);
+	atomic_store(&dev->end, layout->blocks);
 	dev->table = super_table(&dev->seg, layout);
 	r = zs_core_create(&dev->core, &dev->seg, layout->pool_offset, layout->pool_pages, layout->chain);
 	if (!r)

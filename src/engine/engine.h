@@ -73,7 +73,8 @@ struct progress {
 };
 
 struct zsblk {
-	_Atomic uint64_t size;       /* bytes; requests compare with it. See resize.c */
+	_Atomic uint64_t size;       /* bytes; requests compare with it */
+	_Atomic uint64_t end;        /* blocks; nobody publishes a word from here on. See resize.c */
 	struct super_layout layout;  /* what the segment is; blocks and version change under resize_lock */
 	pthread_mutex_t resize_lock; /* one change of the size at a time; before any stripe */
 	const struct codec *codec;
@@ -139,9 +140,12 @@ struct zs_core *zsblk_pool(struct zsblk *dev);
 void engine_describe(struct super_layout *layout, const struct zsblk_params *params);
 
 /* resize.c */
-/* Does a request lie in the device? Takes resize_lock where it does not. */
-bool resize_has_range(struct zsblk *dev, uint64_t offset, uint64_t len);
-/* Take the stripe of a block. False, and not taken: the device ends before the block by now. */
+/* Does a request lie in the device? */
+bool resize_has_range(const struct zsblk *dev, uint64_t offset, uint64_t len);
+/*
+ * Take the stripe of a block whose word is to be replaced. False, and not taken: the device ends before the block by now. Waits while
+ * that is being decided.
+ */
 bool resize_hold_block(struct zsblk *dev, uint64_t block);
 /* Have the hint of the next process follow the pool, where the segment's format has one. */
 void engine_keep_frontier(struct zsblk *dev);

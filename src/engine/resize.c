@@ -8,19 +8,21 @@
  * The table has a word for each of max_blocks, and the pool has the addresses that these can need, from the start: all of it
  * sparse. So growing and shrinking move no data. One number changes, in the superblock, in one store (I5).
  *
- * Growing: the number in the superblock first, then the one that requests compare with. A block that was acknowledged
+ * Growing: the number in the superblock first, then those that requests compare with. A block that was acknowledged
  * lies below the number in the superblock at any time.
  *
- * Shrinking, beside requests that may be about to write behind the new end:
+ * Two numbers are in process memory: `size`, which requests are checked against and everybody sees, and `end`, from which on
+ * nobody publishes a word. They differ only while a shrinking is tried:
  *
- *   1 no block behind the new end holds anything, or it is refused: nobody has noticed;
- *   2 requests compare with the new number;
- *   3 each stripe is taken once. Whoever publishes a word looks at the number under the stripe of its block
+ *   1 no block behind the new end holds anything, or it is refused;
+ *   2 `end` is the new one;
+ *   3 each stripe is taken once. Whoever publishes a word looks at `end` under the stripe of its block
  *     (resize_hold_block()), so from now on nothing is published behind the new end;
- *   4 no block there holds anything, or the old number comes back and it is refused;
- *   5 the number in the superblock; the table behind the new end is given back.
+ *   4 no block there holds anything, or `end` is the old one again and it is refused;
+ *   5 the number in the superblock, then `size`; the table behind the new end is given back.
  *
- * Between 2 and 4 a request behind the new end waits for the lock: it succeeds if the shrinking is refused.
+ * Between 2 and 5 the device has its old size for everybody. Whatever reads there finds zeroes; a write there waits for the
+ * lock before it publishes, and then succeeds or fails as the shrinking was refused or not.
  *
  * Killed before 5, the device has its old size, and nothing behind the new end, as before.
  */
@@ -32,34 +34,32 @@
 #include <inttypes.h>
 #include <string.h>
 
-static bool fits(const struct zsblk *dev, uint64_t offset, uint64_t len)
+bool resize_has_range(const struct zsblk *dev, uint64_t offset, uint64_t len)
 {
 	uint64_t size = atomic_load_explicit(&dev->size, memory_order_relaxed);
 
 	return offset <= size && len <= size - offset;
 }
 
-bool resize_has_range(struct zsblk *dev, uint64_t offset, uint64_t len)
+/* The lock is had once no shrinking is being tried. */
+static bool is_behind(struct zsblk *dev, uint64_t block)
 {
-	bool has = fits(dev, offset, len);
+	bool behind;
 
-	if (has)
-		return true;
-	/* Beyond the end; or beyond an end that a shrinking is trying. */
 	pthread_mutex_lock(&dev->resize_lock);
-	has = fits(dev, offset, len);
+	behind = block >= atomic_load_explicit(&dev->end, memory_order_relaxed);
 	pthread_mutex_unlock(&dev->resize_lock);
-	return has;
+	return behind;
 }
 
 bool resize_hold_block(struct zsblk *dev, uint64_t block)
 {
 	do {
 		stripe_lock(dev, block);
-		if (block < atomic_load_explicit(&dev->size, memory_order_relaxed) / BLOCK)
+		if (block < atomic_load_explicit(&dev->end, memory_order_relaxed))
 			return true;
 		stripe_unlock(dev, block);
-	} while (resize_has_range(dev, block * BLOCK, BLOCK));
+	} while (!is_behind(dev, block));
 	return false;
 }
 
@@ -85,14 +85,15 @@ static int shrink(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
 
 	if (used < old)
 		return refuse_used(blocks * BLOCK, used, why);
-	atomic_store(&dev->size, blocks * BLOCK);
+	atomic_store(&dev->end, blocks);
 	stripes_pass(&dev->stripes);
 	used = first_used(dev, blocks, old);
 	if (used < old) {
-		atomic_store(&dev->size, old * BLOCK);
+		atomic_store(&dev->end, old);
 		return refuse_used(blocks * BLOCK, used, why);
 	}
 	super_set_blocks(&dev->seg, &dev->layout, blocks);
+	atomic_store(&dev->size, blocks * BLOCK);
 	table_release(&dev->table, &dev->seg, blocks, old);
 	return 0;
 }
@@ -110,6 +111,7 @@ static int grow(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
 				": %s; free some memory, and try again",
 				blocks * BLOCK, strerror(-r));
 	super_set_blocks(&dev->seg, &dev->layout, blocks);
+	atomic_store(&dev->end, blocks);
 	atomic_store(&dev->size, blocks * BLOCK);
 	return 0;
 }

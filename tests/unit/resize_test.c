@@ -4,7 +4,7 @@
 #include "lib/shm.h"
 #include "lib/test.h"
 
-#include "engine/engine.h"
+#include "engine/sector.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -197,16 +197,78 @@ static void test_beside_writers_of_the_tail(void **state)
 	assert_true(atomic_load(&written) > 0);
 }
 
-/* A shrinking that is refused in its second half is not noticed by those who ask for what lies behind the end. */
-static void test_wait_for_the_end_of_a_trial(void **state)
+/* ------------------------------------------------------------------ while a shrinking is tried */
+
+#define HELD (LARGE - 1) /* a block of the tail, whose stripe is held: the trial waits for that */
+
+static void *shrink(void *opaque)
 {
+	*(int *)opaque = resize(SMALL);
+	return NULL;
+}
+
+static void *write_held_neighbour(void *opaque)
+{
+	uint8_t data[BLOCK_BYTES];
+
+	block_make(data, BLOCK_TEXT, 9);
+	*(int *)opaque = zsblk_write(dev, data, sizeof data, BYTES(HELD - 1));
+	return NULL;
+}
+
+static void wait_for_trial(void)
+{
+	for (unsigned i = 0; i < 10000 && atomic_load(&dev->end) != SMALL; i++)
+		usleep(1000);
+	assert_int_equal(atomic_load(&dev->end), SMALL);
+}
+
+/* Until it is decided, the device has its size, and what lies at its end can be read, looked at and discarded. */
+static void expect_old_size(void)
+{
+	uint8_t block[BLOCK_BYTES];
+
+	assert_int_equal(zsblk_size(dev), BYTES(LARGE));
+	assert_int_equal(zsblk_read(dev, block, sizeof block, BYTES(HELD - 2)), 0);
+	assert_int_equal(zsblk_discard(dev, BYTES(10), BYTES(HELD - 12)), 0);
+	assert_int_equal(zsblk_write(dev, block, 1, BYTES(LARGE)), -EINVAL);
+}
+
+/* The shrinking is tried while somebody is about to publish a block there. `publish`: that one does; then it is refused. */
+static void try_shrinking(bool publish)
+{
+	int shrunk = 1, answer = 1;
+	pthread_t shrinker, writer;
+	struct context *ctx;
+
 	assert_int_equal(resize(LARGE), 0);
-	pthread_mutex_lock(&dev->resize_lock);
-	assert_true(resize_has_range(dev, BYTES(SMALL), BYTES(1)));
-	pthread_mutex_unlock(&dev->resize_lock);
-	assert_false(resize_has_range(dev, BYTES(LARGE), 1));
-	assert_true(resize_has_range(dev, BYTES(LARGE), 0));
-	assert_false(resize_has_range(dev, UINT64_MAX, 2));
+	stripe_lock(dev, HELD);
+	pthread_create(&shrinker, NULL, shrink, &shrunk);
+	wait_for_trial();
+	expect_old_size();
+	pthread_create(&writer, NULL, write_held_neighbour, &answer);
+	usleep(20000);
+	if (publish) {
+		ctx = context_get(&dev->contexts);
+		sector_publish(dev, ctx, HELD, word_make_same32(5));
+		context_put(&dev->contexts, ctx);
+	}
+	stripe_unlock(dev, HELD);
+	pthread_join(shrinker, NULL);
+	pthread_join(writer, NULL);
+	assert_int_equal(shrunk, publish ? -ENOTEMPTY : 0);
+	/* It waited for the decision, and is one with it. */
+	assert_int_equal(answer, publish ? 0 : -EINVAL);
+	assert_int_equal(zsblk_size(dev), publish ? BYTES(LARGE) : BYTES(SMALL));
+	device_ok(dev);
+}
+
+static void test_trial_is_not_seen(void **state)
+{
+	try_shrinking(true);
+	assert_true(device_has(dev, HELD - 1, BLOCK_TEXT, 9));
+	must(zsblk_discard(dev, BYTES(2), BYTES(HELD - 1)) == 0);
+	try_shrinking(false);
 }
 
 /* ------------------------------------------------------------------ when memory is short */
@@ -315,16 +377,11 @@ int main(void)
 {
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_DEVICE(test_grows_and_shrinks),
-		WITH_DEVICE(test_refused),
-		WITH_DEVICE(test_table_is_given_back),
-		WITH_DEVICE(test_max_size_is_checked),
-		WITH_DEVICE(test_found_again),
-		WITH_DEVICE(test_beside_writers_of_the_tail),
-		WITH_DEVICE(test_wait_for_the_end_of_a_trial),
-		WITH_DEVICE(test_growing_asks_for_memory),
-		WITH_DEVICE(test_start_asks_for_memory),
-		WITH_DEVICE(test_told_to_stop),
+		WITH_DEVICE(test_grows_and_shrinks),     WITH_DEVICE(test_refused),
+		WITH_DEVICE(test_table_is_given_back),   WITH_DEVICE(test_max_size_is_checked),
+		WITH_DEVICE(test_found_again),           WITH_DEVICE(test_beside_writers_of_the_tail),
+		WITH_DEVICE(test_trial_is_not_seen),     WITH_DEVICE(test_growing_asks_for_memory),
+		WITH_DEVICE(test_start_asks_for_memory), WITH_DEVICE(test_told_to_stop),
 	};
 
 	return cmocka_run_group_tests_name("resize", tests, NULL, NULL);
