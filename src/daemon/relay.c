@@ -4,7 +4,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/resources/rights.h"
-#include "process/process.h"
+#include "process/self.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +46,7 @@ __attribute__((noreturn)) static void copy(int from)
 	prctl(PR_SET_NAME, "zsblkd-messages");
 	/* This process may wait for the device, and takes no part in keeping the device going. */
 	rights_drop();
-	process_avoid_oom_killer();
+	self_avoid_oom_killer();
 	/*
 	 * A reader that takes a page fault in read(2) holds the pipe's lock until the page has come. Until then all who
 	 * write to the pipe wait.

@@ -6,7 +6,7 @@
 #include "host/stats_file.h"
 #include "host/ticker.h"
 #include "process/cgroup.h"
-#include "process/process.h"
+#include "process/memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -135,7 +135,7 @@ int host_prepare(struct host *host, bool reopen)
 	enum host_lock lock = host->params->lock;
 	int r;
 
-	process_map_large(PROTECT_HEAP_LARGEST);
+	memory_map_large(PROTECT_HEAP_LARGEST);
 	if (lock != HOST_LOCK_NO)
 		host->lock_can = protect_prepare();
 	if (lock == HOST_LOCK_YES && !is_enough(host->lock_can))

@@ -9,7 +9,8 @@
  */
 #include "host/protect.h"
 
-#include "process/process.h"
+#include "process/memory.h"
+#include "process/self.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@ static bool may_lock_memory(void)
 {
 	struct rlimit limit;
 
-	if (process_has_capability(CAP_IPC_LOCK))
+	if (self_has_capability(CAP_IPC_LOCK))
 		return true;
 	return getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY;
 }
@@ -51,9 +52,9 @@ unsigned protect_prepare(void)
 	raise_memlock_limit();
 	if (may_lock_memory())
 		can |= PROTECT_MEMORY;
-	if (process_become_io_flusher())
+	if (self_become_io_flusher())
 		can |= PROTECT_FLUSHER;
-	if (process_has_capability(CAP_SYS_RESOURCE) || process_oom_score_adj() == -1000)
+	if (self_has_capability(CAP_SYS_RESOURCE) || self_oom_score_adj() == -1000)
 		can |= PROTECT_OOM;
 	return can;
 }
@@ -64,7 +65,7 @@ unsigned protect_apply(void)
 
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) {
 		had |= PROTECT_MEMORY;
-		process_touch_objects(NULL);
+		memory_touch_objects(NULL);
 		/*
 		 * A thread of the server grows its buffer with realloc() when a request is larger than any before. By
 		 * default malloc then maps memory, which takes the address space's lock for writing. A thread that
@@ -75,11 +76,11 @@ unsigned protect_apply(void)
 		 * Buffers larger than any request of a kernel that swaps have mappings of their own. These go back to
 		 * the system when their connection ends. The heap would keep them, locked.
 		 */
-		process_keep_heap(PROTECT_HEAP_BYTES, PROTECT_HEAP_LARGEST);
+		memory_keep_heap(PROTECT_HEAP_BYTES, PROTECT_HEAP_LARGEST);
 	}
-	if (process_become_io_flusher())
+	if (self_become_io_flusher())
 		had |= PROTECT_FLUSHER;
-	if (process_avoid_oom_killer())
+	if (self_avoid_oom_killer())
 		had |= PROTECT_OOM;
 	return had;
 }

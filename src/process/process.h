@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * What the kernel knows of a process, and what a process on whose work others' memory depends asks of
- * it. Linux only. Functions may be called from any thread; flags are per thread and inherited.
- */
+/* What the kernel knows of a process, this one or another. Linux only. Functions may be called from any thread. */
 #ifndef PROCESS_H
 #define PROCESS_H
 
@@ -32,44 +29,15 @@ bool process_is_dying(pid_t pid);
  */
 bool process_texts_say_dying(const char *fields, const char *status);
 
+/*
+ * Read a stat file (/proc/PID/stat, or a thread's) into `text`: its fields after the command's name, which may hold anything. NULL, with
+ * errno, if they cannot be read. Allocates nothing.
+ */
+const char *process_read_stat(const char *path, char *text, size_t size);
+
 /* Number of its parent; 0: it has none that we see, or there is no such process. */
 pid_t process_parent(pid_t pid);
 /* Do both run a program of the same name, as ps shows it? False if one of them is not there. */
 bool process_same_name(pid_t one, pid_t other);
-
-/* Is this CAP_... among the calling thread's effective ones? */
-bool process_has_capability(unsigned capability);
-
-/*
- * Mark the calling thread, and all that it starts from now on, as I/O flusher (PR_SET_IO_FLUSHER, Linux
- * 5.6): their need for memory never turns into I/O on a device that they serve. Takes
- * CAP_SYS_RESOURCE. True if the flag is set now, by whomever.
- */
-bool process_become_io_flusher(void);
-/* Take it off again. */
-void process_end_io_flusher(void);
-
-int process_oom_score_adj(void);
-/* Tell the OOM killer to look elsewhere (-1000). Takes CAP_SYS_RESOURCE. True if it is so now. */
-bool process_avoid_oom_killer(void);
-
-/*
- * Read one byte of every page that the loaded objects have, so that memory locked on fault holds them.
- * `wanted` chooses by file name (empty for the program itself); NULL: all.
- */
-void process_touch_objects(bool (*wanted)(const char *name));
-
-/*
- * Have malloc() give allocations of `bytes` and more mappings of their own, which go back to the system when they are freed. Left to
- * itself, malloc() takes the next ones of that size from the heap once one was freed (up to 32 MiB), and keeps them there.
- */
-void process_map_large(size_t bytes);
-
-/*
- * Have malloc() keep one heap, of which `bytes` are in memory, and give nothing of it back: what asks for no more
- * than that never waits for the system to find memory. What is as large as `own_mapping` or larger has a mapping
- * of its own, which goes back when it is freed; 0: nothing has.
- */
-void process_keep_heap(size_t bytes, size_t own_mapping);
 
 #endif

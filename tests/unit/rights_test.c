@@ -4,7 +4,7 @@
 
 #include "daemon/resources/rights.h"
 #include "daemon/settings/settings.h"
-#include "process/process.h"
+#include "process/self.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -40,7 +40,7 @@ static void check(void *opaque)
 		drop_all();
 	r = rights_check(&wrong);
 	for (size_t i = 0; i < COUNT_OF(needed); i++) {
-		bool has = process_has_capability(needed[i].capability);
+		bool has = self_has_capability(needed[i].capability);
 
 		all &= has;
 		right &= has == !strstr(wrong.text, needed[i].name);
@@ -93,7 +93,7 @@ static void take(void *opaque)
 
 	if (!may)
 		_exit(r < 0 && wrong.text[0] ? 43 : 1);
-	if (r || !scheduled(SCHED_RR, 2) || process_oom_score_adj() != -1000)
+	if (r || !scheduled(SCHED_RR, 2) || self_oom_score_adj() != -1000)
 		_exit(2);
 	rights_let_servers_end();
 	if (!scheduled(SCHED_RR, 1))
@@ -107,7 +107,7 @@ static void take(void *opaque)
 	rights_drop();
 	rights_let_servers_end();
 	rights_go_on();
-	_exit(scheduled(SCHED_OTHER, 0) && process_oom_score_adj() == 0 ? 42 : 4);
+	_exit(scheduled(SCHED_OTHER, 0) && self_oom_score_adj() == 0 ? 42 : 4);
 }
 
 static void test_taken(void **state)

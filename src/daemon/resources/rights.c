@@ -2,7 +2,8 @@
 /* Rights, locks and flags. See rights.h; why each of them is needed: tests/vm/README.md. */
 #include "daemon/resources/rights.h"
 
-#include "process/process.h"
+#include "process/memory.h"
+#include "process/self.h"
 #include "process/system_page.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ int rights_check(struct wrong *wrong)
 	unsigned missing = 0;
 
 	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
-		if (process_has_capability(needed[i].capability))
+		if (self_has_capability(needed[i].capability))
 			continue;
 		if (!missing++)
 			wrong_say(wrong, "missing rights: ");
@@ -92,12 +93,12 @@ int rights_take(struct wrong *wrong)
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
 		return rights_failed(wrong, "memory cannot be locked (mlockall)");
-	process_keep_heap(HEAP_BYTES, 0);
-	process_touch_objects(runs_in_recovery);
+	memory_keep_heap(HEAP_BYTES, 0);
+	memory_touch_objects(runs_in_recovery);
 	touch_stack();
-	if (!process_become_io_flusher())
+	if (!self_become_io_flusher())
 		return rights_failed(wrong, "the I/O flusher flag cannot be set (prctl; Linux 5.6 and later have it)");
-	if (!process_avoid_oom_killer())
+	if (!self_avoid_oom_killer())
 		return rights_failed(wrong, "the OOM killer cannot be kept away (/proc/self/oom_score_adj)");
 	if (sched_setscheduler(0, SCHED_RR, &priority) < 0)
 		return rights_failed(
@@ -145,5 +146,5 @@ void rights_drop(void)
 		close(fd);
 	}
 	sched_setscheduler(0, SCHED_OTHER, &ordinary);
-	process_end_io_flusher();
+	self_end_io_flusher();
 }
