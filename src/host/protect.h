@@ -26,7 +26,7 @@
  * buffers of 256 KiB, which grew in steps from smaller ones.
  */
 #define PROTECT_HEAP_BYTES (4 * 1024 * 1024)
-/* Buffers of this size and more have mappings of their own. */
+/* The heap does not grow for buffers of this size and more. Those that have no room in it have mappings of their own. */
 #define PROTECT_HEAP_LARGEST (512 * 1024)
 
 /*
