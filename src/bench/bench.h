@@ -179,6 +179,9 @@ struct team_time {
 /* Work on blocks [first, end) as thread number `thread`: 0, TEAM_ENOUGH or a negative errno. */
 typedef int team_fn(void *opaque, unsigned thread, uint64_t first, uint64_t end);
 
+/* A clock that only goes on, in nanoseconds. */
+uint64_t now_ns(void);
+
 int team_create(struct team **team, unsigned threads, struct zsblk_why *why);
 void team_destroy(struct team *team);
 /* Have `threads` of them do blocks [0, count); the first error any had, or 0. */
@@ -212,7 +215,10 @@ size_t device_largest_compressed(struct zsblk *dev);
 uint64_t random_next(uint64_t *state);
 /* The numbers below `count`, shuffled. */
 void shuffle(uint32_t *order, uint64_t count, uint64_t seed);
+/* Sorts `values`. */
 double median(double *values, unsigned count);
+/* Of each value's ratio to the base's of the same number: what happens to a whole repeat happens to both. `scratch` has room for all. */
+double median_ratio(const double *values, const double *base, unsigned count, double *scratch);
 /* Sorts `ns`. */
 struct latency latency_of(uint32_t *ns, uint64_t count);
 /* 0 where there is nothing to divide by. */

@@ -17,7 +17,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum speed { STORE, LOAD, CODEC_STORE, CODEC_LOAD, SPEEDS };
 
@@ -88,14 +87,6 @@ static int codec_load(void *opaque, unsigned thread, uint64_t first, uint64_t en
 	struct bench *bench = opaque;
 
 	return codec_loop_load(bench->loop, thread, first, end);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
 static uint32_t since_ns(uint64_t start)
@@ -270,21 +261,14 @@ static int time_repeat(struct bench *bench, const struct result *result, unsigne
 }
 
 /* Before take_medians, which sorts. */
-static double scaling(const struct series *series, const struct series *base, enum speed speed, double *scratch,
-		      unsigned repeats)
-{
-	for (unsigned i = 0; i < repeats; i++)
-		scratch[i] = ratio_of(series->mbps[speed][i], base->mbps[speed][i]);
-	return median(scratch, repeats);
-}
-
 static void take_scaling(struct result *result, const struct series *series, const struct series *base, double *scratch,
 			 unsigned repeats)
 {
-	result->store_scaling = scaling(series, base, STORE, scratch, repeats);
-	result->load_scaling = scaling(series, base, LOAD, scratch, repeats);
-	result->codec_store_scaling = scaling(series, base, CODEC_STORE, scratch, repeats);
-	result->codec_load_scaling = scaling(series, base, CODEC_LOAD, scratch, repeats);
+	result->store_scaling = median_ratio(series->mbps[STORE], base->mbps[STORE], repeats, scratch);
+	result->load_scaling = median_ratio(series->mbps[LOAD], base->mbps[LOAD], repeats, scratch);
+	result->codec_store_scaling =
+		median_ratio(series->mbps[CODEC_STORE], base->mbps[CODEC_STORE], repeats, scratch);
+	result->codec_load_scaling = median_ratio(series->mbps[CODEC_LOAD], base->mbps[CODEC_LOAD], repeats, scratch);
 }
 
 static void take_medians(struct result *result, struct series *series, unsigned repeats)

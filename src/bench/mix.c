@@ -20,7 +20,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PASS_MS 100u
 /* Pages of noise, and of repeated words: they stay in the caches. */
@@ -146,14 +145,6 @@ static int do_op(struct bench *bench, unsigned thread, uint64_t op)
 }
 
 /* ------------------------------------------------------------------ a pass */
-
-static uint64_t now_ns(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
 
 static int do_span(void *opaque, unsigned thread, uint64_t first, uint64_t end)
 {
@@ -316,9 +307,7 @@ static void take_medians(struct bench *bench, const double *rates, double *scrat
 			.mix = bench->mix,
 			.threads = bench->options->threads[i],
 		};
-		for (unsigned repeat = 0; repeat < repeats; repeat++)
-			scratch[repeat] = ratio_of(own[repeat], rates[repeat]);
-		results[i].scaling = median(scratch, repeats);
+		results[i].scaling = median_ratio(own, rates, repeats, scratch);
 		memcpy(scratch, own, repeats * sizeof *scratch);
 		results[i].ops_per_s = median(scratch, repeats);
 	}

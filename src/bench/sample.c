@@ -45,6 +45,13 @@ double median(double *values, unsigned count)
 	return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
+double median_ratio(const double *values, const double *base, unsigned count, double *scratch)
+{
+	for (unsigned i = 0; i < count; i++)
+		scratch[i] = ratio_of(values[i], base[i]);
+	return median(scratch, count);
+}
+
 /* The smallest value that `share` of all are not above. */
 static double quantile(const uint32_t *sorted, uint64_t count, double share)
 {

@@ -19,7 +19,7 @@ struct member {
 	_Alignas(64) struct team *team;
 	unsigned index;
 	pthread_t thread;
-	double start, end, cpu;
+	uint64_t start, end, cpu; /* nanoseconds */
 	int error;
 };
 
@@ -35,12 +35,17 @@ struct team {
 	struct member members[];
 };
 
-static double seconds_on(clockid_t clock)
+static uint64_t ns_on(clockid_t clock)
 {
 	struct timespec time;
 
 	clock_gettime(clock, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+uint64_t now_ns(void)
+{
+	return ns_on(CLOCK_MONOTONIC);
 }
 
 static void take_part(struct member *me)
@@ -49,8 +54,8 @@ static void take_part(struct member *me)
 	uint64_t first;
 
 	me->error = 0;
-	me->start = seconds_on(CLOCK_MONOTONIC);
-	me->cpu = seconds_on(CLOCK_THREAD_CPUTIME_ID);
+	me->start = now_ns();
+	me->cpu = ns_on(CLOCK_THREAD_CPUTIME_ID);
 	while (!me->error && (first = atomic_fetch_add(&team->next, TEAM_SPAN)) < team->count) {
 		uint64_t end = first + TEAM_SPAN < team->count ? first + TEAM_SPAN : team->count;
 
@@ -58,8 +63,8 @@ static void take_part(struct member *me)
 	}
 	if (me->error == TEAM_ENOUGH)
 		me->error = 0;
-	me->cpu = seconds_on(CLOCK_THREAD_CPUTIME_ID) - me->cpu;
-	me->end = seconds_on(CLOCK_MONOTONIC);
+	me->cpu = ns_on(CLOCK_THREAD_CPUTIME_ID) - me->cpu;
+	me->end = now_ns();
 }
 
 static void *live(void *opaque)
@@ -119,7 +124,7 @@ void team_destroy(struct team *team)
 
 int team_run(struct team *team, unsigned threads, uint64_t count, team_fn *fn, void *opaque, struct team_time *time)
 {
-	double start, end;
+	uint64_t start, end, cpu = 0;
 	int error = 0;
 
 	team->active = threads;
@@ -130,7 +135,6 @@ int team_run(struct team *team, unsigned threads, uint64_t count, team_fn *fn, v
 	pthread_barrier_wait(&team->begin);
 	pthread_barrier_wait(&team->done);
 
-	time->cpu_seconds = 0;
 	start = team->members[0].start;
 	end = team->members[0].end;
 	for (unsigned i = 0; i < threads; i++) {
@@ -140,10 +144,11 @@ int team_run(struct team *team, unsigned threads, uint64_t count, team_fn *fn, v
 			start = member->start;
 		if (member->end > end)
 			end = member->end;
-		time->cpu_seconds += member->cpu;
+		cpu += member->cpu;
 		if (!error)
 			error = member->error;
 	}
-	time->seconds = end - start;
+	time->seconds = (double)(end - start) / 1e9;
+	time->cpu_seconds = (double)cpu / 1e9;
 	return error;
 }
