@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Limits of control groups: hierarchies made of plain files, as the two versions show them, and as they might. */
+#include "lib/files.h"
 #include "lib/test.h"
 
 #include "process/cgroup.h"
@@ -7,44 +8,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
-
-static char top[] = "/tmp/zsblk-cgroup-XXXXXX";
-
-static void put(const char *name, const char *text)
-{
-	char path[400];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/%s", top, name);
-	for (char *slash = path + strlen(top) + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		mkdir(path, 0700);
-		*slash = '/';
-	}
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 /* `root`: what of the hierarchy is mounted at TOP/mount. */
 static struct cgroup *open_group(const char *cgroup, const char *root, const char *type)
 {
 	char names[300], mounts[300], text[700];
 
-	put("cgroup", cgroup);
+	files_put("cgroup", cgroup);
 	snprintf(text, sizeof text,
 		 "22 28 0:21 / /proc rw,relatime - proc proc rw\n"
 		 "30 23 0:26 / /elsewhere rw - cgroup cgroup rw,cpu,cpuacct\n"
 		 "31 23 0:27 %s %s/mount rw,nosuid shared:9 - %s none rw,%s\n",
-		 root, top, type, strcmp(type, "cgroup") == 0 ? "memory" : "nsdelegate");
-	put("mountinfo", text);
-	snprintf(names, sizeof names, "%s/cgroup", top);
-	snprintf(mounts, sizeof mounts, "%s/mountinfo", top);
+		 root, files_top, type, strcmp(type, "cgroup") == 0 ? "memory" : "nsdelegate");
+	files_put("mountinfo", text);
+	snprintf(names, sizeof names, "%s/cgroup", files_top);
+	snprintf(mounts, sizeof mounts, "%s/mountinfo", files_top);
 	return cgroup_open_from(names, mounts);
 }
 
@@ -67,7 +48,7 @@ static void v2_group(const char *name, const char *max, const char *high, const 
 
 	for (unsigned i = 0; i < 4; i++) {
 		snprintf(path, sizeof path, "mount%s/memory.%s", name, files[i]);
-		put(path, texts[i]);
+		files_put(path, texts[i]);
 	}
 }
 
@@ -115,12 +96,12 @@ static void test_v1(void **state)
 	struct cgroup_found found;
 	struct cgroup *cgroup;
 
-	put("mount/memory.limit_in_bytes", "9223372036854771712\n");
-	put("mount/memory.usage_in_bytes", "999999999999\n");
-	put("mount/c/memory.limit_in_bytes", "100663296\n");
-	put("mount/c/memory.usage_in_bytes", "90177536\n");
-	put("mount/c/memory.stat",
-	    "inactive_file 0\ntotal_inactive_file 4194304\ntotal_active_file 0\ntotal_dirty 0\n");
+	files_put("mount/memory.limit_in_bytes", "9223372036854771712\n");
+	files_put("mount/memory.usage_in_bytes", "999999999999\n");
+	files_put("mount/c/memory.limit_in_bytes", "100663296\n");
+	files_put("mount/c/memory.usage_in_bytes", "90177536\n");
+	files_put("mount/c/memory.stat",
+		  "inactive_file 0\ntotal_inactive_file 4194304\ntotal_active_file 0\ntotal_dirty 0\n");
 	/* v1 has the controller, whatever v2 has; and the controllers of one hierarchy are a list. */
 	cgroup = open_group("5:cpu,memory:/c\n4:memoryless:/no\n0::/unified\n", "/", "cgroup");
 	assert_non_null(cgroup);
@@ -186,19 +167,6 @@ static void test_this_machine(void **state)
 	cgroup_close(cgroup);
 }
 
-static int set_up(void **state)
-{
-	return mkdtemp(top) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	char command[100];
-
-	snprintf(command, sizeof command, "rm -r %s", top);
-	return system(command);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,5 +174,5 @@ int main(void)
 		cmocka_unit_test(test_margin), cmocka_unit_test(test_this_machine), cmocka_unit_test(test_container),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, files_make, files_remove);
 }

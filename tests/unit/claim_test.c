@@ -1,62 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The claim: who may use a segment, and who only keeps it. */
 #include "lib/emulator.h"
-#include "lib/shm.h"
+#include "lib/superblock.h"
 #include "lib/test.h"
 
 #include "process/process.h"
-#include "segment/claim.h"
-#include "segment/super.h"
 
 #include <errno.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
-
-static struct super_layout layout = {
-	.kind = SUPER_DEVICE,
-	.block_size = 4096,
-	.blocks = 1000,
-	.max_blocks = 1000,
-	.table_words = 1000,
-	.pool_pages = 640,
-	.class_step = 8,
-	.class_min = 16,
-	.chain = 32,
-	.max_objects = 1024,
-	.name = "test",
-	.codecs = {"", "lz4", "lz4hc"},
-};
-
-/* Where the claim lies, in every format. */
-#define AT_CLAIM 224
-
-static struct segment seg;
-static const struct test_shm *shm;
-
-static void attach(void)
-{
-	struct segment_spec spec;
-	const char *step;
-
-	must(segment_parse(shm->memory, &spec) == 0);
-	must(segment_open(&seg, &spec, super_segment_bytes(&layout), &step) == 0);
-}
-
-static int set_up(void **state)
-{
-	super_arrange(&layout);
-	shm = test_shm_new();
-	attach();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	claim_drop(&seg);
-	segment_close(&seg);
-	test_shm_remove(shm);
-	return 0;
-}
 
 struct attempt {
 	bool from_parent;
@@ -313,7 +265,7 @@ static void test_anonymous_needs_no_claim(void **state)
 
 int main(void)
 {
-#define WITH_SHM(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_SHM(test) cmocka_unit_test_setup_teardown(test, superblock_set_up, superblock_tear_down)
 	const struct CMUnitTest tests[] = {
 		WITH_SHM(test_claims),         WITH_SHM(test_handed_down),
 		WITH_SHM(test_second_mapping), WITH_SHM(test_claims_of_the_dead),

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What an instance needs below a memory limit, and its defaults there. */
+#include "lib/files.h"
 #include "lib/test.h"
 
 #include "daemon/resources/memlimit.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -65,25 +60,17 @@ static void test_defaults(void **state)
 
 static void test_process_1(void **state)
 {
-	char top[] = "/tmp/zsblk-memlimit-XXXXXX", path[100], command[100];
 	const char *const texts[] = {"0\n", "max\n", "4096\n", ""};
-	FILE *f;
 
-	assert_non_null(mkdtemp(top));
-	assert_true(memlimit_process_1_is_swappable(top));
-	snprintf(path, sizeof path, "%s/init.scope", top);
-	assert_int_equal(mkdir(path, 0700), 0);
-	assert_true(memlimit_process_1_is_swappable(top));
-	snprintf(path, sizeof path, "%s/init.scope/memory.swap.max", top);
+	assert_int_equal(files_make(NULL), 0);
+	assert_true(memlimit_process_1_is_swappable(files_top));
+	files_put("init.scope/other", "");
+	assert_true(memlimit_process_1_is_swappable(files_top));
 	for (unsigned i = 0; i < 4; i++) {
-		f = fopen(path, "w");
-		assert_non_null(f);
-		fputs(texts[i], f);
-		fclose(f);
-		assert_int_equal(memlimit_process_1_is_swappable(top), i != 0);
+		files_put("init.scope/memory.swap.max", texts[i]);
+		assert_int_equal(memlimit_process_1_is_swappable(files_top), i != 0);
 	}
-	snprintf(command, sizeof command, "rm -r %s", top);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(files_remove(NULL), 0);
 }
 
 int main(void)

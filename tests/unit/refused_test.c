@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Why the system refuses memory: settings as plain files, and the text names each with its value and the one that would do. */
+#include "lib/files.h"
 #include "lib/test.h"
 
 #include "segment/refused.h"
@@ -9,24 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
-
-static char top[] = "/tmp/zsblk-refused-XXXXXX";
-
-static void put(const char *name, const char *text)
-{
-	char path[200];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/%s", top, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 static void explained(int error, const char *step, uint64_t bytes, const char *one, const char *two, const char *three)
 {
@@ -47,12 +33,12 @@ static void not_explained(int error, const char *step, uint64_t bytes)
 
 static void test_shmmax(void **state)
 {
-	put("sys/kernel/shmmax", "33554432\n");
+	files_put("sys/kernel/shmmax", "33554432\n");
 	explained(-EINVAL, "shmget", 33554433, "kernel.shmmax is 33554432", "33554433 are needed",
 		  "kernel.shmmax=33554433");
 	not_explained(-EINVAL, "shmget", 33554432);
 	not_explained(-EINVAL, "shmat", 33554433);
-	put("sys/kernel/shmmax", "18446744073692774399\n");
+	files_put("sys/kernel/shmmax", "18446744073692774399\n");
 	not_explained(-EINVAL, "shmget", UINT64_C(1) << 50);
 }
 
@@ -61,41 +47,41 @@ static void test_shmall(void **state)
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	char text[200];
 
-	put("sys/kernel/shmall", "1000\n");
-	put("sys/kernel/shmmni", "2\n");
+	files_put("sys/kernel/shmall", "1000\n");
+	files_put("sys/kernel/shmmni", "2\n");
 	snprintf(text, sizeof text,
 		 "       key      shmid perms                  size  cpid\n"
 		 "         0          3  1600 %20llu     1\n",
 		 (unsigned long long)page * 900 - 1);
-	put("sysvipc/shm", text);
+	files_put("sysvipc/shm", text);
 	explained(-ENOSPC, "shmget", 101 * page, "kernel.shmall is 1000 pages", "1001 are needed", "raise");
 	not_explained(-ENOSPC, "shmget", 100 * page);
 	snprintf(text + strlen(text), sizeof text - strlen(text),
 		 "      1234          4   600                 4096     1\n");
-	put("sysvipc/shm", text);
+	files_put("sysvipc/shm", text);
 	explained(-ENOSPC, "shmget", page, "kernel.shmmni is 2", "ipcs -m", "raise");
 }
 
 static void test_overcommit(void **state)
 {
-	put("sys/vm/overcommit_memory", "0\n");
-	put("sys/vm/overcommit_ratio", "50\n");
-	put("meminfo", "MemTotal: 1 kB\nCommitLimit:      204800 kB\nCommitted_AS:     102400 kB\n");
+	files_put("sys/vm/overcommit_memory", "0\n");
+	files_put("sys/vm/overcommit_ratio", "50\n");
+	files_put("meminfo", "MemTotal: 1 kB\nCommitLimit:      204800 kB\nCommitted_AS:     102400 kB\n");
 	assert_false(refused_address_space_counts());
 	not_explained(-ENOMEM, "mmap", 150 * MIB);
-	put("sys/vm/overcommit_memory", "2\n");
+	files_put("sys/vm/overcommit_memory", "2\n");
 	assert_true(refused_address_space_counts());
 	explained(-ENOMEM, "shmget", 150 * MIB, "vm.overcommit_memory is 2", "250 MiB instead of 200",
 		  "vm.overcommit_ratio (now 50)");
 	not_explained(-ENOMEM, "shmat", 100 * MIB);
-	put("sys/vm/overcommit_memory", "0\n");
+	files_put("sys/vm/overcommit_memory", "0\n");
 }
 
 static void test_address_space(void **state)
 {
 	struct rlimit was, limit;
 
-	put("self/status", "Name:\tx\nVmSize:\t   10240 kB\n");
+	files_put("self/status", "Name:\tx\nVmSize:\t   10240 kB\n");
 	assert_int_equal(getrlimit(RLIMIT_AS, &was), 0);
 	limit = was;
 	limit.rlim_cur = UINT64_C(1) << 40;
@@ -120,31 +106,15 @@ static void test_nothing_there(void **state)
 	not_explained(-ENOMEM, "mmap", MIB);
 	not_explained(-EACCES, "shmget", MIB);
 	assert_false(refused_address_space_counts());
-	refused_use_folder(top);
+	refused_use_folder(files_top);
 }
 
 static int set_up(void **state)
 {
-	static const char *const folders[] = {"sys", "sys/kernel", "sys/vm", "sysvipc", "self"};
-	char path[200];
-
-	if (!mkdtemp(top))
+	if (files_make(state) < 0)
 		return -1;
-	for (unsigned i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-		snprintf(path, sizeof path, "%s/%s", top, folders[i]);
-		if (mkdir(path, 0700) < 0)
-			return -1;
-	}
-	refused_use_folder(top);
+	refused_use_folder(files_top);
 	return 0;
-}
-
-static int tear_down(void **state)
-{
-	char command[100];
-
-	snprintf(command, sizeof command, "rm -r %s", top);
-	return system(command);
 }
 
 int main(void)
@@ -155,5 +125,5 @@ int main(void)
 		cmocka_unit_test(test_nothing_there),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, files_remove);
 }

@@ -1,38 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Pages of a former life: all are found, at once, later or when they are met, whatever the hint says. */
 #include "lib/shm.h"
+#include "lib/runs.h"
 #include "lib/test.h"
-
-#include "zsmalloc/runs.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define PAGES (20 * RUNS_CHUNK + 13) /* the last chunk is short */
-
-/* Not at the segment's start, and on a page of any system. */
-#define OFFSET ((uint64_t)SEGMENT_MAX_SYSTEM_PAGE)
-
-static struct segment seg;
-static struct runs runs;
-
-static int set_up(void **state)
-{
-	const struct segment_spec anon = {.kind = SEGMENT_ANON};
-	const char *step;
-
-	must(segment_open(&seg, &anon, OFFSET + (uint64_t)PAGES * SEGMENT_PAGE, &step) == 0);
-	must(runs_init(&runs, &seg, OFFSET, PAGES) == 0);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	runs_destroy(&runs);
-	segment_close(&seg);
-	return 0;
-}
 
 #define FAR_CHUNKS 1000u
 
@@ -46,8 +20,8 @@ static void begin_with_leftovers(const struct test_shm *shm, struct segment *lef
 	const char *step;
 
 	must(segment_parse(shm->memory, &spec) == 0);
-	must(segment_open(left, &spec, OFFSET + (uint64_t)pages * SEGMENT_PAGE, &step) == 0);
-	must(runs_init(far, left, OFFSET, pages) == 0);
+	must(segment_open(left, &spec, RUNS_OFFSET + (uint64_t)pages * SEGMENT_PAGE, &step) == 0);
+	must(runs_init(far, left, RUNS_OFFSET, pages) == 0);
 	memset(left->base, 1, (size_t)sysconf(_SC_PAGESIZE));
 	for (size_t i = 0; i < COUNT_OF(touched_chunks); i++)
 		memset(runs_address(far, touched_chunks[i] * RUNS_CHUNK + 16), 1, (size_t)sysconf(_SC_PAGESIZE));
@@ -107,7 +81,7 @@ static void begin_with_hint(const struct test_shm *shm, struct segment *left, st
 {
 	begin_with_leftovers(shm, left, far);
 	runs_destroy(far);
-	must(runs_init(far, left, OFFSET, FAR_CHUNKS * RUNS_CHUNK) == 0);
+	must(runs_init(far, left, RUNS_OFFSET, FAR_CHUNKS * RUNS_CHUNK) == 0);
 	runs_expect(far, hint);
 	must(runs_rebuild_begin(far, RUNS_NONE) == 0);
 	runs_rebuild_finish(far);
@@ -146,9 +120,9 @@ static void test_hint_bounds_the_search(void **state)
 	unsigned hot = 0;
 
 	memset(runs_address(&runs, 64), 1, (size_t)sysconf(_SC_PAGESIZE));
-	memset(runs_address(&runs, PAGES / 64 * 64 - 64), 1, (size_t)sysconf(_SC_PAGESIZE));
+	memset(runs_address(&runs, RUNS_PAGES / 64 * 64 - 64), 1, (size_t)sysconf(_SC_PAGESIZE));
 	runs_destroy(&runs);
-	must(runs_init(&runs, &seg, OFFSET, PAGES) == 0);
+	must(runs_init(&runs, &seg, RUNS_OFFSET, RUNS_PAGES) == 0);
 	runs_expect(&runs, 128);
 	must(runs_rebuild_begin(&runs, RUNS_NONE) == 0);
 	runs_rebuild_finish(&runs);
@@ -184,7 +158,7 @@ static void test_hint_is_left(void **state)
 
 int main(void)
 {
-#define WITH_RUNS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_RUNS(test) cmocka_unit_test_setup_teardown(test, runs_set_up, runs_tear_down)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_leftovers_are_found),
 		cmocka_unit_test(test_leftovers_are_met),

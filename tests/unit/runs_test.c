@@ -2,49 +2,23 @@
 /* Runs of pages: against a plain map of who holds which page. */
 #include "lib/emulator.h"
 #include "lib/random.h"
+#include "lib/runs.h"
 #include "lib/test.h"
-
-#include "zsmalloc/runs.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
-#define PAGES (20 * RUNS_CHUNK + 13) /* the last chunk is short */
-
-/* Not at the segment's start, and on a page of any system. */
-#define OFFSET ((uint64_t)SEGMENT_MAX_SYSTEM_PAGE)
-
-static struct segment seg;
-static struct runs runs;
-
-static int set_up(void **state)
-{
-	const struct segment_spec anon = {.kind = SEGMENT_ANON};
-	const char *step;
-
-	must(segment_open(&seg, &anon, OFFSET + (uint64_t)PAGES * SEGMENT_PAGE, &step) == 0);
-	must(runs_init(&runs, &seg, OFFSET, PAGES) == 0);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	runs_destroy(&runs);
-	segment_close(&seg);
-	return 0;
-}
-
 /* The map that runs_check() wants: a word for each chunk. */
 struct model {
-	uint64_t held[PAGES / RUNS_CHUNK + 1];
+	uint64_t held[RUNS_PAGES / RUNS_CHUNK + 1];
 };
 
 static void hold(struct model *model, const struct run *run)
 {
 	uint64_t mask = bits_below(run->pages) << run->page % RUNS_CHUNK;
 
-	assert_true(run->pages && run->page + run->pages <= PAGES);
+	assert_true(run->pages && run->page + run->pages <= RUNS_PAGES);
 	/* Inside one chunk, and nobody else's. */
 	assert_int_equal(run->page / RUNS_CHUNK, (run->page + run->pages - 1) / RUNS_CHUNK);
 	assert_int_equal(model->held[run->page / RUNS_CHUNK] & mask, 0);
@@ -88,16 +62,16 @@ static void test_every_page_can_be_had(void **state)
 	struct model model = {0};
 	struct run run;
 
-	for (unsigned i = 0; i < PAGES; i++) {
+	for (unsigned i = 0; i < RUNS_PAGES; i++) {
 		assert_int_equal(runs_take(&runs, 1, 1, &run), 0);
 		hold(&model, &run);
 	}
 	assert_int_equal(runs_take(&runs, 1, 1, &run), -ENOSPC);
 	runs_ok(&model);
-	run = (struct run){.page = PAGES - 1, .pages = 1};
+	run = (struct run){.page = RUNS_PAGES - 1, .pages = 1};
 	let_go(&model, &run);
 	assert_int_equal(runs_take(&runs, 64, 1, &run), 0);
-	assert_int_equal(run.page, PAGES - 1);
+	assert_int_equal(run.page, RUNS_PAGES - 1);
 	assert_int_equal(run.pages, 1);
 }
 
@@ -218,10 +192,10 @@ static void test_charges_from_threads(void **state)
 
 static unsigned resident_of_first(unsigned pages)
 {
-	unsigned char resident[PAGES];
+	unsigned char resident[RUNS_PAGES];
 	unsigned n = 0;
 
-	assert_int_equal(segment_resident(&seg, OFFSET, (uint64_t)pages * SEGMENT_PAGE, resident), 0);
+	assert_int_equal(segment_resident(&seg, RUNS_OFFSET, (uint64_t)pages * SEGMENT_PAGE, resident), 0);
 	for (unsigned i = 0; i < pages; i++)
 		n += resident[i] & 1;
 	return n;
@@ -229,13 +203,13 @@ static unsigned resident_of_first(unsigned pages)
 
 static unsigned resident_pages(void)
 {
-	return resident_of_first(PAGES);
+	return resident_of_first(RUNS_PAGES);
 }
 
 /* What was given back hot returns to the system, all but some slack. */
 static void test_gives_memory_back(void **state)
 {
-	static struct run all[PAGES];
+	static struct run all[RUNS_PAGES];
 	unsigned n = 0;
 
 	while (n < 20 && runs_take(&runs, RUNS_CHUNK, RUNS_CHUNK, &all[n]) == 0) {
@@ -248,7 +222,7 @@ static void test_gives_memory_back(void **state)
 		runs_give(&runs, &all[n]);
 	assert_int_equal(resident_pages(), runs_hot_free(&runs));
 	assert_true(runs_hot_free(&runs) <= 4 * RUNS_CHUNK);
-	assert_null(runs_check(&runs, (const uint64_t[PAGES / RUNS_CHUNK + 1]){0}));
+	assert_null(runs_check(&runs, (const uint64_t[RUNS_PAGES / RUNS_CHUNK + 1]){0}));
 }
 
 static void test_reserve_is_filled(void **state)
@@ -324,11 +298,11 @@ static void test_reserve_larger_than_the_pool(void **state)
 {
 	int error;
 
-	runs.reserve = PAGES + 1000;
+	runs.reserve = RUNS_PAGES + 1000;
 	while (runs_upkeep(&runs, RUNS_REFILL, &error))
 		;
 	assert_int_equal(error, -ENOSPC);
-	assert_int_equal(runs_hot_free(&runs), PAGES);
+	assert_int_equal(runs_hot_free(&runs), RUNS_PAGES);
 }
 
 static unsigned resident_hot_and_held(const struct model *model)
@@ -348,7 +322,7 @@ static unsigned resident_hot_and_held(const struct model *model)
 static void test_figures_are_of_memory(void **state)
 {
 	uint64_t random = test_seed("runs, figures");
-	static struct run held[PAGES];
+	static struct run held[RUNS_PAGES];
 	struct model model = {0};
 	unsigned n = 0;
 	int error;
@@ -391,7 +365,7 @@ static void test_figures_are_of_memory(void **state)
 static void test_one_page_in_use_here_and_there(void **state)
 {
 	struct model model = {0};
-	struct run run, all[PAGES];
+	struct run run, all[RUNS_PAGES];
 	unsigned n = 0;
 	int error;
 
@@ -408,12 +382,12 @@ static void test_one_page_in_use_here_and_there(void **state)
 	assert_false(runs_upkeep(&runs, RUNS_TRIM, &error));
 	assert_int_equal(error, 0);
 	if (runs.group == 16)
-		assert_true(runs_hot_free(&runs) > PAGES / 2);
+		assert_true(runs_hot_free(&runs) > RUNS_PAGES / 2);
 	else
 		assert_true(runs_hot_free(&runs) <= 4 * RUNS_CHUNK);
 	assert_int_equal(resident_pages(), resident_hot_and_held(&model));
 	runs_ok(&model);
-	for (uint32_t page = 0; page < PAGES; page += 16)
+	for (uint32_t page = 0; page < RUNS_PAGES; page += 16)
 		assert_int_equal(*runs_address(&runs, page), 0xaa);
 	/* It is ready for use. */
 	assert_int_equal(runs_take(&runs, 2, 2, &run), 0);
@@ -467,7 +441,7 @@ static void test_populate_fails_half_way(void **state)
 /* Any order of taking and giving, with and without a reserve. */
 static void exercise(uint64_t random, unsigned steps)
 {
-	static struct run held[PAGES];
+	static struct run held[RUNS_PAGES];
 	struct model model = {0};
 	unsigned n = 0;
 	int error;
@@ -527,7 +501,7 @@ static void test_worker_is_woken(void **state)
 
 int main(void)
 {
-#define WITH_RUNS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_RUNS(test) cmocka_unit_test_setup_teardown(test, runs_set_up, runs_tear_down)
 	const struct CMUnitTest tests[] = {
 		WITH_RUNS(test_takes_what_is_asked_for),
 		WITH_RUNS(test_every_page_can_be_had),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Memory to spare: what /proc/zoneinfo says, and what it might say. */
+#include "lib/files.h"
 #include "lib/test.h"
 
 #include "process/spare.h"
@@ -85,20 +86,6 @@ static void test_policies(void **state)
 	assert_false(spare_is_realtime(-1));
 }
 
-static char folder[] = "/tmp/zsblk-spare-XXXXXX";
-
-static void put(const char *name, const char *text)
-{
-	char path[100];
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/%s", folder, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
 /* A control group of 96 MiB: the margin is 12 MiB. */
 static void test_cgroup(void **state)
 {
@@ -107,40 +94,39 @@ static void test_cgroup(void **state)
 	struct cgroup *cgroup;
 	uint64_t limit;
 
-	assert_non_null(mkdtemp(folder));
-	put("cgroup", "0::/\n");
-	snprintf(text, sizeof text, "31 23 0:27 / %s rw - cgroup2 none rw\n", folder);
-	put("mountinfo", text);
-	put("memory.max", "100663296\n");
-	put("memory.current", "0\n");
-	put("memory.stat", "inactive_file 0\n");
-	snprintf(path, sizeof path, "%s/cgroup", folder);
-	snprintf(mounts, sizeof mounts, "%s/mountinfo", folder);
+	assert_int_equal(files_make(NULL), 0);
+	files_put("cgroup", "0::/\n");
+	snprintf(text, sizeof text, "31 23 0:27 / %s rw - cgroup2 none rw\n", files_top);
+	files_put("mountinfo", text);
+	files_put("memory.max", "100663296\n");
+	files_put("memory.current", "0\n");
+	files_put("memory.stat", "inactive_file 0\n");
+	snprintf(path, sizeof path, "%s/cgroup", files_top);
+	snprintf(mounts, sizeof mounts, "%s/mountinfo", files_top);
 	cgroup = cgroup_open_from(path, mounts);
 	assert_non_null(cgroup);
 	spare_open(&spare, cgroup);
 	assert_int_equal(spare_in_cgroup(&spare, &limit), 84 << 20);
 	assert_int_equal(limit, 96 << 20);
 	/* 13 MiB left, 11, 5. */
-	put("memory.current", "87031808\n");
+	files_put("memory.current", "87031808\n");
 	assert_int_equal(spare_in_cgroup(&spare, &limit), 1 << 20);
-	put("memory.current", "89128960\n");
+	files_put("memory.current", "89128960\n");
 	assert_int_equal(spare_in_cgroup(&spare, &limit), -(1 << 20));
 	assert_false(spare_below_limits(&spare));
-	put("memory.current", "95420416\n");
+	files_put("memory.current", "95420416\n");
 	assert_false(spare_below_limits(&spare));
 	assert_false(spare_memory_for(&spare, true));
 	/* Page cache that can be dropped is room. */
-	put("memory.stat", "inactive_file 52428800\n");
+	files_put("memory.stat", "inactive_file 52428800\n");
 	if (spare_memory_for(&spare, false))
 		assert_int_equal(spare_in_cgroup(&spare, &limit), (96 - 91 + 50 - 12) << 20);
-	put("memory.max", "max\n");
+	files_put("memory.max", "max\n");
 	assert_true(spare_in_cgroup(&spare, &limit) == INT64_MAX);
 	assert_true(limit == CGROUP_NO_LIMIT);
 	spare_close(&spare);
 	cgroup_close(cgroup);
-	snprintf(text, sizeof text, "rm -r %s", folder);
-	assert_int_equal(system(text), 0);
+	assert_int_equal(files_remove(NULL), 0);
 }
 
 static void test_this_machine(void **state)

@@ -1,69 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The superblock: what is taken for ours, what for blank, and what is refused. */
-#include "lib/shm.h"
+#include "lib/superblock.h"
 #include "lib/test.h"
 
 #include "process/system_page.h"
-#include "segment/claim.h"
-#include "segment/format.h"
 
 #include <errno.h>
 #include <sys/ptrace.h>
-
-static struct super_layout layout = {
-	.kind = SUPER_DEVICE,
-	.block_size = 4096,
-	.blocks = 900,
-	.max_blocks = 950,
-	.table_words = 1000,
-	.pool_pages = 640,
-	.class_step = 8,
-	.class_min = 16,
-	.chain = 32,
-	.max_objects = 1024,
-	.name = "test",
-	.codecs = {"", "lz4", "lz4hc"},
-};
 
 /* Where things lie, by docs/format.md. */
 enum {
 	AT_VERSION = 8,
 	AT_BASICS = 16,
 	AT_CHECKSUM1 = 216,
-	AT_CLAIM = 224,
 	AT_FEATURES = 256,
 	AT_HINTS = 288,
 	AT_PLACES = 512,
 	AT_END = 1024,
 };
-
-static struct segment seg;
-static const struct test_shm *shm;
-
-static void attach(void)
-{
-	struct segment_spec spec;
-	const char *step;
-
-	must(segment_parse(shm->memory, &spec) == 0);
-	must(segment_open(&seg, &spec, super_segment_bytes(&layout), &step) == 0);
-}
-
-static int set_up(void **state)
-{
-	super_arrange(&layout);
-	shm = test_shm_new();
-	attach();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	claim_drop(&seg);
-	segment_close(&seg);
-	test_shm_remove(shm);
-	return 0;
-}
 
 static int read_super(char why[200])
 {
@@ -102,7 +56,7 @@ static void test_format_and_read(void **state)
 	assert_int_equal(super_read(&seg, &found, why, sizeof why), 0);
 	assert_memory_equal(&found, &layout, sizeof found);
 	segment_close(&seg);
-	attach();
+	superblock_attach();
 	assert_false(super_is_blank(&seg));
 	assert_int_equal(super_read(&seg, &found, why, sizeof why), 0);
 }
@@ -410,7 +364,7 @@ static void test_made_step_by_step(void **state)
 static void test_blank(void **state)
 {
 	segment_close(&seg);
-	attach();
+	superblock_attach();
 	assert_false(seg.fresh);
 	/* Nobody claimed it: it may be another program's, made a moment ago. */
 	assert_false(super_is_blank(&seg));
@@ -438,8 +392,8 @@ static void test_foreign(void **state)
 				      AT_FEATURES, 1023, 1024, 4095, 4096, 100000};
 
 	for (size_t i = 0; i < COUNT_OF(at); i++) {
-		tear_down(NULL);
-		attach();
+		superblock_tear_down(NULL);
+		superblock_attach();
 		seg.fresh = false;
 		seg.base[at[i]] = 1;
 		/* At its very start there may be anything; the rest must be in memory to be seen. */
@@ -447,8 +401,8 @@ static void test_foreign(void **state)
 			fail_msg("a byte at %u, and taken for blank", at[i]);
 	}
 	/* Nor is a version that is not known, alone, the beginning of anything. */
-	tear_down(NULL);
-	attach();
+	superblock_tear_down(NULL);
+	superblock_attach();
 	seg.fresh = false;
 	seg.base[LOW_BYTE(AT_VERSION, 4)] = 3;
 	assert_false(super_is_blank(&seg));
@@ -461,13 +415,13 @@ static void test_in_service(void **state)
 	super_put_in_service(&seg);
 	assert_true(super_was_in_service(&seg));
 	segment_close(&seg);
-	attach();
+	superblock_attach();
 	assert_true(super_was_in_service(&seg));
 }
 
 int main(void)
 {
-#define WITH_SHM(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_SHM(test) cmocka_unit_test_setup_teardown(test, superblock_set_up, superblock_tear_down)
 	const struct CMUnitTest tests[] = {
 		WITH_SHM(test_offsets),           WITH_SHM(test_format_and_read),
 		WITH_SHM(test_every_bit),         WITH_SHM(test_messages),
