@@ -23,9 +23,11 @@
 #include "daemon/status.h"
 #include "daemon/stop.h"
 #include "daemon/supervise.h"
+#include "daemon/transport/transport.h"
 #include "daemon/upgrade.h"
 #include "daemon/use.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -297,12 +299,11 @@ static int make_keeper(struct daemon *daemon, struct wrong *wrong)
 		.folder = &instance->folder,
 		.command = instance->command,
 		.ballast = instance->ballast,
-		.attachment = {.backend = instance->backend,
-			       .device = daemon->start.found.device,
-			       .connections = settings->connections,
-			       .request_timeout = settings->request_timeout,
-			       .dead_timeout = settings->dead_timeout},
-		.probe_timeout = settings->probe_timeout,
+		.kind = instance->transport,
+		.transport = {.loop = instance->loop,
+			      .settings = settings,
+			      .backend = instance->backend,
+			      .device = &daemon->start.found.device},
 		.start_timeout = START_LIMIT_MS +
 				 START_LIMIT_MS_PER_GIB * (unsigned)(settings_param_bytes(settings, "size") >> 30),
 		.serving = serving,
@@ -378,7 +379,7 @@ static int run_loop(struct daemon *daemon)
 	if (daemon->exit_status && !use_is_ready(daemon->use) && stop_state(daemon->stop) != STOP_ENDING)
 		start_undo(instance, stop_was_asked(daemon->stop));
 	if (r < 0)
-		return device_find(instance->backend) != DEVICE_NONE ? SUPERVISE_AGAIN : EXIT_FAILURE;
+		return transport_find_instance(instance->settings->name) != -ENODEV ? SUPERVISE_AGAIN : EXIT_FAILURE;
 	return daemon->exit_status;
 }
 

@@ -2,8 +2,6 @@
 /* Whose is what is there? See found.h. */
 #include "daemon/found.h"
 
-#include "daemon/kernel/device.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -45,23 +43,23 @@ struct look {
 static int look_at_device(const struct look *look, uint64_t *size)
 {
 	struct found *found = look->found;
+	int r = look->machine->device(look->opaque, &found->device);
 
 	*size = 0;
-	found->device = look->machine->device(look->opaque);
-	if (found->device == DEVICE_UNKNOWN) {
+	if (r && r != -ENODEV) {
 		/* A second device on the same segment would be made swap, over the data of the first. */
 		wrong_say(look->wrong,
 			  "it cannot be told whether a device is attached in this name (/sys/block cannot be "
 			  "read); try again");
 		return -EAGAIN;
 	}
-	found->attached = found->device != DEVICE_NONE;
+	found->attached = !r;
 	if (!found->attached)
 		return 0;
-	*size = look->machine->device_size(look->opaque, found->device);
+	*size = look->machine->device_size(look->opaque, &found->device);
 	if (*size)
 		return 0;
-	wrong_say(look->wrong, "/dev/nbd%d is attached, and its size cannot be read; try again", found->device);
+	wrong_say(look->wrong, "%s is attached, and its size cannot be read; try again", found->device.path);
 	return -EAGAIN;
 }
 
@@ -160,16 +158,16 @@ static int choose_device(const struct look *look)
 {
 	struct found *found = look->found;
 	const char *name = look->wanted->device;
-	int wanted = name ? device_index(name) : DEVICE_NONE;
+	struct device wanted;
 
-	if (found->attached && wanted != DEVICE_NONE && found->device != wanted) {
-		wrong_say(
-			look->wrong,
-			"'%s' is attached as /dev/nbd%d already, and %s was asked for; use that one, or stop it first",
-			look->wanted->name, found->device, name);
+	device_init(&wanted, name ? name : "");
+	if (found->attached && name && strcmp(found->device.path, name) != 0) {
+		wrong_say(look->wrong,
+			  "'%s' is attached as %s already, and %s was asked for; use that one, or stop it first",
+			  look->wanted->name, found->device.path, name);
 		return -EBUSY;
 	}
-	if (!found->attached && wanted != DEVICE_NONE && look->machine->device_is_attached(look->opaque, wanted)) {
+	if (!found->attached && name && look->machine->device_is_attached(look->opaque, &wanted)) {
 		wrong_say(
 			look->wrong,
 			"%s is busy: it is attached to another server; use another device, or none to have a free one "
@@ -189,7 +187,8 @@ int found_look(struct found *found, const struct found_wanted *wanted, const str
 	uint64_t size;
 	int r;
 
-	*found = (struct found){.device = DEVICE_NONE};
+	*found = (struct found){.attached = false};
+	device_init(&found->device, "");
 	r = look_at_device(&look, &size);
 	if (!r)
 		r = machine->segment(opaque, size, &found->segment, wrong);

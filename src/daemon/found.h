@@ -11,6 +11,7 @@
 #define FOUND_H
 
 #include "daemon/base/wrong.h"
+#include "daemon/kernel/device.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,10 +42,10 @@ struct found_machine {
 	/* 0, -ESRCH: there is no such process, or another error: that cannot be told. */
 	int (*start_time)(void *opaque, pid_t pid, uint64_t *start);
 
-	/* The device that is attached in the instance's name: its number, DEVICE_NONE, or DEVICE_UNKNOWN. */
-	int (*device)(void *opaque);
-	bool (*device_is_attached)(void *opaque, int index);
-	uint64_t (*device_size)(void *opaque, int index); /* bytes; 0: not known now */
+	/* The device that is attached in the instance's name. 0; -ENODEV: there is none; another error: that cannot be told. */
+	int (*device)(void *opaque, struct device *device);
+	bool (*device_is_attached)(void *opaque, const struct device *device);
+	uint64_t (*device_size)(void *opaque, const struct device *device); /* bytes; 0: not known now */
 
 	/* own_segment_find(); device_size 0: no device is attached. */
 	int (*segment)(void *opaque, uint64_t device_size, struct found_segment *segment, struct wrong *wrong);
@@ -59,7 +60,7 @@ struct found_machine {
 /* What the daemon was asked for. */
 struct found_wanted {
 	const char *name;   /* of the instance */
-	const char *device; /* "/dev/nbdN"; NULL: any */
+	const char *device; /* its path; NULL: any */
 	uint64_t size;      /* bytes; 0: not known, or none was given */
 	pid_t supervisor;   /* the daemon's own */
 };
@@ -67,9 +68,9 @@ struct found_wanted {
 /* What the start begins with. */
 struct found {
 	struct found_segment segment;
-	bool attached; /* the device, by an earlier daemon */
-	int device;    /* the one to use; DEVICE_NONE: the kernel's choice */
-	pid_t server;  /* an earlier daemon's, that has the segment; 0: none */
+	bool attached;        /* the device, by an earlier daemon */
+	struct device device; /* the one to use; none: the kernel's choice */
+	pid_t server;         /* an earlier daemon's, that has the segment; 0: none */
 	uint64_t server_start;
 	uint64_t
 		size_kept; /* the attached device has this size, and keeps it, though another one was wanted; 0: they agree */

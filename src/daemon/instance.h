@@ -18,12 +18,14 @@ struct keeper;
 struct sd_event;
 struct server_command;
 struct settings;
+struct transport;
 
 struct instance {
 	struct settings *settings;
 	struct sd_event *loop;
 	struct folder folder;
 	struct own_segment segment;
+	const struct transport *transport;
 	char backend[48];                 /* the device's identifier */
 	char stats[FOLDER_PATH_MAX + 60]; /* path of the server's statistics */
 	struct server_command *command;

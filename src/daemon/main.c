@@ -2,13 +2,13 @@
 /* zsblkd: keeps a compressed block device attached. See zsblkd(8). */
 #include "daemon/base/say.h"
 #include "daemon/daemon.h"
-#include "daemon/kernel/device.h"
 #include "daemon/options.h"
 #include "daemon/relay.h"
 #include "daemon/resources/memlimit.h"
 #include "daemon/resources/rights.h"
 #include "daemon/state/control.h"
 #include "daemon/supervise.h"
+#include "daemon/transport/transport.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 		return ask_daemon(&options);
 	supervise_hold_signals();
 	say_init(options.settings.name, options.verbose);
-	needed = device_of_instance(options.settings.name) != DEVICE_NONE;
+	needed = transport_find_instance(options.settings.name) != -ENODEV;
 	if (prepare(&options.settings, needed, &ballast) == 0) {
 		status = supervise(daemon_main, &options.settings, ballast);
 	} else if (needed) {

@@ -2,10 +2,10 @@
 /* zsblkd's command line. See options.h. */
 #include "daemon/options.h"
 
-#include "daemon/kernel/device.h"
 #include "daemon/resources/memlimit.h"
 #include "daemon/settings/config.h"
 #include "daemon/supervise.h"
+#include "daemon/transport/transport.h"
 #include "text/size.h"
 
 #include <errno.h>
@@ -183,13 +183,13 @@ static void set_request(struct options *options, const char *request, const char
  */
 __attribute__((noreturn)) static void refuse_file(const struct settings *settings, const struct wrong *wrong)
 {
-	int device = settings->name ? device_of_instance(settings->name) : DEVICE_NONE;
+	int device = settings->name ? transport_find_instance(settings->name) : -ENODEV;
 
-	if (device == DEVICE_NONE)
+	if (device == -ENODEV)
 		options_refuse("%s", wrong->text);
 	fprintf(stderr, "zsblkd: %s; %s\n", wrong->text,
-		device == DEVICE_UNKNOWN ? "whether a device of that name is attached cannot be told (/sys/block)"
-					 : "the device that is there goes on without zsblkd until that is put right");
+		device ? "whether a device of that name is attached cannot be told (/sys/block)"
+		       : "the device that is there goes on without zsblkd until that is put right");
 	sleep(SUPERVISE_AGAIN_S);
 	exit(SUPERVISE_AGAIN);
 }

@@ -6,7 +6,6 @@
 #include "daemon/base/pidfd.h"
 #include "daemon/base/say.h"
 #include "daemon/keeper/keeper.h"
-#include "daemon/kernel/device.h"
 #include "daemon/resources/ballast.h"
 #include "daemon/resources/rights.h"
 #include "daemon/server/server.h"
@@ -14,6 +13,7 @@
 #include "daemon/settings/settings.h"
 #include "daemon/state/control.h"
 #include "daemon/supervise.h"
+#include "daemon/transport/transport.h"
 #include "process/process.h"
 #include "zsblk.h"
 
@@ -73,27 +73,21 @@ static int machine_start_time(void *opaque, pid_t pid, uint64_t *start)
 	return process_start_time(pid, start);
 }
 
-static int machine_device(void *opaque)
+static int machine_device(void *opaque, struct device *device)
 {
 	const struct instance *instance = opaque;
 
-	return device_find(instance->backend);
+	return transport_find(instance->backend, device);
 }
 
-static bool machine_device_is_attached(void *opaque, int index)
+static bool machine_device_is_attached(void *opaque, const struct device *device)
 {
-	return device_is_attached(index);
+	return transport_is_attached(device);
 }
 
-static uint64_t machine_device_size(void *opaque, int index)
+static uint64_t machine_device_size(void *opaque, const struct device *device)
 {
-	struct device device;
-	uint64_t size;
-
-	device_init(&device, index);
-	size = device_size(&device);
-	device_close(&device);
-	return size;
+	return device_size(device);
 }
 
 static int machine_segment(void *opaque, uint64_t device_size, struct found_segment *found, struct wrong *wrong)
@@ -188,15 +182,15 @@ static int look_around(struct start *start, struct instance *instance, struct wr
  * A daemon that ended while the machine went down has hidden the device's node, and the machine may have stayed up
  * (systemctl soft-reboot).
  */
-static void show_node(int index)
+static void show_node(const struct device *device)
 {
-	int r = index == DEVICE_NONE ? 0 : device_show_node(index);
+	int r = device_is_none(device) ? 0 : device_show_node(device);
 
 	if (r && r != -ENODEV)
 		say(SAY_WARNING,
-		    "/dev/nbd%d is missing, and cannot be made: %s; make it (mknod, with the numbers in "
-		    "/sys/block/nbd%d/dev): without it the device cannot be stopped",
-		    index, strerror(-r), index);
+		    "%s is missing, and cannot be made: %s; make it (mknod, with the numbers in /sys/block/%s/dev): without it "
+		    "the device cannot be stopped",
+		    device->path, strerror(-r), device_name(device));
 }
 
 /* With the files of a server that worked, which a daemon before this one kept. */
@@ -204,10 +198,12 @@ static int make_command(struct instance *instance, struct wrong *wrong)
 {
 	const struct settings *settings = instance->settings;
 	struct kept kept;
-	int r = server_command_make(&instance->command, settings, instance->segment.memory, instance->stats);
+	int r = server_command_make(&instance->command, instance->transport, settings, instance->segment.memory,
+				    instance->stats);
 
 	if (r) {
-		wrong_say(wrong, "nbdkit=%s cannot be run: %s", settings->nbdkit, strerror(-r));
+		wrong_say(wrong, "%s=%s cannot be run: %s", instance->transport->server_name,
+			  instance->transport->program(settings), strerror(-r));
 		return r;
 	}
 	supervise_inherit(&kept);
@@ -224,7 +220,7 @@ static int prepare_instance(struct start *start, struct instance *instance, stru
 	folder_file(&instance->folder, "stats", instance->stats);
 	r = look_around(start, instance, wrong);
 	if (!r)
-		show_node(start->found.device);
+		show_node(&start->found.device);
 	if (!r && !segment->memory[0])
 		r = own_segment_make(segment, instance->settings, &instance->folder, wrong);
 	if (!r)
@@ -237,9 +233,11 @@ int start_instance(struct start *start, struct instance *instance, struct wrong 
 	const char *name = instance->settings->name;
 	int r;
 
-	*start = (struct start){.found = {.device = DEVICE_NONE}, .is_alone = true};
+	*start = (struct start){.is_alone = true};
+	device_init(&start->found.device, "");
+	instance->transport = transport_default();
 	instance->folder = (struct folder){.fd = -1, .lock = -1};
-	snprintf(instance->backend, sizeof instance->backend, DEVICE_BACKEND_START "%s", name);
+	snprintf(instance->backend, sizeof instance->backend, TRANSPORT_BACKEND_START "%s", name);
 	/* Before the first server, which inherits them. Memory locks are each process's own. */
 	r = rights_take(wrong);
 	if (!r)
@@ -327,7 +325,7 @@ static void leave_nothing(struct instance *instance, bool asked)
 int start_failed(struct start *start, struct instance *instance)
 {
 	/* Unless there is another daemon, which looks after the device. */
-	bool needed = start->is_alone && device_find(instance->backend) != DEVICE_NONE;
+	bool needed = start->is_alone && transport_find_instance(instance->settings->name) != -ENODEV;
 
 	if (start->has_lock && !needed && !start->found.server) {
 		if (instance->segment.made)

@@ -28,6 +28,7 @@
 #include "daemon/keeper/keeper.h"
 #include "daemon/settings/settings.h"
 #include "daemon/state/control.h"
+#include "daemon/transport/transport.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -83,7 +84,7 @@ static void end(struct stop *stop)
 	keeper_end(stop->instance->keeper, server_gone, stop);
 }
 
-/* nbd-client -d, for instance. There is nothing left to serve; the data stays for whoever starts the instance again. */
+/* There is nothing left to serve; the data stays for whoever starts the instance again. */
 static void end_without_device(struct stop *stop)
 {
 	say(SAY_ERROR, "%s was detached by somebody else", keeper_device(stop->instance->keeper)->path);
@@ -151,15 +152,16 @@ static void detached(void *opaque, int r, const char *why)
 static int try_now(struct stop *stop, bool may_free)
 {
 	struct instance *instance = stop->instance;
-	int index = keeper_device(instance->keeper)->index, r;
+	const struct device *device = keeper_device(instance->keeper);
+	int r;
 
 	if (stop->state == STOP_DETACHING || stop->state == STOP_ENDING)
 		return -EALREADY;
-	if (index == DEVICE_NONE) {
+	if (device_is_none(device)) {
 		end(stop);
 		return 0;
 	}
-	stop->detach = (struct job_detach){.index = index,
+	stop->detach = (struct job_detach){.device = device,
 					   .backend = instance->backend,
 					   .may_swapoff = may_free,
 					   .may_umount = may_free,
@@ -229,14 +231,14 @@ static bool seems_lost(const struct instance *instance)
 {
 	struct device *device = keeper_device(instance->keeper);
 
-	switch (device_backing(device->index, instance->backend)) {
-	case DEVICE_BACKING_OTHER:
-	case DEVICE_BACKING_UNNAMED:
+	switch (transport_backing(device, instance->backend)) {
+	case TRANSPORT_BACKING_OTHER:
+	case TRANSPORT_BACKING_UNNAMED:
 		return true;
-	case DEVICE_BACKING_NONE:
+	case TRANSPORT_BACKING_NONE:
 		return keeper_is_serving(instance->keeper) && !device_is_swap(device) && !device_is_mounted(device);
-	case DEVICE_BACKING_OURS:
-	case DEVICE_BACKING_UNKNOWN:
+	case TRANSPORT_BACKING_OURS:
+	case TRANSPORT_BACKING_UNKNOWN:
 		break;
 	}
 	return false;
@@ -248,8 +250,7 @@ void stop_look_for_loss(struct stop *stop)
 
 	if (!seems_lost(instance) || job_is_running(instance->job))
 		return;
-	stop->detach =
-		(struct job_detach){.index = keeper_device(instance->keeper)->index, .backend = instance->backend};
+	stop->detach = (struct job_detach){.device = keeper_device(instance->keeper), .backend = instance->backend};
 	/* If there is no memory for a child now, the next look tries again. */
 	keeper_detaching(instance->keeper, job_start(instance->job, job_detach_lost, &stop->detach, looked, stop) == 0);
 }

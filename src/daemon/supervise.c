@@ -32,7 +32,7 @@ static bool is_first;
  * The program files of a server that worked, which are to outlive the daemon that found them. In the supervisor: what the daemon
  * has sent; each daemon has by fork() what the one before has sent.
  */
-static struct kept kept = {.program = -1, .plugin = -1};
+static struct kept kept = {.program = -1, .module = -1};
 /*
  * Our end of a socket pair between supervisor and daemon. A pair is made for each daemon before the fork, so nobody else
  * has an end.

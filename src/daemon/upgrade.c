@@ -31,7 +31,7 @@ struct upgrade {
 	bool cannot_restart; /* the last trial has failed */
 	unsigned client;     /* who waits for the answer */
 	struct job_rehearsal rehearsal;
-	char rehearsal_socket[FOLDER_PATH_MAX + 60];
+	char rehearsal_contact[FOLDER_PATH_MAX + 60];
 };
 
 static void answer(struct upgrade *upgrade, bool ok, const char *text)
@@ -151,8 +151,9 @@ int upgrade_create(struct upgrade **result, struct instance *instance, struct st
 	if (!upgrade)
 		return -ENOMEM;
 	*upgrade = (struct upgrade){.instance = instance, .stop = stop, .use = use, .client = CONTROL_NOBODY};
-	folder_file(&instance->folder, "rehearsal.sock", upgrade->rehearsal_socket);
-	upgrade->rehearsal = (struct job_rehearsal){instance->settings, upgrade->rehearsal_socket};
+	folder_file(&instance->folder, "rehearsal.sock", upgrade->rehearsal_contact);
+	upgrade->rehearsal =
+		(struct job_rehearsal){instance->transport, instance->settings, upgrade->rehearsal_contact};
 	r = sd_event_add_time(instance->loop, &upgrade->timer, CLOCK_MONOTONIC, 0, 100, upgrade_timer_event, upgrade);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(upgrade->timer, SD_EVENT_OFF);

@@ -5,11 +5,12 @@
  */
 #include "lib/test.h"
 
-#include "daemon/server/connection.h"
-#include "daemon/server/dial.h"
-#include "daemon/server/probe.h"
+#include "daemon/transport/nbd/connection.h"
+#include "daemon/transport/nbd/dial.h"
+#include "daemon/transport/nbd/probe.h"
 #include "daemon/server/server.h"
 #include "daemon/server/server_command.h"
+#include "daemon/transport/transport.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +44,8 @@ static int set_up(void **state)
 	    folder_open(&folder, top, "one", true, &wrong))
 		return -1;
 	folder_file(&folder, "stats", stats);
-	return server_command_make(&command, &settings, "shm:1", stats) || sd_event_new(&loop) < 0 ? -1 : 0;
+	return server_command_make(&command, &nbd_transport, &settings, "shm:1", stats) || sd_event_new(&loop) < 0 ? -1
+														   : 0;
 }
 
 /* None is to stay, whatever became of a test: it would keep our standard error open, and heeds no other signal. */
@@ -81,10 +83,11 @@ static void is_called_once(void *opaque, int r, const char *why)
 static struct dial *dial(const struct server *server, unsigned n)
 {
 	struct dial *result = NULL;
+	char socket[FOLDER_PATH_MAX + 60];
 	int r;
 
-	while ((r = dial_start(&result, loop, server->socket, n, is_called_once, NULL)) == -ENOENT ||
-	       r == -ECONNREFUSED)
+	folder_server_contact(server->folder, server->pid, server->start, FOLDER_CONTACT_SOCKET, socket);
+	while ((r = dial_start(&result, loop, socket, n, is_called_once, NULL)) == -ENOENT || r == -ECONNREFUSED)
 		poll(NULL, 0, 5);
 	assert_int_equal(r, 0);
 	sd_event_loop(loop);
@@ -121,7 +124,6 @@ static void test_life(void **state)
 	dial_end(d);
 
 	assert_int_equal(server_adopt(&again, &folder, server.pid), 0);
-	assert_string_equal(again.socket, server.socket);
 	assert_int_equal(again.start, server.start);
 	server_forget(&again);
 
@@ -208,7 +210,7 @@ static void probe_while(int signal, struct server *server)
 	struct device none;
 	struct probe *probe;
 
-	device_init(&none, 9999);
+	device_init(&none, "/dev/nbd9999");
 	hung_times = 0;
 	assert_int_equal(server_spawn(server, command, &folder, false), 0);
 	/* A long time, for a machine that does a dozen other things. */
@@ -250,7 +252,7 @@ static void test_probe_forgives_a_standstill(void **state)
 	struct device none;
 	struct probe *probe;
 
-	device_init(&none, 9999);
+	device_init(&none, "/dev/nbd9999");
 	hung_times = 0;
 	assert_int_equal(server_spawn(&server, command, &folder, false), 0);
 	probe = probe_over(dial(&server, 1), 3000, &none);
@@ -300,7 +302,7 @@ static void test_loop_forgets_the_connection(void **state)
 	pid_t child;
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	device_init(&none, 9999);
+	device_init(&none, "/dev/nbd9999");
 	assert_int_equal(server_spawn(&server, command, &folder, false), 0);
 	probe = probe_over(dial(&server, 1), 5000, &none);
 	before = loop_watches();
@@ -327,9 +329,9 @@ static void test_no_such_program(void **state)
 	struct server_command *none;
 
 	assert_int_equal(settings_string(&settings.nbdkit, "there-is-no-such-program"), 0);
-	assert_int_equal(server_command_make(&none, &settings, "shm:1", "/tmp/stats"), -ENOENT);
+	assert_int_equal(server_command_make(&none, &nbd_transport, &settings, "shm:1", "/tmp/stats"), -ENOENT);
 	assert_int_equal(settings_string(&settings.nbdkit, "/dev/null"), 0);
-	assert_int_equal(server_command_make(&none, &settings, "shm:1", "/tmp/stats"), -EACCES);
+	assert_int_equal(server_command_make(&none, &nbd_transport, &settings, "shm:1", "/tmp/stats"), -EACCES);
 }
 
 int main(void)

@@ -8,8 +8,9 @@
  * Rights are not taken either, so that the test needs none.
  */
 #include "daemon/kernel/device.h"
-#include "daemon/kernel/netlink.h"
 #include "daemon/resources/rights.h"
+#include "daemon/transport/nbd/backing.h"
+#include "daemon/transport/nbd/netlink.h"
 #include "process/process.h"
 
 #include <errno.h>
@@ -23,6 +24,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* The only one, a file in the test's folder. */
+#define DEVICE "nbd0"
 
 /*
  * ZSBLK_TEST_FORK_DELAY, in milliseconds: so long each child waits before it does anything. It has copies of all descriptors
@@ -187,64 +191,82 @@ bool netlink_link_died(struct netlink *netlink, int index)
 	return read(events, told, sizeof told) > 0;
 }
 
+/* ------------------------------------------------------------------ backing.h */
+
+bool backing_is_attached(const struct device *device)
+{
+	return !device_is_none(device) && world()->attached;
+}
+
+enum transport_backing backing_of(const struct device *device, const char *backend)
+{
+	return !backing_is_attached(device)             ? TRANSPORT_BACKING_NONE
+	       : !world()->backend[0]                   ? TRANSPORT_BACKING_UNNAMED
+	       : world()->backend[0] == '?'             ? TRANSPORT_BACKING_UNKNOWN
+	       : strcmp(world()->backend, backend) == 0 ? TRANSPORT_BACKING_OURS
+							: TRANSPORT_BACKING_OTHER;
+}
+
+int backing_find(const char *backend, struct device *device)
+{
+	struct device only;
+	enum transport_backing backing;
+
+	device_init(&only, DEVICE);
+	backing = backing_of(&only, backend);
+	if (backing != TRANSPORT_BACKING_OURS)
+		return backing == TRANSPORT_BACKING_UNKNOWN ? -EAGAIN : -ENODEV;
+	*device = only;
+	return 0;
+}
+
+bool backing_has_others(const struct device *device)
+{
+	return true;
+}
+
 /* ------------------------------------------------------------------ device.h */
 
-void device_init(struct device *device, int index)
+/* A file that the test has made: it is opened, and locked. */
+void device_init(struct device *device, const char *path)
 {
-	*device = (struct device){.index = index, .stat = -1, .inflight = -1};
-	/* A file that the test has made: it is opened, and locked. */
-	if (index != DEVICE_NONE)
-		snprintf(device->path, sizeof device->path, "nbd%d", index);
+	*device = (struct device){.stat = -1, .inflight = -1};
+	snprintf(device->path, sizeof device->path, "%s", path[0] ? DEVICE : "");
 }
 
 void device_close(struct device *device)
 {
-	device_init(device, DEVICE_NONE);
+	device_init(device, "");
 }
 
-int device_index(const char *path)
+bool device_is_none(const struct device *device)
+{
+	return !device->path[0];
+}
+
+const char *device_name(const struct device *device)
+{
+	return device->path;
+}
+
+int device_number(const char *path, const char *start)
+{
+	return path[0] ? 0 : -1;
+}
+
+int device_attribute(const struct device *device, const char *name, char *text, size_t size)
+{
+	return -ENOENT;
+}
+
+bool device_is_absent(int r)
+{
+	return r == -ENOENT;
+}
+
+int device_each(const char *start, int (*each)(void *opaque, const struct device *device), void *opaque)
 {
 	return 0;
-}
-
-bool device_is_attached(int index)
-{
-	return index == 0 && world()->attached;
-}
-
-enum device_backing device_backing(int index, const char *backend)
-{
-	return !device_is_attached(index)               ? DEVICE_BACKING_NONE
-	       : !world()->backend[0]                   ? DEVICE_BACKING_UNNAMED
-	       : world()->backend[0] == '?'             ? DEVICE_BACKING_UNKNOWN
-	       : strcmp(world()->backend, backend) == 0 ? DEVICE_BACKING_OURS
-							: DEVICE_BACKING_OTHER;
-}
-
-enum device_backing device_hold(const struct device *device, const char *backend, int *held)
-{
-	*held = open(device->path, O_RDONLY | O_CLOEXEC);
-	return device_backing(device->index, backend);
-}
-
-int device_find(const char *backend)
-{
-	enum device_backing backing = device_backing(0, backend);
-
-	return backing == DEVICE_BACKING_OURS ? 0 : backing == DEVICE_BACKING_UNKNOWN ? DEVICE_UNKNOWN : DEVICE_NONE;
-}
-
-int device_of_instance(const char *name)
-{
-	char backend[64];
-
-	snprintf(backend, sizeof backend, DEVICE_BACKEND_START "%s", name);
-	return device_find(backend);
-}
-
-bool device_has_others(int index)
-{
-	return true;
 }
 
 int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong)
@@ -253,16 +275,16 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
 	return 0;
 }
 
-void device_hide_node(int index)
+void device_hide_node(const struct device *device)
 {
 }
 
-int device_show_node(int index)
+int device_show_node(const struct device *device)
 {
 	return 0;
 }
 
-void device_lose_links(int index)
+void device_lose_links(const struct device *device)
 {
 }
 

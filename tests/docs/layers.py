@@ -1,18 +1,28 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """layers.py: in src/daemon, dependencies go one way: a folder includes from itself and from folders that src/daemon/meson.build lists
-before it. What lies in no folder is the top."""
+before it. What lies in no folder is the top. A transport is known in its own folder only."""
 import os
 import re
 
 import tap
 
 TOP = "src/daemon"
+# A transport, and the files beside its folder that may name it: the list of transports, what people can ask for, and the list of devices
+# that are in memory themselves.
+TRANSPORTS = {"nbd": ("transport/transport.", "settings/", "options.c", "kernel/device.c")}
 
 
 def folder(path):
     """Of a path below src/daemon; "" is the top."""
     return os.path.dirname(path)
+
+
+def naming(name, transport):
+    """Lines that have a transport's name outside of comments. (nbdkit is a program, and settings have its name.)"""
+    code = re.sub(r"/\*.*?\*/", lambda comment: "\n" * comment[0].count("\n"), tap.read(f"{TOP}/{name}"), flags=re.S)
+    return [n for n, line in enumerate(code.split("\n"), 1)
+            if re.search(rf"(?<![a-z]){transport}(?!kit)", line.replace("settings->nbdkit", ""))]
 
 
 def main():
@@ -27,6 +37,10 @@ def main():
              for other in re.findall(r'^#include "daemon/(.*)"', tap.read(f"{TOP}/{name}"), flags=re.M)
              if folder(other) not in order or order.index(folder(other)) > order.index(folder(name))]
     tap.none(wrong, "nothing is included from above")
+    for transport, others in TRANSPORTS.items():
+        own = (f"transport/{transport}/",)
+        tap.none([f"{name}: line {line}" for name in sources if not name.startswith(own + others)
+                  for line in naming(name, transport)], f"{transport} is known in its own folder only")
     tap.done()
 
 

@@ -7,7 +7,7 @@
 #include "fuzz/input.h"
 #include "lib/base.h"
 
-#include "daemon/server/connection.h"
+#include "daemon/transport/nbd/connection.h"
 
 #include <errno.h>
 #include <sys/socket.h>

@@ -41,7 +41,7 @@ static void send_message(int socket, const uint8_t *bytes, size_t len, unsigned 
 /* A message as kept_send() has it, with changes: where, and what to. */
 static size_t make_good(struct input *input, uint8_t *bytes, size_t most, int file)
 {
-	struct kept kept = {.of = 1, .of_start = 2, .program = file, .plugin = file};
+	struct kept kept = {.of = 1, .of_start = 2, .program = file, .module = file};
 	ssize_t len;
 	int ends[2];
 
@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input_bytes, size_t len)
 	r = kept_receive(&kept, ends[1], set_up & 32 ? getpid() + 1 : getpid());
 	must(r == 0 || r == -EBADMSG || r == -ENOTCONN);
 	if (r == 0)
-		must(!(set_up & (16 | 32)) && set_up & 8 && (set_up & 7) >= 1 && (set_up & 7) <= 2 && kept.plugin >= 0);
+		must(!(set_up & (16 | 32)) && set_up & 8 && (set_up & 7) >= 1 && (set_up & 7) <= 2 && kept.module >= 0);
 	kept_close(&kept);
 	close(file);
 	close(ends[0]);

@@ -7,7 +7,7 @@
 #include "fuzz/input.h"
 #include "lib/base.h"
 
-#include "daemon/kernel/netlink.h"
+#include "daemon/transport/nbd/netlink.h"
 
 #include <linux/netlink.h>
 

@@ -11,6 +11,7 @@
 #include "daemon/kernel/maps.h"
 #include "daemon/server/server.h"
 #include "daemon/server/server_command.h"
+#include "daemon/transport/transport.h"
 #include "daemon/state/folder.h"
 #include "segment/segment.h"
 #include "process/spare.h"
@@ -57,14 +58,13 @@ static void read_zones(char *zones)
 
 static void read_device(char *path)
 {
-	int index = device_index(path);
-	struct device device;
+	char written[DEVICE_PATH];
+	int number = device_number(path, "/dev/nbd");
 
-	if (index == DEVICE_NONE)
+	if (number < 0)
 		return;
-	device_init(&device, index);
-	must(strcmp(device.path, path) == 0);
-	device_close(&device);
+	snprintf(written, sizeof written, "/dev/nbd%d", number);
+	must(strcmp(written, path) == 0);
 }
 
 static void read_segment(char *memory)
@@ -85,7 +85,7 @@ static void read_command_line(const uint8_t *bytes, size_t len)
 	if (!command) {
 		must(settings_string(&settings.nbdkit, "/bin/true") == 0 &&
 		     settings_add_param(&settings, "size", "64M") == 0);
-		must(server_command_make(&command, &settings, "shm:0x7a73", "/run/x/stats") == 0);
+		must(server_command_make(&command, &nbd_transport, &settings, "shm:0x7a73", "/run/x/stats") == 0);
 	}
 	settings_free(&settings);
 	memcpy(text, bytes, len);

@@ -3,7 +3,7 @@
 #include "lib/base.h"
 #include "lib/test.h"
 
-#include "daemon/server/connection.h"
+#include "daemon/transport/nbd/connection.h"
 
 #include <errno.h>
 #include <poll.h>

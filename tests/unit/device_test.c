@@ -35,31 +35,18 @@ static void is(const char *path, const char *wanted)
 	assert_string_equal(text, wanted);
 }
 
-/* nbd0 is ours, nbd1 another zsblkd's, nbd2 is attached to something else, nbd3 to nothing. */
 static int set_up(void **state)
 {
 	strcpy(top, "/tmp/zsblk-device.XXXXXX");
-	if (!mkdtemp(top) || chdir(top) < 0 || mkdir("sys", 0700) < 0)
+	if (!mkdtemp(top) || chdir(top) < 0 || mkdir("sys", 0700) < 0 || mkdir("sys/nbd0", 0700) < 0 ||
+	    mkdir("sys/nbd0/queue", 0700) < 0)
 		return -1;
-	for (int i = 0; i < 4; i++) {
-		char path[40];
-
-		snprintf(path, sizeof path, "sys/nbd%d", i);
-		mkdir(path, 0700);
-		snprintf(path, sizeof path, "sys/nbd%d/queue", i);
-		mkdir(path, 0700);
-	}
-	put("sys/nbd0/pid", "17\n");
-	put("sys/nbd0/backend", "zsblk:one\n");
 	put("sys/nbd0/size", "131072\n");
 	put("sys/nbd0/inflight", "       2        5\n");
 	put("sys/nbd0/stat", "  100 0 0 0   20 0 0 0 7 0 0    3 0 0 0 0 0\n");
 	put("sys/nbd0/queue/io_timeout", "30000\n");
 	put("sys/nbd0/queue/max_sectors_kb", "1024\n");
 	put("sys/nbd0/queue/rotational", "1\n");
-	put("sys/nbd1/pid", "18\n");
-	put("sys/nbd1/backend", "zsblk:other\n");
-	put("sys/nbd2/pid", "19\n");
 	put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
 	return 0;
 }
@@ -78,21 +65,7 @@ static void test_attributes(void **state)
 	struct wrong wrong = {""};
 	struct device device;
 
-	assert_true(device_is_attached(0));
-	assert_true(device_is_attached(2));
-	assert_false(device_is_attached(3));
-	assert_int_equal(device_backing(0, "zsblk:one"), DEVICE_BACKING_OURS);
-	assert_int_equal(device_backing(0, "zsblk:on"), DEVICE_BACKING_OTHER);
-	assert_int_equal(device_backing(2, "zsblk:one"), DEVICE_BACKING_UNNAMED);
-	assert_int_equal(device_find("zsblk:other"), 1);
-	assert_int_equal(device_of_instance("one"), 0);
-	assert_int_equal(device_of_instance("two"), DEVICE_NONE);
-	assert_true(device_has_others(0));
-	put("sys/nbd1/backend", "somebody\n");
-	assert_false(device_has_others(0));
-	assert_true(device_has_others(2));
-
-	device_init(&device, 0);
+	device_init(&device, "/dev/nbd0");
 	assert_int_equal(device_size(&device), 131072 * 512);
 	assert_int_equal(device_timer_ms(&device), 30000);
 	assert_int_equal(device_progress(&device, &in_flight, &completed), 0);
@@ -110,13 +83,37 @@ static void test_attributes(void **state)
 	device_close(&device);
 }
 
+static int note_name(void *opaque, const struct device *device)
+{
+	char *names = opaque;
+
+	snprintf(names + strlen(names), 64 - strlen(names), "%s ", device_name(device));
+	return strcmp(device_name(device), "nbd1") == 0 ? 5 : 0;
+}
+
+/* Devices are those of the driver, and not partitions or what only begins so. */
+static void test_each(void **state)
+{
+	char names[64] = "";
+
+	assert_int_equal(mkdir("sys/nbd01", 0700) | mkdir("sys/nbd0p1", 0700) | mkdir("sys/nbdx", 0700) |
+				 mkdir("sys/ublkb0", 0700),
+			 0);
+	assert_int_equal(device_each("/dev/nbd", note_name, names), 0);
+	assert_string_equal(names, "nbd0 ");
+	assert_int_equal(mkdir("sys/nbd1", 0700), 0);
+	assert_int_equal(device_each("/dev/nbd", note_name, names), 5);
+	must(rename("sys", "nothing") == 0);
+	assert_int_equal(device_each("/dev/nbd", note_name, names), -ENOENT);
+}
+
 /* Swap on a partition is swap on the device; another device is not taken for one. */
 static void test_partitions(void **state)
 {
 	struct device device;
 	char text[200];
 
-	device_init(&device, 0);
+	device_init(&device, "/dev/nbd0");
 	put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 		     "/dev/nbd01\t partition\t1000\t\t100\t\t-2\n");
 	assert_false(device_swap_area(&device, text));
@@ -130,32 +127,13 @@ static void test_partitions(void **state)
 	assert_int_equal(device_other_swap_kib(&device), 4000);
 }
 
-/* What cannot be read may be the one. */
-static void test_unknown(void **state)
-{
-	/* As if memory had run out: not absent, and not to be read either. */
-	must(mkdir("sys/nbd3/backend", 0700) == 0);
-	assert_int_equal(device_backing(3, "zsblk:two"), DEVICE_BACKING_UNKNOWN);
-	assert_int_equal(device_find("zsblk:one"), 0);
-	assert_int_equal(device_find("zsblk:two"), DEVICE_UNKNOWN);
-	assert_int_equal(device_of_instance("two"), DEVICE_UNKNOWN);
-	put("sys/nbd1/backend", "somebody\n");
-	assert_true(device_has_others(0));
-	must(rmdir("sys/nbd3/backend") == 0);
-	assert_false(device_has_others(0));
-	assert_int_equal(device_find("zsblk:two"), DEVICE_NONE);
-	must(rename("sys", "nothing") == 0);
-	assert_int_equal(device_find("zsblk:one"), DEVICE_UNKNOWN);
-	assert_true(device_has_others(0));
-}
-
 /* Who mounts a FUSE file system says what its source is called, and where it is mounted. */
 static void test_mounted(void **state)
 {
 	struct device device;
 	FILE *f;
 
-	device_init(&device, 0);
+	device_init(&device, "/dev/nbd0");
 	put("mounts", "/dev/nbd01 /a ext4 rw 0 0\n/dev/sda1 /dev/nbd0 ext4 rw 0 0\n");
 	assert_false(device_is_mounted(&device));
 	put("mounts", "/dev/nbd0 /home/user/mnt fuse.sshfs rw,nosuid,nodev 0 0\n/dev/nbd0 /home/user/b fuse rw 0 0\n");
@@ -182,7 +160,7 @@ static void test_holders(void **state)
 	struct device device;
 	char text[200];
 
-	device_init(&device, 0);
+	device_init(&device, "/dev/nbd0");
 	assert_false(device_holders(&device, text, sizeof text));
 	assert_int_equal(mkdir("sys/nbd0/holders", 0700) | mkdir("sys/nbd0/nbd0p1", 0700) |
 				 mkdir("sys/nbd0/nbd0p1/holders", 0700) | mkdir("sys/dm-3", 0700) |
@@ -212,53 +190,38 @@ static bool is_node(const char *path, mode_t mode)
 /* What was hidden comes back as it was; what is missing is made. */
 static void test_node(void **state)
 {
+	struct device device, none;
 	struct stat st;
 
+	device_init(&device, "/dev/nbd7");
+	device_init(&none, "/dev/nbd3");
 	assert_int_equal(mkdir("dev", 0700) | mkdir("sys/nbd7", 0700), 0);
 	if (mknod("dev/nbd7", S_IFBLK | 0600, makedev(43, 7)) < 0)
 		skip();
 	assert_int_equal(chmod("dev/nbd7", 0660), 0);
 	put("sys/nbd7/dev", "43:7\n");
-	assert_int_equal(device_show_node(7), 0);
+	assert_int_equal(device_show_node(&device), 0);
 	assert_true(is_node("dev/nbd7", 0660));
 	for (int times = 0; times < 2; times++) {
-		device_hide_node(7);
+		device_hide_node(&device);
 		assert_true(lstat("dev/nbd7", &st) < 0);
-		assert_int_equal(device_show_node(7), 0);
+		assert_int_equal(device_show_node(&device), 0);
 		assert_true(is_node("dev/nbd7", 0660));
 	}
 
 	/* By somebody else, or by an earlier zsblkd. */
 	assert_int_equal(unlink("dev/nbd7"), 0);
-	assert_int_equal(device_show_node(7), 0);
+	assert_int_equal(device_show_node(&device), 0);
 	assert_true(is_node("dev/nbd7", 0600));
 	/* What bears the hidden name is not this device: it stays where it is. */
 	assert_int_equal(unlink("dev/nbd7"), 0);
 	assert_int_equal(mknod("dev/.zsblk-nbd7", S_IFBLK | 0660, makedev(43, 8)), 0);
-	assert_int_equal(device_show_node(7), 0);
+	assert_int_equal(device_show_node(&device), 0);
 	assert_true(is_node("dev/nbd7", 0600));
 	assert_int_equal(lstat("dev/.zsblk-nbd7", &st), 0);
 	/* No such device: nothing is made. */
-	assert_int_equal(device_show_node(3), -ENODEV);
+	assert_int_equal(device_show_node(&none), -ENODEV);
 	assert_true(lstat("dev/nbd3", &st) < 0);
-}
-
-/* Whose a device is: nobody takes one for free, or for his own, that he cannot tell about. */
-static void test_backing(void **state)
-{
-	assert_int_equal(device_backing(0, "zsblk:one"), DEVICE_BACKING_OURS);
-	assert_int_equal(device_backing(0, "zsblk:on"), DEVICE_BACKING_OTHER);
-	assert_int_equal(device_backing(1, "zsblk:one"), DEVICE_BACKING_OTHER);
-	assert_int_equal(device_backing(2, "zsblk:one"), DEVICE_BACKING_UNNAMED);
-	assert_int_equal(device_backing(3, "zsblk:one"), DEVICE_BACKING_NONE);
-	assert_int_equal(device_backing(DEVICE_NONE, "zsblk:one"), DEVICE_BACKING_NONE);
-	/* Files that are there and cannot be read. */
-	assert_int_equal(mkdir("sys/nbd3/pid", 0700), 0);
-	assert_int_equal(device_backing(3, "zsblk:one"), DEVICE_BACKING_UNKNOWN);
-	assert_int_equal(unlink("sys/nbd0/backend"), 0);
-	assert_int_equal(mkdir("sys/nbd0/backend", 0700), 0);
-	assert_int_equal(device_backing(0, "zsblk:one"), DEVICE_BACKING_UNKNOWN);
-	assert_true(device_is_attached(0));
 }
 
 static void test_swaps(void **state)
@@ -267,7 +230,7 @@ static void test_swaps(void **state)
 	struct device device;
 	char text[600];
 
-	device_init(&device, 1);
+	device_init(&device, "/dev/nbd1");
 	assert_false(device_is_swap(&device));
 	snprintf(text, sizeof text, "%s%s", header, "/dev/nbd10 partition\t1000\t900\t-2\n");
 	put("swaps", text);
@@ -293,22 +256,25 @@ static void test_names(void **state)
 {
 	struct device device;
 
-	assert_int_equal(device_index("/dev/nbd0"), 0);
-	assert_int_equal(device_index("/dev/nbd15"), 15);
-	assert_int_equal(device_index("/dev/nbd"), DEVICE_NONE);
-	assert_int_equal(device_index("/dev/nbd0p1"), DEVICE_NONE);
-	assert_int_equal(device_index("/dev/nbd-1"), DEVICE_NONE);
-	assert_int_equal(device_index("/dev/nbd+1"), DEVICE_NONE);
-	assert_int_equal(device_index("/dev/nbd 1"), DEVICE_NONE);
-	assert_int_equal(device_index("/dev/nbd01"), DEVICE_NONE);
-	assert_int_equal(device_index("/dev/nbd1000000"), DEVICE_NONE);
-	assert_int_equal(device_index("/dev/sda"), DEVICE_NONE);
-	assert_int_equal(device_index("nbd0"), DEVICE_NONE);
-	assert_int_equal(device_index(""), DEVICE_NONE);
-	device_init(&device, 7);
+	assert_int_equal(device_number("/dev/nbd0", "/dev/nbd"), 0);
+	assert_int_equal(device_number("/dev/nbd15", "/dev/nbd"), 15);
+	assert_int_equal(device_number("/dev/nbd", "/dev/nbd"), -1);
+	assert_int_equal(device_number("/dev/nbd0p1", "/dev/nbd"), -1);
+	assert_int_equal(device_number("/dev/nbd-1", "/dev/nbd"), -1);
+	assert_int_equal(device_number("/dev/nbd+1", "/dev/nbd"), -1);
+	assert_int_equal(device_number("/dev/nbd 1", "/dev/nbd"), -1);
+	assert_int_equal(device_number("/dev/nbd01", "/dev/nbd"), -1);
+	assert_int_equal(device_number("/dev/nbd1000000", "/dev/nbd"), -1);
+	assert_int_equal(device_number("/dev/sda", "/dev/nbd"), -1);
+	assert_int_equal(device_number("/dev/nbd3", "/dev/nb"), -1);
+	assert_int_equal(device_number("nbd0", "/dev/nbd"), -1);
+	assert_int_equal(device_number("", "/dev/nbd"), -1);
+	device_init(&device, "/dev/nbd7");
 	assert_string_equal(device.path, "/dev/nbd7");
+	assert_string_equal(device_name(&device), "nbd7");
+	assert_false(device_is_none(&device));
 	device_close(&device);
-	assert_int_equal(device.index, DEVICE_NONE);
+	assert_true(device_is_none(&device));
 }
 
 static void test_absent(void **state)
@@ -317,10 +283,7 @@ static void test_absent(void **state)
 	struct wrong wrong = {""};
 	struct device device;
 
-	device_init(&device, 9999);
-	assert_false(device_is_attached(9999));
-	assert_int_equal(device_backing(9999, ""), DEVICE_BACKING_NONE);
-	assert_int_equal(device_find("zsblk:there-is-none"), DEVICE_NONE);
+	device_init(&device, "/dev/nbd9999");
 	assert_int_equal(device_progress(&device, &in_flight, &completed), -ENOENT);
 	assert_int_equal(device_user(&device), DEVICE_USER_NOBODY);
 	assert_false(device_is_swap(&device));
@@ -336,11 +299,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test_setup_teardown(test_attributes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_each, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_swaps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_node, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_backing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_partitions, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_mounted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_holders, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),

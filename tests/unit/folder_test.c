@@ -269,7 +269,7 @@ static void test_servers(void **state)
 	assert_int_equal(folder_add_server(&folder, 12, 345), 0);
 	assert_true(folder_has_server(&folder, 12, 345));
 	assert_false(folder_has_server(&folder, 12, 346));
-	folder_server_socket(&folder, 12, 345, path);
+	folder_server_contact(&folder, 12, 345, FOLDER_CONTACT_SOCKET, path);
 	fd = open(path, O_CREAT | O_WRONLY, 0600);
 	assert_true(fd >= 0);
 	close(fd);

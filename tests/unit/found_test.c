@@ -10,9 +10,9 @@
 
 #include <errno.h>
 
-#define OURS   5 /* /dev/nbd5, if a device is attached in our name */
-#define FREE   6
-#define TAKEN  7 /* attached to somebody else's server */
+#define OURS   "/dev/nbd5" /* if a device is attached in our name */
+#define FREE   "/dev/nbd6"
+#define TAKEN  "/dev/nbd7" /* attached to somebody else's server */
 #define SIZE   UINT64_C(1048576)
 #define HOLDER 1000
 #define START  UINT64_C(77)
@@ -30,7 +30,7 @@ enum note_case { NO_NOTES, OTHERS_NOTED, HOLDER_NOTED, N_NOTES };
 
 static const pid_t parents[] = {STRANGER, SUPERVISOR, OTHER};
 static const uint64_t sizes[] = {0, SIZE, 2 * SIZE};
-static const char *const names[] = {NULL, "/dev/nbd5", "/dev/nbd6", "/dev/nbd7"};
+static const char *const names[] = {NULL, OURS, FREE, TAKEN};
 
 static struct world {
 	enum device_case device;
@@ -43,20 +43,23 @@ static struct world {
 	bool removed; /* kernel.shm_rmid_forced */
 } world;
 
-static int device(void *opaque)
+static int device(void *opaque, struct device *found)
 {
-	return world.device == NOT_ATTACHED ? DEVICE_NONE : world.device == CANNOT_TELL ? DEVICE_UNKNOWN : OURS;
+	if (world.device == NOT_ATTACHED || world.device == CANNOT_TELL)
+		return world.device == NOT_ATTACHED ? -ENODEV : -EAGAIN;
+	device_init(found, OURS);
+	return 0;
 }
 
-static bool device_attached(void *opaque, int index)
+static bool device_attached(void *opaque, const struct device *asked)
 {
-	assert_true(index == OURS || index == FREE || index == TAKEN);
-	return index == TAKEN;
+	assert_false(device_is_none(asked));
+	return strcmp(asked->path, TAKEN) == 0;
 }
 
-static uint64_t size_of_device(void *opaque, int index)
+static uint64_t size_of_device(void *opaque, const struct device *asked)
 {
-	assert_int_equal(index, OURS);
+	assert_string_equal(asked->path, OURS);
 	return world.device == ATTACHED ? SIZE : 0;
 }
 
@@ -166,12 +169,12 @@ static bool would_not_last(void)
 
 static bool attached_elsewhere(void)
 {
-	return is_attached() && world.wanted_device && strcmp(world.wanted_device, "/dev/nbd5") != 0;
+	return is_attached() && world.wanted_device && strcmp(world.wanted_device, OURS) != 0;
 }
 
 static bool device_in_other_hands(void)
 {
-	return !is_attached() && world.wanted_device && strcmp(world.wanted_device, "/dev/nbd7") == 0;
+	return !is_attached() && world.wanted_device && strcmp(world.wanted_device, TAKEN) == 0;
 }
 
 static const struct {
@@ -188,7 +191,7 @@ static const struct {
 	{another_size, -EINVAL, "shm:id=3 holds a device of 1048576 bytes, and size=2097152 was asked for"},
 	{would_not_last, -EPERM, "kernel.shm_rmid_forced is 1"},
 	{attached_elsewhere, -EBUSY, "'swap0' is attached as /dev/nbd5 already"},
-	{device_in_other_hands, -EBUSY, "/dev/nbd7 is busy"},
+	{device_in_other_hands, -EBUSY, TAKEN " is busy"},
 };
 
 static unsigned applied[COUNT_OF(rules) + 1];
@@ -210,9 +213,7 @@ static const struct found_machine machine = {
 static void check_found(const struct found *found)
 {
 	assert_int_equal(found->attached, is_attached());
-	assert_int_equal(found->device, is_attached()         ? OURS
-					: world.wanted_device ? world.wanted_device == names[1] ? OURS : FREE
-							      : DEVICE_NONE);
+	assert_string_equal(found->device.path, is_attached() ? OURS : world.wanted_device ? world.wanted_device : "");
 	assert_int_equal(found->server, has_holder(ALIVE) ? HOLDER : 0);
 	if (found->server)
 		assert_int_equal(found->server_start, START);

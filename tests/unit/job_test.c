@@ -173,11 +173,11 @@ static void test_no_device(void **state)
 {
 	struct device device;
 	struct job_detach detach = {
-		.index = 999999, .backend = "zsblk:nobody", .may_swapoff = true, .may_umount = true};
+		.device = &device, .backend = "zsblk:nobody", .may_swapoff = true, .may_umount = true};
 	struct job_swap swap = {.device = &device, .backend = "zsblk:nobody", .priority = 1};
 	struct job_mount mount = {.device = &device, .backend = "zsblk:nobody", .path = "/nowhere", .fs_type = "ext4"};
 
-	device_init(&device, 999999);
+	device_init(&device, "/dev/nbd999999");
 	run(job_detach, &detach);
 	assert_int_equal(told.r, -ENODEV);
 	assert_non_null(strstr(told.text, "/dev/nbd999999"));

@@ -50,7 +50,7 @@ static unsigned open_files(void)
 static void test_sent_and_received(void **state)
 {
 	struct kept kept = {
-		.of = 17, .of_start = 170, .program = program, .plugin = plugin, .user = 18, .user_start = 180};
+		.of = 17, .of_start = 170, .program = program, .module = plugin, .user = 18, .user_start = 180};
 	unsigned before;
 
 	assert_int_equal(kept_receive(&received, ends[0], getpid()), -EAGAIN);
@@ -61,8 +61,8 @@ static void test_sent_and_received(void **state)
 	assert_int_equal(received.user, 18);
 	assert_int_equal(received.user_start, 180);
 	assert_true(received.program != program && same_file(received.program, program));
-	assert_true(received.plugin != plugin && same_file(received.plugin, plugin));
-	assert_true(fcntl(received.plugin, F_GETFD) & FD_CLOEXEC);
+	assert_true(received.module != plugin && same_file(received.module, plugin));
+	assert_true(fcntl(received.module, F_GETFD) & FD_CLOEXEC);
 
 	/* Without a program; the one from before is let go of. */
 	before = open_files();
@@ -72,7 +72,7 @@ static void test_sent_and_received(void **state)
 	assert_int_equal(kept_receive(&received, ends[0], getpid()), 0);
 	assert_int_equal(received.of, 20);
 	assert_int_equal(received.program, -1);
-	assert_true(same_file(received.plugin, plugin));
+	assert_true(same_file(received.module, plugin));
 	assert_int_equal(open_files(), before - 1);
 
 	close(ends[1]);
@@ -91,7 +91,7 @@ static void test_nobodys(void **state)
 
 static void test_what_is_not_taken(void **state)
 {
-	struct kept kept = {.of = 17, .program = program, .plugin = plugin};
+	struct kept kept = {.of = 17, .program = program, .module = plugin};
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC),
 	    writable = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	unsigned before = open_files();

@@ -4,7 +4,7 @@
 #include "lib/base.h"
 #include "lib/test.h"
 
-#include "daemon/kernel/netlink.h"
+#include "daemon/transport/nbd/netlink.h"
 
 #include <errno.h>
 #include <linux/genetlink.h>

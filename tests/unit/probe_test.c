@@ -2,7 +2,7 @@
 /* In which order blocks are probed. That servers are found to hang: tests/daemon. */
 #include "lib/test.h"
 
-#include "daemon/server/probe.h"
+#include "daemon/transport/nbd/probe.h"
 
 /* Each block has its turn, whatever the size. */
 static void test_stride(void **state)

@@ -4,6 +4,7 @@
 
 #include "daemon/server/server.h"
 #include "daemon/server/server_command.h"
+#include "daemon/transport/transport.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -16,7 +17,7 @@ static int set_up(void **state)
 {
 	settings_init(&settings);
 	return settings_string(&settings.nbdkit, "/bin/true") || settings_add_param(&settings, "size", "64M") ||
-	       server_command_make(&command, &settings, "shm:0x7a73", "/run/x/stats");
+	       server_command_make(&command, &nbd_transport, &settings, "shm:0x7a73", "/run/x/stats");
 }
 
 static int tear_down(void **state)

@@ -7,8 +7,8 @@
 #include "daemon/jobs/job_device.h"
 #include "daemon/jobs/job_mount.h"
 #include "daemon/jobs/job_swap.h"
-#include "daemon/kernel/netlink.h"
 #include "daemon/kernel/sysctls.h"
+#include "daemon/transport/transport.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -119,7 +119,7 @@ static int end_use(const struct job_detach *detach, const struct device *device,
 static void hide_from_swapoff(const struct device *device)
 {
 	if (device_is_swap(device))
-		device_hide_node(device->index);
+		device_hide_node(device);
 }
 
 /*
@@ -150,32 +150,29 @@ static void fetch_command_lines(void)
 
 /* ------------------------------------------------------------------ the jobs */
 
-static bool others_need_settings(const void *index)
+static bool others_need_settings(const void *device)
 {
-	return device_has_others(*(const int *)index);
+	return transport_has_others(device);
 }
 
-static void undo_settings(int index)
+static void undo_settings(const struct device *device)
 {
-	sysctls_undo(SYSCTLS_RECORD, others_need_settings, &index);
+	sysctls_undo(SYSCTLS_RECORD, others_need_settings, device);
 }
 
 /* Hold the device. If it is not ours any more (-ENODEV), undo the kernel's settings that were made for it. */
-static int hold_or_undo(const struct job_detach *detach, struct device *device, struct wrong *wrong)
+static int hold_or_undo(const struct job_detach *detach, struct wrong *wrong)
 {
-	int r;
+	int r = job_device_hold(detach->device, detach->backend, wrong);
 
-	device_init(device, detach->index);
-	r = job_device_hold(device, detach->backend, wrong);
 	if (r == -ENODEV)
-		undo_settings(detach->index);
+		undo_settings(detach->device);
 	return r;
 }
 
 int job_detach_lost(const void *what, struct wrong *wrong)
 {
-	struct device device;
-	int r = hold_or_undo(what, &device, wrong);
+	int r = hold_or_undo(what, wrong);
 
 	return r ? r : -EEXIST;
 }
@@ -183,32 +180,26 @@ int job_detach_lost(const void *what, struct wrong *wrong)
 int job_detach(const void *what, struct wrong *wrong)
 {
 	const struct job_detach *detach = what;
-	struct netlink netlink;
-	struct device device;
-	int r = hold_or_undo(detach, &device, wrong);
+	const struct device *device = detach->device;
+	int r = hold_or_undo(detach, wrong);
 
 	if (r)
 		return r;
 	if (detach->managed && detach->has_data && service_is_to_run()) {
-		wrong_say(wrong, "the service is to start again, and what is on %s stays", device.path);
+		wrong_say(wrong, "the service is to start again, and what is on %s stays", device->path);
 		return -ERESTART;
 	}
-	r = end_use(detach, &device, wrong);
+	r = end_use(detach, device, wrong);
 	if (r && detach->managed && machine_goes_down()) {
-		hide_from_swapoff(&device);
+		hide_from_swapoff(device);
 		fetch_command_lines();
 		return -ESHUTDOWN;
 	}
 	if (r && detach->managed && service_is_to_run())
 		return -ERESTART;
 	if (!r)
-		r = netlink_open(&netlink, wrong);
-	if (r)
-		return r;
-	r = netlink_disconnect(&netlink, detach->index);
+		r = transport_detach(device, wrong);
 	if (!r)
-		undo_settings(detach->index);
-	if (r)
-		wrong_say(wrong, "%s cannot be detached: %s", device.path, strerror(-r));
+		undo_settings(device);
 	return r;
 }

@@ -4,9 +4,10 @@
 #define JOB_DETACH_H
 
 #include "daemon/child/job.h"
+#include "daemon/kernel/device.h"
 
 struct job_detach {
-	int index;
+	const struct device *device;
 	const char *backend;
 	bool may_swapoff;
 	bool may_umount;

@@ -2,6 +2,8 @@
 /* The device of a job. See job_device.h. */
 #include "daemon/jobs/job_device.h"
 
+#include "daemon/transport/transport.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -13,17 +15,17 @@ int job_device_hold(const struct device *device, const char *backend, struct wro
 {
 	int held;
 
-	switch (device_hold(device, backend, &held)) {
-	case DEVICE_BACKING_OURS:
+	switch (transport_hold(device, backend, &held)) {
+	case TRANSPORT_BACKING_OURS:
 		return 0;
-	case DEVICE_BACKING_UNKNOWN:
+	case TRANSPORT_BACKING_UNKNOWN:
 		wrong_say(wrong, "%s: it cannot be told whose it is, so nothing is done to it", device->path);
 		return -EIO;
-	case DEVICE_BACKING_NONE:
+	case TRANSPORT_BACKING_NONE:
 		wrong_say(wrong, "%s is not attached any more", device->path);
 		break;
-	case DEVICE_BACKING_OTHER:
-	case DEVICE_BACKING_UNNAMED:
+	case TRANSPORT_BACKING_OTHER:
+	case TRANSPORT_BACKING_UNNAMED:
 		wrong_say(wrong, "%s is attached to another server now, and is left alone", device->path);
 		break;
 	}

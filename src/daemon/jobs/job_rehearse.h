@@ -4,16 +4,17 @@
 #define JOB_REHEARSE_H
 
 #include "daemon/child/job.h"
-#include "daemon/settings/settings.h"
+#include "daemon/transport/transport.h"
 
 struct job_rehearsal {
+	const struct transport *transport;
 	const struct settings *settings;
-	const char *socket; /* path for a socket, which is removed again */
+	const char *contact; /* path for the server's contact, which is removed again */
 };
 
 /*
- * Would a new server come up? Starts one with the parameters there are, but on memory of its own, and has it end. -EINVAL: its
- * plugin does not know this format of segments.
+ * Would a new server come up? Starts one with the parameters there are, but on memory of its own, and has it end. -EINVAL: it
+ * does not know this format of segments.
  */
 job_fn job_rehearse;
 

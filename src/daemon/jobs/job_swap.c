@@ -42,7 +42,7 @@ int job_swap_on(const void *what, struct wrong *wrong)
 	if (r)
 		return r;
 	if (swap->managed)
-		device_lose_links(swap->device->index);
+		device_lose_links(swap->device);
 	if (swap->tune)
 		sysctls_make(SYSCTLS_RECORD);
 	if (swap->priority >= 0)

@@ -2,8 +2,8 @@
 /*
  * The keeper. See keeper.h.
  *
- *            spawn                 handshakes done, sockets
- *            or adopt              handed to the kernel
+ *            spawn
+ *            or adopt              the device has the server
  *   DOWN ------------> CONNECTING --------------------------> SERVING
  *    ^  ^                |     |                               |    |
  *    |  |   server died  |     | too long, or refused          |    | hangs, or is to be replaced
@@ -15,15 +15,12 @@
  *
  * K1 There is at most one server, and none is started before the one before it has ended (FENCING): what the old
  *    one still had to do cannot land after what the new one did.
- * K2 The kernel gets sockets of a server only once that server has claimed the segment and answered a handshake.
- * K3 With one connection the kernel sends a request again only if its connection was replaced, which K1 and K2
- *    make safe. (With more, it does so after a timeout by itself, also to the server that still has it.)
+ * K2 The device gets a server only once that server has claimed the segment and says that it is ready.
+ * K3 A request that the server before had is sent again, to the next one, only after that one is behind the device, which K1 makes safe.
+ *    How that is so: the transport's head comment.
  * K4 Every step is an event. What /proc tells of a server's memory (its mappings, its command line) is read by a child, and
  *    the loop waits SERVER_ASK_MS for that child at most: a server that hangs can hold the lock that the kernel needs to answer.
- *    One thing can wait for longer. The kernel carries out a netlink request within sendmsg(2), under a lock that all generic netlink
- *    requests share, and under its lock on the device. No timeout of a socket ends that wait; what is received afterwards is there by
- *    then. The watchdog ends a daemon that waits for too long, and the next one goes on. What is allocated on the way comes from
- *    the heap that rights_take() has in memory.
+ *    What else can block is the transport's, and said in its head comment.
  */
 #include "daemon/keeper/keeper.h"
 
@@ -31,29 +28,17 @@
 #include "daemon/base/recurring.h"
 #include "daemon/base/say.h"
 #include "daemon/keeper/tries.h"
-#include "daemon/server/connection.h"
-#include "daemon/server/dial.h"
-#include "daemon/server/probe.h"
 #include "daemon/server/server_command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
 
-/*
- * A server hangs if it completes none of the device's requests for so many probe timeouts. The kernel must have had the time to send the
- * requests of the server before again, so a hang takes so many periods of the kernel's timer at least: a period may have begun just
- * before that server died, and the kernel rounds it up.
- */
-#define STUCK_PROBES 3u
-#define STUCK_TIMERS 3u
-/* How often to look whether a new server has made its socket. */
-#define SOCKET_LOOK_US 2000u
 /* The first server may take so long: nobody waits for the device yet. */
 #define FIRST_START_LIMIT_US (120u * 1000000u)
 /* While a server serves, the ballast takes so many pieces of memory back at a time, as far as there is memory, and so often. */
@@ -61,11 +46,6 @@
 #define REFILL_PIECES 16
 /* A server that does not answer server_command_programs() or server_command_keep() is asked again after so long. */
 #define ASK_AGAIN_US 5000000u
-/* A device that somebody has open (udev, a partition tool) cannot be attached. It is tried for so long, and so often. */
-#ifndef BUSY_LIMIT_US /* shorter in tests/daemon's build */
-#define BUSY_LIMIT_US (10u * 1000000u)
-#endif
-#define BUSY_LOOK_US 100000u
 /* A server whose end cannot be watched is looked at again after so long. */
 #define WATCH_AGAIN_US 50000u
 /* A server that was killed and has not ended is mentioned after so long, and again. */
@@ -76,21 +56,17 @@ enum keeper_state { DOWN, FENCING, CONNECTING, SERVING };
 struct keeper {
 	const struct keeper_spec *spec;
 	enum keeper_state state;
-	struct attachment attachment;
-	sd_event_source *link_events;
+	struct transport_spec transport_spec;
+	struct transport_end *end;
 	struct server server;
 	sd_event_source *death;
 	sd_event_source *refill; /* SERVING: the ballast takes memory back; then the server's files are held and kept */
 	sd_event_source *timer;  /* DOWN: the next try; CONNECTING: the limit; FENCING: a notice */
-	struct dial *dial;
-	struct probe *probe;
-	bool adopted;           /* the server is an earlier daemon's, and the kernel has a connection to it */
-	bool served;            /* some server has served: what fails now is tried again */
-	bool files_are_held;    /* the ballast holds this server's files */
-	bool is_dialled;        /* CONNECTING: the server is ready, and the device is not */
-	uint64_t busy_until;    /* CONNECTING: how long the device may stay busy; 0: it is not */
-	uint64_t limit;         /* CONNECTING: when the server is given up */
-	uint64_t serving_since; /* 0: this server has not come into service */
+	char contact[FOLDER_PATH_MAX + 60]; /* the server's */
+	bool adopted;                       /* the server is an earlier daemon's, and is behind the device */
+	bool served;                        /* some server has served: what fails now is tried again */
+	bool files_are_held;                /* the ballast holds this server's files */
+	uint64_t serving_since;             /* 0: this server has not come into service */
 	bool never_served; /* FENCING: this server did not come into service, so the next one is started after a pause */
 	bool ends_by_itself; /* FENCING: how the server ends is to be said */
 	bool is_hung;        /* FENCING: the probe said so */
@@ -109,20 +85,18 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque);
 static void enter(struct keeper *keeper, enum keeper_state state)
 {
 	keeper->state = state;
-	keeper->is_dialled = false;
 	sd_event_source_set_enabled(keeper->timer, SD_EVENT_OFF);
 }
 
-/* The server is of no more use: end the connections and the probe, and note when service ended. */
+/* The server is of no more use. Note when service ended. */
 static void hang_up(struct keeper *keeper)
 {
-	dial_end(keeper->dial);
-	keeper->dial = NULL;
-	if (keeper->probe)
+	uint64_t longest = transport_longest_probe_us(keeper->end);
+
+	if (longest)
 		say(SAY_DEBUG, "server (process %d) took %.1f ms for a probe at most", (int)keeper->server.pid,
-		    (double)probe_longest_us(keeper->probe) / 1000);
-	probe_stop(keeper->probe);
-	keeper->probe = NULL;
+		    (double)longest / 1000);
+	transport_let_go(keeper->end);
 	if (keeper->state == SERVING || (keeper->state == CONNECTING && keeper->adopted))
 		keeper->down_at = clock_us();
 	sd_event_source_set_enabled(keeper->refill, SD_EVENT_OFF);
@@ -225,23 +199,8 @@ static int server_ended(sd_event_source *source, int fd, uint32_t events, void *
 	else if (state == CONNECTING || (state == FENCING && keeper->never_served))
 		start_later(keeper, tries_pause_us(&keeper->tries));
 	else
-		start_later(keeper, ATTACHMENT_RECEIVERS_US);
+		start_later(keeper, keeper->end->transport->pause_us);
 	return 0;
-}
-
-static void probe_says_hung(void *opaque, const char *why)
-{
-	struct keeper *keeper = opaque;
-
-	if (why)
-		keeper->figures.hung++;
-	keeper->is_hung = why;
-	/*
-	 * Without a reason the connection was closed. A process that ends closes its connections first; server_ended() says
-	 * how it ended.
-	 */
-	fence(keeper, why);
-	keeper->ends_by_itself = !why;
 }
 
 /* ------------------------------------------------------------------ the way into service */
@@ -255,33 +214,19 @@ static void count_outage(struct keeper *keeper, uint64_t outage_us)
 	if (outage_us > figures->longest_outage_us)
 		figures->longest_outage_us = outage_us;
 	say(SAY_NOTICE, "process %d serves %s again, after %.0f ms%s", (int)keeper->server.pid,
-	    keeper->attachment.device.path, (double)outage_us / 1000,
+	    keeper->end->device.path, (double)outage_us / 1000,
 	    keeper->server.from_kept ? ", from the files of the one before: what is installed did not work" : "");
 }
 
-/* The kernel has the server's connections. The one that it did not get is for the probe. */
 static void serve(struct keeper *keeper)
 {
-	const struct keeper_spec *spec = keeper->spec;
 	uint64_t outage = keeper->down_at ? clock_us() - keeper->down_at : 0;
-	unsigned stuck = STUCK_PROBES * spec->probe_timeout, resent = STUCK_TIMERS * keeper->attachment.timer_ms;
-	struct connection connection;
-	int r;
 
-	dial_take(keeper->dial, spec->attachment.connections, &connection);
-	r = probe_start(&keeper->probe, spec->loop, &connection, spec->probe_timeout, stuck > resent ? stuck : resent,
-			&keeper->attachment.device, probe_says_hung, keeper);
 	keeper->served = true;
 	recurring_end(&keeper->replaced);
 	recurring_end(&keeper->ended_how);
 	recurring_end(&keeper->refused);
 	recurring_end(&keeper->not_ended);
-	if (r < 0) {
-		fence(keeper, "cannot be probed");
-		return;
-	}
-	dial_end(keeper->dial);
-	keeper->dial = NULL;
 	enter(keeper, SERVING);
 	keeper->tries.started = 0;
 	keeper->serving_since = clock_us();
@@ -293,64 +238,45 @@ static void serve(struct keeper *keeper)
 	keeper->spec->serving(keeper->spec->opaque);
 }
 
-/* The device could not be attached. True if that is since somebody has it open, and it is to be tried again soon. */
-static bool may_wait_for_device(struct keeper *keeper)
+/* The device cannot have the server. */
+static void refused(struct keeper *keeper, const char *why)
 {
-	uint64_t now = clock_us();
-
-	if (device_backing(keeper->attachment.device.index, keeper->spec->attachment.backend) != DEVICE_BACKING_NONE)
-		return false;
-	if (!keeper->busy_until) {
-		say(SAY_NOTICE, "%s cannot be attached while somebody has it open; it is tried again for %u seconds",
-		    keeper->attachment.device.path, BUSY_LIMIT_US / 1000000);
-		keeper->busy_until = now + BUSY_LIMIT_US;
-	}
-	return now < keeper->busy_until;
-}
-
-static void dialled(void *opaque, int r, const char *why)
-{
-	struct keeper *keeper = opaque;
-	struct wrong wrong = {""};
-
-	if (!r)
-		r = attachment_hand_over(&keeper->attachment, keeper->dial, keeper->server.pid, keeper->adopted,
-					 &wrong);
-	keeper->is_dialled = r == -EBUSY && !why && may_wait_for_device(keeper);
-	if (keeper->is_dialled) {
-		clock_set(keeper->timer, BUSY_LOOK_US);
+	if (!keeper->served) {
+		keeper->spec->failed(keeper->spec->opaque, why);
 		return;
 	}
-	keeper->busy_until = 0;
-	if (!r) {
-		serve(keeper);
-	} else if (!keeper->served && !why) {
-		keeper->spec->failed(keeper->spec->opaque, wrong.text);
-	} else {
-		if (!why)
-			recurring_say(&keeper->refused, SAY_ERROR, "%s", wrong.text);
-		/* A first server that ends has said why, and server_ended() says that it ended. */
-		fence(keeper, keeper->served ? why : NULL);
-	}
+	recurring_say(&keeper->refused, SAY_ERROR, "%s", why);
+	fence(keeper, NULL);
 }
 
-/* Connect to the server, once it has made its socket. */
-static void try_to_dial(struct keeper *keeper)
+static void news(void *opaque, enum transport_news news, const char *text)
 {
-	int r;
+	struct keeper *keeper = opaque;
 
-	r = dial_start(&keeper->dial, keeper->spec->loop, keeper->server.socket,
-		       keeper->spec->attachment.connections + 1, dialled, keeper);
-	/* nbdkit has a umask of its own. (Nobody else gets into the folder anyway.) The socket is there for certain only now. */
-	if (!r)
-		chmod(keeper->server.socket, 0600);
-	/* -EAGAIN: too many others wait to be accepted. */
-	if (r == -ENOENT || r == -ECONNREFUSED || r == -EAGAIN)
-		clock_set(keeper->timer, SOCKET_LOOK_US);
-	else if (!r)
-		clock_set(keeper->timer, keeper->limit - clock_us());
-	else
-		fence(keeper, "cannot be connected to");
+	switch (news) {
+	case TRANSPORT_SERVES:
+		serve(keeper);
+		break;
+	case TRANSPORT_REFUSED:
+		refused(keeper, text);
+		break;
+	case TRANSPORT_FAILED:
+		/* Once the device is attached somebody may be waiting for it: what fails is tried again. */
+		keeper->served |= transport_is_attached(&keeper->end->device);
+		/* A first server that ends has said why, and server_ended() says that it ended. */
+		fence(keeper, keeper->served ? text : NULL);
+		break;
+	case TRANSPORT_HUNG:
+		keeper->figures.hung++;
+		keeper->is_hung = true;
+		fence(keeper, text);
+		break;
+	case TRANSPORT_ENDS:
+		/* server_ended() says how it ended. */
+		fence(keeper, NULL);
+		keeper->ends_by_itself = true;
+		break;
+	}
 }
 
 /* Have the end of the server told, and before what its end causes: closed connections. */
@@ -360,6 +286,14 @@ static int watch_death(struct keeper *keeper)
 				keeper);
 
 	return r < 0 ? r : sd_event_source_set_priority(keeper->death, SD_EVENT_PRIORITY_NORMAL - 1);
+}
+
+static void find_contact(struct keeper *keeper)
+{
+	const struct server *server = &keeper->server;
+
+	folder_server_contact(server->folder, server->pid, server->start, keeper->end->transport->contact,
+			      keeper->contact);
 }
 
 /* Watch the server, and connect to it. A server that cannot be watched is ended again. */
@@ -374,10 +308,9 @@ static int connect_to_server(struct keeper *keeper, uint64_t limit_us)
 		clock_set(keeper->timer, WATCH_AGAIN_US);
 		return r;
 	}
-	say(SAY_DEBUG, "connecting to process %d at %s", (int)keeper->server.pid, keeper->server.socket);
 	enter(keeper, CONNECTING);
-	keeper->limit = clock_us() + limit_us;
-	try_to_dial(keeper);
+	clock_set(keeper->timer, limit_us);
+	transport_reach(keeper->end, &(struct transport_server){keeper->server.pid, keeper->contact}, keeper->adopted);
 	return 0;
 }
 
@@ -386,7 +319,8 @@ static uint64_t start_limit_us(const struct keeper *keeper)
 {
 	if (!keeper->served)
 		return FIRST_START_LIMIT_US;
-	return tries_limit_us(&keeper->tries, keeper->spec->start_timeout, keeper->spec->attachment.dead_timeout);
+	return tries_limit_us(&keeper->tries, keeper->spec->start_timeout,
+			      keeper->spec->transport.settings->dead_timeout);
 }
 
 static void start_server(struct keeper *keeper)
@@ -399,8 +333,10 @@ static void start_server(struct keeper *keeper)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
 	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder,
 			 keeper->served && tries_take_kept(&keeper->tries));
-	if (!r)
+	if (!r) {
+		find_contact(keeper);
 		r = connect_to_server(keeper, start_limit_us(keeper));
+	}
 	if (!r)
 		return;
 	recurring_say(&keeper->refused, SAY_ERROR, "no server could be started: %s", strerror(-r));
@@ -419,12 +355,7 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 		start_server(keeper);
 		break;
 	case CONNECTING:
-		if (keeper->is_dialled)
-			dialled(keeper, 0, NULL);
-		else if (clock_us() >= keeper->limit)
-			fence(keeper, "did not come into service in time");
-		else
-			try_to_dial(keeper);
+		fence(keeper, "did not come into service in time");
 		break;
 	case FENCING:
 		/* The server could not be watched. Once it is, its end is told at once. */
@@ -437,29 +368,8 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 		clock_set(keeper->timer, FENCING_NOTICE_US);
 		break;
 	case SERVING:
-		keeper_check(keeper);
-		if (keeper->state == SERVING && attachment_offer_again(&keeper->attachment))
-			fence(keeper, "cannot be connected to the kernel again");
 		break;
 	}
-	return 0;
-}
-
-/*
- * The kernel has given up a connection. If it was the server's before, the kernel takes the present one when that is offered again. If the
- * receiver for the old one came late with its verdict, the kernel shuts the present one down, and its server is replaced: what came over
- * it must not land after what comes over the next. An adopted server's cannot be offered again: an earlier daemon had it.
- */
-static int link_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
-{
-	struct keeper *keeper = opaque;
-
-	if (!attachment_link_died(&keeper->attachment) || keeper->state != SERVING)
-		return 0;
-	if (!keeper->attachment.links.n)
-		fence(keeper, "lost its connection to the kernel");
-	else
-		clock_set(keeper->timer, ATTACHMENT_RECEIVERS_US);
 	return 0;
 }
 
@@ -474,10 +384,10 @@ int keeper_create(struct keeper **result, const struct keeper_spec *spec, struct
 		return -ENOMEM;
 	keeper->spec = spec;
 	keeper->server.pidfd = -1;
-	r = attachment_open(&keeper->attachment, &spec->attachment, wrong);
-	if (!r)
-		r = sd_event_add_io(spec->loop, &keeper->link_events, attachment_events_fd(&keeper->attachment),
-				    EPOLLIN, link_event, keeper);
+	keeper->transport_spec = spec->transport;
+	keeper->transport_spec.news = news;
+	keeper->transport_spec.opaque = keeper;
+	r = transport_open(&keeper->end, spec->kind, &keeper->transport_spec, wrong);
 	if (r >= 0)
 		r = sd_event_add_time(spec->loop, &keeper->timer, CLOCK_MONOTONIC, 0, 1000, timer_event, keeper);
 	if (r >= 0)
@@ -497,8 +407,8 @@ int keeper_create(struct keeper **result, const struct keeper_spec *spec, struct
 
 int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 {
-	int index = keeper->attachment.device.index, r;
-	bool attached = index != DEVICE_NONE && device_is_attached(index);
+	bool attached = transport_is_attached(&keeper->end->device);
+	int r;
 
 	/* Somebody may be waiting for a device that is attached: what fails is tried again. */
 	keeper->served = attached;
@@ -506,7 +416,7 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 		keeper->down_at = clock_us();
 	r = adopted ? server_adopt(&keeper->server, keeper->spec->folder, adopted) : -ESRCH;
 	if (r == -ESRCH) {
-		start_later(keeper, attached ? ATTACHMENT_RECEIVERS_US : 0);
+		start_later(keeper, attached ? keeper->end->transport->pause_us : 0);
 		return 0;
 	}
 	if (r) {
@@ -515,9 +425,11 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 	}
 	keeper->adopted = attached;
 	keeper->server.from_kept = server_command_kept_runs(keeper->spec->command, &keeper->server);
-	/* A server that has its socket has started. */
-	r = connect_to_server(keeper, access(keeper->server.socket, F_OK) == 0 ? keeper->spec->probe_timeout * 2000ull
-									       : start_limit_us(keeper));
+	find_contact(keeper);
+	/* A server that has made its contact has started. */
+	r = connect_to_server(keeper, faccessat(AT_FDCWD, keeper->contact, F_OK, AT_SYMLINK_NOFOLLOW) == 0
+					      ? keeper->spec->transport.settings->probe_timeout * 2000ull
+					      : start_limit_us(keeper));
 	if (r)
 		say(SAY_ERROR, "process %d, a server, cannot be watched: %s", (int)keeper->server.pid, strerror(-r));
 	return 0;
@@ -538,13 +450,12 @@ int keeper_replace(struct keeper *keeper, const char *why)
 
 void keeper_detaching(struct keeper *keeper, bool detaching)
 {
-	keeper->attachment.detaching = detaching;
+	keeper->end->detaching = detaching;
 }
 
 void keeper_check(struct keeper *keeper)
 {
-	if (keeper->state == SERVING && attachment_is_cut(&keeper->attachment))
-		fence(keeper, "lost its connection to the kernel");
+	transport_check(keeper->end);
 }
 
 void keeper_end(struct keeper *keeper, void (*ended)(void *opaque), void *opaque)
@@ -561,20 +472,17 @@ void keeper_free(struct keeper *keeper)
 {
 	if (!keeper)
 		return;
-	dial_end(keeper->dial);
-	probe_stop(keeper->probe);
 	sd_event_source_disable_unref(keeper->death);
 	sd_event_source_disable_unref(keeper->timer);
 	sd_event_source_disable_unref(keeper->refill);
-	sd_event_source_disable_unref(keeper->link_events);
-	attachment_close(&keeper->attachment);
+	transport_close(keeper->end);
 	server_forget(&keeper->server);
 	free(keeper);
 }
 
 struct device *keeper_device(struct keeper *keeper)
 {
-	return &keeper->attachment.device;
+	return &keeper->end->device;
 }
 
 pid_t keeper_server(const struct keeper *keeper)

@@ -8,10 +8,10 @@
 #ifndef KEEPER_H
 #define KEEPER_H
 
-#include "daemon/keeper/attachment.h"
 #include "daemon/resources/ballast.h"
 #include "daemon/server/server.h"
 #include "daemon/state/folder.h"
+#include "daemon/transport/transport.h"
 
 struct sd_event;
 struct keeper;
@@ -21,8 +21,8 @@ struct keeper_spec {
 	struct folder *folder;
 	struct server_command *command;
 	struct ballast *ballast;
-	struct attachment_spec attachment; /* the device, and how the kernel is connected to servers */
-	unsigned probe_timeout;            /* milliseconds without an answer after which a server hangs */
+	const struct transport *kind;
+	struct transport_spec transport; /* but for `news` and `opaque`, which are the keeper's */
 	/* Milliseconds that a server in place of another may take to come into service, at the first try. */
 	unsigned start_timeout;
 	/* A server serves the device: for the first time, or again. */
@@ -40,7 +40,7 @@ struct keeper_figures {
 };
 
 /*
- * 0, -ENOMEM, an error of netlink_open() or of sd_event_add_io(3), with the reason. *spec stays the caller's, and has to
+ * 0, -ENOMEM, an error of transport_open() or of sd_event_add_io(3), with the reason. *spec stays the caller's, and has to
  * live as long.
  */
 int keeper_create(struct keeper **keeper, const struct keeper_spec *spec, struct wrong *wrong);
@@ -56,9 +56,8 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong);
 int keeper_replace(struct keeper *keeper, const char *why);
 
 /*
- * Look whether the kernel is still connected to the server. The kernel tells when it shuts down a connection by itself, and
- * not when somebody has it do so (nbd-client -d while the device is in use). A server without a connection is replaced. If
- * the kernel does not take the new one, as 6.1 and 6.12, the log says so.
+ * Look whether the server is still behind the device. The kernel does not tell when somebody else has taken it away there (as nbd-client
+ * -d does, while the device is in use). Then the server is replaced. If the device does not take the new one, the log says so.
  */
 void keeper_check(struct keeper *keeper);
 
@@ -71,7 +70,7 @@ void keeper_end(struct keeper *keeper, void (*ended)(void *opaque), void *opaque
 /* Servers go on. NULL is allowed. */
 void keeper_free(struct keeper *keeper);
 
-/* The device; the keeper's, until keeper_free(). Its index is DEVICE_NONE until a device is attached. */
+/* The device; the keeper's, until keeper_free(). It is none until a device is attached, unless one was asked for. */
 struct device *keeper_device(struct keeper *keeper);
 /* The process number of the server; 0: there is none. */
 pid_t keeper_server(const struct keeper *keeper);

@@ -24,7 +24,7 @@
 #ifndef DEV
 #define DEV "/dev"
 #endif
-#define SYSFS SYS_BLOCK "/nbd%d/%s"
+#define SYSFS SYS_BLOCK "/%s/%s"
 #ifndef PROC_SWAPS
 #define PROC_SWAPS "/proc/swaps"
 #endif
@@ -40,11 +40,10 @@
 /* An event may be lost. */
 #define UDEV_AGAIN_MS 500
 
-void device_init(struct device *device, int index)
+void device_init(struct device *device, const char *path)
 {
-	*device = (struct device){.index = index, .stat = -1, .inflight = -1};
-	if (index != DEVICE_NONE)
-		snprintf(device->path, sizeof device->path, "/dev/nbd%d", index);
+	*device = (struct device){.stat = -1, .inflight = -1};
+	snprintf(device->path, sizeof device->path, "%s", path);
 }
 
 void device_close(struct device *device)
@@ -53,33 +52,45 @@ void device_close(struct device *device)
 		close(device->stat);
 	if (device->inflight >= 0)
 		close(device->inflight);
-	device_init(device, DEVICE_NONE);
+	device_init(device, "");
 }
 
-int device_index(const char *path)
+bool device_is_none(const struct device *device)
 {
-	struct device named;
-	int index;
-
-	if (sscanf(path, "/dev/nbd%6d", &index) != 1 || index < 0)
-		return DEVICE_NONE;
-	/* scanf() lets other spellings pass (nbd+1, nbd 1, nbd01). Only the path that the device has counts. */
-	device_init(&named, index);
-	return strcmp(named.path, path) == 0 ? index : DEVICE_NONE;
+	return !device->path[0];
 }
 
-static int open_attribute(int index, const char *name, int flags)
+const char *device_name(const struct device *device)
+{
+	const char *slash = strrchr(device->path, '/');
+
+	return slash ? slash + 1 : device->path;
+}
+
+int device_number(const char *path, const char *start)
+{
+	char written[DEVICE_PATH];
+	size_t length = strlen(start);
+	int number;
+
+	if (strncmp(path, start, length) != 0 || sscanf(path + length, "%6d", &number) != 1 || number < 0)
+		return -1;
+	/* scanf() lets other spellings pass (nbd+1, nbd 1, nbd01). Only the path that the device has counts. */
+	snprintf(written, sizeof written, "%s%d", start, number);
+	return strcmp(written, path) == 0 ? number : -1;
+}
+
+static int open_attribute(const struct device *device, const char *name, int flags)
 {
 	char path[80];
 
-	snprintf(path, sizeof path, SYSFS, index, name);
+	snprintf(path, sizeof path, SYSFS, device_name(device), name);
 	return open(path, flags | O_CLOEXEC);
 }
 
-/* An attribute's text without its newline; -errno. */
-static int read_attribute(int index, const char *name, char *text, size_t size)
+int device_attribute(const struct device *device, const char *name, char *text, size_t size)
 {
-	int fd = open_attribute(index, name, O_RDONLY);
+	int fd = open_attribute(device, name, O_RDONLY);
 	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
 	int r = got < 0 ? -errno : 0;
 
@@ -90,9 +101,9 @@ static int read_attribute(int index, const char *name, char *text, size_t size)
 	return r;
 }
 
-static int write_attribute(int index, const char *name, const char *text)
+static int write_attribute(const struct device *device, const char *name, const char *text)
 {
-	int fd = open_attribute(index, name, O_WRONLY);
+	int fd = open_attribute(device, name, O_WRONLY);
 	int r = fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
 
 	if (fd >= 0)
@@ -100,97 +111,32 @@ static int write_attribute(int index, const char *name, const char *text)
 	return r;
 }
 
-bool device_is_attached(int index)
-{
-	char text[32];
-
-	/* The driver makes this file when a device is attached. A file that cannot be read just now (no memory) says nothing. */
-	return index != DEVICE_NONE && read_attribute(index, "pid", text, sizeof text) != -ENOENT;
-}
-
-static bool is_absent(int r)
+bool device_is_absent(int r)
 {
 	return r == -ENOENT || r == -ENODEV;
 }
 
-enum device_backing device_backing(int index, const char *backend)
+int device_each(const char *start, int (*each)(void *opaque, const struct device *device), void *opaque)
 {
-	char text[80], pid[32];
-	int r;
-
-	if (index == DEVICE_NONE)
-		return DEVICE_BACKING_NONE;
-	r = read_attribute(index, "backend", text, sizeof text);
-	if (!r)
-		return strcmp(text, backend) == 0 ? DEVICE_BACKING_OURS : DEVICE_BACKING_OTHER;
-	if (!is_absent(r))
-		return DEVICE_BACKING_UNKNOWN;
-	r = read_attribute(index, "pid", pid, sizeof pid);
-	return !r ? DEVICE_BACKING_UNNAMED : is_absent(r) ? DEVICE_BACKING_NONE : DEVICE_BACKING_UNKNOWN;
-}
-
-enum device_backing device_hold(const struct device *device, const char *backend, int *held)
-{
-	*held = device->index == DEVICE_NONE ? -1 : open(device->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	return device_backing(device->index, backend);
-}
-
-/* The first device for which `matches` says so, or DEVICE_NONE; DEVICE_UNKNOWN: there is none among those that could be read. */
-static int look_for(enum device_backing (*matches)(int index, const void *opaque), const void *opaque)
-{
-	int index = DEVICE_NONE, candidate;
-	bool all_read = true;
-	struct dirent *entry;
 	DIR *dir = opendir(SYS_BLOCK);
+	struct dirent *entry;
+	int r = dir ? 0 : -errno;
 
-	if (!dir)
-		return DEVICE_UNKNOWN;
-	while (index == DEVICE_NONE && (errno = 0, entry = readdir(dir))) {
-		enum device_backing backing;
+	while (!r && (errno = 0, entry = readdir(dir))) {
+		struct device device;
+		char path[DEVICE_PATH];
 
-		if (sscanf(entry->d_name, "nbd%6d", &candidate) != 1)
+		if (snprintf(path, sizeof path, "/dev/%s", entry->d_name) >= (int)sizeof path ||
+		    device_number(path, start) < 0)
 			continue;
-		backing = matches(candidate, opaque);
-		all_read &= backing != DEVICE_BACKING_UNKNOWN;
-		index = backing == DEVICE_BACKING_OURS ? candidate : DEVICE_NONE;
+		device_init(&device, path);
+		r = each(opaque, &device);
 	}
-	all_read &= index != DEVICE_NONE || errno == 0;
-	closedir(dir);
-	return index != DEVICE_NONE || all_read ? index : DEVICE_UNKNOWN;
-}
-
-static enum device_backing has_backend(int index, const void *backend)
-{
-	return device_backing(index, backend);
-}
-
-int device_find(const char *backend)
-{
-	return look_for(has_backend, backend);
-}
-
-int device_of_instance(const char *name)
-{
-	char backend[64];
-
-	snprintf(backend, sizeof backend, DEVICE_BACKEND_START "%s", name);
-	return device_find(backend);
-}
-
-static enum device_backing is_other(int index, const void *own)
-{
-	char text[64];
-	int r = index == *(const int *)own ? -ENOENT : read_attribute(index, "backend", text, sizeof text);
-
-	if (r)
-		return is_absent(r) ? DEVICE_BACKING_NONE : DEVICE_BACKING_UNKNOWN;
-	return strncmp(text, DEVICE_BACKEND_START, strlen(DEVICE_BACKEND_START)) == 0 ? DEVICE_BACKING_OURS
-										      : DEVICE_BACKING_OTHER;
-}
-
-bool device_has_others(int index)
-{
-	return look_for(is_other, &index) != DEVICE_NONE;
+	if (!r)
+		r = -errno;
+	if (dir)
+		closedir(dir);
+	return r;
 }
 
 int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong)
@@ -212,7 +158,7 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
 	snprintf(timer, sizeof timer, "%u", timer_ms);
 	snprintf(largest, sizeof largest, "%d", LARGEST_REQUEST_KIB);
 	for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++) {
-		int r = write_attribute(device->index, attributes[i].name, attributes[i].value);
+		int r = write_attribute(device, attributes[i].name, attributes[i].value);
 
 		if (r && attributes[i].needed) {
 			wrong_say(wrong, "%s: %s cannot be set to %s: %s", device->path, attributes[i].name,
@@ -227,35 +173,35 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
  * Our rule for udev (61-zsblk.rules) takes links from what is swap, at the next event of the device; so have one, and wait until
  * the link is gone. Where that does not help (the rule is not installed), remove it.
  */
-void device_lose_links(int index)
+void device_lose_links(const struct device *device)
 {
 	char number[32], link[80];
 	uint64_t until, next_event = 0;
 
-	if (read_attribute(index, "diskseq", number, sizeof number) < 0)
+	if (device_attribute(device, "diskseq", number, sizeof number) < 0)
 		return;
 	snprintf(link, sizeof link, "/dev/disk/by-diskseq/%s", number);
 	until = clock_after_ms(UDEV_WAIT_MS);
 	while (access(link, F_OK) == 0 && clock_pause(until, 10)) {
 		if (clock_us() < next_event)
 			continue;
-		write_attribute(index, "uevent", "change");
+		write_attribute(device, "uevent", "change");
 		next_event = clock_after_ms(UDEV_AGAIN_MS);
 	}
 	unlink(link);
 }
 
-static void node_paths(int index, char path[DEVICE_PATH_MAX], char hidden[DEVICE_PATH_MAX])
+static void node_paths(const struct device *device, char path[DEVICE_PATH_MAX], char hidden[DEVICE_PATH_MAX])
 {
-	snprintf(path, DEVICE_PATH_MAX, DEV "/nbd%d", index);
-	snprintf(hidden, DEVICE_PATH_MAX, DEV "/.zsblk-nbd%d", index);
+	snprintf(path, DEVICE_PATH_MAX, DEV "/%s", device_name(device));
+	snprintf(hidden, DEVICE_PATH_MAX, DEV "/.zsblk-%s", device_name(device));
 }
 
-void device_hide_node(int index)
+void device_hide_node(const struct device *device)
 {
 	char path[DEVICE_PATH_MAX], hidden[DEVICE_PATH_MAX];
 
-	node_paths(index, path, hidden);
+	node_paths(device, path, hidden);
 	/*
 	 * Make a second link, and do not rename: /proc/swaps would list swap that is in use by the new name, and systemd
 	 * would find it by that.
@@ -264,17 +210,18 @@ void device_hide_node(int index)
 	unlink(path);
 }
 
-int device_show_node(int index)
+int device_show_node(const struct device *device)
 {
 	char path[DEVICE_PATH_MAX], hidden[DEVICE_PATH_MAX], text[32];
 	unsigned major_number, minor_number;
 	struct stat st;
 	dev_t number;
 
-	node_paths(index, path, hidden);
+	node_paths(device, path, hidden);
 	if (lstat(path, &st) == 0)
 		return 0;
-	if (read_attribute(index, "dev", text, sizeof text) || sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
+	if (device_attribute(device, "dev", text, sizeof text) ||
+	    sscanf(text, "%u:%u", &major_number, &minor_number) != 2)
 		return -ENODEV;
 	number = makedev(major_number, minor_number);
 	if (lstat(hidden, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == number)
@@ -286,7 +233,7 @@ static uint64_t read_number(const struct device *device, const char *name)
 {
 	char text[32];
 
-	return read_attribute(device->index, name, text, sizeof text) ? 0 : strtoull(text, NULL, 10);
+	return device_attribute(device, name, text, sizeof text) ? 0 : strtoull(text, NULL, 10);
 }
 
 unsigned device_timer_ms(const struct device *device)
@@ -301,14 +248,14 @@ uint64_t device_size(const struct device *device)
 }
 
 /* The numbers in a file of the device, from the start; how many there were. */
-static int read_numbers(int index, const char *name, int *fd, uint64_t *numbers, int most)
+static int read_numbers(const struct device *device, const char *name, int *fd, uint64_t *numbers, int most)
 {
 	char text[320], *at = text, *end;
 	ssize_t got;
 	int n = 0;
 
 	if (*fd < 0)
-		*fd = open_attribute(index, name, O_RDONLY);
+		*fd = open_attribute(device, name, O_RDONLY);
 	got = *fd < 0 ? -1 : pread(*fd, text, sizeof text - 1, 0);
 	if (got < 0)
 		return -errno;
@@ -325,10 +272,10 @@ int device_progress(struct device *device, uint64_t *in_flight, uint64_t *comple
 {
 	/* inflight: reads, writes. stat: the first field of each group of four counts completed requests. */
 	uint64_t now[2] = {0}, stat[17] = {0};
-	int r = read_numbers(device->index, "inflight", &device->inflight, now, 2);
+	int r = read_numbers(device, "inflight", &device->inflight, now, 2);
 
 	if (r >= 0)
-		r = read_numbers(device->index, "stat", &device->stat, stat, 17);
+		r = read_numbers(device, "stat", &device->stat, stat, 17);
 	*in_flight = now[0] + now[1];
 	*completed = stat[0] + stat[4] + stat[11];
 	return r < 0 ? r : 0;
@@ -446,19 +393,20 @@ static bool is_mounted(const char *path)
 
 bool device_holders(const struct device *device, char *text, size_t size)
 {
-	char path[PATH_MAX], own[24];
+	char path[PATH_MAX], own[DEVICE_PATH + 1];
+	const char *name = device_name(device);
 	struct dirent *entry;
 	DIR *dir;
 
 	text[0] = '\0';
-	snprintf(own, sizeof own, "nbd%dp", device->index);
-	snprintf(path, sizeof path, SYS_BLOCK "/nbd%d", device->index);
+	snprintf(own, sizeof own, "%sp", name);
+	snprintf(path, sizeof path, SYS_BLOCK "/%s", name);
 	add_holders(path, text, size);
 	dir = opendir(path);
 	while (dir && (entry = readdir(dir))) {
 		if (strncmp(entry->d_name, own, strlen(own)) != 0)
 			continue;
-		snprintf(path, sizeof path, SYS_BLOCK "/nbd%d/%s", device->index, entry->d_name);
+		snprintf(path, sizeof path, SYS_BLOCK "/%s/%s", name, entry->d_name);
 		add_holders(path, text, size);
 		snprintf(path, sizeof path, "/dev/%s", entry->d_name);
 		if (is_mounted(path))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* /dev/nbdN as sysfs and /proc show it: whose it is, who uses it, how it is doing. */
+/* A block device as sysfs and /proc show it: who uses it, how it is doing. Whose it is: daemon/transport/transport.h. */
 #ifndef DEVICE_H
 #define DEVICE_H
 
@@ -9,52 +9,39 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DEVICE_NONE (-1)
-/* There may be one, and it cannot be told now. */
-#define DEVICE_UNKNOWN (-2)
-
-/* What the backend identifiers of all instances begin with; the name follows. */
-#define DEVICE_BACKEND_START "zsblk:"
+/* "/dev/ublkb1048575" and less. */
+#define DEVICE_PATH 24
 
 struct device {
-	int index;
-	char path[24]; /* "/dev/nbd0" */
-	int stat;      /* descriptors of sysfs files, so that looking allocates nothing; -1: none yet */
+	char path[DEVICE_PATH]; /* "/dev/nbd0"; empty: none */
+	int stat;               /* descriptors of sysfs files, so that looking allocates nothing; -1: none yet */
 	int inflight;
 };
 
-void device_init(struct device *device, int index);
+/* `path`: "" stands for none. */
+void device_init(struct device *device, const char *path);
 void device_close(struct device *device);
+bool device_is_none(const struct device *device);
+/* "nbd0" */
+const char *device_name(const struct device *device);
 
-/* The number in "/dev/nbdN", or DEVICE_NONE. */
-int device_index(const char *path);
+/* The number in `path` if that is `start` ("/dev/nbd") and a number as the kernel writes it; or -1. */
+int device_number(const char *path, const char *start);
 
-/* Is it attached to a server, dead or alive? */
-bool device_is_attached(int index);
-/* Whose server is it attached to? A number alone says nothing: others can detach a device, and attach another server to it. */
-enum device_backing {
-	DEVICE_BACKING_NONE,  /* to none: it is not attached */
-	DEVICE_BACKING_OURS,  /* it bears the identifier that was asked for */
-	DEVICE_BACKING_OTHER, /* it bears another one */
-	DEVICE_BACKING_UNNAMED, /* it bears none: another program's, or a kernel that knows no identifiers (before Linux 5.14) */
-	DEVICE_BACKING_UNKNOWN, /* that cannot be read just now: it may be any of these */
-};
-enum device_backing device_backing(int index, const char *backend);
+/* An attribute in sysfs ("queue/io_timeout"), without its newline. 0 or a negative errno, and then `text` is empty. */
+int device_attribute(const struct device *device, const char *name, char *text, size_t size);
+/* Is that what tells of an attribute, or of a device, that is not there? Any other error only says that it cannot be read now. */
+bool device_is_absent(int r);
+
 /*
- * Open the device and see whose it is. As long as the descriptor (*held, or -1 if it cannot be opened) is open, the kernel lets
- * nobody attach another server to it, so that what was found stays true. May block: for children.
+ * Call `each` for all devices whose path begins with `start`, until it returns non-zero. 0, what that returned, or a negative errno: not
+ * all devices could be found out.
  */
-enum device_backing device_hold(const struct device *device, const char *backend, int *held);
-/* The attached device with that identifier, DEVICE_NONE or DEVICE_UNKNOWN. */
-int device_find(const char *backend);
-/* The attached device of an instance, by its name; the same. */
-int device_of_instance(const char *name);
-/* Is a device other than this one attached to any zsblkd, or may it be? */
-bool device_has_others(int index);
+int device_each(const char *start, int (*each)(void *opaque, const struct device *device), void *opaque);
 
 /*
- * Set the queue up for memory instead of a disk. `timer_ms`: how often the kernel looks whether a request's
- * connection was replaced, and sends it again if so.
+ * Set the queue up for memory instead of a disk. `timer_ms`: how often the kernel looks at requests that are in flight, and what became
+ * of the server that has them.
  */
 int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wrong);
 
@@ -62,18 +49,18 @@ int device_tune(const struct device *device, unsigned timer_ms, struct wrong *wr
  * Have its link by the number of its disk gone; may take seconds. udev makes it, systemd makes a swap unit of that, and on the way
  * down it tries swapoff by it while the daemon still sees whether there is room.
  */
-void device_lose_links(int index);
+void device_lose_links(const struct device *device);
 
 /*
- * Take the node of the device away, /dev/nbdN, so that nobody finds the device by its path. The node stays under a hidden name in the
+ * Take the node of the device away, so that nobody finds the device by its path. The node stays under a hidden name in the
  * same folder.
  */
-void device_hide_node(int index);
+void device_hide_node(const struct device *device);
 /*
  * If there is no node, bring back the one that device_hide_node() took away, with its owner and mode; or make a new one, for root
  * alone. 0, also if there was nothing to do; -ENODEV: there is no such device; or an error of rename(2) or mknod(2).
  */
-int device_show_node(int index);
+int device_show_node(const struct device *device);
 
 /* The timer that it has, in milliseconds; 0: not known. */
 unsigned device_timer_ms(const struct device *device);
@@ -97,7 +84,7 @@ enum device_user device_user(const struct device *device);
  */
 bool device_holders(const struct device *device, char *text, size_t size);
 
-/* "/dev/nbd0p15" and more. */
+/* Of a partition: "/dev/nbd0p15" and more. */
 #define DEVICE_PATH_MAX 40
 /* A swap area in use on the device or a partition of it, by its path; false if there is none. */
 bool device_swap_area(const struct device *device, char path[DEVICE_PATH_MAX]);

@@ -16,15 +16,15 @@
 
 void kept_init(struct kept *kept)
 {
-	*kept = (struct kept){.program = -1, .plugin = -1};
+	*kept = (struct kept){.program = -1, .module = -1};
 }
 
 void kept_close(struct kept *kept)
 {
 	if (kept->program >= 0)
 		close(kept->program);
-	if (kept->plugin >= 0)
-		close(kept->plugin);
+	if (kept->module >= 0)
+		close(kept->module);
 	kept_init(kept);
 }
 
@@ -33,17 +33,6 @@ static const char *last_part(const char *path)
 	const char *slash = strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
-}
-
-/* The name of the file that nbdkit makes of a plugin's name: a path stays one (nbdkit(1)), and its links are followed. */
-static void file_name(const char *plugin, char *name, size_t size)
-{
-	char path[PATH_MAX];
-
-	if (strpbrk(plugin, "/."))
-		snprintf(name, size, "%.*s", NAME_MAX, last_part(realpath(plugin, path) ? path : plugin));
-	else
-		snprintf(name, size, "nbdkit-%s-plugin.so", plugin);
 }
 
 static bool are_one_file(int fd, const char *path)
@@ -72,14 +61,13 @@ static int open_mapped(pid_t pid, const char *range, const char *path, uint64_t 
 	return open(mapping, O_RDONLY | O_CLOEXEC);
 }
 
-static int open_plugin(pid_t pid, const char *plugin)
+static int open_module(pid_t pid, const char *wanted)
 {
-	char maps[40], line[MAPS_LINE_MAX], wanted[300];
+	char maps[40], line[MAPS_LINE_MAX];
 	struct mapping mapping;
 	int fd = -1;
 	FILE *f;
 
-	file_name(plugin, wanted, sizeof wanted);
 	snprintf(maps, sizeof maps, "/proc/%d/maps", (int)pid);
 	f = fopen(maps, "re");
 	while (f && fd < 0 && fgets(line, sizeof line, f))
@@ -101,7 +89,7 @@ static bool is_held(const struct stat *held, int fd)
 	return held && fstat(fd, &other) == 0 && held->st_ino == other.st_ino && held->st_dev == other.st_dev;
 }
 
-int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program, const char *plugin,
+int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program, const char *module,
 	      const struct stat *held)
 {
 	char path[40];
@@ -109,7 +97,7 @@ int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program
 	*found = (struct kept){.of = pid, .of_start = start};
 	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
 	found->program = open(path, O_RDONLY | O_CLOEXEC);
-	found->plugin = open_plugin(pid, plugin);
+	found->module = open_module(pid, module);
 	/*
 	 * The server's program is not the one that we run: a script runs nbdkit, and may have its reasons; or nbdkit was
 	 * replaced meanwhile.
@@ -118,7 +106,7 @@ int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program
 		close(found->program);
 		found->program = -1;
 	}
-	if (found->plugin >= 0)
+	if (found->module >= 0)
 		return 0;
 	kept_close(found);
 	return -ENOENT;
@@ -154,11 +142,11 @@ int kept_send(const struct kept *kept, int socket)
 	struct iovec text = {&parcel, sizeof parcel};
 	struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = control.bytes};
 
-	if (kept->plugin >= 0)
-		files[parcel.n_files++] = kept->plugin;
+	if (kept->module >= 0)
+		files[parcel.n_files++] = kept->module;
 	if (kept->program >= 0)
 		files[parcel.n_files++] = kept->program;
-	if (!kept->of || kept->plugin < 0)
+	if (!kept->of || kept->module < 0)
 		return -EINVAL;
 	message.msg_controllen = CMSG_SPACE(parcel.n_files * sizeof(int));
 	control.header = (struct cmsghdr){
@@ -238,7 +226,7 @@ int kept_receive(struct kept *kept, int socket, pid_t sender)
 	}
 	kept_close(kept);
 	*kept = parcel.kept;
-	kept->plugin = files[0];
+	kept->module = files[0];
 	kept->program = n > 1 ? files[1] : -1;
 	return 0;
 }

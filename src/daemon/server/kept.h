@@ -16,18 +16,18 @@ struct kept {
 	pid_t of;    /* the process whose files these are; 0: nobody's */
 	pid_t user;  /* the last server that was started from these files; 0: none */
 	int program; /* -1: the server's is not the one that we run, which starts it in a way of its own */
-	int plugin;
+	int module;  /* what the program loads; -1: it loads nothing */
 };
 
 void kept_init(struct kept *kept);
 void kept_close(struct kept *kept);
 
 /*
- * Open nbdkit and the plugin of this server. `program` is what we run for it; `plugin` is its name or its path, as nbdkit takes
- * them. `held`: the program that is kept already; NULL: none. 0, and *found is to be closed; -ENOENT: the plugin cannot be found.
+ * Open the program of this server and the module that it has loaded. `program` is what we run for it; `module` is the last part of the
+ * module's path. `held`: the program that is kept already; NULL: none. 0, and *found is to be closed; -ENOENT: the module cannot be found.
  * Reads what /proc tells of the server's mappings, and waits for whoever holds the lock on its memory: for a child.
  */
-int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program, const char *plugin,
+int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program, const char *module,
 	      const struct stat *held);
 
 /*

@@ -40,7 +40,7 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 	}
 	prctl(PR_SET_PDEATHSIG, 0);
 
-	/* Block all signals that tell nbdkit to end. nbdkit 1.32 also asks for SIGTERM at the end of its parent. */
+	/* Block all signals that tell a server to end. nbdkit 1.32 also asks for SIGTERM at the end of its parent. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
@@ -72,7 +72,6 @@ int server_spawn(struct server *server, struct server_command *command, const st
 	/* The child may have ended already. Its start time can be read until it is reaped. */
 	r = process_start_time(pid, &server->start);
 	server->pidfd = pidfd_of(pid);
-	folder_server_socket(folder, pid, server->start, server->socket);
 	if (server->pidfd < 0 || !server->start) {
 		r = server->pidfd < 0 ? server->pidfd : r;
 		kill(pid, SIGKILL);
@@ -96,7 +95,6 @@ int server_adopt(struct server *server, const struct folder *folder, pid_t pid)
 	if (server->pidfd < 0)
 		return server->pidfd;
 	r = process_start_time(pid, &server->start);
-	folder_server_socket(folder, pid, server->start, server->socket);
 	if (r)
 		server_forget(server);
 	return r;

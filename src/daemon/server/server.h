@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A server: nbdkit with the zsblk plugin, started by this daemon or by an earlier one. A server outlives its daemon, and
- * only SIGKILL ends it. Told to end in any other way, nbdkit first answers the requests that it has with errors, which swap
- * takes for the loss of its pages.
+ * A server, started by this daemon or by an earlier one. A server outlives its daemon, and only SIGKILL ends it. Told to end in any
+ * other way, a server may first answer the requests that it has with errors (nbdkit does), which swap takes for the loss of its pages.
  *
  * One thread. Nothing here blocks.
  */
@@ -22,7 +21,6 @@ struct server {
 	int pidfd;      /* readable once the server has ended; -1: none */
 	bool from_kept; /* started from files that were kept */
 	const struct folder *folder;
-	char socket[FOLDER_PATH_MAX + 60]; /* its path; the server makes it once it has read its parameters */
 };
 
 struct server_command;
@@ -41,7 +39,7 @@ int server_adopt(struct server *server, const struct folder *folder, pid_t pid);
 void server_kill(const struct server *server);
 
 /*
- * The server has ended: remove its note and its socket, and forget it. How it ended is written to `how`: "ended with exit status 1", "was
+ * The server has ended: remove its note and its contact, and forget it. How it ended is written to `how`: "ended with exit status 1", "was
  * ended by signal 9 (Killed)", or "has ended" if it was not our child. True if SIGKILL ended it, as far as is known.
  */
 bool server_reap(struct server *server, char *how, size_t size);

@@ -3,9 +3,12 @@
 #include "daemon/server/server_command.h"
 
 #include "daemon/child/errand.h"
+#include "daemon/transport/arguments.h"
+#include "daemon/transport/transport.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,77 +17,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MAX_ARGUMENTS (SETTINGS_MAX_PARAMS + 16)
-
 /* A server that is started from kept files finds them open as these descriptors. */
 #define KEPT_PROGRAM_FD   3
-#define KEPT_PLUGIN_FD    4
+#define KEPT_MODULE_FD    4
 #define KEPT_PROGRAM_PATH "/proc/self/fd/3"
-#define KEPT_PLUGIN_PATH  "/proc/self/fd/4"
+#define KEPT_MODULE_PATH  "/proc/self/fd/4"
 
 struct server_command {
-	char *arguments[MAX_ARGUMENTS];
-	unsigned n;
-	unsigned plugin;       /* which one of them it is */
+	const struct transport *transport;
+	struct arguments arguments;
 	struct errand *errand; /* to ask servers by */
 	struct kept kept;
 	server_kept_fn *kept_changed; /* NULL: nobody is told */
 	char *program;
 	char **environment;
-	char unix_socket[FOLDER_PATH_MAX + 70]; /* an argument that each server makes for itself */
 };
 
 /* ------------------------------------------------------------------ the command line */
-
-static int add_argument(struct server_command *command, const char *format, const char *value)
-{
-	char *text;
-
-	if (command->n + 1 >= MAX_ARGUMENTS)
-		return -E2BIG;
-	if (asprintf(&text, format, value) < 0)
-		return -ENOMEM;
-	command->arguments[command->n++] = text;
-	return 0;
-}
-
-/* A parameter of the plugin that was not given gets the value that swap needs. */
-static int add_unless_given(struct server_command *command, const struct settings *settings, const char *key,
-			    const char *value)
-{
-	char param[FOLDER_PATH_MAX + 80];
-
-	if (settings_param(settings, key))
-		return 0;
-	snprintf(param, sizeof param, "%s=%s", key, value);
-	return add_argument(command, "%s", param);
-}
-
-static int make_arguments(struct server_command *command, const struct settings *settings, const char *memory,
-			  const char *stats)
-{
-	char threads[16];
-	int r = 0;
-
-	snprintf(threads, sizeof threads, "%u", settings->threads);
-	/*
-	 * The first character of its name keeps systemd from ending it when everything else ends, since what is
-	 * swapped out to it must come back before (systemd's "root storage daemons").
-	 */
-	r = r ? r : add_argument(command, "@%s", "nbdkit");
-	r = r ? r : add_argument(command, "%s", "--foreground");
-	r = r ? r : add_argument(command, "--threads=%s", threads);
-	if (!r)
-		command->arguments[command->n++] = command->unix_socket;
-	command->plugin = command->n;
-	r = r ? r : add_argument(command, "%s", settings->plugin);
-	for (size_t i = 0; i < settings->n_params; i++)
-		r = r ? r : add_argument(command, "%s", settings->params[i]);
-	r = r ? r : add_unless_given(command, settings, "memory", memory);
-	r = r ? r : add_unless_given(command, settings, "lock", "yes");
-	r = r ? r : add_unless_given(command, settings, "stats", stats);
-	return r;
-}
 
 /* The daemon's environment, without what systemd meant for the daemon alone. */
 static int make_environment(struct server_command *command)
@@ -139,16 +88,18 @@ static int find_program(const char *name, char **program)
 	return -ENOENT;
 }
 
-int server_command_make(struct server_command **result, const struct settings *settings, const char *memory,
-			const char *stats)
+int server_command_make(struct server_command **result, const struct transport *transport,
+			const struct settings *settings, const char *memory, const char *stats)
 {
 	struct server_command *command = calloc(1, sizeof *command);
-	int r = command ? find_program(settings->nbdkit, &command->program) : -ENOMEM;
+	int r = command ? find_program(transport->program(settings), &command->program) : -ENOMEM;
 
-	if (command)
+	if (command) {
+		command->transport = transport;
 		kept_init(&command->kept);
+	}
 	if (!r)
-		r = make_arguments(command, settings, memory, stats);
+		r = transport->arguments(&command->arguments, settings, memory, stats);
 	if (!r)
 		r = make_environment(command);
 	if (!r)
@@ -191,11 +142,14 @@ static ssize_t find_and_send(void *what, char *text)
 {
 	const struct search *search = what;
 	const struct server_command *command = search->command;
+	const struct arguments *arguments = &command->arguments;
 	pid_t self = getpid();
+	char module[NAME_MAX + 1];
 	struct kept found;
-	int r = kept_find(&found, search->server->pid, search->server->start, command->program,
-			  command->arguments[command->plugin], search->held);
+	int r;
 
+	command->transport->module_file(arguments->list[arguments->module], module, sizeof module);
+	r = kept_find(&found, search->server->pid, search->server->start, command->program, module, search->held);
 	memcpy(text, &self, sizeof self);
 	if (!r)
 		r = kept_send(&found, search->socket);
@@ -241,26 +195,7 @@ int server_command_programs(struct server_command *command, const struct server 
 
 bool server_command_matches(const struct server_command *command, const char *text, size_t bytes)
 {
-	size_t at = 0;
-
-	for (unsigned i = 0; i < command->n; i++) {
-		const char *argument = text + at;
-		/*
-		 * These may differ: the name, the socket, which is each server's own, and the plugin, which may be the kept
-		 * file.
-		 */
-		bool may_differ = i == 0 || command->arguments[i] == command->unix_socket;
-		size_t length = strnlen(argument, bytes - at);
-
-		/* Each argument ends with a NUL. */
-		if (at + length >= bytes)
-			return false;
-		may_differ |= i == command->plugin && strcmp(argument, KEPT_PLUGIN_PATH) == 0;
-		if (!may_differ && strcmp(command->arguments[i], argument) != 0)
-			return false;
-		at += length + 1;
-	}
-	return at == bytes;
+	return arguments_match(&command->arguments, KEPT_MODULE_PATH, text, bytes);
 }
 
 bool server_command_is_of(struct server_command *command, pid_t pid)
@@ -275,9 +210,7 @@ void server_command_free(struct server_command *command)
 {
 	if (!command)
 		return;
-	for (unsigned i = 0; i < command->n; i++)
-		if (command->arguments[i] != command->unix_socket)
-			free(command->arguments[i]);
+	arguments_free(&command->arguments);
 	kept_close(&command->kept);
 	errand_free(command->errand);
 	free(command->program);
@@ -303,39 +236,41 @@ void server_command_used_kept(struct server_command *command, const struct serve
  * Put the kept files where the server finds them. Returns the program to run, perhaps in *program. If the kept server's
  * program was not ours (a script ran it), what is installed is run.
  */
-static const char *place_kept(const struct server_command *command, const struct folder *folder, char *program,
-			      char **plugin_argument)
+static const char *place_kept(const struct server_command *command, const struct folder *folder, char *program)
 {
-	static char plugin[] = KEPT_PLUGIN_PATH;
 	/* Duplicate both beyond the places first: one may be in the place of the other. */
-	int program_fd = fcntl(command->kept.program, F_DUPFD, KEPT_PLUGIN_FD + 1);
-	int plugin_fd = fcntl(command->kept.plugin, F_DUPFD, KEPT_PLUGIN_FD + 1);
+	int program_fd = fcntl(command->kept.program, F_DUPFD, KEPT_MODULE_FD + 1);
+	int module_fd = fcntl(command->kept.module, F_DUPFD, KEPT_MODULE_FD + 1);
 
-	*plugin_argument = plugin;
 	dup3(program_fd, KEPT_PROGRAM_FD, O_CLOEXEC);
-	dup2(plugin_fd, KEPT_PLUGIN_FD);
+	dup2(module_fd, KEPT_MODULE_FD);
 	if (command->kept.program < 0)
 		return command->program;
 	/* The link's name is what the process is called. Without the folder there is no link. */
-	if (folder_note(folder, "nbdkit", KEPT_PROGRAM_PATH))
+	if (folder_note(folder, command->transport->server_name, KEPT_PROGRAM_PATH))
 		return KEPT_PROGRAM_PATH;
-	folder_file(folder, "nbdkit", program);
+	folder_file(folder, command->transport->server_name, program);
 	return program;
 }
 
 void server_command_exec(const struct server_command *command, const struct folder *folder, uint64_t start,
 			 bool from_kept)
 {
-	char *arguments[MAX_ARGUMENTS], program_path[FOLDER_PATH_MAX + 60];
+	static char module[] = KEPT_MODULE_PATH;
+	const struct arguments *all = &command->arguments;
+	char *arguments[ARGUMENTS_MAX + 1], program_path[FOLDER_PATH_MAX + 60];
+	char path[FOLDER_PATH_MAX + 60], contact[ARGUMENTS_CONTACT_START + sizeof path];
 	const char *program = command->program;
-	char *socket = (char *)command->unix_socket;
 
-	strcpy(socket, "--unix=");
-	folder_server_socket(folder, getpid(), start, socket + strlen(socket));
-	memcpy(arguments, command->arguments, sizeof arguments);
+	memcpy(arguments, all->list, sizeof arguments);
+	folder_server_contact(folder, getpid(), start, command->transport->contact, path);
+	snprintf(contact, sizeof contact, "%s%s", all->list[all->contact], path);
+	arguments[all->contact] = contact;
 	if (from_kept)
-		program = place_kept(command, folder, program_path, &arguments[command->plugin]);
-	syscall(SYS_close_range, from_kept ? KEPT_PLUGIN_FD + 1 : STDERR_FILENO + 1, ~0u, 0);
+		program = place_kept(command, folder, program_path);
+	if (from_kept && all->module)
+		arguments[all->module] = module;
+	syscall(SYS_close_range, from_kept ? KEPT_MODULE_FD + 1 : STDERR_FILENO + 1, ~0u, 0);
 	execve(program, arguments, command->environment);
 	dprintf(STDERR_FILENO, "%s: cannot be run: %s\n", program, strerror(errno));
 	_exit(127);

@@ -10,13 +10,15 @@
 #include "daemon/server/server.h"
 #include "daemon/settings/settings.h"
 
+struct transport;
+
 /*
  * The command line of every server to come. Made once, since a recovery is not the time to allocate. `stats`:
  * path of the statistics file.
  */
 struct server_command;
-int server_command_make(struct server_command **command, const struct settings *settings, const char *memory,
-			const char *stats);
+int server_command_make(struct server_command **command, const struct transport *transport,
+			const struct settings *settings, const char *memory, const char *stats);
 /*
  * Begin with these files, which an earlier daemon kept; they become the command's. `changed` is told of every change: what it gets is
  * what the next daemon is to begin with.

@@ -233,11 +233,12 @@ static void server_file(pid_t pid, uint64_t start, const char *kind, char name[6
 	snprintf(name, 60, "%d-%" PRIu64 ".%s", (int)pid, start, kind);
 }
 
-void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start, char path[FOLDER_PATH_MAX + 60])
+void folder_server_contact(const struct folder *folder, pid_t pid, uint64_t start, const char *kind,
+			   char path[FOLDER_PATH_MAX + 60])
 {
 	char name[60];
 
-	server_file(pid, start, "sock", name);
+	server_file(pid, start, kind, name);
 	snprintf(path, FOLDER_PATH_MAX + 60, "%s/%s", folder->path, name);
 }
 
@@ -249,7 +250,7 @@ int folder_add_server(const struct folder *folder, pid_t pid, uint64_t start)
 	server_file(pid, start, "server", name);
 	folder_file(folder, name, path);
 	fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	/* Somebody has removed the folder; the server's socket needs one, too. */
+	/* Somebody has removed the folder; the server's contact needs one, too. */
 	if (fd < 0 && errno == ENOENT && mkdir(folder->path, 0700) == 0)
 		fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -260,11 +261,14 @@ int folder_add_server(const struct folder *folder, pid_t pid, uint64_t start)
 
 void folder_remove_server(const struct folder *folder, pid_t pid, uint64_t start)
 {
+	static const char *const contacts[] = {FOLDER_CONTACTS};
 	char path[FOLDER_PATH_MAX + 60], name[60];
 
-	/* The note goes last: by the note the socket would be found and removed, should we die here. */
-	folder_server_socket(folder, pid, start, path);
-	unlink(path);
+	/* The note goes last: by the note the contact would be found and removed, should we die here. */
+	for (size_t i = 0; i < sizeof contacts / sizeof contacts[0]; i++) {
+		folder_server_contact(folder, pid, start, contacts[i], path);
+		unlink(path);
+	}
 	server_file(pid, start, "server", name);
 	folder_file(folder, name, path);
 	unlink(path);

@@ -7,9 +7,9 @@
  *   lock             held by the daemon while it lives; its number is in it
  *   control          the daemon's socket, see control.h
  *   PID-START.server there is such a server: its process number and start time; from before it becomes one
- *   PID-START.sock   its socket
+ *   PID-START.sock   its socket, if it has one
  *   segment          a link to nothing, with the name of the segment that the device was attached with
- *   nbdkit           once a server was started from files that are held open: a link, which gives it its name
+ *   nbdkit or such   once a server was started from files that are held open: a link, which gives it its name
  *   stats            the server's statistics
  *   rehearsal.sock   while an upgrade tries whether a new server would come up
  */
@@ -51,7 +51,11 @@ void folder_remove(struct folder *folder, const char *keep);
 
 /* "FOLDER/NAME" into `path`. */
 void folder_file(const struct folder *folder, const char *name, char path[FOLDER_PATH_MAX + 60]);
-void folder_server_socket(const struct folder *folder, pid_t pid, uint64_t start, char path[FOLDER_PATH_MAX + 60]);
+/* What a server makes there once it has started, by which it is met; `kind`: one of FOLDER_CONTACTS. */
+#define FOLDER_CONTACT_SOCKET "sock"
+#define FOLDER_CONTACTS       FOLDER_CONTACT_SOCKET
+void folder_server_contact(const struct folder *folder, pid_t pid, uint64_t start, const char *kind,
+			   char path[FOLDER_PATH_MAX + 60]);
 
 /*
  * Note down something short under this name, in place of what was there / read it; empty if there is nothing. As where a

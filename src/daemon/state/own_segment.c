@@ -167,7 +167,7 @@ static int use_noted(struct own_segment *segment, const struct candidates *there
 			wrong,
 			r == -ENOENT
 				? "the device is attached, but its segment %s is gone, and what was stored with it (%s); "
-				  "detach the device (nbd-client -d)"
+				  "detach the device (zsblkd(8), Leftovers)"
 				: "the segment %.0s%s",
 			there->note, why.text);
 		return r;
@@ -229,7 +229,7 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 	case OWN_SEGMENT_GONE:
 		wrong_say(wrong,
 			  "the device is attached, but its segment is gone, and what was stored with it: no segment of "
-			  "%" PRIu64 " bytes bears the name '%s'%s%s; detach the device (nbd-client -d)",
+			  "%" PRIu64 " bytes bears the name '%s'%s%s; detach the device (zsblkd(8), Leftovers)",
 			  device_size, settings->name, memory ? ", nor does memory=" : "", memory ? memory : "");
 		return -ENOENT;
 	case OWN_SEGMENT_AMBIGUOUS:

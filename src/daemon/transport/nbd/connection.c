@@ -12,7 +12,7 @@
  *
  * Numbers are big-endian. Nothing that a server says makes us write outside a piece or loop for long.
  */
-#include "daemon/server/connection.h"
+#include "daemon/transport/nbd/connection.h"
 
 #include <endian.h>
 #include <errno.h>

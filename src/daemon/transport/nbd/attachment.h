@@ -7,7 +7,7 @@
 #define ATTACHMENT_H
 
 #include "daemon/kernel/device.h"
-#include "daemon/kernel/netlink.h"
+#include "daemon/transport/nbd/netlink.h"
 
 #include <sys/types.h>
 
@@ -26,7 +26,6 @@ struct dial;
 
 struct attachment_spec {
 	const char *backend; /* the device's identifier */
-	int device;          /* of /dev/nbdN, or DEVICE_NONE: the kernel's choice */
 	unsigned connections;
 	unsigned request_timeout; /* seconds, with several connections */
 	unsigned dead_timeout;    /* seconds */
@@ -44,27 +43,27 @@ struct attachment_links {
 
 struct attachment {
 	const struct attachment_spec *spec;
-	struct device device;
+	struct device *device; /* the caller's; none, until it is attached at a place of the kernel's choice */
 	struct netlink netlink;
 	struct attachment_links links, links_before;
 	unsigned timer_ms; /* the kernel's, which the device has; 0: not known yet */
-	bool detaching;    /* somebody is about to detach the device: it must not be attached again */
 };
 
-/* 0, or an error of netlink_open() with the reason. *spec stays the caller's, and must stay. */
-int attachment_open(struct attachment *attachment, const struct attachment_spec *spec, struct wrong *wrong);
+/* 0, or an error of netlink_open() with the reason. *spec and *device stay the caller's, and must stay. */
+int attachment_open(struct attachment *attachment, const struct attachment_spec *spec, struct device *device,
+		    struct wrong *wrong);
 /* What the kernel has stays as it is. Harmless on a zeroed struct. */
 void attachment_close(struct attachment *attachment);
 
 /*
  * Give the kernel the connections of a server, process `server`, all of which are ready; the device is attached if it is not yet.
- * `adopted`: the kernel has connections to that server already, and takes none. 0, or with the reason: -EBUSY: the device is attached to
+ * `adopted`: the kernel has connections to that server already, and takes none. `detaching`: the device must not be attached. 0, or with the reason: -EBUSY: the device is attached to
  * somebody else's server, or cannot be attached while somebody has it open; -EAGAIN: that cannot be told now; -ESHUTDOWN: the device is
  * being detached; -EINVAL: the server has another size; -EOPNOTSUPP: the kernel does not remember whose a device is; or an error of the
  * kernel.
  */
 int attachment_hand_over(struct attachment *attachment, const struct dial *dial, pid_t server, bool adopted,
-			 struct wrong *wrong);
+			 bool detaching, struct wrong *wrong);
 
 /* Has the kernel shut down a connection that it got from us? */
 bool attachment_is_cut(const struct attachment *attachment);

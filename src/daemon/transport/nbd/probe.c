@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The health probe. See probe.h. */
-#include "daemon/server/probe.h"
+#include "daemon/transport/nbd/probe.h"
 
 #include "daemon/base/clock.h"
 #include "daemon/base/say.h"
-#include "daemon/server/connection.h"
+#include "daemon/transport/nbd/connection.h"
 #include "zsblk.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The kernel's nbd client. See netlink.h. */
-#include "daemon/kernel/netlink.h"
+#include "daemon/transport/nbd/netlink.h"
 
 #include <errno.h>
 #include <fcntl.h>

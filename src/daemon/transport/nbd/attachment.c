@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The kernel's end of a device. See attachment.h. */
-#include "daemon/keeper/attachment.h"
+#include "daemon/transport/nbd/attachment.h"
 
 #include "daemon/base/say.h"
-#include "daemon/server/dial.h"
+#include "daemon/transport/nbd/backing.h"
+#include "daemon/transport/nbd/dial.h"
 #include "zsblk.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -68,7 +70,7 @@ static void look_at_timer(struct attachment *attachment)
 {
 	unsigned wanted = kernel_timer_ms(attachment);
 
-	attachment->timer_ms = device_timer_ms(&attachment->device);
+	attachment->timer_ms = device_timer_ms(attachment->device);
 	if (!attachment->timer_ms)
 		attachment->timer_ms = wanted;
 	if (attachment->timer_ms != wanted)
@@ -76,34 +78,47 @@ static void look_at_timer(struct attachment *attachment)
 		    "%s: when a server dies, requests in flight may wait up to %.1f seconds, not %.1f (io_timeout of the "
 		    "kernel's queue, which cannot be set while the device is attached); to set it, stop this instance and start "
 		    "it again",
-		    attachment->device.path, attachment->timer_ms / 1000.0, wanted / 1000.0);
+		    attachment->device->path, attachment->timer_ms / 1000.0, wanted / 1000.0);
 }
 
 /* ------------------------------------------------------------------ handing over */
 
-/* May the kernel have the server's connections? */
-static int check_server(const struct attachment *attachment, enum device_backing backing, pid_t server, uint64_t size,
-			struct wrong *wrong)
+static int index_of(const struct device *device)
 {
-	uint64_t has = backing == DEVICE_BACKING_OURS ? device_size(&attachment->device) : 0;
+	return device_number(device->path, BACKING_START);
+}
 
-	if (backing == DEVICE_BACKING_OTHER || backing == DEVICE_BACKING_UNNAMED) {
+static void init_device(struct device *device, int index)
+{
+	char path[DEVICE_PATH];
+
+	snprintf(path, sizeof path, BACKING_START "%d", index);
+	device_init(device, path);
+}
+
+/* May the kernel have the server's connections? */
+static int check_server(const struct attachment *attachment, enum transport_backing backing, pid_t server,
+			uint64_t size, bool detaching, struct wrong *wrong)
+{
+	uint64_t has = backing == TRANSPORT_BACKING_OURS ? device_size(attachment->device) : 0;
+
+	if (backing == TRANSPORT_BACKING_OTHER || backing == TRANSPORT_BACKING_UNNAMED) {
 		wrong_say(wrong, "%s is attached to another server now; process %d is not given to it",
-			  attachment->device.path, (int)server);
+			  attachment->device->path, (int)server);
 		return -EBUSY;
 	}
-	if (backing == DEVICE_BACKING_UNKNOWN) {
+	if (backing == TRANSPORT_BACKING_UNKNOWN) {
 		wrong_say(wrong, "%s: it cannot be told whose it is; process %d is not given to it yet",
-			  attachment->device.path, (int)server);
+			  attachment->device->path, (int)server);
 		return -EAGAIN;
 	}
-	if (backing == DEVICE_BACKING_NONE && attachment->detaching) {
-		wrong_say(wrong, "%s is being detached; process %d is not given to it", attachment->device.path,
+	if (backing == TRANSPORT_BACKING_NONE && detaching) {
+		wrong_say(wrong, "%s is being detached; process %d is not given to it", attachment->device->path,
 			  (int)server);
 		return -ESHUTDOWN;
 	}
 	if (has && has != size) {
-		wrong_say(wrong, "%s has %" PRIu64 " bytes, and process %d serves %" PRIu64, attachment->device.path,
+		wrong_say(wrong, "%s has %" PRIu64 " bytes, and process %d serves %" PRIu64, attachment->device->path,
 			  has, (int)server, size);
 		return -EINVAL;
 	}
@@ -113,17 +128,21 @@ static int check_server(const struct attachment *attachment, enum device_backing
 /* Is the device that was just attached known as ours? If it is not, it would be attached a second time by the next daemon. */
 static int check_attached(struct attachment *attachment, int index, struct wrong *wrong)
 {
-	enum device_backing backing = device_backing(index, attachment->spec->backend);
+	struct device device;
+	enum transport_backing backing;
 
-	if (backing == DEVICE_BACKING_OURS)
+	init_device(&device, index);
+	backing = backing_of(&device, attachment->spec->backend);
+
+	if (backing == TRANSPORT_BACKING_OURS)
 		return 0;
-	wrong_say(wrong,
-		  "/dev/nbd%d was attached, and the kernel does not say that it is ours (Linux 5.14 and later do)%s",
-		  index,
-		  backing == DEVICE_BACKING_UNNAMED || backing == DEVICE_BACKING_UNKNOWN ? "; it is detached again"
-											 : "");
+	wrong_say(wrong, "%s was attached, and the kernel does not say that it is ours (Linux 5.14 and later do)%s",
+		  device.path,
+		  backing == TRANSPORT_BACKING_UNNAMED || backing == TRANSPORT_BACKING_UNKNOWN
+			  ? "; it is detached again"
+			  : "");
 	/* Otherwise it is in other hands already. */
-	if (backing == DEVICE_BACKING_UNNAMED || backing == DEVICE_BACKING_UNKNOWN)
+	if (backing == TRANSPORT_BACKING_UNNAMED || backing == TRANSPORT_BACKING_UNKNOWN)
 		netlink_disconnect(&attachment->netlink, index);
 	return -EOPNOTSUPP;
 }
@@ -163,23 +182,23 @@ static void take_device(struct attachment *attachment, int index)
 {
 	struct wrong wrong;
 
-	device_close(&attachment->device);
-	device_init(&attachment->device, index);
-	if (device_tune(&attachment->device, kernel_timer_ms(attachment), &wrong))
+	device_close(attachment->device);
+	init_device(attachment->device, index);
+	if (device_tune(attachment->device, kernel_timer_ms(attachment), &wrong))
 		say(SAY_WARNING, "%s", wrong.text);
 }
 
 int attachment_hand_over(struct attachment *attachment, const struct dial *dial, pid_t server, bool adopted,
-			 struct wrong *wrong)
+			 bool detaching, struct wrong *wrong)
 {
-	int sockets[ATTACHMENT_MAX_CONNECTIONS], index = attachment->device.index, r;
+	int sockets[ATTACHMENT_MAX_CONNECTIONS], index = index_of(attachment->device), r;
 	unsigned n = attachment->spec->connections;
-	enum device_backing backing = device_backing(index, attachment->spec->backend);
-	bool attached = backing == DEVICE_BACKING_OURS;
+	enum transport_backing backing = backing_of(attachment->device, attachment->spec->backend);
+	bool attached = backing == TRANSPORT_BACKING_OURS;
 	struct dial_server facts;
 
 	dial_server(dial, &facts);
-	r = check_server(attachment, backing, server, facts.size, wrong);
+	r = check_server(attachment, backing, server, facts.size, detaching, wrong);
 	if (r)
 		return r;
 	for (unsigned i = 0; i < n; i++)
@@ -210,13 +229,13 @@ int attachment_events_fd(const struct attachment *attachment)
 
 bool attachment_link_died(struct attachment *attachment)
 {
-	return netlink_link_died(&attachment->netlink, attachment->device.index);
+	return netlink_link_died(&attachment->netlink, index_of(attachment->device));
 }
 
 int attachment_offer_again(struct attachment *attachment)
 {
 	const struct netlink_setup setup = {
-		.index = attachment->device.index,
+		.index = index_of(attachment->device),
 		.backend = attachment->spec->backend,
 		.sockets = attachment->links.fds,
 		.n_sockets = attachment->links.n,
@@ -225,10 +244,10 @@ int attachment_offer_again(struct attachment *attachment)
 	return netlink_reconfigure(&attachment->netlink, &setup);
 }
 
-int attachment_open(struct attachment *attachment, const struct attachment_spec *spec, struct wrong *wrong)
+int attachment_open(struct attachment *attachment, const struct attachment_spec *spec, struct device *device,
+		    struct wrong *wrong)
 {
-	*attachment = (struct attachment){.spec = spec};
-	device_init(&attachment->device, spec->device);
+	*attachment = (struct attachment){.spec = spec, .device = device};
 	return netlink_open(&attachment->netlink, wrong);
 }
 
@@ -237,5 +256,4 @@ void attachment_close(struct attachment *attachment)
 	links_close(&attachment->links);
 	links_close(&attachment->links_before);
 	netlink_close(&attachment->netlink);
-	device_close(&attachment->device);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Connections to a server, made all at once. See dial.h. */
-#include "daemon/server/dial.h"
+#include "daemon/transport/nbd/dial.h"
 
-#include "daemon/server/connection.h"
+#include "daemon/transport/nbd/connection.h"
 #include "daemon/state/folder.h"
 
 #include <errno.h>

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The trial of a new server. See rehearse.h.
+ *
+ * All of it has one limit by the clock: under load every step takes longer, and what is said is which one did not come to its end.
+ */
+#include "daemon/transport/nbd/rehearse.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/child/command.h"
+#include "zsblk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Seconds for the whole trial: the plugin is asked, and a server is tried. */
+#ifndef REHEARSAL_LIMIT_S /* shorter in tests/daemon's build */
+#define REHEARSAL_LIMIT_S 30u
+#endif
+
+/* Does this plugin know our format of segments? */
+static int ask_segment_version(const struct settings *settings, uint64_t until, struct wrong *wrong)
+{
+	const char *const arguments[] = {settings->nbdkit, "--dump-plugin", settings->plugin, NULL};
+	char facts[8192], known[48];
+	struct command_text output = {facts, sizeof facts, 0}, errors = {wrong->text, sizeof wrong->text, 0};
+	int status = 0, r = command_do(arguments, &output, &errors, until, &status);
+
+	wrong->text[strcspn(wrong->text, "\n")] = '\0';
+	if (r == -ETIMEDOUT)
+		wrong_say(wrong, "%s --dump-plugin %s does not end within %u seconds", settings->nbdkit,
+			  settings->plugin, REHEARSAL_LIMIT_S);
+	else if (r && !wrong->text[0])
+		wrong_say(wrong, "%s --dump-plugin %s: %s (%d)", settings->nbdkit, settings->plugin,
+			  r == -EIO ? "ended with status" : strerror(-r), r == -EIO ? status : -r);
+	if (r)
+		return r;
+	snprintf(known, sizeof known, "\nzsblk_segment_version=%u\n", ZSBLK_SEGMENT_VERSION);
+	if (strstr(facts, known))
+		return 0;
+	return wrong_say(
+		wrong,
+		"the plugin that is installed now does not know segments of version %u, which this one is; stop, and start anew",
+		ZSBLK_SEGMENT_VERSION);
+}
+
+/* Wait until the server has its socket: 0; has ended, and was collected: -EIO; or the time is up: -ETIMEDOUT. */
+static int wait_for_socket(pid_t pid, const char *socket, uint64_t until)
+{
+	do {
+		if (access(socket, F_OK) == 0)
+			return 0;
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			return -EIO;
+	} while (clock_pause(until, 10));
+	return -ETIMEDOUT;
+}
+
+/* Start a server, and end it when it has its socket, or after some time. */
+static int try_server(const char *const arguments[], const char *socket, uint64_t until, struct wrong *wrong)
+{
+	pid_t parent = getpid(), pid;
+	int output[2], r;
+	ssize_t got = 0;
+
+	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		command_become(arguments, parent, -1, output[1]);
+	r = pid < 0 ? -errno : wait_for_socket(pid, socket, until);
+	if (r == 0 || r == -ETIMEDOUT)
+		command_kill(pid);
+	if (r)
+		got = read(output[0], wrong->text, sizeof wrong->text - 1);
+	wrong->text[got > 0 ? got : 0] = '\0';
+	wrong->text[strcspn(wrong->text, "\n")] = '\0';
+	if (r == -ETIMEDOUT)
+		wrong_say(wrong, "a server that is started for a trial does not come up within %u seconds",
+			  REHEARSAL_LIMIT_S);
+	else if (r && !wrong->text[0])
+		wrong_say(wrong, "a server that is started for a trial %s", r == -EIO ? "ends" : strerror(-r));
+	close(output[0]);
+	close(output[1]);
+	return r;
+}
+
+/* Not what only one server may have: the segment, of its size, the lock on memory, the reserve and the statistics. */
+static bool is_for_rehearsal(const char *param)
+{
+	static const char *const others[] = {"memory=", "size=", "lock=", "reserve=", "stats="};
+
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		if (strncmp(param, others[i], strlen(others[i])) == 0)
+			return false;
+	return true;
+}
+
+int rehearse_server(const struct settings *settings, const char *socket, struct wrong *wrong)
+{
+	const char *arguments[SETTINGS_MAX_PARAMS + 12] = {settings->nbdkit, "--foreground",   "--unix",
+							   socket,           settings->plugin, "memory=anon",
+							   "size=16M",       "lock=no",        "reserve=0"};
+	uint64_t until = clock_after_ms(REHEARSAL_LIMIT_S * 1000);
+	size_t n = 9;
+	int r = ask_segment_version(settings, until, wrong);
+
+	for (size_t i = 0; i < settings->n_params; i++)
+		if (is_for_rehearsal(settings->params[i]))
+			arguments[n++] = settings->params[i];
+	/* A trial that was killed has left its socket. */
+	unlink(socket);
+	if (!r)
+		r = try_server(arguments, socket, until, wrong);
+	unlink(socket);
+	return r;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The trial of a new server of NBD: rehearse() of struct transport (transport.h). */
+#ifndef REHEARSE_H
+#define REHEARSE_H
+
+#include "daemon/settings/settings.h"
+
+int rehearse_server(const struct settings *settings, const char *socket, struct wrong *wrong);
+
+#endif
