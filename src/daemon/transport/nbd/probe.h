@@ -28,10 +28,4 @@ void probe_stop(struct probe *probe);
 /* The longest that an answer took so far, in microseconds. */
 uint64_t probe_longest_us(const struct probe *probe);
 
-/*
- * From one block that is probed to the next, modulo `blocks`, which is not 0: about two thirds of the device, so that a lock that is
- * held for ever is found somewhere, and such that each block has its turn.
- */
-uint64_t probe_stride(uint64_t blocks);
-
 #endif
