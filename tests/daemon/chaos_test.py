@@ -233,7 +233,7 @@ class Device:
         wrong = None
         for _ in range(20):
             # One more may be on its way, as of an upgrade that was asked for.
-            with contextlib.suppress(OSError, IndexError, struct.error):
+            with contextlib.suppress(OSError, IndexError, StopIteration, struct.error):
                 client = Client(next(iter((self.instance.folder / "run" / self.instance.name).glob(f"{server}-*.sock"))))
                 wrong = self.stored.wrong(client)
                 self.stored.write(client, 10)
