@@ -62,8 +62,13 @@ apt_fetch() {
 	APT_CONFIG=$1/apt.conf apt-get -qq download "$2" >&2 || die "download of $2 failed; see above"
 }
 
-# apt_depends FOLDER PACKAGE PATTERN: the dependency of PACKAGE that matches.
+# apt_newest FOLDER PATTERN: of the packages whose names match, the one of the highest version in its name.
+apt_newest() {
+	APT_CONFIG=$1/apt.conf apt-cache search --names-only -- "$2" | cut -d ' ' -f 1 | sort -V | tail -n 1 | grep .
+}
+
+# apt_depends FOLDER PACKAGE PATTERN: the dependencies of PACKAGE that match, one a line.
 apt_depends() {
 	APT_CONFIG=$1/apt.conf apt-cache depends --important "$2" |
-		sed -n 's/^ *Depends: //p' | grep -E -- "$3" | head -n 1
+		sed -n 's/^ *Depends: //p' | grep -E -- "$3"
 }

@@ -8,29 +8,32 @@ kernel_release() {
 	case $1 in
 	6.1) echo bookworm ;;
 	6.12) echo trixie ;;
-	*) die "no such kernel: $1 (6.1 or 6.12)" ;;
+	7 | 7.*) echo trixie-backports ;;
+	*) die "no such kernel: $1 (6.1, 6.12 or 7)" ;;
 	esac
 }
 
+# The newest kernel whose version begins with VERSION: a release may have more than one.
 kernel_fetch() {
-	local version=$1 dir=$2 release package
+	local version=$1 dir=$2 release image parts deb
 	release=$(kernel_release "$version")
-	say "vm: fetching the kernel of Debian $release"
+	say "vm: fetching Linux $version of Debian $release"
 	apt_state "$release" "$dir/apt"
-	package=$(apt_depends "$dir/apt" linux-image-cloud-amd64 '^linux-image-[0-9]') ||
-		die "Debian $release has no linux-image-cloud-amd64"
-	case $package in
-	linux-image-"$version".*) ;;
-	*) die "Debian $release has $package, where Linux $version was expected" ;;
-	esac
-	(cd "$dir" && apt_fetch "$dir/apt" "$package")
-	dpkg-deb -x "$dir"/linux-image-*.deb "$dir/root"
-	mv "$dir"/root/boot/vmlinuz-* "$dir/vmlinuz"
-	if [ -d "$dir/root/usr/lib/modules" ]; then
-		mv "$dir/root/usr/lib" "$dir/lib"
-	else
-		mv "$dir/root/lib" "$dir/lib"
-	fi
+	image=$(apt_newest "$dir/apt" "^linux-image-${version//./\\.}\\..*-cloud-amd64\$") ||
+		die "Debian $release has no cloud kernel of Linux $version"
+	# Since Linux 7.2 that package is empty, and depends on those with the kernel, its modules and the lists of these.
+	mapfile -t parts < <(apt_depends "$dir/apt" "$image" '^linux-(base|binary|modules)-[0-9]')
+	mkdir "$dir/root"
+	for deb in "$image" "${parts[@]}"; do
+		(cd "$dir" && apt_fetch "$dir/apt" "$deb")
+	done
+	for deb in "$dir"/*.deb; do
+		dpkg-deb -x "$deb" "$dir/root"
+	done
+	# Where the two lie in their packages differs between releases.
+	mkdir "$dir/lib"
+	mv "$(find "$dir/root" -type d -path '*/lib/modules')" "$dir/lib/"
+	mv "$(find "$dir/root" "$dir/lib" -type f -name 'vmlinuz*')" "$dir/vmlinuz"
 	basename "$dir"/lib/modules/* >"$dir/release"
 	depmod -b "$dir" "$(cat "$dir/release")"
 	rm -rf "$dir/apt" "$dir/root" "$dir"/*.deb
@@ -39,6 +42,11 @@ kernel_fetch() {
 # kernel_ensure VERSION
 kernel_ensure() {
 	cached "kernel/$1" kernel_fetch "$1"
+}
+
+# kernel_has VERSION NAME: it has that module, or what the module does built in.
+kernel_has() {
+	modprobe -d "$cache/kernel/$1" -S "$(cat "$cache/kernel/$1/release")" --show-depends "$2" >/dev/null 2>&1
 }
 
 # kernel_modules VERSION NAME...: paths of the module files to load, in order, below
