@@ -84,6 +84,8 @@ meminfo() {
 
 # ---------------------------------------------------------------------- the server
 
+device=/dev/nbd0
+server_name=nbdkit # of its process
 socket=/run/zsblk.sock
 server_pid=
 
@@ -209,7 +211,7 @@ daemon_start() {
 	# Into the kernel's log, so that the two are read together, also when the machine has to be stopped.
 	sysctl -q kernel.printk_devkmsg=on
 	# shellcheck disable=SC2086 # DAEMON_OPTIONS is split on purpose
-	zsblkd --name "$instance" --device "$nbd" --swapon --priority 100 ${DAEMON_OPTIONS:-} "$@" \
+	zsblkd --name "$instance" --device "$device" --swapon --priority 100 ${DAEMON_OPTIONS:-} "$@" \
 		size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" </dev/null >/dev/kmsg 2>&1 &
 	supervisor_pid=$!
 	until [ "$(daemon_log | grep -c 'ready:')" -gt "$before" ]; do
@@ -224,7 +226,7 @@ daemon_start() {
 # Of the size and priority asked for; the header takes a page.
 is_swap() {
 	cat /proc/swaps
-	grep -Eq "^$nbd +partition[[:space:]]+$(($(numfmt --from=iec "${SIZE:-1G}") / 1024 - $(getconf PAGESIZE) / 1024))[[:space:]]+[0-9]+[[:space:]]+100$" \
+	grep -Eq "^$device +partition[[:space:]]+$(($(numfmt --from=iec "${SIZE:-1G}") / 1024 - $(getconf PAGESIZE) / 1024))[[:space:]]+[0-9]+[[:space:]]+100$" \
 		/proc/swaps
 }
 
@@ -239,30 +241,30 @@ daemon_pid() {
 
 # The server has none of the daemon's files open: neither its lock nor its sockets.
 server_has_no_stray_files() {
-	ls -l "/proc/$(pgrep -x nbdkit)/fd"
-	! find "/proc/$(pgrep -x nbdkit)/fd" -lname '*/lock' | grep . &&
-		! find "/proc/$(pgrep -x nbdkit)/fd" -lname '*eventpoll*' | grep .
+	ls -l "/proc/$(pgrep -x "$server_name")/fd"
+	! find "/proc/$(pgrep -x "$server_name")/fd" -lname '*/lock' | grep . &&
+		! find "/proc/$(pgrep -x "$server_name")/fd" -lname '*eventpoll*' | grep .
 }
 
 # Harm that is done to swap while it is used. Each succeeds when there was somebody to do it to.
 harm_server() {
-	pkill -KILL -x nbdkit
+	pkill -KILL -x "$server_name"
 }
 
 # What ends an ordinary nbdkit, with errors for the requests it has.
 harm_term() {
-	pkill -TERM -x nbdkit
+	pkill -TERM -x "$server_name"
 }
 
 harm_hang() {
-	pkill -STOP -x nbdkit
+	pkill -STOP -x "$server_name"
 }
 
 # Each of its threads runs for ever, in its real-time class: the instruction that it comes to after the system call
 # in which it waits becomes a jump to itself.
 harm_spin() {
 	local pid address addresses
-	pid=$(pgrep -x nbdkit) && addresses=$(awk '/^[0-9]/ { print $NF }' "/proc/$pid/task/"*/syscall | sort -u) || return
+	pid=$(pgrep -x "$server_name") && addresses=$(awk '/^[0-9]/ { print $NF }' "/proc/$pid/task/"*/syscall | sort -u) || return
 	for address in $addresses; do
 		printf '\xeb\xfe' | dd of="/proc/$pid/mem" bs=2 oflag=seek_bytes seek=$((address)) conv=notrunc status=none 2>/dev/null || return
 	done
@@ -273,7 +275,7 @@ harm_daemon() {
 }
 
 harm_both() {
-	kill -KILL "$(daemon_pid)" $(pgrep -x nbdkit)
+	kill -KILL "$(daemon_pid)" $(pgrep -x "$server_name")
 }
 
 harm_upgrade() {
@@ -289,29 +291,27 @@ change_plugin() {
 }
 
 runs_installed_plugin() {
-	! grep -q 'plugin.so (deleted)' "/proc/$(pgrep -x nbdkit)/maps"
+	! grep -q 'plugin.so (deleted)' "/proc/$(pgrep -x "$server_name")/maps"
 }
 
 nothing_left() {
 	swapon --show
 	ls /run/zsblk
-	pgrep -l nbdkit
+	pgrep -l "$server_name"
 	ipcs -m
-	[ "$(awk 'END { print NR }' /proc/swaps)" = 1 ] && [ ! -e "/run/zsblk/$instance" ] && ! pgrep -x nbdkit &&
-		[ ! -e "/sys/block/${nbd#/dev/}/pid" ] && ! ipcs -m | grep -q '^0x'
+	[ "$(awk 'END { print NR }' /proc/swaps)" = 1 ] && [ ! -e "/run/zsblk/$instance" ] && ! pgrep -x "$server_name" &&
+		[ ! -e "/sys/block/${device#/dev/}/pid" ] && ! ipcs -m | grep -q '^0x'
 }
 
 # ---------------------------------------------------------------------- devices
 
-nbd=/dev/nbd0
-
 # The queue's defaults are for disks: an I/O scheduler, and throttling of writes (wbt), which makes
 # reclaim wait where it need not. Requests are kept to what the server has buffers for: they grow with the largest.
 attach() {
-	local queue=/sys/block/${nbd#/dev/}/queue
+	local queue=/sys/block/${device#/dev/}/queue
 	modprobe nbd nbds_max=1 max_part=0 &&
-		nbd-client -unix "$socket" "$nbd" -block-size 4096 -connections "${CONNECTIONS:-$(nproc)}" &&
-		blockdev --getsize64 "$nbd" || return
+		nbd-client -unix "$socket" "$device" -block-size 4096 -connections "${CONNECTIONS:-$(nproc)}" &&
+		blockdev --getsize64 "$device" || return
 	if [ "${QUEUE:-tuned}" = tuned ]; then
 		echo none >"$queue/scheduler"
 		echo 0 >"$queue/wbt_lat_usec"
@@ -321,7 +321,7 @@ attach() {
 }
 
 detach() {
-	nbd-client -d "$nbd"
+	nbd-client -d "$device"
 }
 
 # zram_up: kernel zram of the same size and algorithm as /dev/zram0.
