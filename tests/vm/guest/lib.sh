@@ -84,8 +84,16 @@ meminfo() {
 
 # ---------------------------------------------------------------------- the server
 
-device=/dev/nbd0
-server_name=nbdkit # of its process
+# use_transport NAME: the way from the kernel to the server, nbd or ublk; which device it is, and the name of the server's process.
+use_transport() {
+	TRANSPORT=$1
+	case $TRANSPORT in
+	nbd) device=/dev/nbd0 server_name=nbdkit ;;
+	ublk) device=/dev/ublkb0 server_name=zsblk-ublk ;;
+	esac
+}
+
+use_transport "${TRANSPORT:-nbd}"
 socket=/run/zsblk.sock
 server_pid=
 
@@ -97,7 +105,7 @@ server_pid=
 : "${RESERVE=16M}"
 : "${LOCK=yes}"
 
-# zsblk_server [PARAMETER...]: nbdkit with the plugin, with what it needs to serve swap. With
+# zsblk_server [PARAMETER...]: nbdkit with the plugin, or zsblk-ublk, with what it needs to serve swap. With
 # PEER=memory, what people use instead.
 zsblk_server() {
 	if [ "${PEER:-}" = memory ]; then
@@ -108,20 +116,23 @@ zsblk_server() {
 	usual_sysctls=$(sysctl vm.watermark_boost_factor vm.min_free_kbytes | tr -d ' ')
 	sysctl -q vm.watermark_boost_factor=0
 	[ -z "$MIN_FREE_KBYTES" ] || sysctl -q vm.min_free_kbytes="$MIN_FREE_KBYTES"
+	set -- size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" lock="$LOCK" reserve="$RESERVE" stats=/run/zsblk.stats "$@"
 	# shellcheck disable=SC2086 # SCHEDULER and NBDKIT_OPTIONS are split on purpose
-	server $SCHEDULER nbdkit --foreground --exit-with-parent --unix "$socket" --threads "${THREADS:-1}" \
-		${NBDKIT_OPTIONS:-} zsblk size="${SIZE:-1G}" algorithm="${ALGORITHM:-lz4}" \
-		lock="$LOCK" reserve="$RESERVE" stats=/run/zsblk.stats "$@"
+	case $TRANSPORT in
+	nbd) server $SCHEDULER nbdkit --foreground --exit-with-parent --unix "$socket" --threads "${THREADS:-1}" \
+		${NBDKIT_OPTIONS:-} zsblk "$@" ;;
+	ublk) load_driver 1 && server $SCHEDULER zsblk-ublk "$@" ;;
+	esac
 }
 
-# server COMMAND...: start it and wait until its socket is there.
+# server COMMAND...: start it and wait until its socket is there, or its device.
 server() {
 	local tries=0
 	rm -f "$socket"
 	note "$*"
 	"$@" </dev/null >/run/server.log 2>&1 &
 	server_pid=$!
-	until [ -S "$socket" ]; do
+	until [ -S "$socket" ] || [ -b /dev/ublkb0 ]; do
 		if ! kill -0 "$server_pid" || [ $((tries += 1)) -gt 300 ]; then
 			cat /run/server.log
 			return 1
@@ -130,9 +141,10 @@ server() {
 	done
 }
 
+# The end of a ublk server is the end of its device: detach() has told it.
 server_stop() {
 	local status=0
-	kill "$server_pid"
+	[ "$TRANSPORT" = ublk ] || kill "$server_pid"
 	wait "$server_pid" || status=$?
 	server_pid=
 	# shellcheck disable=SC2086 # NAME=VALUE...
@@ -207,7 +219,7 @@ instance=swap0
 daemon_start() {
 	local tries=0 before
 	before=$(daemon_log | grep -c 'ready:')
-	modprobe nbd nbds_max=2 max_part=0 || return
+	load_driver 2 || return
 	# Into the kernel's log, so that the two are read together, also when the machine has to be stopped.
 	sysctl -q kernel.printk_devkmsg=on
 	# shellcheck disable=SC2086 # DAEMON_OPTIONS is split on purpose
@@ -300,18 +312,35 @@ nothing_left() {
 	pgrep -l "$server_name"
 	ipcs -m
 	[ "$(awk 'END { print NR }' /proc/swaps)" = 1 ] && [ ! -e "/run/zsblk/$instance" ] && ! pgrep -x "$server_name" &&
-		[ ! -e "/sys/block/${device#/dev/}/pid" ] && ! ipcs -m | grep -q '^0x'
+		! is_attached && ! ipcs -m | grep -q '^0x'
 }
 
 # ---------------------------------------------------------------------- devices
+
+# load_driver DEVICES: of nbd; those of ublk are made when a server comes.
+load_driver() {
+	case $TRANSPORT in
+	nbd) modprobe nbd nbds_max="$1" max_part=0 ;;
+	ublk) modprobe ublk_drv ;;
+	esac
+}
+
+is_attached() {
+	case $TRANSPORT in
+	nbd) [ -e "/sys/block/${device#/dev/}/pid" ] ;;
+	ublk) [ -e "/sys/block/${device#/dev/}" ] ;;
+	esac
+}
 
 # The queue's defaults are for disks: an I/O scheduler, and throttling of writes (wbt), which makes
 # reclaim wait where it need not. Requests are kept to what the server has buffers for: they grow with the largest.
 attach() {
 	local queue=/sys/block/${device#/dev/}/queue
-	modprobe nbd nbds_max=1 max_part=0 &&
-		nbd-client -unix "$socket" "$device" -block-size 4096 -connections "${CONNECTIONS:-$(nproc)}" &&
-		blockdev --getsize64 "$device" || return
+	if [ "$TRANSPORT" = nbd ]; then
+		load_driver 1 &&
+			nbd-client -unix "$socket" "$device" -block-size 4096 -connections "${CONNECTIONS:-$(nproc)}" || return
+	fi
+	blockdev --getsize64 "$device" || return
 	if [ "${QUEUE:-tuned}" = tuned ]; then
 		echo none >"$queue/scheduler"
 		echo 0 >"$queue/wbt_lat_usec"
@@ -321,7 +350,10 @@ attach() {
 }
 
 detach() {
-	nbd-client -d "$device"
+	case $TRANSPORT in
+	nbd) nbd-client -d "$device" ;;
+	ublk) kill "$server_pid" && soon 10 eval '! is_attached' ;;
+	esac
 }
 
 # zram_up: kernel zram of the same size and algorithm as /dev/zram0.
@@ -395,4 +427,4 @@ modprobe -a lz4 zstd 2>/dev/null
 sysctl -q vm.page-cluster="${PAGE_CLUSTER:-0}"
 # shellcheck disable=SC2086 # NAME=VALUE...
 [ -z "${SYSCTL:-}" ] || sysctl -q $SYSCTL
-note "Linux $(uname -r), $(meminfo MemTotal) MiB, $(nproc) CPUs, $(nbdkit --version)"
+note "Linux $(uname -r), $(meminfo MemTotal) MiB, $(nproc) CPUs, $TRANSPORT, $(nbdkit --version)"

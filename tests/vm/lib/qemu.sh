@@ -14,7 +14,7 @@ boot_modules=(virtio_pci virtio_blk ext4)
 payload_modules=(nbd zram lz4 lz4hc zstd)
 
 # What in the kernel log means that the machine failed, whatever the scenario says.
-kernel_failures='Kernel panic|BUG:|Oops:|blocked for more than|Killed process [0-9]+ \(nbdkit'
+kernel_failures='Kernel panic|BUG:|Oops:|blocked for more than|Killed process [0-9]+ \((nbdkit|zsblk-ublk)'
 
 # copy_modules VERSION FOLDER NAME...: unpacked, below FOLDER/lib/modules/RELEASE, with the list of
 # paths in load order in FOLDER/lib/modules/RELEASE/order.

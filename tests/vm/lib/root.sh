@@ -4,6 +4,7 @@
 # Root file systems: $cache/root/VARIANT-HASH/{root.img,busybox,packages}. Variants:
 #   light    our own process 1 (guest/start): the scenario and nothing else; up in seconds
 #   systemd  the same with systemd and udev
+#   bench    the first one with fio and perf
 # The plugin and the scenario are not in it: they come on a second disk at every boot.
 
 # The guest runs programs built on this machine, so it is the same release where possible.
@@ -17,13 +18,14 @@ root_release() {
 }
 
 root_packages() {
-	local packages="busybox-static e2fsprogs kmod libmnl0 libnbd-bin liblz4-1 libsystemd0 libxxhash0
+	local packages="busybox-static e2fsprogs kmod libmnl0 libnbd-bin liblz4-1 libsystemd0 liburing2 libxxhash0
 		libzstd1 nbd-client nbdkit procps
 		util-linux"
 	case $1 in
 	light) ;;
 	systemd) packages="$packages dbus systemd systemd-sysv udev" ;;
-	*) die "no such root: $1 (light or systemd)" ;;
+	bench) packages="$packages fio linux-perf" ;;
+	*) die "no such root: $1 (light, systemd or bench)" ;;
 	esac
 	# shellcheck disable=SC2086 # split on purpose
 	printf '%s\n' $packages
