@@ -5,8 +5,9 @@
  *   /proc/self/cgroup      4:memory:/a/b         the group, as seen from the root of the hierarchy (v1; v2: 0::/a/b)
  *   /proc/self/mountinfo   ROOT  MOUNT-POINT     the part of the hierarchy that is mounted, and where
  *
- * The group's folder is MOUNT-POINT and what of its name comes after ROOT. Groups above it are the folders above that one, up to
- * the mount point: what is above that (outside of a container) cannot be seen. The root of the hierarchy has no limit.
+ * The group's folder is MOUNT-POINT, followed by what comes after ROOT in its name. The groups above are the folders
+ * above that one, up to the mount point. Groups further up, outside a container, cannot be seen. The root of the
+ * hierarchy has no limit.
  *
  * Source: cgroups(7), proc(5), and the kernel's admin-guide on cgroup-v1 (memory.rst) and cgroup-v2.
  */
@@ -88,7 +89,7 @@ static bool find_name(FILE *f, struct cgroup *cgroup)
 	return cgroup->version;
 }
 
-/* Blanks and the like are written as \040. */
+/* Undo the escapes of mountinfo, which writes a blank as \040. */
 static void unescape(char *text)
 {
 	char *to = text;
@@ -106,7 +107,7 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-/* A line of mountinfo: is it our hierarchy? */
+/* True if a line of mountinfo is the mount of our hierarchy. */
 static bool is_mount(char *line, unsigned version, char **root, char **point)
 {
 	char *save = NULL, *field = strtok_r(line, " \n", &save), *type, *options;
@@ -127,7 +128,7 @@ static bool is_mount(char *line, unsigned version, char **root, char **point)
 			    : strcmp(type, "cgroup") == 0 && options && has_word(options, "memory");
 }
 
-/* Find the mount; the group's name becomes relative to its root. */
+/* Find the mount of our hierarchy. The group's name becomes relative to its root. */
 static bool find_mount(FILE *f, struct cgroup *cgroup, char *point, size_t size)
 {
 	char *line = NULL, *root, *at;
@@ -142,7 +143,7 @@ static bool find_mount(FILE *f, struct cgroup *cgroup, char *point, size_t size)
 		found = true;
 		snprintf(point, size, "%s", at);
 		length = strcmp(root, "/") == 0 ? 0 : strlen(root);
-		/* Not below what is mounted (another namespace): all that can be seen is the mounted root itself. */
+		/* A group outside what is mounted (another namespace): only the mounted root can be seen. */
 		if (strncmp(cgroup->name, root, length) != 0 || (cgroup->name[length] && cgroup->name[length] != '/') ||
 		    strstr(cgroup->name, "/.."))
 			cgroup->name[0] = '\0';
@@ -164,7 +165,7 @@ static void close_level(struct level *level)
 			close(level->fd[file]);
 }
 
-/* False: this group has no limit that can be read. */
+/* Open the files of a group. False: it has no limit that can be read. */
 static bool open_level(struct cgroup *cgroup, const char *point, unsigned length)
 {
 	struct level *level = &cgroup->level[cgroup->n];
@@ -249,7 +250,7 @@ static size_t read_text(int fd, char *text, size_t size)
 	return length;
 }
 
-/* "max", or what cannot be read: `otherwise`. */
+/* The number in a file; `otherwise` if that is "max" or cannot be read. */
 static uint64_t read_number(int fd, uint64_t otherwise)
 {
 	char text[32];
@@ -272,7 +273,7 @@ static uint64_t statistic(const char *text, const char *name)
 /* Clean page cache that is not locked. */
 static uint64_t droppable(const struct cgroup *cgroup, const struct level *level, char *text)
 {
-	/* v1 has figures of the group alone as well; with those below it they begin with "total_". */
+	/* In v1, the figures that include the groups below begin with "total_". */
 	static const char *const keys[2][4] = {
 		{"total_inactive_file", "total_active_file", "total_dirty", "total_writeback"},
 		{"inactive_file", "active_file", "file_dirty", "file_writeback"},

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The memory limits of control groups: of the group that this process is in, and of all groups above it. Both versions of the
- * interface: memory.max, memory.high and memory.current (v2), memory.limit_in_bytes and memory.usage_in_bytes (v1).
+ * The memory limits of control groups: of the group that this process is in, and of all groups above it. Both versions
+ * of the interface are known: memory.max, memory.high and memory.current (v2); memory.limit_in_bytes and
+ * memory.usage_in_bytes (v1).
  *
  * A page is charged to the group of the process that touches it first, and to all groups above. At a limit the kernel
- * reclaims memory of the group; it cannot reclaim locked memory, and kills a process of the group, or has the caller wait
- * for ever. So whoever locks memory has to stop before.
+ * reclaims memory of the group. It cannot reclaim locked memory. Then it kills a process of the group, or lets the
+ * caller wait without end. So a process that locks its memory has to stop before the limit.
  *
- * Files are opened once, and looking allocates nothing. A process that is moved to another group later is judged by the one
- * it was in. Functions never fail: where the system does not say, there is no limit. Any thread may look.
+ * The files are opened once, and a look allocates nothing. If the process is moved to another group later, the limits
+ * are still those of the group it was in. Functions do not fail: where the system does not say, there is no limit. Any
+ * thread may look.
  */
 #ifndef CGROUP_H
 #define CGROUP_H
@@ -18,7 +20,7 @@
 #include <stdint.h>
 
 #define CGROUP_NO_LIMIT UINT64_MAX
-/* What a group's statistics need as a buffer. */
+/* Bytes of a buffer for a group's statistics. */
 #define CGROUP_TEXT 8192u
 
 struct cgroup;
@@ -27,24 +29,24 @@ struct cgroup;
 struct cgroup_found {
 	uint64_t limit; /* the smallest of all limits, or CGROUP_NO_LIMIT */
 	/*
-	 * What may still be charged until some group is at its limit, or CGROUP_NO_LIMIT. The page cache that the
-	 * kernel can drop at once counts as room, where that was asked for and is needed.
+	 * What may still be charged until the first group is at its limit, or CGROUP_NO_LIMIT. Page cache that the
+	 * kernel can drop at once counts as room, if cgroup_look() had to look at it.
 	 */
 	uint64_t room;
 	unsigned level;   /* the group with the smallest limit */
-	const char *file; /* and the file that has it; NULL without a limit */
+	const char *file; /* the name of the file with that limit; NULL: there is no limit */
 };
 
-/* NULL: there are no memory limits to look for, or no memory. */
+/* NULL, which all functions accept: the process is in no group that could have a limit, or there is no memory. */
 struct cgroup *cgroup_open(void);
-/* For tests: read these two in place of /proc/self/cgroup and /proc/self/mountinfo. */
+/* For tests: read these two files instead of /proc/self/cgroup and /proc/self/mountinfo. */
 struct cgroup *cgroup_open_from(const char *cgroup_file, const char *mountinfo_file);
 void cgroup_close(struct cgroup *cgroup);
 
 /*
- * Look at limits and usage. `want`: as much room is enough; only where there is less, the page cache is looked at as well, with
- * `text`, a buffer of CGROUP_TEXT bytes. That takes a moment, and the kernel a page of memory: `text` is NULL for those who
- * cannot wait. `cgroup` may be NULL.
+ * Look at limits and usage. A group that has less room than `want` bytes is asked for its page cache as well, with
+ * `text`, a buffer of CGROUP_TEXT bytes. That takes the kernel a moment and a page of memory. A caller that cannot wait
+ * passes NULL as `text`; then page cache does not count as room.
  */
 void cgroup_look(const struct cgroup *cgroup, uint64_t want, char *text, struct cgroup_found *found);
 
@@ -52,9 +54,9 @@ void cgroup_look(const struct cgroup *cgroup, uint64_t want, char *text, struct 
 void cgroup_describe(const struct cgroup *cgroup, const struct cgroup_found *found, char *text, size_t size);
 
 /*
- * How much of a limit is left unused by whoever locks memory below it: an eighth, at least 4 MiB and at most 32 MiB. It is for
- * the kernel's own memory on behalf of the group (socket buffers, page tables, stacks), for short-lived processes, and for
- * what is charged between two looks. 0 without a limit.
+ * The margin: bytes below a limit that a process which locks its memory leaves unused. An eighth of the limit, at least
+ * 4 MiB and at most 32 MiB; 0 without a limit. The kernel needs the margin for the group's socket buffers, page tables
+ * and stacks, short-lived processes need it, and what is charged between two looks comes out of it.
  */
 uint64_t cgroup_margin(uint64_t limit);
 #define CGROUP_MARGIN_MOST (UINT64_C(32) << 20)

@@ -97,8 +97,8 @@ bool process_texts_say_dying(const char *fields, const char *status)
 	unsigned long flags = 0;
 
 	/*
-	 * A signal that kills the whole process stays pending until the process is gone. One that exits by itself has the
-	 * flag (9, seventh after the name).
+	 * A signal that kills the whole process stays pending until the process is gone. One that exits by itself has
+	 * the flag (9, seventh after the name).
 	 */
 	sscanf(fields, " %*c %*d %*d %*d %*d %*d %lu", &flags);
 	return (flags & PF_EXITING) || status_has(status, "\nSigPnd:\t", killed) ||

@@ -9,35 +9,37 @@
 #include <sys/types.h>
 
 /*
- * When a process started, in clock ticks since boot: number and start time together name a process for good. Three
- * answers: 0, with *start; -ESRCH: there is no such process, or only its remains (a zombie whose threads have all
- * ended does nothing any more, however long its parent leaves it there; then *start is set, too); any other error: this cannot be told now,
- * for want of a descriptor or of memory, or because /proc hides it. "Cannot be told" is never "dead".
+ * When a process started, in clock ticks since boot. The system uses numbers of processes again; number and start time
+ * together name one process for good.
+ *
+ * 0, with *start. -ESRCH: there is no such process, or only a zombie whose threads have all ended, which does nothing
+ * any more; then *start is set as well. Any other error: this cannot be told now, because there is no descriptor or no
+ * memory, or because /proc hides the process. "Cannot be told" must never be taken for "dead".
  */
 int process_start_time(pid_t pid, uint64_t *start);
 /* False only if it is certain that the process of this number and start time has ended. */
 bool process_may_be(pid_t pid, uint64_t start);
 
 /*
- * Is it on its way to its end, from which nothing brings it back? Killed, or dumping core, and not gone yet: a process
- * with much memory takes a while. False if that cannot be told.
+ * True if the process is certain to end, and has not ended yet: it was killed, exits or dumps core. A process with much
+ * memory takes a while for that. False if this cannot be told.
  */
 bool process_is_dying(pid_t pid);
 /*
- * The same from what /proc says of it: `fields` are those of its stat file after the command's name, `status` is its
+ * The same, from the texts that /proc has of the process: the fields of its stat file after the command's name, and its
  * status file.
  */
 bool process_texts_say_dying(const char *fields, const char *status);
 
 /*
- * Read a stat file (/proc/PID/stat, or a thread's) into `text`: its fields after the command's name, which may hold anything. NULL, with
- * errno, if they cannot be read. Allocates nothing.
+ * Read a stat file (/proc/PID/stat, or a thread's) into `text`. Returns the fields after the command's name, which can
+ * hold any characters; or NULL with errno. Allocates nothing.
  */
 const char *process_read_stat(const char *path, char *text, size_t size);
 
-/* Number of its parent; 0: it has none that we see, or there is no such process. */
+/* Number of the parent; 0: the process has none that we can see, or does not exist. */
 pid_t process_parent(pid_t pid);
-/* Do both run a program of the same name, as ps shows it? False if one of them is not there. */
+/* True if both processes run programs of the same name, as ps shows it. False if one of them does not exist. */
 bool process_same_name(pid_t one, pid_t other);
 
 #endif

@@ -2,13 +2,13 @@
 /*
  * Memory to spare. See spare.h.
  *
- * An ordinary allocation is served at once as long as some zone has more free pages than its min
- * watermark and what it protects for others together; when less than the low watermark is free,
- * kswapd is woken and frees memory up to the high one. Half-way between min and low is therefore
- * where to stop: kswapd is at work by then, and more will come.
+ * The kernel serves an ordinary allocation at once as long as some zone has more free pages than its min watermark and
+ * its protection together. When fewer pages than the low watermark are free, it wakes kswapd, which frees memory up to
+ * the high one. So an ordinary thread stops half-way between min and low: kswapd is at work by then.
  *
- * Tasks of a real-time class may go below min, by a quarter of it at least (by half since 6.4): they stop half of that
- * share before its end. While everybody else waits at min for swapping to make room, that is what swapping needs.
+ * A task of a real-time class may go below min, by at least a quarter of min (by half since Linux 6.4). It stops
+ * half-way through that quarter. All others wait at min for swapping to make room, and what is left below min is what
+ * swapping needs.
  *
  *     free pages  0 ....... 3/4 ....... 7/8 ...... min ....... half-way ....... low ....... high
  *                            |           |          |              |             +- kswapd is woken
@@ -17,8 +17,8 @@
  *                            |           +- real-time tasks: nothing to spare
  *                            +- they would wait for reclaim
  *
- * Source: the admin-guide of the kernel on vm.min_free_kbytes, vm.watermark_scale_factor and
- * vm.lowmem_reserve_ratio; proc(5) on /proc/zoneinfo.
+ * Source: the admin-guide of the kernel on vm.min_free_kbytes, vm.watermark_scale_factor and vm.lowmem_reserve_ratio;
+ * proc(5) on /proc/zoneinfo.
  */
 #include "process/spare.h"
 
@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 #define TEXT_FIRST (16u * 1024)
-/* What is populated at once, and room for it in the tables of the kernel. */
+/* Bytes that are populated at once, with room for the kernel's tables for them. */
 #define PIECE (512u * 1024)
 
 #ifndef SCHED_RESET_ON_FORK
@@ -56,11 +56,14 @@ static bool zone_has_spare(const struct zone *zone, bool realtime)
 	uint64_t low = zone->low > zone->min ? zone->low : zone->min;
 	uint64_t floor = realtime ? zone->min - zone->min / 8 : zone->min + (low - zone->min) / 2;
 
-	/* Of a zone in which the text was cut off, nothing is known. */
+	/* If the text was cut off inside a zone, nothing is known of that zone. */
 	return zone->told == ALL_TOLD && zone->free > floor && zone->free - floor > zone->protection;
 }
 
-/* The largest of "(0, 188, 188)": what is held back from those who could use a better zone. */
+/*
+ * The largest number of a list such as "(0, 188, 188)": the pages that the zone protects from those who can use another
+ * zone.
+ */
 static uint64_t largest(const char *list)
 {
 	uint64_t most = 0;
@@ -121,7 +124,7 @@ bool spare_in_zones(const char *text, bool realtime)
 
 		end = strchr(line, '\n');
 		if (!begins(at, "Node ", &rest)) {
-			/* A line that was cut off may have a number that was, too. */
+			/* The last line may be cut off, and its number with it. */
 			if (end)
 				read_line(&zone, at);
 			continue;
@@ -134,7 +137,7 @@ bool spare_in_zones(const char *text, bool realtime)
 	return !any || zone_has_spare(&zone, realtime);
 }
 
-/* The whole text, or what of it has room. */
+/* Read the whole text, or as much of it as the buffer holds. */
 static size_t read_text(struct spare *spare)
 {
 	size_t len = 0;
@@ -193,7 +196,7 @@ static bool in_zones(struct spare *spare, bool realtime)
 	return !spare->text || !read_text(spare) || spare_in_zones(spare->text, realtime);
 }
 
-/* After the zones: to look takes the kernel a page of memory. */
+/* Asked after the zones, since the kernel needs a page of memory for the answer. */
 static bool in_cgroup(struct spare *spare, bool half)
 {
 	struct cgroup_found found;
@@ -210,7 +213,7 @@ int64_t spare_in_cgroup(struct spare *spare, uint64_t *limit)
 {
 	struct cgroup_found found;
 
-	/* Only those who have memory to spare look at the page cache. */
+	/* The look at the page cache needs memory, so it is left out where there is none to spare. */
 	cgroup_look(spare->cgroup, CGROUP_MARGIN_MOST + PIECE, in_zones(spare, false) ? spare->text : NULL, &found);
 	*limit = found.limit;
 	if (found.limit == CGROUP_NO_LIMIT)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The system page: the unit of mmap, madvise, mincore and mlock. 4096 bytes on most machines, 16 or 64 KiB on
- * some kernels for arm64, powerpc and loongarch. Blocks, zspages and the table have pages of 4096 bytes everywhere; only
- * what is said to the kernel is in system pages.
+ * The system page: the unit of mmap, madvise, mincore and mlock. 4096 bytes on most machines, 16 or 64 KiB on some
+ * kernels for arm64, powerpc and loongarch. Blocks, zspages and the table have pages of 4096 bytes on all machines.
+ * Only calls of the kernel use system pages.
  *
  * The functions may be called from any thread, allocate nothing and cannot fail.
  */

@@ -29,13 +29,13 @@ int thread_start_background(pthread_t *thread, const char *name, void *(*run)(vo
 	size_t least;
 	int r;
 
-	/* Signals are the front end's, and its threads'. */
+	/* Signals are for the front end's threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	/* The least that a thread may have is more on machines with large pages or large registers. */
+	/* On machines with large pages or many registers, the smallest stack that is allowed is larger. */
 	least = (size_t)PTHREAD_STACK_MIN;
 	r = start(thread, STACK_BYTES > least ? STACK_BYTES : least, run, opaque);
-	/* The program's thread-local variables live on the stack as well, and may need more. */
+	/* The stack also holds the program's thread-local variables, which may need more. */
 	if (r == EINVAL)
 		r = start(thread, 0, run, opaque);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -47,7 +47,7 @@ int thread_start_background(pthread_t *thread, const char *name, void *(*run)(vo
 unsigned thread_number(void)
 {
 	static _Atomic unsigned next;
-	/* The model saves a lazy allocation when we are in a plugin. */
+	/* With the default model, a plugin's thread-local variables are allocated at their first use. */
 	static _Thread_local unsigned number __attribute__((tls_model("initial-exec")));
 	static _Thread_local bool has_number __attribute__((tls_model("initial-exec")));
 
