@@ -202,7 +202,9 @@ static int start_threads(struct host *host)
 		say(host, HOST_ERROR, "the thread that watches the segment cannot be started: %s", strerror(-r));
 		return r;
 	}
-	r = stats ? stats_file_start(&host->stats_file, stats, host->device, tell_stats_trouble, host) : 0;
+	r = stats ? stats_file_start(&host->stats_file, stats, host->device, host->more_statistics, tell_stats_trouble,
+				     host)
+		  : 0;
 	if (r < 0)
 		say(host, HOST_ERROR, "the thread that writes stats=%s cannot be started: %s", stats, strerror(-r));
 	return r;

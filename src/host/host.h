@@ -31,6 +31,8 @@ struct host {
 	const struct host_params *params; /* owned by the front end, until host_close() */
 	/* Tells people one line, without a newline. Called from any thread. */
 	void (*say)(enum host_says how, const char *text);
+	/* Further lines of the statistics file (stats_file.h); NULL: none. */
+	size_t (*more_statistics)(char *text, size_t size);
 
 	/* Belongs to the host; all zeroes at first. */
 	struct zsblk *device; /* for requests between host_start() and host_stop() */

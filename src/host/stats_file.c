@@ -17,6 +17,7 @@
 
 struct stats_file {
 	struct zsblk *dev;
+	stats_file_more_fn *more;
 	const char *path;
 	char *temporary;
 	stats_file_trouble_fn *trouble;
@@ -27,7 +28,7 @@ struct stats_file {
 	struct ticker *ticker;
 };
 
-static size_t stats_text(struct zsblk *dev, char *text, size_t size)
+static size_t stats_text(struct zsblk *dev, stats_file_more_fn *more, char *text, size_t size)
 {
 	struct zsblk_stats stats;
 	size_t at;
@@ -65,6 +66,8 @@ static size_t stats_text(struct zsblk *dev, char *text, size_t size)
 	FIGURE(failed_writes);
 	FIGURE(failed_discards);
 #undef FIGURE
+	if (more && at < size)
+		at += more(text + at, size - at);
 	return at < size ? at : size - 1;
 }
 
@@ -109,7 +112,7 @@ static int replace_file(const struct stats_file *file, const char *text, size_t 
 static void update(struct stats_file *file)
 {
 	char text[STATS_TEXT_MAX];
-	size_t len = stats_text(file->dev, text, sizeof text);
+	size_t len = stats_text(file->dev, file->more, text, sizeof text);
 	int error;
 
 	if (strcmp(text, file->written) == 0)
@@ -145,8 +148,8 @@ static void destroy(struct stats_file *file)
 	free(file);
 }
 
-int stats_file_start(struct stats_file **result, const char *path, struct zsblk *dev, stats_file_trouble_fn *trouble,
-		     void *opaque)
+int stats_file_start(struct stats_file **result, const char *path, struct zsblk *dev, stats_file_more_fn *more,
+		     stats_file_trouble_fn *trouble, void *opaque)
 {
 	struct stats_file *file = calloc(1, sizeof *file);
 	int r;
@@ -154,6 +157,7 @@ int stats_file_start(struct stats_file **result, const char *path, struct zsblk 
 	if (!file)
 		return -ENOMEM;
 	file->dev = dev;
+	file->more = more;
 	file->path = path;
 	file->trouble = trouble;
 	file->opaque = opaque;

@@ -18,11 +18,17 @@ struct stats_file;
 typedef void stats_file_trouble_fn(void *opaque, const char *path, int error);
 
 /*
- * Write the file and start its thread. 0 or a negative errno; a file that cannot be written is no error, but told by
- * `trouble`. The caller keeps *dev and `path` until stats_file_stop().
+ * Write the front end's further lines of the file, "name=value\n" each. Returns their length as snprintf() does. Called by the
+ * file's thread.
  */
-int stats_file_start(struct stats_file **file, const char *path, struct zsblk *dev, stats_file_trouble_fn *trouble,
-		     void *opaque);
+typedef size_t stats_file_more_fn(char *text, size_t size);
+
+/*
+ * Write the file and start its thread. 0 or a negative errno; a file that cannot be written is no error, but told by
+ * `trouble`. The caller keeps *dev and `path` until stats_file_stop(). `more` may be NULL.
+ */
+int stats_file_start(struct stats_file **file, const char *path, struct zsblk *dev, stats_file_more_fn *more,
+		     stats_file_trouble_fn *trouble, void *opaque);
 
 /* Stop the thread and write the file a last time. NULL is allowed. */
 void stats_file_stop(struct stats_file *file);
