@@ -72,6 +72,21 @@ def check_daemon(build):
              "man/zsblk.conf.5 has every key of configuration files")
 
 
+def check_ublk(build):
+    what = "man/zsblk-ublk.8 has the options and parameters of zsblk-ublk --help"
+    program = find(build, "src/ublk/zsblk-ublk")
+    if not program:
+        tap.skip(what, "zsblk-ublk is not built")
+        return
+    status, text = run(program, "--help")
+    page = "man/zsblk-ublk.8"
+    shown, told = page_options(page), options(text)
+    parameters = re.findall(r"^([a-z][a-z-]*)=", text, flags=re.M)
+    tap.result(status == 0 and told and parameters, "zsblk-ublk --help says something", text)
+    tap.none([f"{o}: not in the man page" for o in sorted(told - shown)] + [f"{o}: not in --help" for o in sorted(shown - told)] +
+             [f"{p}: not in the man page" for p in parameters if f".It Cm {p}= " not in tap.read(page)], what)
+
+
 def check_plugin(build):
     what = "man/nbdkit-zsblk-plugin.1 has the parameters of nbdkit zsblk --help"
     plugin = find(build, "zsblk.so", "plugin/zsblk.so", "plugin/nbdkit-zsblk-plugin.so")
@@ -107,6 +122,7 @@ def main():
     check_bench(build)
     check_daemon(build)
     check_plugin(build)
+    check_ublk(build)
     names = ["README.md", "CONTRIBUTING.md"] + glob.glob("docs/**/*.md", root_dir=tap.TOP, recursive=True)
     documents = options("".join(tap.read(name) for name in names))
     for script in sorted(glob.glob("contrib/*", root_dir=tap.TOP)):

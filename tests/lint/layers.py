@@ -19,11 +19,12 @@ LAYERS = {
     "src/engine": ["src/codec", "src/zsmalloc", "src/segment", "src/process", "zsblk.h"],
     "src/host": ["src/process", "src/text", "zsblk.h"],
     "plugin": ["src/host", "zsblk.h"],
+    "src/ublk": ["src/host", "src/process", "src/text", "zsblk.h"],
     "src/bench": ["src/codec", "src/text", "zsblk.h"],
     "src/daemon": ["src/segment", "src/process", "src/text", "zsblk.h"],
 }
 # Each protocol is spoken in one folder.
-PROTOCOLS = {"nbdkit-plugin.h": "plugin", "libnbd.h": "src/daemon", "libmnl/libmnl.h": "src/daemon"}
+PROTOCOLS = {"nbdkit-plugin.h": "plugin", "liburing.h": "src/ublk", "libnbd.h": "src/daemon", "libmnl/libmnl.h": "src/daemon"}
 # zsblk.h has it in it.
 INCLUDED = {"zsblk.h": ["zsblk.h", "zsmalloc.h"]}
 

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * zsblk-ublk: serves a zsblk device as /dev/ublkbN. See zsblk-ublk(8).
+ *
+ *   options.c   command line          service.c   life of the device       queue.c     its threads
+ *   kernels.c   which ones not to use driver.c    control commands         request.c   one request, to the engine
+ *   target.c    how we know our own   use.c       who uses it              tune.c      /sys/block
+ */
+#include "host/host.h"
+#include "host/protect.h"
+#include "ublk/kernels.h"
+#include "ublk/notify.h"
+#include "ublk/options.h"
+#include "ublk/service.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static bool verbose;
+
+static void say(enum host_says how, const char *text)
+{
+	if (how != HOST_DEBUG || verbose)
+		fprintf(stderr, "zsblk-ublk: %s\n", text);
+}
+
+static int fail(const struct zsblk_why *why)
+{
+	say(HOST_ERROR, why->text);
+	return EXIT_FAILURE;
+}
+
+static _Atomic uint64_t swap_requests;
+
+static size_t say_swap_requests(char *text, size_t size)
+{
+	return (size_t)snprintf(text, size, "swap_requests=%" PRIu64 "\n",
+				atomic_load_explicit(&swap_requests, memory_order_relaxed));
+}
+
+/* ------------------------------------------------------------------ signals */
+
+/* Those that tell the program to end. Whoever had one blocked before the start wants it to go on: that one stays blocked. */
+static const int ends[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+
+static int signals_fd(void)
+{
+	sigset_t before, wanted;
+
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	sigemptyset(&wanted);
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+		if (!sigismember(&before, ends[i]))
+			sigaddset(&wanted, ends[i]);
+	sigprocmask(SIG_BLOCK, &wanted, NULL);
+	return signalfd(-1, &wanted, SFD_CLOEXEC);
+}
+
+/* ------------------------------------------------------------------ serving */
+
+static void say_ready(const struct service *service, bool recovered)
+{
+	char text[80];
+
+	snprintf(text, sizeof text, "READY=1\nSTATUS=/dev/ublkb%" PRIu32, service_number(service));
+	printf("/dev/ublkb%" PRIu32 "\n", service_number(service));
+	fflush(stdout);
+	notify_send(text);
+	snprintf(text, sizeof text, "%s: %u queues of depth %u", recovered ? "taken over" : "made",
+		 service_queues(service), service_depth(service));
+	say(HOST_DEBUG, text);
+}
+
+/* Until the device is removed, by ourselves or by others. */
+static int serve(struct service *service, int signals)
+{
+	struct pollfd fds[] = {
+		{.fd = signals, .events = POLLIN},
+		{.fd = service_ended_fd(service), .events = POLLIN},
+	};
+
+	for (;;) {
+		struct signalfd_siginfo info;
+		struct zsblk_why why;
+
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if (fds[1].revents) {
+			say(HOST_ERROR, "somebody else has removed the device");
+			return EXIT_FAILURE;
+		}
+		if (!fds[0].revents || read(signals, &info, sizeof info) != sizeof info)
+			continue;
+		if (service_stop(service, &why) == 0)
+			return EXIT_SUCCESS;
+		say(HOST_ERROR, why.text);
+	}
+}
+
+static int run(struct host *host, const struct service_params *params, int signals)
+{
+	struct service *service = NULL;
+	struct zsblk_why why;
+	int status;
+
+	if (service_open(&service, params, &why) < 0)
+		return fail(&why);
+	if (host_start(host) < 0) {
+		service_close(service);
+		return EXIT_FAILURE;
+	}
+	if (service_start(service, &why) < 0) {
+		service_close(service);
+		return fail(&why);
+	}
+	say_ready(service, params->recover);
+	status = serve(service, signals);
+	service_close(service);
+	return status;
+}
+
+static int check_kernel(bool any_kernel)
+{
+	struct utsname name;
+	const char *reason = uname(&name) == 0 ? kernels_verdict(name.release, name.version) : NULL;
+	char text[300];
+
+	if (!reason)
+		return 0;
+	snprintf(text, sizeof text, "this kernel, %.60s, is not to be used for ublk: %s.%s", name.release, reason,
+		 any_kernel ? "" : " Use another kernel or NBD; --any-kernel takes the risk");
+	say(any_kernel ? HOST_NOTICE : HOST_ERROR, text);
+	return any_kernel ? 0 : -EOPNOTSUPP;
+}
+
+static int serve_device(const struct options *options)
+{
+	struct host host = {.params = &options->host, .say = say, .more_statistics = say_swap_requests};
+	struct service_params params = {
+		.host = &host,
+		.number = options->number,
+		.queues = options->queues,
+		.depth = options->depth,
+		.recover = options->recover,
+		.swap_requests = &swap_requests,
+	};
+	struct zsblk_why why;
+	int signals = signals_fd(), status;
+
+	/* The kernel's thread for control commands is made with the first of them, and has the flags that this one has then. */
+	if (options->host.lock != HOST_LOCK_NO)
+		protect_prepare();
+	/* Before a segment is made for nothing. */
+	if (service_check(&why) < 0)
+		return fail(&why);
+	if (host_prepare(&host, false) < 0)
+		return EXIT_FAILURE;
+	status = run(&host, &params, signals);
+	host_stop(&host);
+	/* A device that could not be taken over has threads that wait for its requests. They end with the process. */
+	if (status == EXIT_SUCCESS)
+		host_close(&host);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct zsblk_why why;
+	int status;
+
+	if (options_parse(&options, argc, argv, &why) < 0) {
+		status = fail(&why);
+	} else if (options.help) {
+		options_print_help();
+		status = EXIT_SUCCESS;
+	} else if (options.version) {
+		puts("zsblk-ublk " ZSBLK_VERSION);
+		status = EXIT_SUCCESS;
+	} else {
+		verbose = options.verbose;
+		if (check_kernel(options.any_kernel) < 0)
+			status = EXIT_FAILURE;
+		else if (options.remove)
+			status = service_remove(options.number, &why) < 0 ? fail(&why) : EXIT_SUCCESS;
+		else
+			status = serve_device(&options);
+	}
+	options_free(&options);
+	return status;
+}

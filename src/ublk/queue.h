@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A hardware queue of the device, with the thread that serves it. The thread runs on the processors whose requests come to the
+ * queue, and serves each request where it arrives: handing it to another thread would take longer than the request.
+ *
+ *   queue_create()   all that takes memory: thread, stack, ring, buffer
+ *   queue_fetch()    the thread asks the driver for the requests of all tags, and serves them from now on
+ *   queue_join()     waits for the end of the thread, which comes when the device is stopped
+ *
+ * One thread calls these. The driver lets nobody but the thread that has fetched a tag answer for it.
+ */
+#ifndef QUEUE_H
+#define QUEUE_H
+
+#include "ublk/request.h"
+
+#include <sched.h>
+
+struct queue;
+
+struct queue_params {
+	struct zsblk *device;
+	uint16_t number;
+	uint16_t depth;
+	cpu_set_t processors;
+	int ended_fd;                    /* an eventfd, which gets 1 when the thread ends, for whatever reason */
+	_Atomic uint64_t *swap_requests; /* counts requests of swap: the kernel marks them when it writes */
+};
+
+/* Returns 0, or a negative errno with the reason. */
+int queue_create(struct queue **queue, const struct queue_params *params, struct zsblk_why *why);
+/* `fd`: of /dev/ublkcN. 0 once the driver has the fetches of all tags; else a negative errno, with the reason. */
+int queue_fetch(struct queue *queue, int fd, struct zsblk_why *why);
+/* Call only when the device was stopped, or before queue_fetch(). NULL is allowed. */
+void queue_join(struct queue *queue);
+
+#endif
