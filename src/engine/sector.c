@@ -328,6 +328,16 @@ static bool may_lie_in(const struct zsblk *dev, uint64_t word, unsigned class_in
 	return class_index - zs_core_class_of(dev->core, word_object(word).size) <= ZS_BORROW;
 }
 
+static unsigned reach(void *opaque, uint32_t block, struct zs_loc from)
+{
+	struct zsblk *dev = opaque;
+	uint64_t word = table_load(&dev->table, block);
+
+	return is_at(dev, word, from) ? ZS_BORROW - word_object(word).borrow : 0;
+}
+
+const struct zs_settler sector_settler = {.move = sector_move, .reach = reach};
+
 bool sector_move(void *opaque, uint32_t block, struct zs_loc from)
 {
 	struct zsblk *dev = opaque;

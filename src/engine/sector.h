@@ -43,6 +43,8 @@ void sector_prefetch_drop(const struct zsblk *dev, uint64_t block);
 
 /* The owner's side of moving an object: a zs_move_fn whose `opaque` is a struct zsblk. Takes the stripe. */
 bool sector_move(void *opaque, uint32_t block, struct zs_loc from);
+/* The same for settling. */
+extern const struct zs_settler sector_settler;
 
 /* Where the object lies that a word names. */
 struct zs_loc sector_loc(const struct zsblk *dev, uint64_t word);

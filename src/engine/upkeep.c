@@ -15,7 +15,7 @@ static uint64_t compact_step(struct zsblk *dev, struct progress *progress, bool 
 	uint64_t freed;
 
 	if (progress->settling)
-		return zs_core_settle_step(dev->core, &progress->cursor, sector_move, dev, more);
+		return zs_core_settle_step(dev->core, &progress->cursor, &sector_settler, dev, more);
 	freed = zs_core_compact_step(dev->core, &progress->cursor, sector_move, dev, more);
 	if (!*more) {
 		*progress = (struct progress){.settling = true};

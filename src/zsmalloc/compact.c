@@ -21,6 +21,7 @@
 
 struct resident {
 	uint16_t slot;
+	uint16_t reach; /* for settling: how many classes up it may go */
 	uint32_t owner;
 };
 
@@ -32,7 +33,7 @@ static unsigned list_residents(struct zs_class *class, struct zspage *z, struct 
 
 	for (unsigned slot = 0; slot < z->capacity; slot++)
 		if (zspage_slot_live(z, slot))
-			list[n++] = (struct resident){(uint16_t)slot, owners[slot]};
+			list[n++] = (struct resident){.slot = (uint16_t)slot, .owner = owners[slot]};
 	return n;
 }
 
@@ -232,13 +233,36 @@ static unsigned ready_room(struct zs_core *core, struct zs_class *class)
 	return room;
 }
 
-static bool others_have_room(struct zs_core *core, unsigned class_index, unsigned objects)
+/* Is there room for all of these? Whoever can go to a near class only has the first choice there. */
+static bool others_have_room(struct zs_core *core, unsigned class_index, const struct resident *list, unsigned n)
 {
-	unsigned room = 0;
+	unsigned room = 0, objects = 0, at_most[ZS_BORROW + 1] = {0};
 
-	for (unsigned i = class_index + 1; i <= class_index + ZS_BORROW && i < core->classes - 1; i++)
-		room += ready_room(core, &core->class[i]);
+	for (unsigned i = 0; i < n; i++)
+		at_most[list[i].reach]++;
+	for (unsigned reach = 0; reach <= ZS_BORROW && room >= objects; reach++) {
+		if (reach && class_index + reach < core->classes - 1)
+			room += ready_room(core, &core->class[class_index + reach]);
+		objects += at_most[reach];
+	}
 	return room >= objects;
+}
+
+/* Move all of these to the next larger classes, where there was room for them when they were looked at. */
+static void spread(struct zs_core *core, uint32_t page, const struct resident *list, unsigned n, zs_move_fn *move,
+		   void *opaque)
+{
+	uint16_t class_index = zspage_at(core, page)->class_index;
+
+	for (unsigned reach = 1; reach <= ZS_BORROW; reach++) {
+		for (unsigned i = 0; i < n; i++) {
+			struct zs_loc from = {page, list[i].slot, class_index};
+
+			/* Somebody was here meanwhile. Then the page stays, and moving the rest is of no use. */
+			if (list[i].reach == reach && !move(opaque, list[i].owner, from))
+				return;
+		}
+	}
 }
 
 /* Isolate the zspage with the class's last page, if it is not a full one. Under the lock. */
@@ -256,7 +280,7 @@ static uint32_t isolate_last(struct zs_core *core, struct zs_class *class)
 }
 
 /* Returns pages freed. */
-static uint64_t settle_one(struct zs_core *core, unsigned class_index, zs_move_fn *move, void *opaque)
+static uint64_t settle_one(struct zs_core *core, unsigned class_index, const struct zs_settler *settler, void *opaque)
 {
 	struct zs_class *class = &core->class[class_index];
 	struct resident list[ZS_MAX_OBJS];
@@ -279,9 +303,11 @@ static uint64_t settle_one(struct zs_core *core, unsigned class_index, zs_move_f
 	pthread_mutex_unlock(&class->lock);
 	while (kept < n && list[kept].slot < first)
 		kept++;
-	if (n - kept <= SETTLE_MOST && others_have_room(core, class_index, n - kept)) {
-		for (unsigned i = kept; i < n; i++)
-			move(opaque, list[i].owner, (struct zs_loc){page, list[i].slot, (uint16_t)class_index});
+	for (unsigned i = kept; i < n; i++)
+		list[i].reach = (uint16_t)settler->reach(opaque, list[i].owner,
+							 (struct zs_loc){page, list[i].slot, (uint16_t)class_index});
+	if (n - kept <= SETTLE_MOST && others_have_room(core, class_index, list + kept, n - kept)) {
+		spread(core, page, list + kept, n - kept, settler->move, opaque);
 		pthread_mutex_lock(&class->lock);
 		gained = z->inuse && highest_live(z) < first;
 		pthread_mutex_unlock(&class->lock);
@@ -291,17 +317,28 @@ static uint64_t settle_one(struct zs_core *core, unsigned class_index, zs_move_f
 	return freed + reinstate(core, class, page);
 }
 
-uint64_t zs_core_settle_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move, void *opaque, bool *more)
+/*
+ * The free slots in the last pages of the classes above are less than ZS_BORROW pages: what more steps in one class could gain
+ * was made by writers meanwhile.
+ */
+#define SETTLE_STEPS (ZS_BORROW + 1u)
+
+uint64_t zs_core_settle_step(struct zs_core *core, unsigned *cursor, const struct zs_settler *settler, void *opaque,
+			     bool *more)
 {
+	unsigned index = *cursor % CURSOR_CLASSES, left = *cursor / CURSOR_CLASSES;
 	uint64_t freed = 0;
 
 	pthread_mutex_lock(&core->compaction);
-	/* From the largest class down: what has been moved need not be moved again. The last class is huge. */
-	if (*cursor + 2 < core->classes)
-		freed = settle_one(core, core->classes - 3 - *cursor, move, opaque);
-	/* A class that gave a page back may have another one to give. */
-	*cursor += !freed;
-	*more = *cursor + 2 < core->classes;
+	/* From the smallest class up: what came from below can go on upwards. The last class is huge. */
+	if (index + 2 < core->classes) {
+		left = left ? left : SETTLE_STEPS;
+		freed = settle_one(core, index, settler, opaque);
+		left--;
+		/* A class that gave a page back may have another one to give. */
+		*cursor = !freed || !left ? index + 1 : index + left * CURSOR_CLASSES;
+	}
+	*more = *cursor % CURSOR_CLASSES + 2 < core->classes;
 	atomic_fetch_add_explicit(&core->pages_compacted, freed, memory_order_relaxed);
 	pthread_mutex_unlock(&core->compaction);
 	return freed;

@@ -83,9 +83,15 @@ uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn
  * What compaction cannot gain, since a class cannot have less than one page that is partly filled: where the objects in the
  * last page of a class fit free slots of the ZS_BORROW next larger classes, they go there. Worth a quarter of a small
  * pool's overhead, and for a pool that rests: the class's next objects begin a new zspage. To be called after a compaction, in
- * the same way, with a cursor of its own.
+ * the same way, with a cursor of its own. A step empties one page, and there are at most ZS_BORROW + 1 steps in each class.
  */
-uint64_t zs_core_settle_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move, void *opaque, bool *more);
+struct zs_settler {
+	zs_move_fn *move;
+	/* How many classes above the one it lies in, 0 to ZS_BORROW, may this object go? 0: none, or it is gone. A moment's answer. */
+	unsigned (*reach)(void *opaque, uint32_t owner, struct zs_loc from);
+};
+uint64_t zs_core_settle_step(struct zs_core *core, unsigned *cursor, const struct zs_settler *settler, void *opaque,
+			     bool *more);
 
 /* ------------------------------------------------------------------ rebuilding */
 
