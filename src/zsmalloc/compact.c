@@ -213,8 +213,194 @@ uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn
 
 /* ------------------------------------------------------------------ settling */
 
+/*
+ * Two ways, in each class from the smallest up:
+ *
+ *   join    all objects of the class's last zspage go to one larger class, where they take fewer new pages
+ *           than they leave;
+ *   spread  the objects in its last page go to free slots of the ZS_BORROW next larger classes.
+ */
+
 /* More objects are not moved for one page: each wastes the difference between two classes, up to three times. */
 #define SETTLE_MOST (ZS_PAGE_SIZE / 2 / (ZS_BORROW * ZS_CLASS_STEP))
+
+/* The zspage with the class's last page, where that is not a full one. Under the lock. */
+static uint32_t last_zspage(const struct zs_class *class)
+{
+	uint32_t page = emptiest(class);
+
+	return page == RUNS_NONE ? class->head[ZSL_GROWING] : page;
+}
+
+/* Isolate it. Under the lock. */
+static uint32_t isolate_last(struct zs_core *core, struct zs_class *class)
+{
+	uint32_t page = zs_class_freeable(class) ? RUNS_NONE : last_zspage(class);
+
+	if (page == RUNS_NONE)
+		return RUNS_NONE;
+	zspage_delist(core, class, page);
+	zspage_at(core, page)->list = ZSL_SETTLING;
+	zspage_at(core, page)->target = 0;
+	return page;
+}
+
+/* Objects that are to go from one zspage to larger classes. */
+struct leaving {
+	struct zs_core *core;
+	const struct zs_settler *settler;
+	void *opaque;
+	unsigned class_index;
+	uint32_t page;
+	struct resident *list;
+	unsigned n;
+};
+
+static struct zs_loc leaving_from(const struct leaving *leaving, unsigned i)
+{
+	return (struct zs_loc){leaving->page, leaving->list[i].slot, (uint16_t)leaving->class_index};
+}
+
+/* Whoever can go to a near class only goes first. */
+static void leave(const struct leaving *leaving)
+{
+	for (unsigned reach = 1; reach <= ZS_BORROW; reach++) {
+		for (unsigned i = 0; i < leaving->n; i++) {
+			const struct resident *object = &leaving->list[i];
+
+			/* If somebody was here meanwhile the page stays, and moving the rest is of no use. */
+			if (object->reach == reach &&
+			    !leaving->settler->move(leaving->opaque, object->owner, leaving_from(leaving, i)))
+				return;
+		}
+	}
+}
+
+/* ---------------- join */
+
+/*
+ * That a class has room for n more objects in its last zspage: returns how many slots have to be ready there, and *pages, how many
+ * pages more that touches. 0: there is no such room. Under the lock.
+ */
+static unsigned ready_for(const struct zs_core *core, const struct zs_class *class, unsigned n, bool hot_only,
+			  unsigned *pages)
+{
+	const struct zspage *z;
+	unsigned ready, touched;
+
+	*pages = 0;
+	if (last_zspage(class) == RUNS_NONE)
+		return 0;
+	z = zspage_at(core, last_zspage(class));
+	if (z->inuse + n > z->capacity)
+		return 0;
+	if (z->inuse + n <= z->ready)
+		return z->ready;
+	ready = z->inuse + n;
+	touched = zspage_pages_for(class, ready - 1);
+	/* An object is moved with its block held: that must not wait for memory. */
+	if (hot_only && (bits_below(touched) & ~bits_below(z->touched) & ~z->hot))
+		return 0;
+	*pages = touched - z->touched;
+	return ready;
+}
+
+/* Make that room. False: it is not to be had any more. */
+static bool make_ready(struct zs_core *core, struct zs_class *class, unsigned n, bool hot_only, unsigned *pages)
+{
+	unsigned ready;
+
+	pthread_mutex_lock(&class->lock);
+	ready = ready_for(core, class, n, hot_only, pages);
+	if (ready && *pages) {
+		uint32_t page = last_zspage(class);
+
+		if (zspage_grow(core, class, zspage_at(core, page), ready - 1))
+			ready = *pages = 0;
+		else
+			zspage_relist(core, class, page);
+	}
+	pthread_mutex_unlock(&class->lock);
+	return ready != 0;
+}
+
+/* The class in which they take the fewest new pages, if these are fewer than `most`; 0: none. */
+static unsigned best_target(const struct leaving *leaving, unsigned most, bool hot_only)
+{
+	unsigned reach = ZS_BORROW, best = 0;
+
+	for (unsigned i = 0; i < leaving->n; i++)
+		reach = leaving->list[i].reach < reach ? leaving->list[i].reach : reach;
+	for (unsigned up = 1; up <= reach && leaving->class_index + up < leaving->core->classes - 1; up++) {
+		struct zs_class *class = &leaving->core->class[leaving->class_index + up];
+		unsigned pages, ready;
+
+		pthread_mutex_lock(&class->lock);
+		ready = ready_for(leaving->core, class, leaving->n, hot_only, &pages);
+		pthread_mutex_unlock(&class->lock);
+		/* Near the limit the last pages are the writers'. */
+		if (ready && pages < most && (!pages || runs_has_room(&leaving->core->runs, pages + RUNS_CHUNK))) {
+			most = pages;
+			best = leaving->class_index + up;
+		}
+	}
+	return best;
+}
+
+/* They did not come: the class gives its last pages back, as far as nobody has used them. Returns pages freed. */
+static unsigned take_back(struct zs_core *core, struct zs_class *class)
+{
+	unsigned freed = 0;
+	uint32_t page;
+
+	pthread_mutex_lock(&class->lock);
+	page = last_zspage(class);
+	if (page != RUNS_NONE)
+		zspage_delist(core, class, page);
+	pthread_mutex_unlock(&class->lock);
+	if (page == RUNS_NONE)
+		return 0;
+	freed = cut_tail(core, class, page);
+	return freed + reinstate(core, class, page);
+}
+
+/* Move them there. False: not all of them went. */
+static bool leave_for(const struct leaving *leaving, unsigned target)
+{
+	struct zs_class *class = &leaving->core->class[leaving->class_index];
+	struct zspage *z = zspage_at(leaving->core, leaving->page);
+	bool all;
+
+	pthread_mutex_lock(&class->lock);
+	z->target = (uint16_t)target;
+	pthread_mutex_unlock(&class->lock);
+	leave(leaving);
+	pthread_mutex_lock(&class->lock);
+	z->target = 0;
+	all = z->inuse == 0;
+	pthread_mutex_unlock(&class->lock);
+	return all;
+}
+
+/* `touched`: pages of the zspage. False: there is no such class. *taken: pages touched there, 0 at the start. */
+static bool join(const struct leaving *leaving, unsigned touched, unsigned *taken)
+{
+	struct zs_core *core = leaving->core;
+	bool hot_only = runs_has_reserve(&core->runs);
+	unsigned target = leaving->n <= SETTLE_MOST ? best_target(leaving, touched, hot_only) : 0;
+	bool ready = target && make_ready(core, &core->class[target], leaving -> n, hot_only, taken);
+
+	if (!ready)
+		return false;
+	if (!leave_for(leaving, target) && *taken) {
+		unsigned back = take_back(core, &core->class[target]);
+
+		*taken -= back < *taken ? back : *taken;
+	}
+	return true;
+}
+
+/* ---------------- spread */
 
 /* Free slots in touched pages of one zspage of each fullness group: most of the time there is no other. */
 static unsigned ready_room(struct zs_core *core, struct zs_class *class)
@@ -233,88 +419,71 @@ static unsigned ready_room(struct zs_core *core, struct zs_class *class)
 	return room;
 }
 
-/* Is there room for all of these? Whoever can go to a near class only has the first choice there. */
-static bool others_have_room(struct zs_core *core, unsigned class_index, const struct resident *list, unsigned n)
+/* Is there room for all of them? Whoever can go to a near class only has the first choice there. */
+static bool others_have_room(const struct leaving *leaving)
 {
 	unsigned room = 0, objects = 0, at_most[ZS_BORROW + 1] = {0};
 
-	for (unsigned i = 0; i < n; i++)
-		at_most[list[i].reach]++;
+	for (unsigned i = 0; i < leaving->n; i++)
+		at_most[leaving->list[i].reach]++;
 	for (unsigned reach = 0; reach <= ZS_BORROW && room >= objects; reach++) {
-		if (reach && class_index + reach < core->classes - 1)
-			room += ready_room(core, &core->class[class_index + reach]);
+		if (reach && leaving->class_index + reach < leaving->core->classes - 1)
+			room += ready_room(leaving->core, &leaving->core->class[leaving->class_index + reach]);
 		objects += at_most[reach];
 	}
 	return room >= objects;
 }
 
-/* Move all of these to the next larger classes, where there was room for them when they were looked at. */
-static void spread(struct zs_core *core, uint32_t page, const struct resident *list, unsigned n, zs_move_fn *move,
-		   void *opaque)
+/* `first`: the first slot that lies in the last page, wholly or in part. Returns pages freed. */
+static unsigned spread(const struct leaving *all, unsigned first)
 {
-	uint16_t class_index = zspage_at(core, page)->class_index;
+	struct zs_class *class = &all->core->class[all->class_index];
+	const struct zspage *z = zspage_at(all->core, all->page);
+	struct leaving leaving = *all;
+	bool gained;
 
-	for (unsigned reach = 1; reach <= ZS_BORROW; reach++) {
-		for (unsigned i = 0; i < n; i++) {
-			struct zs_loc from = {page, list[i].slot, class_index};
-
-			/* Somebody was here meanwhile. Then the page stays, and moving the rest is of no use. */
-			if (list[i].reach == reach && !move(opaque, list[i].owner, from))
-				return;
-		}
+	while (leaving.n && leaving.list->slot < first) {
+		leaving.list++;
+		leaving.n--;
 	}
+	if (leaving.n > SETTLE_MOST || !others_have_room(&leaving))
+		return 0;
+	leave(&leaving);
+	pthread_mutex_lock(&class->lock);
+	gained = z->inuse && highest_live(z) < first;
+	pthread_mutex_unlock(&class->lock);
+	return gained ? cut_tail(all->core, class, all->page) : 0;
 }
 
-/* Isolate the zspage with the class's last page, if it is not a full one. Under the lock. */
-static uint32_t isolate_last(struct zs_core *core, struct zs_class *class)
-{
-	uint32_t page = zs_class_freeable(class) ? RUNS_NONE : emptiest(class);
-
-	if (page == RUNS_NONE && !zs_class_freeable(class))
-		page = class->head[ZSL_GROWING];
-	if (page == RUNS_NONE)
-		return RUNS_NONE;
-	zspage_delist(core, class, page);
-	zspage_at(core, page)->list = ZSL_SETTLING;
-	return page;
-}
+/* ---------------- both */
 
 /* Returns pages freed. */
 static uint64_t settle_one(struct zs_core *core, unsigned class_index, const struct zs_settler *settler, void *opaque)
 {
 	struct zs_class *class = &core->class[class_index];
 	struct resident list[ZS_MAX_OBJS];
-	unsigned n, first, kept = 0;
+	struct leaving leaving = {core, settler, opaque, class_index, RUNS_NONE, list, 0};
+	unsigned first, touched, taken = 0;
 	uint64_t freed = 0;
 	struct zspage *z;
-	uint32_t page;
-	bool gained;
 
 	pthread_mutex_lock(&class->lock);
-	page = isolate_last(core, class);
-	if (page == RUNS_NONE) {
+	leaving.page = isolate_last(core, class);
+	if (leaving.page == RUNS_NONE) {
 		pthread_mutex_unlock(&class->lock);
 		return 0;
 	}
-	z = zspage_at(core, page);
-	n = list_residents(class, z, list);
-	/* Those that lie in its last page, wholly or in part. */
-	first = zspage_slots_in(class, z->touched - 1u);
+	z = zspage_at(core, leaving.page);
+	leaving.n = list_residents(class, z, list);
+	touched = z->touched;
+	first = zspage_slots_in(class, touched - 1);
 	pthread_mutex_unlock(&class->lock);
-	while (kept < n && list[kept].slot < first)
-		kept++;
-	for (unsigned i = kept; i < n; i++)
-		list[i].reach = (uint16_t)settler->reach(opaque, list[i].owner,
-							 (struct zs_loc){page, list[i].slot, (uint16_t)class_index});
-	if (n - kept <= SETTLE_MOST && others_have_room(core, class_index, list + kept, n - kept)) {
-		spread(core, page, list + kept, n - kept, settler->move, opaque);
-		pthread_mutex_lock(&class->lock);
-		gained = z->inuse && highest_live(z) < first;
-		pthread_mutex_unlock(&class->lock);
-		if (gained)
-			freed = cut_tail(core, class, page);
-	}
-	return freed + reinstate(core, class, page);
+	for (unsigned i = 0; i < leaving.n; i++)
+		list[i].reach = (uint16_t)settler->reach(opaque, list[i].owner, leaving_from(&leaving, i));
+	if (!join(&leaving, touched, &taken))
+		freed = spread(&leaving, first);
+	freed += reinstate(core, class, leaving.page);
+	return freed > taken ? freed - taken : 0;
 }
 
 /*

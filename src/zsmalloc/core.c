@@ -269,11 +269,14 @@ int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, st
 {
 	struct zs_class *class = &core->class[from.class_index];
 	struct zspage *z = zspage_at(core, from.page);
+	unsigned first = from.class_index + 1u, last = from.class_index + ZS_BORROW;
 	bool settling;
 	int r = -ENOSPC;
 
 	pthread_mutex_lock(&class->lock);
 	settling = z->list == ZSL_SETTLING;
+	if (settling && z->target)
+		first = last = z->target;
 	if (z->list == ZSL_SLIDING) {
 		/* The lowest free slot of its own zspage, if that is below. */
 		unsigned word = z->hint / 64;
@@ -288,7 +291,7 @@ int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, st
 		r = 0;
 	}
 	pthread_mutex_unlock(&class->lock);
-	if (settling && alloc_borrowed(core, from.class_index + 1u, from.class_index + ZS_BORROW, owner, to))
+	if (settling && alloc_borrowed(core, first, last, owner, to))
 		r = 0;
 	return r;
 }

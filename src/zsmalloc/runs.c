@@ -224,6 +224,16 @@ void runs_set_cap(struct runs *runs, uint64_t pages)
 	atomic_store_explicit(&runs->cap, pages, memory_order_relaxed);
 }
 
+bool runs_has_reserve(struct runs *runs)
+{
+	bool has;
+
+	pthread_mutex_lock(&runs->lock);
+	has = runs->reserve != 0;
+	pthread_mutex_unlock(&runs->lock);
+	return has;
+}
+
 void runs_set_reserve(struct runs *runs, uint64_t pages)
 {
 	pthread_mutex_lock(&runs->lock);

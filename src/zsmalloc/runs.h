@@ -105,6 +105,7 @@ uint64_t runs_limit(struct runs *runs);
 void runs_set_cap(struct runs *runs, uint64_t pages);
 /* Hot free pages that the background keeps ready. */
 void runs_set_reserve(struct runs *runs, uint64_t pages);
+bool runs_has_reserve(struct runs *runs);
 
 /*
  * Count `pages` more in use: -ENOSPC, and nothing counted, if that exceeds the limit. The magazines are emptied before

@@ -32,7 +32,7 @@ enum zspage_list {
 	ZSL_LISTS,
 	ZSL_ISOLATED = ZSL_LISTS, /* on no list: compaction has it; nothing is allocated from it */
 	ZSL_SLIDING,              /* likewise, and its own objects are moved to its start */
-	ZSL_SETTLING,             /* likewise, and its last objects are moved to the next larger classes */
+	ZSL_SETTLING,             /* likewise, and its last objects are moved to larger classes: `target` */
 };
 
 struct zspage {
@@ -47,7 +47,7 @@ struct zspage {
 	uint8_t list;    /* enum zspage_list or zs_fullness */
 	uint8_t group;   /* enum zs_fullness, for statistics */
 	uint16_t hint;   /* no slot below this one is free */
-	uint16_t unused;
+	uint16_t target; /* settling: the class its objects go to; 0: any of the ZS_BORROW next ones */
 	uint64_t live[]; /* bit n: slot n is in use; then the owners */
 };
 _Static_assert(sizeof(struct zspage) == 32, "class_rules_default() counts this header");

@@ -4,6 +4,8 @@
 #include "lib/objects.h"
 #include "lib/test.h"
 
+#include "process/system_page.h"
+
 #include "zsmalloc/core.h"
 
 #include <pthread.h>
@@ -283,15 +285,30 @@ static uint64_t settle(zs_move_fn *move, unsigned (*how_far)(void *, uint32_t, s
 	return freed;
 }
 
-/* Some objects in each of many classes: what is in their last pages finds room in other classes' last pages. */
-static void test_settles(void **state)
+static uint64_t touched_in(unsigned class_index)
 {
-	uint64_t random = 11, before, freed;
-	unsigned borrowed = 0;
+	struct zs_class_stats stats;
+
+	assert_int_equal(zs_core_class_stats(core, class_index, &stats), 0);
+	return stats.pages_used;
+}
+
+static void make_many_classes(void)
+{
+	uint64_t random = 11;
 
 	core_make(16384, ZS_DEFAULT_CHAIN);
 	for (uint32_t i = 0; i < 20000; i++)
 		assert_int_equal(owner_alloc(i, 16 + (unsigned)random_below(&random, 3500)), 0);
+}
+
+/* Some objects in each of many classes: what is in their last pages finds room in other classes' last pages. */
+static void test_settles(void **state)
+{
+	uint64_t random = 12, before, freed;
+	unsigned borrowed = 0;
+
+	make_many_classes();
 	before = core_pages_used();
 	assert_int_equal(settle(move_never, reach), 0);
 	assert_int_equal(settle(move_always, reach_nothing), 0);
@@ -315,6 +332,36 @@ static void test_settles(void **state)
 		owner_free(i);
 	core_ok();
 	assert_int_equal(core_pages_used(), 0);
+	core_end();
+}
+
+/* Returns the number of classes that have more pages after settling than before. */
+static unsigned settle_and_count_grown(void)
+{
+	uint64_t before[ZS_MAX_CLASSES];
+	unsigned grown = 0;
+
+	for (unsigned i = 0; i < zs_core_class_count(core); i++)
+		before[i] = touched_in(i);
+	assert_true(settle(move_always, reach) > 0);
+	for (unsigned i = 0; i < zs_core_class_count(core); i++)
+		grown += touched_in(i) > before[i];
+	return grown;
+}
+
+/*
+ * A class that others join takes pages for them. Not with a reserve, unless the pages are populated: whoever moves an object holds its
+ * block, and must not wait for memory.
+ */
+static void test_settles_in_populated_pages(void **state)
+{
+	make_many_classes();
+	assert_true(settle_and_count_grown() > 0);
+	core_end();
+	make_many_classes();
+	runs_set_reserve(zs_core_runs(core), 1);
+	/* A larger page of the system is populated as a whole, and with it the pages behind those in use. */
+	assert_true(settle_and_count_grown() == 0 || system_page() > SEGMENT_PAGE);
 	core_end();
 }
 
@@ -471,6 +518,7 @@ int main(void)
 		WITH_POOL(test_beside_other_threads),
 		cmocka_unit_test(test_overwritten_meanwhile),
 		cmocka_unit_test(test_settles),
+		cmocka_unit_test(test_settles_in_populated_pages),
 		cmocka_unit_test(test_settling_ends_beside_writers),
 		cmocka_unit_test(test_ends_beside_writers),
 	};
