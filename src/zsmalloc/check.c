@@ -145,7 +145,9 @@ static int check_entry(void *opaque, uint32_t owner, struct zs_loc loc)
 	return 0;
 }
 
-/* Pages in magazines are in no zspage, and each is in one of them. They are counted as in use. All magazines are held. */
+/*
+ * Pages in magazines are in no zspage, and each is in one of them. They are counted as in use. All magazines are held.
+ */
 static int check_magazines(struct check *ck)
 {
 	const struct magazines *magazines = &ck->core->runs.magazines;

@@ -5,13 +5,13 @@
  *   chunk   |################........####..........................hhhhhhhhhhhhhhhhhh|
  *            in use          cold    in use      cold              hot
  *
- * Each chunk is on up to two lists: by its longest run of hot pages, and by its longest run of cold
- * ones, so that a run is found by looking at one bit map of lists and one bit map of pages. Pages
- * that are being populated or released are in neither.
+ * Each chunk is on up to two lists: by its longest run of hot pages, and by its longest run of cold ones. So the search
+ * for a run looks at one bit map of lists and one bit map of pages. Pages that are being populated or released are
+ * neither hot nor cold.
  *
- * The system gives memory, and takes it back, by the system page. Where that is larger than a page of
- * ours, the pages of one system page are a group. A third list then says where whole groups are hot,
- * since these alone can be given back.
+ * The system gives memory, and takes it back, by the system page. If that is larger than a page of the pool, the pages
+ * of one system page are a group. A third list then says where whole groups are hot, since only whole groups can be
+ * given back.
  *
  * Invariants: R1 to R4 in runs.c. All functions are called with the lock of runs held, and make no system call.
  */
@@ -66,7 +66,9 @@ static uint64_t groups_with_all(const struct runs *runs, uint64_t bits)
 	return ~groups_with_any(runs, ~bits);
 }
 
-/* Bits of the last chunk that stand for no page: a group that reaches beyond the pool's end is whole without them. */
+/*
+ * The bits of the last chunk that stand for no page. A group that reaches beyond the pool's end is whole without them.
+ */
 static uint64_t beyond_pool(const struct runs *runs, uint32_t index)
 {
 	return ~bits_below(runs->pages - index * RUNS_CHUNK);

@@ -32,25 +32,26 @@ enum runs_list chunk_lists(const struct runs *runs);
 enum runs_list chunk_trim_list(const struct runs *runs);
 /* The pages of a chunk that a list is about. */
 uint64_t chunk_list_bits(const struct runs *runs, uint32_t index, enum runs_list list);
-/* What is hot when R4 is kept: pages whose system page is in memory. */
+/* The free pages of the chunk that are hot according to R4: those whose system page is in memory. */
 uint64_t chunk_hot_by_group(const struct runs *runs, uint32_t index);
-/* Put a chunk whose bits changed on the lists where it belongs, after R4. */
+/* Make R4 true for a chunk whose bits have changed, and put the chunk on the lists where it belongs. */
 void chunk_relist(struct runs *runs, uint32_t index);
 
-/* All of the chunk's pages are free, and `hot` says which are in memory. It is on no list yet. */
+/* Open a chunk whose pages are all free; `hot` has those that are in memory. The chunk is on no list yet. */
 void chunk_open(struct runs *runs, uint32_t index, uint64_t hot);
-/* The same, for a chunk that takes part at once. */
+/* The same, and put the chunk on its lists. */
 void chunk_adopt(struct runs *runs, uint32_t index, uint64_t hot);
-/* Have the hint of the next process cover all open chunks: before memory is taken in them. */
+/* Make the hint for the next process cover all open chunks. To be called before memory is taken in them. */
 void chunk_leave_hint(struct runs *runs);
 
 /*
- * A run of `want` pages from the list, or else the longest one that is not below `least`. Cold pages are
- * taken in whole groups: the run can be longer than `want`, and whoever takes it calls chunk_give_surplus().
+ * Take a run of `want` pages from the list; or the longest one, if that has at least `least` pages. Cold pages are
+ * taken in whole groups, so a cold run can be longer than `want`. The caller gives the rest back by
+ * chunk_give_surplus().
  */
 bool chunk_take(struct runs *runs, enum runs_list list, unsigned want, unsigned least, struct run *run);
 void chunk_put_back(struct runs *runs, uint32_t page, unsigned pages, uint64_t hot);
-/* Keep `want` pages of a run that was taken. */
+/* Give back what a run has beyond `want` pages. */
 void chunk_give_surplus(struct runs *runs, struct run *run, unsigned want);
 
 #endif

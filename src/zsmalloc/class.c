@@ -2,10 +2,10 @@
 /*
  * Size classes. See class.h.
  *
- * pages_per_zspage is the length with the highest usage, and of equal ones the shortest. The
- * kernel's published figures follow from usage in whole per cent (its rule up to 6.2; since then
- * it takes the least bytes wasted). We compare more finely, since longer zspages cost little
- * here: their pages are touched one after the other, not all at once.
+ * pages_per_zspage is the length with the highest usage, and the shortest of equal ones. The kernel compared usage in
+ * whole per cent up to Linux 6.2, from which its published figures follow; since then it takes the length with the
+ * fewest bytes wasted. The comparison here is finer than per cent, since a longer zspage costs little: its pages are
+ * touched one after the other.
  */
 #include "zsmalloc/class.h"
 
@@ -69,8 +69,10 @@ struct class_geometry class_geometry(const struct class_rules *rules, unsigned s
 		best.objects = n;
 		best.first_object = first;
 	}
-	/* A page holds one object either way; without a header it holds a larger one. Where a header
-	 * keeps even that one out, or usage is no better than one object per page, it is huge too. */
+	/*
+	 * If a zspage holds no more objects than it has pages, a page for each object is as good, and without a header
+	 * it has room for any size. So the class is huge; also if, beside a header, no object fits at all.
+	 */
 	if (best.objects <= best.pages)
 		best = (struct class_geometry){.size = size, .pages = 1, .objects = 1, .huge = true};
 	return best;

@@ -2,10 +2,10 @@
 /*
  * Size classes: pure arithmetic, no state.
  *
- * A rule set says how objects are laid into zspages; from it follow, for every class, the length of
- * its zspages and how many objects they hold. zsmalloc's own rules are class_rules_default(); the
- * kernel's are another set of numbers for the same functions, which the tests use to check them
- * against the figures the kernel publishes (Documentation/mm/zsmalloc.rst).
+ * Rules say how objects are laid into zspages. From the rules follow, for each class, the length of its zspages and the
+ * number of their objects. The allocator uses class_rules_default(). The tests also give the functions the kernel's
+ * rules, and compare the result with the table that the kernel publishes (Documentation/mm/zsmalloc.rst). Sizes are
+ * bytes.
  */
 #ifndef ZS_CLASS_H
 #define ZS_CLASS_H

@@ -7,13 +7,15 @@
  *   3 if it is empty now, give it back; if there is no room left elsewhere, move its objects to
  *     its own start, and give back the pages behind them.
  *
- * So a class ends with full zspages, the last of them a short one. Some hundred classes with half a page each are more than a
- * small pool can bear; settling moves what is in such a page to free slots of the next larger classes. Requests are never held up
- * for longer than the move of one object: its owner holds that one object still while it is copied.
+ * So a class ends with full zspages, the last of them a short one. The last page of each class is half full on average,
+ * which is much for a small pool with some hundred classes. Settling moves the objects of such a page to free slots of
+ * the next larger classes.
  *
- * Objects that are overwritten or freed meanwhile leave the zspage by themselves. The class is done when no room is
- * left, when an object that is held keeps the zspage from shrinking, or after as many steps as the class has
- * zspages: writers that keep making holes do not keep compaction in one class for ever.
+ * No request waits for longer than the move of one object: its owner holds that one object still while it is copied.
+ *
+ * An object that is overwritten or freed meanwhile is no longer in the zspage, and is not moved. A class is done when
+ * there is no room left, when an object that is held keeps the zspage from shrinking, or after as many steps as the
+ * class has zspages. The last rule ends the work in a class where writers keep making holes.
  */
 #include "zsmalloc/zspage.h"
 
@@ -25,7 +27,7 @@ struct resident {
 	uint32_t owner;
 };
 
-/* What is alive in an isolated zspage now; it can only become less. Under the lock. */
+/* List the objects of an isolated zspage. No object comes in later; some may be freed. Under the lock. */
 static unsigned list_residents(struct zs_class *class, struct zspage *z, struct resident *list)
 {
 	const uint32_t *owners = zspage_owners(class, z);
@@ -54,9 +56,8 @@ static unsigned highest_live(const struct zspage *z)
 }
 
 /*
- * Shorten an isolated zspage to its last object: the pages behind go back as a run of their own,
- * populated as they are, so that what is ready stays ready and the reserve decides what the system
- * gets. Returns pages freed.
+ * Shorten an isolated zspage to its last object. The pages behind go back as a run of their own, and those that are
+ * populated stay so: the upkeep of runs decides what the system gets back. Returns pages freed.
  */
 static unsigned cut_tail(struct zs_core *core, struct zs_class *class, uint32_t page)
 {
@@ -87,7 +88,7 @@ static unsigned cut_tail(struct zs_core *core, struct zs_class *class, uint32_t 
 	return gone;
 }
 
-/* Put an isolated zspage back to its list, or give its pages back if it became empty. Returns pages freed. */
+/* Put an isolated zspage back on its list, or give its pages back if it is empty now. Returns pages freed. */
 static unsigned reinstate(struct zs_core *core, struct zs_class *class, uint32_t page)
 {
 	struct zspage *z = zspage_at(core, page);
@@ -120,7 +121,7 @@ static void slide(struct zs_core *core, struct zs_class *class, uint32_t page, z
 	z->list = ZSL_SLIDING;
 	n = list_residents(class, z, list);
 	pthread_mutex_unlock(&class->lock);
-	/* From the last one down; those that are low already find no free slot below their own, and stay. */
+	/* From the last object down. An object that has no free slot below its own stays where it is. */
 	while (n-- > 0) {
 		struct zs_loc from = {page, list[n].slot, class_index};
 
@@ -174,10 +175,10 @@ static uint64_t compact_one(struct zs_core *core, struct zs_class *class, zs_mov
 	return freed + reinstate(core, class, page);
 }
 
-/* A cursor: the class, and how many steps may still be done in it; 0: it is not begun. */
+/* A cursor has the class, and the number of steps that are left in it; 0: the class is not begun. */
 #define CURSOR_CLASSES (1u << ZS_LOC_CLASS_BITS)
 
-/* As many as it has zspages: what can be gained after that was made by writers meanwhile. */
+/* One step for each zspage, and one more. What could still be gained then was made by writers meanwhile. */
 static unsigned steps_for(struct zs_class *class)
 {
 	const unsigned most = UINT32_MAX / CURSOR_CLASSES;
@@ -202,7 +203,7 @@ uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn
 		left--;
 		*cursor = done || !left ? index + 1 : index + left * CURSOR_CLASSES;
 	}
-	/* The last class is huge: its objects have nowhere better to be. */
+	/* The last class is huge: each of its objects has a page of its own, so there is nothing to gain. */
 	*more = *cursor % CURSOR_CLASSES + 1 < core->classes;
 	if (!*more)
 		magazines_drain(&core->runs);

@@ -210,7 +210,7 @@ static int alloc_new(struct zs_core *core, unsigned class_index, uint32_t owner,
 		return r;
 	zspage_format(core, class, class_index, &run);
 	pthread_mutex_lock(&class->lock);
-	/* Others may have made a zspage since we looked: one is enough. */
+	/* Another thread may have made a zspage since the lock was released. One is enough. */
 	r = alloc_existing(core, class, owner, loc);
 	if (r) {
 		r = use_zspage(core, class, &run, owner, loc);
@@ -236,7 +236,7 @@ static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t o
 	return r == -EAGAIN ? alloc_new(core, class_index, owner, loc) : r;
 }
 
-/* Room that is there already, in the first of these classes that has any. */
+/* A free slot in touched pages, from the first of these classes that has one. */
 static bool alloc_borrowed(struct zs_core *core, unsigned first, unsigned last, uint32_t owner, struct zs_loc *loc)
 {
 	bool done = false;
@@ -259,7 +259,9 @@ int zs_core_alloc(struct zs_core *core, unsigned size, uint32_t owner, struct zs
 	if (zs_core_is_huge(core, class_index))
 		return alloc_huge(core, class_index, loc);
 	r = alloc_in_class(core, class_index, owner, loc);
-	/* Memory is short: one of the next larger classes will do, or the class itself, where others may have made room. */
+	/*
+	 * Memory is short. Try the next larger classes, and the class itself, where other threads may have freed slots.
+	 */
 	if (r && alloc_borrowed(core, class_index, class_index + ZS_BORROW, owner, loc))
 		return 0;
 	return r;

@@ -2,14 +2,13 @@
 /*
  * The allocator's core: objects at locations, named by their owners.
  *
- * A location says where an object lies now. Whoever keeps locations (the sector table of a device, the
- * handle table of a plain pool) is the owner of the objects and the only truth about them
- * (I1): each object carries the number of its owner's table entry, compaction asks the owner before
- * it moves an object, and after a restart the owner tells the core what is alive.
+ * A location says where an object lies now. The owner of objects keeps their locations in its table: the sector table
+ * of a device, or the handle table of a plain pool. That table is the only truth about the objects (I1). Each object
+ * carries the number of its table entry. Compaction asks the owner before it moves an object. After a restart the owner
+ * tells the core which objects are alive.
  *
- * Functions that return int give 0 or a negative errno. Every function may be called from any number of
- * threads at once, except create, destroy and rebuild; beside check nothing may be allocated or freed, but
- * compaction may go on.
+ * Functions that return int give 0 or a negative errno. Every function may be called from any number of threads at
+ * once, except create, destroy and rebuild; beside check nothing may be allocated or freed, but compaction may go on.
  */
 #ifndef ZS_CORE_H
 #define ZS_CORE_H
@@ -49,15 +48,17 @@ int zs_core_create(struct zs_core **core, struct segment *seg, uint64_t offset, 
 void zs_core_destroy(struct zs_core *core);
 
 /*
- * Room for an object of 1 to 4096 bytes that belongs to table entry `owner`. -ENOSPC, -ENOMEM:
- * nothing was taken. Its class is the natural one of its size, or one of ZS_BORROW above it.
+ * Allocate an object of 1 to 4096 bytes that belongs to table entry `owner`. Its class is zs_core_class_of() its size,
+ * or one of the ZS_BORROW classes above. -ENOSPC (the limit, or the pool's address space), -ENOMEM (the system has no
+ * memory): nothing was taken.
  */
 int zs_core_alloc(struct zs_core *core, unsigned size, uint32_t owner, struct zs_loc *loc);
 void zs_core_free(struct zs_core *core, struct zs_loc loc);
-/* Bring what zs_core_free() will touch into the cache. Only a hint: `loc` need not be alive. */
+/* Prefetch what zs_core_free() will touch. `loc` may be free by now. */
 void zs_core_prefetch_free(const struct zs_core *core, struct zs_loc loc);
+/* The address of an object, valid as long as its owner holds it still. */
 void *zs_core_address(const struct zs_core *core, struct zs_loc loc);
-/* The class that objects of this size (1 to 4096) naturally go to. */
+/* The class of objects of this size, 1 to 4096 bytes, unless memory is short. */
 unsigned zs_core_class_of(const struct zs_core *core, unsigned size);
 unsigned zs_core_class_size(const struct zs_core *core, unsigned class_index);
 bool zs_core_is_huge(const struct zs_core *core, unsigned class_index);

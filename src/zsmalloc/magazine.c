@@ -80,8 +80,8 @@ static void add_taken(struct magazine *magazine, int64_t pages)
 }
 
 /*
- * used_max is not brought up to date with each page that is taken, but before one is given back: the use was highest when
- * the count was lowest.
+ * Bring used_max up to date before a page is given back, instead of with each page that is taken. The use was highest
+ * when the count was lowest, and that is now.
  */
 static void note_low(struct runs *runs, struct magazine *magazine)
 {
@@ -122,13 +122,16 @@ uint64_t magazines_taken(const struct magazines *magazines)
 
 	for (unsigned i = 0; i < magazines->n; i++)
 		taken += atomic_load_explicit(&magazines->all[i].taken, memory_order_relaxed);
-	/* They are read one after the other: a page can be given back in one and taken in another meanwhile. */
+	/*
+	 * Magazines are read one after another. A page given back to one and taken from another meanwhile can make the
+	 * sum negative.
+	 */
 	return taken > 0 ? (uint64_t)taken : 0;
 }
 
 /* ------------------------------------------------------------------ pages */
 
-/* Where memory is short every page counts: none is kept from those who need it. */
+/* Near a limit no page is kept, so that all are there for the threads that need some. */
 static bool may_keep(const struct runs *runs)
 {
 	uint64_t limit = atomic_load_explicit(&runs->limit, memory_order_relaxed);

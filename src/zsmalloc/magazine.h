@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Magazines: single hot pages that threads keep at hand, so that a block that is stored raw takes its page, and gives it
- * back, without the lock that all threads share. (The word is that of Bonwick and Adams, "Magazines and Vmem", 2001.)
+ * Magazines: single hot pages that threads keep at hand. With a magazine, a block that is stored raw takes its page,
+ * and gives it back, without the lock that all threads share. Source of the idea and the word: Bonwick and Adams,
+ * "Magazines and Vmem", 2001.
  *
- * The pages in a magazine count as in use (struct runs, `used`), so that to take one needs no look at the limit. Figures
- * leave them out. Nothing in the segment names them: after a restart they are free pages like all others. They go back
- * to the runs when a limit is near, when pages are missing elsewhere, and at the end of a compaction.
+ * Pages in a magazine count as in use (`used` of struct runs), so that a thread can take one without a look at the
+ * limit. Figures leave them out. Nothing in the segment names them: after a restart they are free pages. They go back
+ * to the runs when a limit is near, when pages are missing elsewhere, at the end of a compaction, and once a second.
  *
  * All functions may be called from any thread, except those that make and destroy.
  */
@@ -24,7 +25,10 @@
 struct runs;
 
 struct magazine {
-	/* Guards all below; the atomic ones may be read without it. Two lines: processors fetch a line's neighbour along. */
+	/*
+	 * Guards all below; the atomic ones may be read without it. Two lines: processors fetch a line's neighbour
+	 * along.
+	 */
 	_Alignas(128) pthread_mutex_t lock;
 	_Atomic uint32_t count;
 	_Atomic uint32_t low;  /* used_max has seen a count as low as this; MAGAZINE_PAGES + 1: of none */
@@ -43,7 +47,8 @@ int magazines_init(struct magazines *magazines);
 void magazines_destroy(struct magazines *magazines);
 
 /*
- * Take one page, hot if there is one, and count it as in use: from the thread's own magazine, or from the runs. -ENOSPC,
+ * Take one page, hot if there is one, and count it as in use: from the thread's own magazine, or from the runs.
+ * -ENOSPC,
  * -ENOMEM: as runs_charge() and runs_take(). May populate, or empty the magazines.
  */
 int magazine_take(struct runs *runs, uint32_t *page);
@@ -52,8 +57,8 @@ void magazine_give(struct runs *runs, uint32_t page);
 /* Give all pages in magazines back to the runs. No system call. */
 void magazines_drain(struct runs *runs);
 /*
- * Hold all magazines: no page goes into one or comes out, and none is on its way. For who has found too few pages and is to know
- * for certain, and for checks. The holder may use the runs, and no other function of this file but the next.
+ * Hold all magazines: no page goes into one or comes out, and none is on its way. For who has found too few pages and
+ * is to know for certain, and for checks. The holder may use the runs, and no other function of this file but the next.
  */
 void magazines_hold(struct magazines *magazines);
 void magazines_drain_held(struct runs *runs);

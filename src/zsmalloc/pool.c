@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Pools for everybody: the core, and a handle table as its owner. See zsmalloc.h.
+ * Pools for any program: the core, with a handle table as the owner of its objects. See zsmalloc.h.
  *
  *   handle - 1 = index of a cell:
  *   | 0  7 | class 9 | slot 10 | page 30 | mapped 5 | writer 1 | moving 1 | live 1 |
  *
- * The cell is the truth about its object (I1): 0, or live and saying where it lies. mapped, writer
- * and moving hold the object still, and mean nothing after the process has ended. Free cells are
- * kept in process memory, in shards, each of which hands out the cells whose index is congruent to
- * its own.
+ * A cell is the truth about its object (I1): 0, or live with the place of the object. mapped, writer and moving hold
+ * the object still, and mean nothing after the process has ended. Free cells are kept in process memory, in SHARDS
+ * shards: cell i belongs to shard i % SHARDS.
  *
  * Locks: a shard, or the core's. Never both.
  */
@@ -147,8 +146,8 @@ static int make_shards(struct zs_pool *pool)
 /* ------------------------------------------------------------------ objects */
 
 /*
- * The object is being moved, which takes a copy of 4 KiB at most: look again soon. After some turns sleep, so that the
- * one who moves it gets the CPU even if it is an ordinary thread and we are a real-time one.
+ * The object is being moved, which takes a copy of 4 KiB at most, so look again soon. After some turns sleep: an
+ * ordinary thread that moves the object gets the CPU only then, if this is a real-time thread.
  */
 static void wait_a_turn(unsigned *turns)
 {
@@ -264,7 +263,7 @@ static bool move_object(void *opaque, uint32_t index, struct zs_loc from)
 	uint64_t cell = table_load(&pool->cells, index), still = cell_make(from);
 	struct zs_loc to;
 
-	/* Only an object that nobody holds looks just like this. */
+	/* Only the cell of an object that is neither mapped nor being moved is equal to this. */
 	if (cell != still || !table_change(&pool->cells, index, &cell, still | CELL_MOVING))
 		return false;
 	if (zs_core_move_to(pool->core, index, from, &to)) {
@@ -293,7 +292,9 @@ static int scan_cells(void *opaque, zs_each_fn *each, void *each_opaque)
 	return r;
 }
 
-/* After a former process: which cells are live. Stores nothing: the pool may still turn out to be damaged. */
+/*
+ * Find the live cells that a former process has left. Stores nothing, since the pool may still turn out to be damaged.
+ */
 static int adopt_cells(struct zs_pool *pool)
 {
 	const uint64_t valid = (UINT64_C(1) << (CELL_CLASS_SHIFT + ZS_LOC_CLASS_BITS)) - 1;
@@ -316,7 +317,7 @@ static int adopt_cells(struct zs_pool *pool)
 	return 0;
 }
 
-/* The pool has been verified: what its former process held is held no more. */
+/* After the pool was verified: clear the mappings and moves of its former process. */
 static void let_go_of_cells(struct zs_pool *pool)
 {
 	uint64_t index = 0, end = pool->max_objects;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rebuilding: everything the allocator knows, from the owner's table (I1).
+ * Rebuilding: all state of the allocator is derived from the owner's table (I1), in two scans.
  *
- * Two scans. The first notes where zspages start, and of which class they are. A zspage reaches as
- * far as its class's ideal length, or to the next zspage, or to the end of its chunk: a shorter one
- * that was made when memory was short may come back longer, over pages that are free anyway. The
- * second scan sets the slots. The table is not trusted: a location out of range, two objects in one
- * place, or zspages that overlap end it with a reason.
+ * The first scan notes where zspages start, and their classes. A zspage reaches to its class's ideal length, to the
+ * next zspage or to the end of its chunk, whichever comes first. So a zspage that was made short, when memory was
+ * short, may come back longer, over pages that are free anyway. The second scan sets the slots.
+ *
+ * The table is not trusted. A location out of range, two objects in one place, and zspages that overlap end the
+ * rebuilding with a reason.
  */
 #include "zsmalloc/zspage.h"
 
@@ -23,16 +24,16 @@
 struct rebuild {
 	struct zs_core *core;
 	struct start {
-		uint16_t class; /* + 1, of the zspage that starts at this page, or NO_ZSPAGE */
-		uint16_t slots; /* it must have: the highest in use, + 1 */
+		uint16_t class; /* of the zspage that starts at this page, + 1; or NO_ZSPAGE */
+		uint16_t slots; /* the slots that it must have: the highest in use, + 1 */
 	} * start;              /* for each page of the pool */
-	uint32_t highest;       /* page with a zspage, or RUNS_NONE */
-	/* Slots to set: each waits here while its header comes into the cache. */
+	uint32_t highest;       /* the last page where a zspage starts, or RUNS_NONE */
+	/* Slots to be set. Each waits here until its header, which is prefetched, is in the cache. */
 	struct pending {
 		uint64_t owner; /* or NOBODY */
 		struct zs_loc loc;
 	} pending[PENDING];
-	unsigned next; /* to be put; the one there now is the oldest */
+	unsigned next; /* place of the next one, where the oldest is now */
 	char *why;
 	size_t why_size;
 };
@@ -86,7 +87,7 @@ static unsigned length_at(const struct rebuild *rb, uint32_t page)
 	return n;
 }
 
-/* Nothing is written before it is certain that no zspage overlaps the objects of another. */
+/* Make sure that no zspage overlaps another one. Before that nothing is written: a header could destroy an object. */
 static int verify_zspages(struct rebuild *rb)
 {
 	for (uint32_t page = 0; rb->highest != RUNS_NONE && page <= rb->highest; page++) {

@@ -2,9 +2,9 @@
 /*
  * Runs of pages. See runs.h.
  *
- * Free pages are found through chunks (chunk.c). What is populated and released in the background is runs_upkeep.c's; what
- * a former process left in memory, runs_look.c's. System calls that populate or release memory are made outside the lock, one
- * call a run.
+ * Free pages are found through chunks (chunk.c). runs_upkeep.c populates and releases pages in the background;
+ * runs_look.c finds pages that a former process has left in memory. System calls that populate or release memory are
+ * made outside the lock, one for each run.
  *
  * Invariants
  *   R1 a page is free in its chunk, or held by exactly one zspage, or in one magazine, or in the hands of one
@@ -67,7 +67,7 @@ void runs_destroy(struct runs *runs)
 
 /* ------------------------------------------------------------------ taking and giving */
 
-/* Populate a run that was taken cold. The caller needs it now: this is the wait the reserve is there to avoid. */
+/* Populate a run that was taken cold. A request needs it now: the reserve is there to avoid this wait. */
 static int heat(struct runs *runs, struct run *run, unsigned want)
 {
 	int r = runs_populate(runs, run->page, run->pages);
@@ -157,7 +157,10 @@ int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 	return r;
 }
 
-/* No worker: whoever frees pays, in calls of a chunk at most. Under the lock. */
+/*
+ * Without a background thread, the thread that frees pages gives them back, a chunk at most with each call. Under the
+ * lock.
+ */
 static void trim_unless_worker(struct runs *runs)
 {
 	bool trim = !runs->has_worker;
@@ -263,7 +266,7 @@ int runs_charge(struct runs *runs, unsigned pages)
 {
 	int r = runs_charge_quickly(runs, pages);
 
-	/* A failure that a test has asked for is one. */
+	/* A failure that a test has injected must not be cured by the magazines. */
 	if (r && !atomic_load_explicit(&runs->fail_every, memory_order_relaxed)) {
 		magazines_hold(&runs->magazines);
 		magazines_drain_held(runs);

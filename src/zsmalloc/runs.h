@@ -19,7 +19,7 @@
 
 _Static_assert(RUNS_CHUNK *SEGMENT_PAGE % SEGMENT_MAX_SYSTEM_PAGE == 0, "no system page lies in two chunks");
 
-/* RUNS_WHOLE: of the hot ones, those that can be given back, being all of their system pages. */
+/* RUNS_WHOLE: hot pages that can be given back, since their whole system page is free. */
 enum runs_list { RUNS_HOT, RUNS_COLD, RUNS_WHOLE, RUNS_LISTS };
 
 /* What is done in the background. */
@@ -84,9 +84,9 @@ int runs_init(struct runs *runs, struct segment *seg, uint64_t offset, uint32_t 
 void runs_destroy(struct runs *runs);
 
 /*
- * Take a run of `want` pages, or a shorter one of at least `least`. With a reserve, its pages are
- * populated; if that fails, or there are no such pages, -ENOSPC or -ENOMEM. Beyond the cap only pages that are
- * populated already are taken.
+ * Take a run of `want` pages, or a shorter one of at least `least`. With a reserve, the run is populated, which may
+ * wait for the system. Beyond the cap only pages are taken that are populated already. -ENOSPC: there are no such
+ * pages. -ENOMEM: the system has no memory.
  */
 int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run);
 /* Give a run back; run->hot says which pages are populated. */
@@ -95,7 +95,7 @@ void runs_give(struct runs *runs, const struct run *run);
 unsigned runs_take_hot(struct runs *runs, unsigned most, uint32_t *pages);
 /* Give single hot pages back. */
 void runs_give_hot(struct runs *runs, const uint32_t *pages, unsigned n);
-/* What becomes free goes back to the system at once if no background thread does that. Under no lock. */
+/* Give surplus pages back to the system, if there is no background thread that does it. To be called without a lock. */
 void runs_settle(struct runs *runs);
 
 /* The most pages that may be in use; 0: no limit. What is taken above it stays until it is given back. */
@@ -130,40 +130,48 @@ void runs_note_used(struct runs *runs);
 int runs_populate_descriptors(struct runs *runs, uint64_t most);
 
 /*
- * One bounded piece (at most a chunk) of `work`. True if there is more to do; false with *error = 0
- * when there is not, or a negative errno when the system does not let us now.
+ * Do one piece of `work`, at most a chunk. True if there is more to do. Otherwise *error is 0, or the negative errno
+ * with which the system has refused.
  */
 bool runs_upkeep(struct runs *runs, enum runs_work work, int *error);
-/* Is there any to do? */
+/* True if there is some of this work to do. */
 bool runs_wants(struct runs *runs, enum runs_work work);
 /*
- * Wait until there is, for `timeout_ms` at most; false once runs_stop() was called. One background
- * thread for each work.
+ * Wait until there is some of this work to do, at most `timeout_ms`. False once runs_stop() was called. For one
+ * background thread for each kind of work.
  */
 bool runs_wait(struct runs *runs, enum runs_work work, unsigned timeout_ms);
-/* Wait for `timeout_ms` whatever there is to do; false as soon as runs_stop() was called. */
+/* Wait for `timeout_ms`, also if there is work to do. False as soon as runs_stop() was called. */
 bool runs_pause(struct runs *runs, unsigned timeout_ms);
 void runs_start(struct runs *runs);
 void runs_stop(struct runs *runs);
 
-/* Before rebuilding, if the caller knows: pages of the segment in memory before the pool. They are counted otherwise. */
+/*
+ * Before rebuilding, a caller that knows tells how many pages of the segment before the pool are in memory. Otherwise
+ * they are counted.
+ */
 void runs_set_outside(struct runs *runs, uint64_t pages);
 /*
- * The hint of the process before us, 0 if it left none: pages of the pool up to which it may have taken memory. Before
- * runs_rebuild_begin().
+ * Before runs_rebuild_begin(): the hint of the former process. Pages from the start of the pool up to which it may have
+ * taken memory; 0: it left no hint.
  */
 void runs_expect(struct runs *runs, uint64_t pages);
-/* Leave one for the next process: *frontier is raised before memory is taken beyond it. NULL: no more. */
+/*
+ * Leave such a hint for the next process: *frontier is raised before memory is taken beyond it. NULL: leave none from
+ * now on.
+ */
 void runs_keep_frontier(struct runs *runs, uint64_t *frontier);
 
-/* Rebuilding: all pages are free and no list made; mark what is in use, then finish. `hot` of a marked run
- * is what is in memory. */
+/*
+ * Rebuilding, on one thread: begin, after which all pages are free; mark each run that is in use, whose pages in memory
+ * *hot then has; finish. `highest_page`: the last page where a zspage starts, or RUNS_NONE.
+ */
 int runs_rebuild_begin(struct runs *runs, uint32_t highest_page);
 void runs_rebuild_mark(struct runs *runs, uint32_t page, unsigned pages, uint64_t *hot);
 void runs_rebuild_finish(struct runs *runs);
 /*
- * After that: look for pages of a former life in the next 16 MiB, of which rebuilding looks at the nearest only. They
- * become free hot ones. True: there may be more. For one thread at a time, beside all else.
+ * After rebuilding: look at the next 16 MiB for pages that a former process has left in memory. They become free hot
+ * pages. True: there may be more. For one thread at a time; other calls may be in flight.
  */
 bool runs_look(struct runs *runs);
 

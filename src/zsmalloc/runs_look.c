@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rebuilding runs, and pages of a former life: what an earlier process left in memory. See runs.h. */
+/* Rebuilding runs, and pages of a former life: those that an earlier process has left in memory. See runs.h. */
 #include "zsmalloc/runs_parts.h"
 
 #include <string.h>
 
 /* Chunks whose pages are looked for in memory at once: 16 MiB in one system call. */
 #define LOOK_CHUNKS 64u
-/* After so many chunks (64 MiB) without such a page an opening leaves the rest to the background. */
+/* After this many chunks (64 MiB) without such a page, an opening leaves the rest to the background thread. */
 #define QUIET_CHUNKS 256u
 
 /* Which pages of `n` chunks are in memory: a bit for each page, a word for each chunk. */
@@ -24,8 +24,9 @@ static int look_at(const struct runs *runs, uint32_t first, unsigned n, uint64_t
 }
 
 /*
- * Where the looking ends. The hint says where, and is not trusted: if the system counts more pages than were found below
- * it, it is wrong. Where the system does not count, each chunk beyond is looked at when it is opened.
+ * The chunk where the search ends: the hint's, unless the system counts more pages than were found up to there; then
+ * the hint is wrong, and the search goes on to the pool's end. If the system does not count, each chunk behind the hint
+ * is looked at when it is opened.
  */
 static uint32_t look_end(const struct runs *runs)
 {
@@ -47,7 +48,7 @@ bool runs_open_chunk(struct runs *runs)
 	index = runs->frontier;
 	if (index == runs->chunks_total)
 		return false;
-	/* A system call under the lock, of some microseconds: only until the background thread has come by. */
+	/* A system call under the lock, of some microseconds. It ends with the search of the background thread. */
 	if (runs->unseen && index >= runs->look)
 		(void)look_at(runs, index, 1, hot);
 	chunk_adopt(runs, index, hot[0]);
@@ -56,8 +57,8 @@ bool runs_open_chunk(struct runs *runs)
 }
 
 /*
- * Pages of a former life may be in memory anywhere: a reserve, or what was freed a moment before the process died. The
- * system says how many pages the segment has in memory, so that looking for them ends with the last one.
+ * Count the pages that are in memory and may lie anywhere in the pool: the reserve of a former process, and what it
+ * freed a moment before it died. With that number the search can end at the last such page.
  */
 static int count_unseen(struct runs *runs)
 {
@@ -136,7 +137,7 @@ bool runs_look(struct runs *runs)
 	left = left < LOOK_CHUNKS ? left : LOOK_CHUNKS;
 	r = look_at(runs, first, left, hot);
 	pthread_mutex_lock(&runs->lock);
-	/* A chunk that was opened meanwhile was looked at by who opened it. */
+	/* A chunk that was opened meanwhile was looked at then. */
 	for (unsigned i = 0; i < left && !r; i++)
 		if (hot[i] && !runs->chunks[first + i].open)
 			chunk_adopt(runs, first + i, hot[i]);

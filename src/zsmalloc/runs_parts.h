@@ -17,8 +17,8 @@ void runs_wake(struct runs *runs);
 
 /* runs_look.c */
 /*
- * Begin the next chunk: the whole of it is cold, unless it lies where the pages of a former life have not been looked for
- * yet. False if the pool's address space is used up. Under the lock.
+ * Begin the next chunk: the whole of it is cold, unless it lies where the pages of a former life have not been looked
+ * for yet. False if the pool's address space is used up. Under the lock.
  */
 bool runs_open_chunk(struct runs *runs);
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Upkeep of runs: the reserve is filled, and what is too much goes back to the system, in the background. See runs.h. */
+/* Upkeep of runs, in the background: the reserve is filled, and surplus pages go back to the system. See runs.h. */
 #include "zsmalloc/runs_parts.h"
 
 #include <errno.h>
 #include <time.h>
 
-/* Free hot pages beyond the reserve that may stay: enough to give memory back in large pieces. */
+/*
+ * Free hot pages that may stay beyond the reserve, so that memory goes back in large pieces: 1 MiB and an eighth of the
+ * reserve.
+ */
 static uint64_t slack(const struct runs *runs)
 {
 	return 4 * RUNS_CHUNK + runs->reserve / 8;

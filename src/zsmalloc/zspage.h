@@ -10,10 +10,10 @@
  *   |<-------- first_object ---------->|
  *   |<-- touched: pages that an object or the header reached -->|<- not yet --->|
  *
- * Slots are filled from the lowest, so that the pages of a new zspage are touched one by one.
- * Everything before first_object is derived from the owner's table and is rebuilt on open; it lies
- * here because then it comes and goes with the memory of the objects, and no request ever allocates
- * for it. Huge objects have a page each, and no header.
+ * The lowest free slot is taken first, so that the pages of a new zspage are touched one by one. Everything before
+ * first_object is derived from the owner's table, and is rebuilt when a segment is opened. It lies in the zspage so
+ * that it comes and goes with the memory of the objects: no request allocates memory for it. Huge objects have a page
+ * each, and no header.
  */
 #ifndef ZSPAGE_H
 #define ZSPAGE_H
