@@ -6,28 +6,30 @@
  *   | other memory in the group | pool: in use | pool: populated, free | room | margin |
  *                               |<----------------- cap ------------------->|
  *
- * At a group's limit the kernel kills somebody, or lets everybody wait who needs memory in that group: replies need some, and
- * whoever has memory swapped out to the device waits for those. So the pool ends before, and a write that would need more fails
- * with ENOSPC, as at mem-limit. The margin is left to everything else; cgroup.h says to what.
+ * At a group's limit the kernel kills a process of the group, or lets each one wait that needs memory. Replies need
+ * memory, and all programs with memory swapped out to the device wait for replies. So the pool ends before the limit. A
+ * write that would need more fails with ENOSPC, as at mem-limit. The margin is left for other memory of the group;
+ * cgroup.h says for which.
  *
- * The limits are read again by the background threads: once a second, and before each piece that is populated. Requests
- * only compare with the result. Between two looks the pool cannot grow beyond the last result.
+ * A background thread reads the limits again, once a second and before each piece that is populated. Requests only
+ * compare with the result, so between two looks the pool cannot grow beyond the last one.
  *
- * Where a limit was lowered, or other processes of the group have grown, and half of the margin is gone, the reserve is given back.
+ * If a limit was lowered, or other processes of the group have grown, and half of the margin is gone, the reserve is
+ * given back.
  */
 #include "engine/engine.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
-/* What a device is to be able to store at least. */
+/* Bytes that a new device must be able to store at least. */
 #define LEAST_POOL (UINT64_C(1) << 20)
-/* A table up to this part of the limit is in memory from the start. */
+/* A table of at most this part of the limit is in memory from the start: an eighth. */
 #define TABLE_PART 8u
 /*
- * A quarter of the margin is enough for a start. A server may be tried beside the one whose place it is to take, which is at
- * its cap: the processes of the trial use a part of the margin themselves, and the other server gives back its reserve only
- * when half of the margin is gone.
+ * For a start a quarter of the margin has to be free. A new server may be tried beside one that serves and is at its
+ * cap. The processes of the trial use a part of the margin, and the server that serves gives back its reserve only when
+ * half of the margin is gone.
  */
 #define SHARE_AT_START 4u
 
@@ -35,7 +37,7 @@ void cap_apply(struct zsblk *dev)
 {
 	uint64_t limit, cap;
 
-	/* Whoever comes last has seen what others changed before. */
+	/* Under the lock, the last thread to come here has seen all changes of the others. */
 	pthread_mutex_lock(&dev->limit_lock);
 	limit = atomic_load(&dev->mem_limit);
 	cap = atomic_load(&dev->cap);
@@ -44,7 +46,7 @@ void cap_apply(struct zsblk *dev)
 	pthread_mutex_unlock(&dev->limit_lock);
 }
 
-/* Pages that are to be kept ready: `wanted`, or fewer when the margin is being used up. */
+/* The reserve in pages: what was asked for, or less if half of the margin is used. */
 static uint64_t reserve_pages(struct zsblk *dev, int64_t room, uint64_t margin)
 {
 	uint64_t wanted = (dev->reserve + BLOCK - 1) / BLOCK, missing, have;
@@ -64,7 +66,7 @@ void cap_keep(struct zsblk *dev, struct spare *spare)
 
 	if (!dev->cgroup)
 		return;
-	/* The smaller one of before and after: pages that come or go meanwhile must not count twice. */
+	/* The smaller count of before and after the look: a page that comes or goes meanwhile must not count twice. */
 	resident = runs_resident(dev->runs);
 	room = spare_in_cgroup(spare, &limit);
 	after = runs_resident(dev->runs);
@@ -75,7 +77,7 @@ void cap_keep(struct zsblk *dev, struct spare *spare)
 	} else {
 		less = room < 0 ? (uint64_t)-room / BLOCK : 0;
 		cap = room >= 0 ? resident + (uint64_t)room / BLOCK + 1 : resident > less ? resident - less : 1;
-		/* Pages of an earlier group, which was removed, are not charged to this one. */
+		/* Pages that were charged to an earlier group, which was removed since, do not count in this one. */
 		most = limit > cgroup_margin(limit) ? (limit - cgroup_margin(limit)) / BLOCK : 0;
 		/* 0 would mean that there is no cap. */
 		atomic_store(&dev->cap, cap < most ? cap : most + 1);

@@ -2,8 +2,8 @@
 /*
  * Codec contexts: made before they are needed, one held by each request while it runs.
  *
- * A thread prefers the context it had last, whose state is in its core's caches; in use by nobody
- * else, that costs one uncontended exchange on a cache line of its own.
+ * A thread prefers the context that it had last, whose state is in the caches of its core. If no other thread uses that
+ * context, it costs one exchange on a cache line that the thread has already.
  */
 #include "engine/engine.h"
 
@@ -12,7 +12,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* The context this thread had last, + 1; 0: none yet. The model saves a lazy allocation when we are in a plugin. */
+/*
+ * The context that this thread had last, + 1; 0: none yet. With the default model, thread-local variables of a plugin
+ * are allocated at their first use.
+ */
 static _Thread_local unsigned last_context __attribute__((tls_model("initial-exec")));
 
 static size_t align64(size_t bytes)
@@ -98,7 +101,7 @@ void contexts_warm_up(struct contexts *contexts, const struct codec *codec, int 
 
 static struct context *try_get(struct contexts *contexts)
 {
-	/* Threads that come one after the other begin at different ones. */
+	/* Threads begin at different contexts. */
 	unsigned first = (last_context ? last_context - 1 : thread_number()) % contexts->n;
 
 	for (unsigned i = 0; i < contexts->n; i++) {
@@ -120,8 +123,10 @@ struct context *context_get(struct contexts *contexts)
 	if (ctx)
 		return ctx;
 	pthread_mutex_lock(&contexts->lock);
-	/* Either we see the context that is put back, or who puts it back sees us: all four accesses are
-	 * sequentially consistent. */
+	/*
+	 * No wake-up is lost: either this thread sees that `busy` was cleared, or the thread that clears it sees
+	 * `waiting`. All four accesses are sequentially consistent.
+	 */
 	atomic_fetch_add(&contexts->waiting, 1);
 	while (!(ctx = try_get(contexts)))
 		pthread_cond_wait(&contexts->freed, &contexts->lock);

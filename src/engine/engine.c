@@ -18,9 +18,9 @@
 /* ------------------------------------------------------------------ the segment */
 
 /*
- * Pages of address space for the pool: every block stored raw, and as much again for zspages that
- * a few objects keep alive. It costs nothing until it is used; where it does (vm.overcommit_memory = 2), an eighth more
- * than every block stored raw.
+ * Pages of address space for the pool: room for every block stored raw, and as much again for zspages that a few
+ * objects keep alive. Addresses take no memory until they are used. Where they count as memory (vm.overcommit_memory =
+ * 2), the pool has room for every block stored raw, and an eighth more.
  */
 static uint64_t pool_pages(uint64_t blocks)
 {
@@ -58,7 +58,7 @@ static bool is_our_geometry(const struct super_layout *found, const struct super
 	       found->pool_pages >= 1 && found->pool_pages <= ZS_MAX_POOL_PAGES;
 }
 
-/* Does the segment that was found hold the device that was asked for? */
+/* 0 if the segment that was found holds the device that was asked for. */
 static int match_device(const struct super_request *request, const struct super_layout *found)
 {
 	const struct zsblk_params *params = request->opaque;
@@ -117,7 +117,7 @@ static int open_segment(struct zsblk *dev, const struct zsblk_params *params, st
 
 	engine_describe(&wanted, params);
 	r = super_open(&dev->seg, &request, &dev->layout);
-	/* Of all that is wrong with parameters, the same. */
+	/* A segment that does not exist is a wrong parameter like any other. */
 	return r == -ENOENT ? -EINVAL : r;
 }
 
@@ -143,7 +143,7 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 {
 	char text[200];
 	uint64_t unmapped, in_memory, *frontier;
-	/* One look at the whole table, which may be large and sparse, serves both. */
+	/* The table may be large and sparse, so one look at it gives both results. */
 	int r = table_unmapped_words(&dev->table, &dev->seg, &unmapped, &in_memory);
 
 	if (!r && unmapped == dev->table.n)
@@ -240,7 +240,10 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 		r = rebuild(dev, why);
 	if (!r)
 		engine_keep_frontier(dev);
-	/* The front end may open a segment twice before it starts, and another server may have died early. */
+	/*
+	 * `fresh` does not tell: a front end may open a segment twice before it starts, and a former server may have
+	 * died early.
+	 */
 	dev->is_new = !r && table_next_written(&dev->table, 0, dev->table.n) == dev->table.n;
 	if (!r && dev->is_new)
 		r = check_reserve(params, why);
@@ -311,9 +314,9 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	segment_after_mlockall(&dev->seg);
 	contexts_warm_up(&dev->contexts, dev->codec, dev->level);
 	/*
-	 * A new device waits for its table and its reserve. A device with data starts without them if memory is short: while its
-	 * server is down nobody can swap to it, so no memory becomes free, and waiting would not end. The refill thread
-	 * goes on later.
+	 * A new device waits for its table and its reserve. A device with data starts without them if memory is short:
+	 * while its server is down nobody can swap to it, so no memory becomes free, and waiting would not end. The
+	 * refill thread goes on later.
 	 */
 	r = upkeep_populate_table(dev, dev->layout.blocks);
 	if (r && r != -EINTR && (dev->is_new || r != -ENOMEM))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The engine's own view of a device. Private: front ends include zsblk.h.
+ * What the files of the engine share. Private: front ends include zsblk.h.
  *
  *   engine.c  life: open, start, close        io.c      requests
  *   params.c  parameters and algorithms       sector.c  what a table word means, and word.h its bits
@@ -9,8 +9,10 @@
  *   outside.c segments without a device       why.c     what was wrong, for people
  *   resize.c  the size, and its changes       stripe.c  locks that hold blocks still
  *
- * Locks, in the order they are taken: resize_lock, compact_lock, the allocator's compaction lock, one stripe, then
- * the allocator's other locks. Never two stripes.
+ * Locks, in the order in which they are taken: resize_lock, compact_lock, the allocator's compaction lock, one stripe,
+ * limit_lock, the allocator's other locks. No thread holds two stripes.
+ *
+ * Functions that return int give 0 or a negative errno, and say why in `why` if they have that parameter.
  */
 #ifndef ENGINE_H
 #define ENGINE_H
@@ -32,8 +34,9 @@ _Static_assert(BLOCK == ZS_PAGE_SIZE && BLOCK == ZS_MAX_OBJECT && BLOCK == CODEC
 	       "blocks and pool pages are of one size");
 
 /*
- * Counted by whoever holds the context, so that counting shares no cache line between threads; read by
- * anybody. Sums over all contexts are the figures; those marked +- go up and down.
+ * Each context has these counters. The thread that holds the context counts, so threads share no cache line for it. Any
+ * thread may read. A figure is the sum over all contexts; those marked +- go up and down, so one context's can be
+ * negative.
  */
 struct counters {
 	_Atomic uint64_t compr_bytes; /* +- */
@@ -66,7 +69,7 @@ struct contexts {
 	_Atomic unsigned waiting;
 };
 
-/* How far a compaction has come: first the classes by themselves, then what is left in their last pages. */
+/* How far a compaction has come: first each class is compacted, then the last pages of classes are settled. */
 struct progress {
 	unsigned cursor;
 	bool settling;
@@ -105,8 +108,8 @@ struct zsblk {
 };
 
 /*
- * Hold a block still: nobody else replaces it, or moves or frees its object. Compressed blocks are read under this, and a few
- * words changed; what takes longer goes before or after it.
+ * Hold a block still: no other thread replaces its word, or moves or frees its object. Blocks are read under this lock
+ * and words replaced. What takes longer is done before or after, except for blocks that are written in part.
  */
 static inline void stripe_lock(struct zsblk *dev, uint64_t block)
 {
@@ -121,13 +124,13 @@ static inline void stripe_unlock(struct zsblk *dev, uint64_t block)
 /* context.c */
 int contexts_init(struct contexts *contexts, unsigned n, const struct codec *codec, int level);
 void contexts_destroy(struct contexts *contexts);
-/* Touch all that a request will touch, so that none waits for memory later. */
+/* Touch all that a request will touch in a context, so that no request waits for that memory. */
 void contexts_warm_up(struct contexts *contexts, const struct codec *codec, int level);
 struct context *context_get(struct contexts *contexts);
 void context_put(struct contexts *contexts, struct context *ctx);
 static inline void count(_Atomic uint64_t *counter, uint64_t n)
 {
-	/* One writer at a time: no locked instruction is needed. */
+	/* A counter has one writer at a time, so no locked instruction is needed. */
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 void contexts_sum(struct zsblk *dev, struct counters *sum);
@@ -143,19 +146,20 @@ void engine_describe(struct super_layout *layout, const struct zsblk_params *par
 /* Does a request lie in the device? */
 bool resize_has_range(const struct zsblk *dev, uint64_t offset, uint64_t len);
 /*
- * Take the stripe of a block whose word is to be replaced. False, and not taken: the device ends before the block by now. Waits while
- * that is being decided.
+ * Take the stripe of a block whose word is to be replaced. False, with the stripe not taken: the device now ends before
+ * the block. Waits while that is being decided.
  */
 bool resize_hold_block(struct zsblk *dev, uint64_t block);
-/* Have the hint of the next process follow the pool, where the segment's format has one. */
+/* Make the hint for the next process follow the pool, if the segment's format has a place for it. */
 void engine_keep_frontier(struct zsblk *dev);
 
 /* upkeep.c */
 /*
- * With a reserve, requests are not to wait for memory: have the table of `blocks` blocks and the descriptors of the pool
- * in memory, as far as the reserve is large. What a larger device has beyond is touched when it is written for the
- * first time. The system is asked for memory to spare before any is taken: spare.h. -ENOMEM: it has none, and had none for a
- * while either, unless this is the start of a device with data. -EINTR: dev->interrupted() said so. In service: with resize_lock.
+ * With a reserve, requests are not to wait for memory: have the table of `blocks` blocks and the descriptors of the
+ * pool in memory, as far as the reserve is large. What a larger device has beyond is touched when it is written for the
+ * first time. The system is asked for memory to spare before any is taken: spare.h. -ENOMEM: it has none, and had none
+ * for a while either, unless this is the start of a device with data. -EINTR: dev->interrupted() said so. In service:
+ * with resize_lock.
  */
 int upkeep_populate_table(struct zsblk *dev, uint64_t blocks);
 /*
@@ -172,19 +176,19 @@ void upkeep_stop(struct zsblk *dev);
 
 /* cap.c */
 /*
- * Look at the limits, and let the pool grow no further than they allow from now on. `spare` is the calling thread's. One
- * thread at a time: the refill's, or the worker's where there is no reserve.
+ * Look at the limits, and let the pool grow no further than they allow from now on. `spare` is the calling thread's.
+ * One thread at a time: the refill's, or the worker's where there is no reserve.
  */
 void cap_keep(struct zsblk *dev, struct spare *spare);
-/* The limit of the pool: the smaller one of what was asked for, and the cap. */
+/* Set the pool's limit to the smaller one of mem_limit and the cap. */
 void cap_apply(struct zsblk *dev);
-/* Is there room for a new device? -ENOMEM and a message if not. */
+/* -ENOMEM if there is no room for a new device below the limits of control groups. */
 int cap_check(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why);
 /* Bytes of the table that are to be in memory before requests come. */
 uint64_t cap_table_bytes(struct zsblk *dev, uint64_t reserve);
 
 /* why.c */
-/* Say what was wrong, where `why` is not NULL. Returns `error`. */
+/* Write a formatted reason to `why`, if that is not NULL. Returns `error`. */
 __attribute__((format(printf, 3, 4))) int why_fail(struct zsblk_why *why, int error, const char *format, ...);
 
 /* params.c */

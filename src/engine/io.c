@@ -6,21 +6,25 @@
  *   read:                                    | table word -> decompress from the pool |
  *                                            '---- under the block's stripe ----------'
  *
- * A stripe holds its blocks still: nobody replaces, moves or frees their objects meanwhile. Whole
- * blocks are compressed and copied before it is taken. A block that is written in part is read,
- * changed and written under it, so that no whole-block write lands in between. Objects are complete
- * in the pool before their word is stored (I2), and whatever fails, fails before that: the old data
- * stays. The exception is an object of 8 bytes, which one store can change (sector_refill()).
+ * A stripe holds its blocks still: no other thread replaces their words, or moves or frees their objects. A whole block
+ * is compressed and copied before its stripe is taken. A block that is written in part is read, changed and written
+ * under its stripe, so that no whole-block write lands in between.
+ *
+ * An object is complete in the pool before its word is stored (I2). A request that fails, fails before that, so the old
+ * data stays. Only an object of 8 bytes is changed in place, by one store (sector_refill()).
  */
 #include "engine/sector.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* Between these many blocks a long discard gives its context to others. */
+/* After this many blocks a long discard puts its context back, so that other requests can have it. */
 #define PIECE_BLOCKS 1024u
 
-/* Give a block another word, and free what it had. -EINVAL, and `word` freed: the device ends before the block by now. */
+/*
+ * Give a block another word, and free what its old word named. -EINVAL: the device now ends before the block; `word` is
+ * freed.
+ */
 static int replace(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t word)
 {
 	if (!resize_hold_block(dev, block)) {
@@ -91,7 +95,7 @@ static int write_whole(struct zsblk *dev, struct context *ctx, uint64_t block, c
 
 	if (sector_refill(dev, block, data))
 		return 0;
-	/* What is to be freed arrives while the new object is compressed. */
+	/* What has to be freed comes into the cache while the new object is compressed. */
 	sector_prefetch_drop(dev, block);
 	r = sector_store(dev, ctx, block, data, &word);
 	return r ? r : replace(dev, ctx, block, word);
@@ -166,7 +170,7 @@ int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset)
 static void clear_blocks(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t end)
 {
 	while ((block = table_next_written(&dev->table, block, end)) < end) {
-		/* Where the device has come to an end meanwhile there is nothing to free. */
+		/* If the device now ends before the block, there is nothing to free. */
 		if (table_load(&dev->table, block))
 			(void)replace(dev, ctx, block, 0);
 		block++;
@@ -196,8 +200,8 @@ static int clear_part(struct zsblk *dev, struct context *ctx, uint64_t len, uint
 }
 
 /*
- * Make a range read as zeroes. Whole blocks are freed first: writing the edges takes memory, and on a full device this
- * may be where it comes from. An edge that cannot be written keeps what it had, and is the error in the end.
+ * Make a range read as zeroes. Whole blocks are freed first: writing the ends takes memory, which on a full device may
+ * come from these blocks. An end that cannot be written keeps its old data, and its error is the result.
  */
 static int clear(struct zsblk *dev, struct context **ctx, uint64_t len, uint64_t offset)
 {

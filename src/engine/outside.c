@@ -2,8 +2,8 @@
 /*
  * A shared segment as seen by those who do not use it: it is made, found, looked at, kept and removed.
  *
- * Nothing here trusts a name. A segment that somebody else made, owns or may attach is refused (segment/owner.h), looking
- * never makes one, and a name in a superblock counts only there.
+ * Nothing here trusts a name. A segment that somebody else made, owns or may attach is refused (segment/owner.h),
+ * looking never makes one, and a name in a superblock counts only there.
  */
 #include "engine/engine.h"
 

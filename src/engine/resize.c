@@ -5,14 +5,14 @@
  *   blocks 0 ................ blocks ................ max_blocks
  *          | the device       | all words are 0       |
  *
- * The table has a word for each of max_blocks, and the pool has the addresses that these can need, from the start: all of it
- * sparse. So growing and shrinking move no data. One number changes, in the superblock, in one store (I5).
+ * From the start, the table has a word for each of max_blocks, and the pool has addresses for so many blocks. All of it
+ * is sparse. So growing and shrinking move no data: one number in the superblock changes, in one store (I5).
  *
  * Growing: the number in the superblock first, then those that requests compare with. A block that was acknowledged
  * lies below the number in the superblock at any time.
  *
- * Two numbers are in process memory: `size`, which requests are checked against and everybody sees, and `end`, from which on
- * nobody publishes a word. They differ only while a shrinking is tried:
+ * Two numbers are in process memory: `size`, which requests are checked against and everybody sees, and `end`, from
+ * which on nobody publishes a word. They differ only while a shrinking is tried:
  *
  *   1 no block behind the new end holds anything, or it is refused;
  *   2 `end` is the new one;
@@ -21,8 +21,8 @@
  *   4 no block there holds anything, or `end` is the old one again and it is refused;
  *   5 the number in the superblock, then `size`; the table behind the new end is given back.
  *
- * Between 2 and 5 the device has its old size for everybody. Whatever reads there finds zeroes; a write there waits for the
- * lock before it publishes, and then succeeds or fails as the shrinking was refused or not.
+ * Between 2 and 5 the device has its old size for everybody. Whatever reads there finds zeroes; a write there waits for
+ * the lock before it publishes, and then succeeds or fails as the shrinking was refused or not.
  *
  * Killed before 5, the device has its old size, and nothing behind the new end, as before.
  */

@@ -19,7 +19,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* As many bytes of an object as are likely to be on their way into the cache at once. */
+/* The most bytes of an object that are prefetched: 16 cache lines, about what a processor has on its way at once. */
 #define PREFETCH_BYTES (16u * 64)
 
 typedef int sector_load_fn(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len,
@@ -71,7 +71,7 @@ static int load_same32(struct zsblk *dev, struct context *ctx, uint64_t word, un
 
 static const char *check_reserved(uint64_t word)
 {
-	/* "Does not compress further" is for those who ask for that; the object is the same. */
+	/* The mark and the bit "tried" may be set: neither changes what the word says of its object. */
 	word &= ~(UINT64_C(1) << WORD_MARK_SHIFT | UINT64_C(1) << WORD_TRIED_SHIFT);
 	return word >> (WORD_PAGE_SHIFT + WORD_PAGE_BITS) ? "an object word with reserved bits set" : NULL;
 }
@@ -231,17 +231,17 @@ bool sector_refill(struct zsblk *dev, uint64_t block, const void *data)
 	uint64_t pattern, word;
 	bool same;
 
-	/* Only a hint yet. It saves a look at the data of most blocks. */
+	/* The word may change until the stripe is held. Looked at first, it saves a look at the data of most blocks. */
 	if (word_type(table_load(&dev->table, block)) != WORD_SAME64 || !is_same64(data, &pattern) ||
 	    !resize_hold_block(dev, block))
 		return false;
 	word = table_load(&dev->table, block);
 	same = word_type(word) == WORD_SAME64;
 	if (same) {
-		/* Whoever dies here leaves the old bytes or the new ones. */
+		/* In one store: a process that is killed leaves the old bytes or the new ones. */
 		__atomic_store_n((uint64_t *)zs_core_address(dev->core, sector_loc(dev, word)), pattern,
 				 __ATOMIC_RELAXED);
-		/* Afterwards, so that whoever finds the mark has not read the old bytes. */
+		/* After the bytes: a thread that has read the old ones must not find its mark any more. */
 		table_store(&dev->table, block, word_unmark(word));
 	}
 	stripe_unlock(dev, block);
@@ -287,7 +287,10 @@ void sector_drop(struct zsblk *dev, uint64_t word)
 		zs_core_free(dev->core, sector_loc(dev, word));
 }
 
-/* Objects lie anywhere in the pool: the decompressor would wait for them line by line, for a fifth of the time of an lz4 read. */
+/*
+ * Objects lie anywhere in the pool. Without a prefetch, the decompressor waits for each cache line: a fifth of the time
+ * of an lz4 read.
+ */
 void sector_prefetch_load(const struct zsblk *dev, uint64_t block)
 {
 	uint64_t word = table_load(&dev->table, block);
@@ -311,7 +314,7 @@ void sector_prefetch_drop(const struct zsblk *dev, uint64_t block)
 
 /* ------------------------------------------------------------------ what the allocator asks */
 
-/* Is this the object that the word names? It may have been overwritten since the allocator looked. */
+/* True if the word still names the object at `loc`. The block may have been overwritten since the allocator looked. */
 static bool is_at(const struct zsblk *dev, uint64_t word, struct zs_loc loc)
 {
 	struct zs_loc now;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stripes: each is a lock that holds the blocks still whose numbers lead to it.
+ * Stripes: locks that hold blocks still. Each is for the blocks whose numbers are hashed to it.
  *
- * There are 64 for each CPU, so that two requests for different blocks seldom meet: with all CPUs at work, a request finds
- * its stripe taken in 1 of 64 cases at most. Numbers are hashed: requests that run in step through neighbouring parts of
- * a device would meet at every block otherwise.
+ * There are 64 for each CPU, so that two requests for different blocks seldom meet: with all CPUs at work, a request
+ * finds its stripe taken in at most 1 of 64 cases. Numbers are hashed, since requests that run in step through parts of
+ * a device would otherwise meet at every block.
  */
 #ifndef STRIPE_H
 #define STRIPE_H

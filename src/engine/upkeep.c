@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What goes on beside the requests: the background threads, and compaction. */
+/* Work beside the requests: the two background threads, and compaction. */
 #include "engine/sector.h"
 #include "process/thread.h"
 
@@ -140,7 +140,10 @@ int upkeep_fill_reserve(struct zsblk *dev, bool wait)
 
 #define TABLE_PIECE (UINT64_C(512) << 10) /* what the system is asked for at once: spare.h */
 
-/* Has the system memory to spare for a piece? A device that starts is not to be refused below limits that cap_check() found wide enough. */
+/*
+ * Has the system memory to spare for a piece? A device that starts is not to be refused below limits that cap_check()
+ * found wide enough.
+ */
 static bool has_spare(struct zsblk *dev)
 {
 	if (!dev->has_worker)
@@ -211,8 +214,8 @@ static uint64_t now_ms(void)
 }
 
 /*
- * When the system refuses one kind of work it is left alone: for SHORT_MS at first, then for twice as long each time, up to
- * LONG_MS. It may refuse for ever: before Linux 5.18 memory that is locked cannot be given back, and the pool's address
+ * If the system refuses one kind of work, the thread pauses: SHORT_MS at first, then twice as long each time, up to
+ * LONG_MS. The system may refuse for ever: before Linux 5.18 locked memory cannot be given back, and the pool's address
  * space can be used up.
  */
 struct backoff {
@@ -233,7 +236,10 @@ static void backoff_note(struct backoff *backoff, int error)
 	backoff->until = now_ms() + backoff->ms;
 }
 
-/* Wait until this kind of work is wanted and may be tried; false when the thread is to end. */
+/*
+ * Wait until there is work of this kind, at most `timeout_ms`. *may_try: no pause is in force. False when the thread
+ * has to end.
+ */
 static bool worker_wait(struct zsblk *dev, enum runs_work work, const struct backoff *backoff, unsigned timeout_ms,
 			bool *may_try)
 {
@@ -255,7 +261,7 @@ static void *refill(void *opaque)
 
 	while (worker_wait(dev, RUNS_REFILL, &backoff, LONG_MS, &may_try)) {
 		cap_keep(dev, &dev->spare);
-		/* The threads of requests may be waiting for the CPU: see thread.h. */
+		/* Threads with requests may be waiting for this CPU: see thread.h. */
 		while (refill_piece(dev, &error)) {
 			cap_keep(dev, &dev->spare);
 			sched_yield();
@@ -265,7 +271,7 @@ static void *refill(void *opaque)
 	return NULL;
 }
 
-/* Give back what is too much; false when the thread is to end. */
+/* Give surplus pages back to the system. False when the thread has to end. */
 static bool trim(struct zsblk *dev, struct backoff *backoff, unsigned timeout_ms)
 {
 	bool may_try;
@@ -281,7 +287,7 @@ static bool trim(struct zsblk *dev, struct backoff *backoff, unsigned timeout_ms
 	return true;
 }
 
-/* One round over all classes, a zspage at a time; what becomes free goes back in between. */
+/* One round over all classes, a zspage at a time. Pages that become free go back to the system in between. */
 static bool compact_round(struct zsblk *dev, struct backoff *backoff)
 {
 	struct progress progress = {0};
@@ -291,15 +297,15 @@ static bool compact_round(struct zsblk *dev, struct backoff *backoff)
 		if (!trim(dev, backoff, 0))
 			return false;
 		compact_step(dev, &progress, &more);
-		/* In a real-time class no other thread of the server would get the CPU. */
+		/* Without this, a thread of a real-time class would keep the CPU from the server's other threads. */
 		sched_yield();
 	}
 	return true;
 }
 
 /*
- * A device at rest: since its last change nothing was written or discarded for IDLE_LOOKS looks. It is compacted once
- * whatever that gains, so that what is kept for long takes no more than it must.
+ * A device at rest: in the last IDLE_LOOKS looks nothing was written or discarded. It is compacted once, however little
+ * that gains: what is stored may stay for long.
  */
 struct rest {
 	uint64_t changes;
@@ -328,12 +334,12 @@ static void *work(void *opaque)
 {
 	struct zsblk *dev = opaque;
 	struct backoff backoff = {0};
-	/* What a former server left is as it left it. */
+	/* Until the first change, what a former server has left is not compacted again. */
 	struct rest rest = {.compacted = true};
 	bool begun = false;
 	time_t looked = 0;
 
-	/* What a former server left in memory beyond what the opening has looked at. */
+	/* Look for pages that a former server has left in memory, where the opening has not looked. */
 	while (runs_look(dev->runs)) {
 		if (!trim(dev, &backoff, 0))
 			return NULL;
@@ -348,7 +354,10 @@ static void *work(void *opaque)
 			continue;
 		looked = now.tv_sec;
 		magazines_drain(dev->runs);
-		/* One thread at a time: what was found earlier must not replace what was found later. */
+		/*
+		 * One thread only: a result must not be replaced by an earlier one. With a reserve the refill thread
+		 * does this.
+		 */
 		if (!dev->reserve)
 			cap_keep(dev, &dev->worker_spare);
 		begun = worth_compacting(dev, begun);
@@ -360,7 +369,7 @@ static void *work(void *opaque)
 
 /* ------------------------------------------------------------------ life of the threads */
 
-/* Two threads, since requests may come to wait for one of them, and the other has long work to do. */
+/* Two threads: requests may come to wait for the refill, and compaction takes long. */
 int upkeep_start(struct zsblk *dev)
 {
 	int r;

@@ -7,10 +7,10 @@
  *   object   | 0  2 | tried 1 | mark 1 | page 30 | slot 10 | borrow 2 | size - 1 12 | codec 3 | type 3 |
  *   same64   the same; an object of 8 bytes, uncompressed: a repeated 64-bit word
  *
- * An object's class is the natural one of its size plus `borrow`. Bits written as 0 must be 0, and
- * types not listed do not exist yet: a word that says otherwise is damage. `mark` and `tried` change nothing of what a word
- * says, and every new word is without them. Words are made and taken apart by these functions
- * only. What they mean: sector.h.
+ * The class of an object is the class of its size, plus `borrow`. Bits written as 0 must be 0, and types that are not
+ * listed do not exist yet: a word with other bits is damage. `mark` and `tried` change nothing of what a word says, and
+ * no new word has them. Words are made and read by these functions only. docs/format.md describes them; sector.h has
+ * their meaning.
  */
 #ifndef WORD_H
 #define WORD_H
@@ -93,10 +93,11 @@ static inline enum word_type word_type(uint64_t word)
 }
 
 /*
- * The mark. Whoever works on an object without holding its block still (to compress it better, say) marks its word, and looks
- * for the mark before it replaces the word. Every new word is without it. So a mark that is still there proves that
- * nothing happened to the block; that the word is the same otherwise would not: after two writes a block can be
- * in the same slot again, with the same size and other contents. A marked word means what it means without the mark.
+ * The mark. A thread that works on an object without holding its block still, for example to compress it better, marks
+ * the word, and looks for the mark before it replaces the word. New words never have the mark. So a mark that is still
+ * there proves that nothing happened to the block. An equal word without a mark would prove nothing: after two writes a
+ * block's object can be in the same slot again, with the same size and other contents. A marked word means the same as
+ * without the mark.
  */
 static inline uint64_t word_mark(uint64_t word)
 {

@@ -117,10 +117,12 @@ int runs_charge_quickly(struct runs *runs, unsigned pages);
 /* Would runs_charge() succeed now? */
 bool runs_has_room(struct runs *runs, unsigned pages);
 void runs_uncharge(struct runs *runs, unsigned pages);
-/* Pages in use: those of magazines are not. */
+/* Pages in use, without those in magazines. */
 uint64_t runs_used(const struct runs *runs);
-/* The most there were since the beginning, or since runs_reset_used_max(). Beside several threads that take single pages it can
- * miss as many as their magazines hold. */
+/*
+ * The most pages in use since the beginning, or since runs_reset_used_max(). If several threads take single pages, this
+ * can miss as many pages as their magazines hold.
+ */
 uint64_t runs_used_max(struct runs *runs);
 void runs_reset_used_max(struct runs *runs);
 /* Bring used_max up to date. */
