@@ -8,8 +8,8 @@
  *     its own start, and give back the pages behind them.
  *
  * So a class ends with full zspages, the last of them a short one. The last page of each class is half full on average,
- * which is much for a small pool with some hundred classes. Settling moves the objects of such a page to free slots of
- * the next larger classes.
+ * which is much for a small pool with some hundred classes. Settling, the end of a compaction, empties such pages: it
+ * moves their objects to the next larger classes.
  *
  * No request waits for longer than the move of one object: its owner holds that one object still while it is copied.
  *
