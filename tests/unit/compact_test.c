@@ -9,6 +9,7 @@
 #include "zsmalloc/core.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #define OBJECTS 20000u
@@ -505,6 +506,65 @@ static void test_beside_other_threads(void **state)
 				assert_true(object_intact(pool, &workers[i].own[n]));
 }
 
+/*
+ * Who maps an object while it moves finds all of it, at the old place or at the new one. The last bytes tell: they are the last to
+ * come. Objects are few, so that a reader often meets the one that moves.
+ */
+#define MOVED      200u
+#define MOVED_SIZE 3000u
+
+static atomic_uint reading;
+
+static void *read_ends(void *opaque)
+{
+	uint64_t random = (uintptr_t)opaque;
+
+	atomic_fetch_add(&reading, 1);
+	while (!atomic_load(&stop)) {
+		struct object *object = &objects[random_below(&random, MOVED / 4) * 4];
+		const uint8_t *at = zs_map_object(pool, object->handle, ZS_MM_RO);
+		uint64_t end;
+
+		memcpy(&end, at + MOVED_SIZE - 8, 8);
+		must(end == object->tag);
+		zs_unmap_object(pool, object->handle);
+	}
+	return NULL;
+}
+
+static void test_moved_objects_are_whole(void **state)
+{
+	unsigned rounds = test_amount(200);
+	pthread_t readers[2];
+	uint8_t *at;
+
+	for (unsigned round = 0; round < rounds; round++) {
+		for (unsigned i = 0; i < MOVED; i++) {
+			must((objects[i].handle = zs_malloc(pool, MOVED_SIZE)));
+			objects[i].tag = (uint64_t)round << 32 | i;
+			at = zs_map_object(pool, objects[i].handle, ZS_MM_WO);
+			memset(at, 0xff, MOVED_SIZE - 8);
+			memcpy(at + MOVED_SIZE - 8, &objects[i].tag, 8);
+			zs_unmap_object(pool, objects[i].handle);
+		}
+		for (unsigned i = 0; i < MOVED; i++)
+			if (i % 4)
+				object_drop(pool, &objects[i]);
+		atomic_store(&stop, false);
+		atomic_store(&reading, 0);
+		for (size_t i = 0; i < COUNT_OF(readers); i++)
+			must(!pthread_create(&readers[i], NULL, read_ends, (void *)(i + 1)));
+		while (atomic_load(&reading) < COUNT_OF(readers))
+			sched_yield();
+		must(zs_compact(pool) > 0);
+		atomic_store(&stop, true);
+		for (size_t i = 0; i < COUNT_OF(readers); i++)
+			pthread_join(readers[i], NULL);
+		for (unsigned i = 0; i < MOVED; i += 4)
+			object_drop(pool, &objects[i]);
+	}
+}
+
 int main(void)
 {
 #define WITH_POOL(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -516,6 +576,7 @@ int main(void)
 		WITH_POOL(test_mapped_objects_stay),
 		WITH_POOL(test_resident_size_drops),
 		WITH_POOL(test_beside_other_threads),
+		WITH_POOL(test_moved_objects_are_whole),
 		cmocka_unit_test(test_overwritten_meanwhile),
 		cmocka_unit_test(test_settles),
 		cmocka_unit_test(test_settles_in_populated_pages),
