@@ -13,6 +13,8 @@
  */
 #include "process/cgroup.h"
 
+#include "process/proc.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -89,24 +91,6 @@ static bool find_name(FILE *f, struct cgroup *cgroup)
 	return cgroup->version;
 }
 
-/* Undo the escapes of mountinfo, which writes a blank as \040. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (; *text; text++) {
-		unsigned code;
-
-		if (text[0] == '\\' && sscanf(text + 1, "%3o", &code) == 1 && strlen(text) >= 4) {
-			*to++ = (char)code;
-			text += 3;
-		} else {
-			*to++ = *text;
-		}
-	}
-	*to = '\0';
-}
-
 /* True if a line of mountinfo is the mount of our hierarchy. */
 static bool is_mount(char *line, unsigned version, char **root, char **point)
 {
@@ -122,8 +106,8 @@ static bool is_mount(char *line, unsigned version, char **root, char **point)
 	if (!*point || !type || !strtok_r(NULL, " \n", &save))
 		return false;
 	options = strtok_r(NULL, " \n", &save);
-	unescape(*root);
-	unescape(*point);
+	proc_unescape(*root);
+	proc_unescape(*point);
 	return version == 2 ? strcmp(type, "cgroup2") == 0
 			    : strcmp(type, "cgroup") == 0 && options && has_word(options, "memory");
 }
@@ -236,26 +220,12 @@ void cgroup_close(struct cgroup *cgroup)
 
 /* ------------------------------------------------------------------ looking */
 
-static size_t read_text(int fd, char *text, size_t size)
-{
-	size_t length = 0;
-	ssize_t n;
-
-	do {
-		n = pread(fd, text + length, size - 1 - length, (off_t)length);
-		if (n > 0)
-			length += (size_t)n;
-	} while ((n > 0 && length < size - 1) || (n < 0 && errno == EINTR));
-	text[length] = '\0';
-	return length;
-}
-
 /* The number in a file; `otherwise` if that is "max" or cannot be read. */
 static uint64_t read_number(int fd, uint64_t otherwise)
 {
 	char text[32];
 
-	if (fd < 0 || !read_text(fd, text, sizeof text) || text[0] < '0' || text[0] > '9')
+	if (fd < 0 || proc_read(fd, text, sizeof text) <= 0 || text[0] < '0' || text[0] > '9')
 		return otherwise;
 	return strtoull(text, NULL, 10);
 }
@@ -281,7 +251,7 @@ static uint64_t droppable(const struct cgroup *cgroup, const struct level *level
 	const char *const *key = keys[cgroup->version - 1];
 	uint64_t file, busy;
 
-	if (!text || level->fd[FILE_STAT] < 0 || !read_text(level->fd[FILE_STAT], text, CGROUP_TEXT))
+	if (!text || level->fd[FILE_STAT] < 0 || proc_read(level->fd[FILE_STAT], text, CGROUP_TEXT) <= 0)
 		return 0;
 	file = statistic(text, key[0]) + statistic(text, key[1]);
 	busy = statistic(text, key[2]) + statistic(text, key[3]);

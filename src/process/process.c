@@ -2,6 +2,8 @@
 /* What the kernel knows of a process. See process.h; the formats are those of proc(5). */
 #include "process/process.h"
 
+#include "process/proc.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,18 +21,15 @@
  */
 static bool read_text(const char *path, char *text, size_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), error;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t got;
 
 	if (fd < 0)
 		return false;
-	do
-		got = read(fd, text, size - 1);
-	while (got < 0 && errno == EINTR);
-	error = errno;
+	got = proc_read(fd, text, size);
 	close(fd);
-	text[got < 0 ? 0 : got] = 0;
-	errno = error;
+	if (got < 0)
+		errno = (int)-got;
 	return got >= 0;
 }
 

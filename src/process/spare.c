@@ -22,6 +22,8 @@
  */
 #include "process/spare.h"
 
+#include "process/proc.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -137,21 +139,6 @@ bool spare_in_zones(const char *text, bool realtime)
 	return !any || zone_has_spare(&zone, realtime);
 }
 
-/* Read the whole text, or as much of it as the buffer holds. */
-static size_t read_text(struct spare *spare)
-{
-	size_t len = 0;
-	ssize_t n;
-
-	do {
-		n = pread(spare->fd, spare->text + len, spare->size - 1 - len, (off_t)len);
-		if (n > 0)
-			len += (size_t)n;
-	} while ((n > 0 && len < spare->size - 1) || (n < 0 && errno == EINTR));
-	spare->text[len] = '\0';
-	return len;
-}
-
 void spare_open(struct spare *spare, const struct cgroup *cgroup)
 {
 	spare->cgroup = cgroup;
@@ -164,7 +151,7 @@ void spare_open(struct spare *spare, const struct cgroup *cgroup)
 		if (text)
 			spare->text = text;
 		/* Room for figures that grow by a few digits. */
-		if (text && read_text(spare) < spare->size - spare->size / 8)
+		if (text && proc_read(spare->fd, text, spare->size) < (ssize_t)(spare->size - spare->size / 8))
 			return;
 		spare->size *= 2;
 		if (!text || spare->size > TEXT_MOST) {
@@ -193,7 +180,8 @@ bool spare_is_realtime(int policy)
 
 static bool in_zones(struct spare *spare, bool realtime)
 {
-	return !spare->text || !read_text(spare) || spare_in_zones(spare->text, realtime);
+	return !spare->text || proc_read(spare->fd, spare->text, spare->size) <= 0 ||
+	       spare_in_zones(spare->text, realtime);
 }
 
 /* Asked after the zones, since the kernel needs a page of memory for the answer. */

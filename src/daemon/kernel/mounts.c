@@ -7,28 +7,13 @@
  */
 #include "daemon/kernel/mounts.h"
 
+#include "process/proc.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-
-/* The kernel writes blanks, newlines and backslashes as \ooo. */
-static void unescape(char *text)
-{
-	char *to = text;
-	unsigned byte;
-
-	for (const char *from = text; *from; to++) {
-		if (*from == '\\' && strspn(from + 1, "01234567") >= 3 && sscanf(from + 1, "%3o", &byte) == 1) {
-			*to = (char)byte;
-			from += 4;
-		} else {
-			*to = *from++;
-		}
-	}
-	*to = '\0';
-}
 
 /* The fields of a line that matter; they point into the line, which is changed. */
 struct line {
@@ -55,8 +40,8 @@ static bool parse_mount(char *text, struct line *line)
 	line->source = strtok_r(NULL, " \n", &state);
 	if (!line->source)
 		return false;
-	unescape(line->point);
-	unescape(line->source);
+	proc_unescape(line->point);
+	proc_unescape(line->source);
 	return line->point[0] == '/';
 }
 
