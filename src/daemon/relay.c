@@ -10,10 +10,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define END_WAIT_MS 1000
@@ -36,9 +39,50 @@ static void end_when_alone(int signal)
 		_exit(0);
 }
 
-/* Copy what comes through the pipe, until all who may write to it have ended. Writing may block for as long as it takes. */
+static bool is_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Writing may block for as long as it takes. */
+static void put(const char *text, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = write(STDERR_FILENO, text, length);
+
+		if (n < 0)
+			return;
+		text += n;
+		length -= (size_t)n;
+	}
+}
+
+/* What has come, with the time before each line. `*inside`: a line was begun before. */
+static void put_dated(const char *text, size_t length, bool *inside)
+{
+	while (length > 0) {
+		const char *end = memchr(text, '\n', length);
+		size_t part = end ? (size_t)(end - text) + 1 : length;
+		time_t now = time(NULL);
+		char stamp[40];
+		struct tm tm;
+
+		if (!*inside && localtime_r(&now, &tm))
+			put(stamp, strftime(stamp, sizeof stamp, "%FT%T%z ", &tm));
+		put(text, part);
+		*inside = !end;
+		text += part;
+		length -= part;
+	}
+}
+
+/* Copy what comes through the pipe, until all who may write to it have ended. */
 __attribute__((noreturn)) static void copy(int from)
 {
+	/* The journal keeps the time itself, and who looks at a terminal has a clock. */
+	bool dated = is_file(outside), inside = false;
 	char buffer[4096] = "";
 	sigset_t none;
 	ssize_t got;
@@ -61,10 +105,12 @@ __attribute__((noreturn)) static void copy(int from)
 	/* The supervisor blocks the signals that it reads from a descriptor. */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	while ((got = read(STDIN_FILENO, buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR))
-		for (ssize_t at = 0, put; at < got; at += put)
-			if ((put = write(STDERR_FILENO, buffer + at, (size_t)(got - at))) < 0)
-				break;
+	while ((got = read(STDIN_FILENO, buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR)) {
+		if (got > 0 && dated)
+			put_dated(buffer, (size_t)got, &inside);
+		else if (got > 0)
+			put(buffer, (size_t)got);
+	}
 	_exit(0);
 }
 

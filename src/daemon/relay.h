@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The process that hands messages on, from a pipe to where they go. Whoever reads messages may be waiting for the device that the daemon
- * keeps alive, and a file on tmpfs may be swapped out to it. This process may wait for that; who writes to the pipe does not.
+ * keeps alive, and a file on tmpfs may be swapped out to it. This process may wait for that; who writes to the pipe does not. Where
+ * messages go to a file, it puts the time before each line.
  */
 #ifndef RELAY_H
 #define RELAY_H
