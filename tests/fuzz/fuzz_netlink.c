@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct input input = {bytes, len};
 	unsigned set_up = (unsigned)take(&input, 1);
-	struct nlmsghdr *messages = malloc(input.left ? input.left : 1);
+	struct nlmsghdr *messages = calloc(1, input.left ? input.left : 1);
 	int index = (int)(set_up >> 1 & 3) - 1;
 
 	must(messages);
