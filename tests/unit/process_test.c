@@ -5,6 +5,7 @@
 #include "process/process.h"
 
 #include <errno.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 static void test_alive(void **state)
@@ -98,13 +99,62 @@ static void test_dying(void **state)
 	assert_false(process_is_dying(0));
 }
 
+/* A child names itself, tells that through the pipe, and lives until the pipe is closed. */
+static pid_t start_child(const char *name, int *end)
+{
+	int told[2], ends[2];
+	char byte;
+	pid_t pid;
+
+	must(pipe(told) == 0 && pipe(ends) == 0);
+	pid = fork();
+	must(pid >= 0);
+	if (pid == 0) {
+		close(ends[1]);
+		prctl(PR_SET_NAME, name);
+		must(write(told[1], "", 1) == 1);
+		must(read(ends[0], &byte, 1) == 0);
+		_exit(0);
+	}
+	must(read(told[0], &byte, 1) == 1);
+	close(told[0]);
+	close(told[1]);
+	close(ends[0]);
+	*end = ends[1];
+	return pid;
+}
+
+static void test_parent_and_name(void **state)
+{
+	/* What a name may hold: the fields of the stat file come after the last parenthesis. */
+	static const char *const names[] = {"zsblkd", "a) S 1 (b", "zsblkd"};
+	int ends[COUNT_OF(names)];
+	pid_t pids[COUNT_OF(names)];
+
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		pids[i] = start_child(names[i], &ends[i]);
+		assert_int_equal(process_parent(pids[i]), getpid());
+	}
+	assert_int_equal(process_parent(getpid()), getppid());
+	assert_true(process_same_name(pids[0], pids[2]));
+	assert_false(process_same_name(pids[0], pids[1]));
+	/* The later children hold the ends of the earlier ones open. */
+	for (size_t i = COUNT_OF(names); i-- > 0;) {
+		close(ends[i]);
+		assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+	}
+	assert_false(process_same_name(pids[0], pids[2]));
+	assert_false(process_same_name(getpid(), pids[0]));
+	assert_int_equal(process_parent(pids[0]), 0);
+	assert_int_equal(process_parent(-1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alive),
-		cmocka_unit_test(test_dead),
-		cmocka_unit_test(test_cannot_tell),
-		cmocka_unit_test(test_dying),
+		cmocka_unit_test(test_alive),           cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_cannot_tell),     cmocka_unit_test(test_dying),
+		cmocka_unit_test(test_parent_and_name),
 	};
 
 	return cmocka_run_group_tests_name("process", tests, NULL, NULL);

@@ -111,13 +111,36 @@ static void test_refill(void **state)
 	zsblk_close(dev);
 }
 
+/* Somebody has written into the table of a running device: the block cannot be read, others can, and the check says it. */
+static void test_unknown_type(void **state)
+{
+	struct zsblk *dev = device_new(4);
+	uint8_t block[2 * BLOCK_BYTES];
+	struct zsblk_why why;
+
+	device_put(dev, 2, BLOCK_TEXT, 1);
+	for (uint64_t type = WORD_SAME64 + 1; type < WORD_TYPES; type++) {
+		table_store(&dev->table, 1, type);
+		assert_int_equal(zsblk_read(dev, block, BLOCK_BYTES, BLOCK_BYTES), -EIO);
+		assert_int_equal(zsblk_read(dev, block, 10, BLOCK_BYTES + 5), -EIO);
+		assert_int_equal(zsblk_read(dev, block, 2 * BLOCK_BYTES, BLOCK_BYTES), -EIO);
+		assert_true(device_has(dev, 2, BLOCK_TEXT, 1));
+		assert_true(zsblk_check(dev, &why) < 0);
+		assert_non_null(strstr(why.text, "unknown type"));
+	}
+	/* What overwrites it needs to know nothing of it. */
+	device_put(dev, 1, BLOCK_TEXT, 2);
+	assert_true(device_has(dev, 1, BLOCK_TEXT, 2));
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good_words),
-		cmocka_unit_test(test_bad_words),
-		cmocka_unit_test(test_nothing_unexplained),
-		cmocka_unit_test(test_refill),
+		cmocka_unit_test(test_good_words),          cmocka_unit_test(test_bad_words),
+		cmocka_unit_test(test_nothing_unexplained), cmocka_unit_test(test_refill),
+		cmocka_unit_test(test_unknown_type),
 	};
 
 	return cmocka_run_group_tests_name("sector", tests, NULL, NULL);
