@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the documentation names is there: links and their anchors, files and folders, meson suites."""
+"""What the documentation names is there: links and their anchors, files and folders, meson suites, test functions."""
 import glob
 import os
 import re
@@ -62,6 +62,21 @@ def missing(name):
                 yield f"{name}: {one}"
 
 
+def missing_short(name, files):
+    """Files that a document names without their folders, or with some of them: `io.c`, `settings/config.h`."""
+    known = {path[at:] for path in files for at in [0] + [i + 1 for i, sign in enumerate(path) if sign == "/"]}
+    for word in re.findall(r"`((?:\w+/)*\w+\.(?:c|h|py))`", without_code(tap.read(name))):
+        if word not in known and not PLACEHOLDER.search(word):
+            yield f"{name}: {word}"
+
+
+def missing_tests(name, tests):
+    """Test functions that a document names."""
+    for word in re.findall(r"\btest_\w+", without_code(tap.read(name))):
+        if word not in tests:
+            yield f"{name}: {word}"
+
+
 def missing_documents(name):
     """The same for documents that a source file points to."""
     if name.endswith((".md", ".json", ".svg")):
@@ -85,9 +100,12 @@ def suites(files):
 def main():
     files = tap.source_files()
     known = suites(files)
+    tests = {word for name in files if re.fullmatch(r"tests/.*\.(c|py)", name)
+             for word in re.findall(r"\btest_\w+", tap.read(name))}
     for name in documents(files):
         tap.none(broken_links(name), f"{name}: links")
-        tap.none(missing(name), f"{name}: files")
+        tap.none([*missing(name), *missing_short(name, files)], f"{name}: files")
+        tap.none(missing_tests(name, tests), f"{name}: test functions")
         named = re.findall(r"--suite[ =]([\w-]+)", tap.read(name))
         tap.none(sorted(set(named) - known), f"{name}: suites")
     tap.none([line for name in files for line in missing_documents(name)], "documents that sources name")
