@@ -35,6 +35,17 @@ static inline const char *files_path(const char *name)
 	return path;
 }
 
+/* Go there: for what is compiled with paths that are relative. files_leave() for tear-down. */
+static inline int files_enter(void **state)
+{
+	return files_make(state) < 0 || chdir(files_top) < 0 ? -1 : 0;
+}
+
+static inline int files_leave(void **state)
+{
+	return chdir("/") < 0 || files_remove(state) ? -1 : 0;
+}
+
 /* Make a file, with the folders on the way to it, or replace what it says. */
 static inline void files_put(const char *name, const char *text)
 {
@@ -51,6 +62,18 @@ static inline void files_put(const char *name, const char *text)
 	assert_non_null(f);
 	assert_true(fputs(text, f) >= 0);
 	assert_int_equal(fclose(f), 0);
+}
+
+/* That is what a file says. */
+static inline void files_expect(const char *name, const char *wanted)
+{
+	char text[400];
+	FILE *f = fopen(files_path(name), "re");
+
+	assert_non_null(f);
+	text[fread(text, 1, sizeof text - 1, f)] = '\0';
+	fclose(f);
+	assert_string_equal(text, wanted);
 }
 
 #endif

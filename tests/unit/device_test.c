@@ -3,6 +3,7 @@
  * What a device is called, and what is read from /sys and /proc/swaps, in a folder that has the same files. That a kernel
  * writes them so: tests/vm.
  */
+#include "lib/files.h"
 #include "lib/test.h"
 
 #include "daemon/kernel/device.h"
@@ -12,51 +13,18 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static char top[64];
-
-/* A file of the kernel's, in the test's own tree. */
-static void put(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
-static void is(const char *path, const char *wanted)
-{
-	char text[64] = "";
-	FILE *f = fopen(path, "r");
-
-	assert_non_null(f);
-	assert_true(fread(text, 1, sizeof text - 1, f) > 0);
-	fclose(f);
-	assert_string_equal(text, wanted);
-}
-
 static int set_up(void **state)
 {
-	strcpy(top, "/tmp/zsblk-device.XXXXXX");
-	if (!mkdtemp(top) || chdir(top) < 0 || mkdir("sys", 0700) < 0 || mkdir("sys/nbd0", 0700) < 0 ||
-	    mkdir("sys/nbd0/queue", 0700) < 0)
+	if (files_enter(state) < 0)
 		return -1;
-	put("sys/nbd0/size", "131072\n");
-	put("sys/nbd0/inflight", "       2        5\n");
-	put("sys/nbd0/stat", "  100 0 0 0   20 0 0 0 7 0 0    3 0 0 0 0 0\n");
-	put("sys/nbd0/queue/io_timeout", "30000\n");
-	put("sys/nbd0/queue/max_sectors_kb", "1024\n");
-	put("sys/nbd0/queue/rotational", "1\n");
-	put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+	files_put("sys/nbd0/size", "131072\n");
+	files_put("sys/nbd0/inflight", "       2        5\n");
+	files_put("sys/nbd0/stat", "  100 0 0 0   20 0 0 0 7 0 0    3 0 0 0 0 0\n");
+	files_put("sys/nbd0/queue/io_timeout", "30000\n");
+	files_put("sys/nbd0/queue/max_sectors_kb", "1024\n");
+	files_put("sys/nbd0/queue/rotational", "1\n");
+	files_put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
 	return 0;
-}
-
-static int tear_down(void **state)
-{
-	char remove[100];
-
-	snprintf(remove, sizeof remove, "rm -rf %s", top);
-	return chdir("/") || system(remove);
 }
 
 static void test_attributes(void **state)
@@ -72,14 +40,14 @@ static void test_attributes(void **state)
 	assert_int_equal(in_flight, 7);
 	assert_int_equal(completed, 123);
 	/* The files are held open, and read again. */
-	put("sys/nbd0/inflight", "0 0\n");
+	files_put("sys/nbd0/inflight", "0 0\n");
 	assert_int_equal(device_progress(&device, &in_flight, &completed), 0);
 	assert_int_equal(in_flight, 0);
 	assert_int_equal(device_tune(&device, 500, &wrong), 0);
-	is("sys/nbd0/queue/io_timeout",
-	   "50000\n"); /* a plain file is written to from its start on, and keeps the rest */
-	is("sys/nbd0/queue/max_sectors_kb", "1284\n");
-	is("sys/nbd0/queue/rotational", "0\n");
+	files_expect("sys/nbd0/queue/io_timeout",
+		     "50000\n"); /* a plain file is written to from its start on, and keeps the rest */
+	files_expect("sys/nbd0/queue/max_sectors_kb", "1284\n");
+	files_expect("sys/nbd0/queue/rotational", "0\n");
 	device_close(&device);
 }
 
@@ -114,11 +82,11 @@ static void test_partitions(void **state)
 	char text[200];
 
 	device_init(&device, "/dev/nbd0");
-	put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
-		     "/dev/nbd01\t partition\t1000\t\t100\t\t-2\n");
+	files_put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+			   "/dev/nbd01\t partition\t1000\t\t100\t\t-2\n");
 	assert_false(device_swap_area(&device, text));
-	put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
-		     "/dev/nbd0p2\t partition\t1000\t\t100\t\t-2\n/dev/sda1 partition 5000 1000 -3\n");
+	files_put("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+			   "/dev/nbd0p2\t partition\t1000\t\t100\t\t-2\n/dev/sda1 partition 5000 1000 -3\n");
 	assert_true(device_swap_area(&device, text));
 	assert_string_equal(text, "/dev/nbd0p2");
 	assert_true(device_is_swap(&device));
@@ -134,9 +102,10 @@ static void test_mounted(void **state)
 	FILE *f;
 
 	device_init(&device, "/dev/nbd0");
-	put("mounts", "/dev/nbd01 /a ext4 rw 0 0\n/dev/sda1 /dev/nbd0 ext4 rw 0 0\n");
+	files_put("mounts", "/dev/nbd01 /a ext4 rw 0 0\n/dev/sda1 /dev/nbd0 ext4 rw 0 0\n");
 	assert_false(device_is_mounted(&device));
-	put("mounts", "/dev/nbd0 /home/user/mnt fuse.sshfs rw,nosuid,nodev 0 0\n/dev/nbd0 /home/user/b fuse rw 0 0\n");
+	files_put("mounts",
+		  "/dev/nbd0 /home/user/mnt fuse.sshfs rw,nosuid,nodev 0 0\n/dev/nbd0 /home/user/b fuse rw 0 0\n");
 	assert_false(device_is_mounted(&device));
 	/* A line that is longer than anybody expects, with our path somewhere in it. */
 	for (size_t length = 4000; length < 4200; length++) {
@@ -147,10 +116,11 @@ static void test_mounted(void **state)
 		if (device_is_mounted(&device))
 			fail_msg("a path of %zu bytes", length);
 	}
-	put("mounts",
-	    "/dev/sda1 / ext4 rw 0 0\n/dev/nbd0 /home/user/mnt fuse.sshfs rw 0 0\n/dev/nbd0 /srv/cache ext4 rw 0 0\n");
+	files_put(
+		"mounts",
+		"/dev/sda1 / ext4 rw 0 0\n/dev/nbd0 /home/user/mnt fuse.sshfs rw 0 0\n/dev/nbd0 /srv/cache ext4 rw 0 0\n");
 	assert_true(device_is_mounted(&device));
-	put("mounts", "/dev/nbd0 /srv/cache fuseblk rw 0 0\n");
+	files_put("mounts", "/dev/nbd0 /srv/cache fuseblk rw 0 0\n");
 	assert_true(device_is_mounted(&device));
 }
 
@@ -167,11 +137,11 @@ static void test_holders(void **state)
 				 mkdir("sys/dm-3/dm", 0700),
 			 0);
 	assert_false(device_holders(&device, text, sizeof text));
-	put("sys/nbd0/holders/dm-3", "");
-	put("sys/dm-3/dm/name", "vault\n");
+	files_put("sys/nbd0/holders/dm-3", "");
+	files_put("sys/dm-3/dm/name", "vault\n");
 	assert_true(device_holders(&device, text, sizeof text));
 	assert_string_equal(text, "dm-3 (vault)");
-	put("sys/nbd0/nbd0p1/holders/md0", "");
+	files_put("sys/nbd0/nbd0p1/holders/md0", "");
 	assert_true(device_holders(&device, text, sizeof text));
 	assert_string_equal(text, "dm-3 (vault), md0");
 	/* As much as there is room for. */
@@ -199,7 +169,7 @@ static void test_node(void **state)
 	if (mknod("dev/nbd7", S_IFBLK | 0600, makedev(43, 7)) < 0)
 		skip();
 	assert_int_equal(chmod("dev/nbd7", 0660), 0);
-	put("sys/nbd7/dev", "43:7\n");
+	files_put("sys/nbd7/dev", "43:7\n");
 	assert_int_equal(device_show_node(&device), 0);
 	assert_true(is_node("dev/nbd7", 0660));
 	for (int times = 0; times < 2; times++) {
@@ -233,12 +203,12 @@ static void test_swaps(void **state)
 	device_init(&device, "/dev/nbd1");
 	assert_false(device_is_swap(&device));
 	snprintf(text, sizeof text, "%s%s", header, "/dev/nbd10 partition\t1000\t900\t-2\n");
-	put("swaps", text);
+	files_put("swaps", text);
 	assert_false(device_is_swap(&device));
 	snprintf(text, sizeof text, "%s%s", header,
 		 "/dev/nbd1                              partition\t65532\t\t1200\t\t100\n"
 		 "/swap\\040file file 5000 1000 -2\n/dev/zram0 partition 9999 0 5\n/dev/nbd0 partition 9999 0 5\n");
-	put("swaps", text);
+	files_put("swaps", text);
 	assert_true(device_is_swap(&device));
 	assert_int_equal(device_user(&device), DEVICE_USER_SWAP);
 	assert_int_equal(device_swapped_kib(&device), 1200);
@@ -246,7 +216,7 @@ static void test_swaps(void **state)
 	assert_int_equal(device_other_swap_kib(&device), 4000);
 	/* Its node was removed while it is swap. */
 	snprintf(text, sizeof text, "%s%s", header, "/dev/nbd1\\040(deleted) partition 65532 7 100\n");
-	put("swaps", text);
+	files_put("swaps", text);
 	assert_true(device_is_swap(&device));
 	assert_int_equal(device_swapped_kib(&device), 7);
 	device_close(&device);
@@ -298,14 +268,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
-		cmocka_unit_test_setup_teardown(test_attributes, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_each, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_swaps, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_node, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_partitions, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_mounted, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_holders, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_attributes, set_up, files_leave),
+		cmocka_unit_test_setup_teardown(test_each, set_up, files_leave),
+		cmocka_unit_test_setup_teardown(test_swaps, set_up, files_leave),
+		cmocka_unit_test_setup_teardown(test_node, set_up, files_leave),
+		cmocka_unit_test_setup_teardown(test_partitions, set_up, files_leave),
+		cmocka_unit_test_setup_teardown(test_mounted, set_up, files_leave),
+		cmocka_unit_test_setup_teardown(test_holders, set_up, files_leave),
+		cmocka_unit_test_setup_teardown(test_absent, set_up, files_leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
