@@ -52,7 +52,10 @@ static size_t say_swap_requests(char *text, size_t size)
 /* Those that tell the program to end. Whoever had one blocked before the start wants it to go on: that one stays blocked. */
 static const int ends[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
-static int signals_fd(void)
+static int signals = -1; /* a signalfd */
+
+/* From now on they are read from `signals`. */
+static int hold_signals(void)
 {
 	sigset_t before, wanted;
 
@@ -62,7 +65,17 @@ static int signals_fd(void)
 		if (!sigismember(&before, ends[i]))
 			sigaddset(&wanted, ends[i]);
 	sigprocmask(SIG_BLOCK, &wanted, NULL);
-	return signalfd(-1, &wanted, SFD_CLOEXEC);
+	signals = signalfd(-1, &wanted, SFD_CLOEXEC);
+	if (signals < 0)
+		say(HOST_ERROR, "signals cannot be read: no descriptor, or no memory");
+	return signals < 0 ? -1 : 0;
+}
+
+static bool told_to_end(void)
+{
+	struct pollfd fd = {.fd = signals, .events = POLLIN};
+
+	return poll(&fd, 1, 0) > 0;
 }
 
 /* ------------------------------------------------------------------ serving */
@@ -81,7 +94,7 @@ static void say_ready(const struct service *service, bool recovered)
 }
 
 /* Until the device is removed, by ourselves or by others. */
-static int serve(struct service *service, int signals)
+static int serve(struct service *service)
 {
 	struct pollfd fds[] = {
 		{.fd = signals, .events = POLLIN},
@@ -95,8 +108,8 @@ static int serve(struct service *service, int signals)
 		if (poll(fds, 2, -1) < 0)
 			continue;
 		if (fds[1].revents) {
-			say(HOST_ERROR, "somebody else has removed the device");
-			return EXIT_FAILURE;
+			service_why_ended(service, &why);
+			return fail(&why);
 		}
 		if (!fds[0].revents || read(signals, &info, sizeof info) != sizeof info)
 			continue;
@@ -106,25 +119,30 @@ static int serve(struct service *service, int signals)
 	}
 }
 
-static int run(struct host *host, const struct service_params *params, int signals)
+/* Threads may be left that wait for requests, or serve them: those of a device that could not be taken over, or failed. */
+static int run(struct host *host, const struct service_params *params)
 {
 	struct service *service = NULL;
 	struct zsblk_why why;
-	int status;
+	int r, status;
 
 	if (service_open(&service, params, &why) < 0)
 		return fail(&why);
-	if (host_start(host) < 0) {
+	r = hold_signals();
+	if (!r)
+		r = host_start(host);
+	if (r < 0) {
 		service_close(service);
-		return EXIT_FAILURE;
+		return r == -EINTR ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
 	if (service_start(service, &why) < 0) {
 		service_close(service);
 		return fail(&why);
 	}
 	say_ready(service, params->recover);
-	status = serve(service, signals);
-	service_close(service);
+	status = serve(service);
+	if (status == EXIT_SUCCESS)
+		service_close(service);
 	return status;
 }
 
@@ -142,7 +160,7 @@ static int check_kernel(bool any_kernel)
 	return any_kernel ? 0 : -EOPNOTSUPP;
 }
 
-static int serve_device(const struct options *options)
+static int serve_device(struct options *options)
 {
 	struct host host = {.params = &options->host, .say = say, .more_statistics = say_swap_requests};
 	struct service_params params = {
@@ -154,8 +172,11 @@ static int serve_device(const struct options *options)
 		.swap_requests = &swap_requests,
 	};
 	struct zsblk_why why;
-	int signals = signals_fd(), status;
+	int status;
 
+	options->host.engine.interrupted = told_to_end;
+	/* Whoever has read the device's name may have gone. */
+	signal(SIGPIPE, SIG_IGN);
 	/* The kernel's thread for control commands is made with the first of them, and has the flags that this one has then. */
 	if (options->host.lock != HOST_LOCK_NO)
 		protect_prepare();
@@ -164,9 +185,8 @@ static int serve_device(const struct options *options)
 		return fail(&why);
 	if (host_prepare(&host, false) < 0)
 		return EXIT_FAILURE;
-	status = run(&host, &params, signals);
+	status = run(&host, &params);
 	host_stop(&host);
-	/* A device that could not be taken over has threads that wait for its requests. They end with the process. */
 	if (status == EXIT_SUCCESS)
 		host_close(&host);
 	return status;

@@ -307,6 +307,16 @@ int queue_fetch(struct queue *queue, int fd, struct zsblk_why *why)
 	return r;
 }
 
+int queue_error(struct queue *queue)
+{
+	int error;
+
+	pthread_mutex_lock(&queue->lock);
+	error = queue->phase == ENDED ? queue->error : 0;
+	pthread_mutex_unlock(&queue->lock);
+	return error;
+}
+
 void queue_join(struct queue *queue)
 {
 	if (!queue)

@@ -31,6 +31,8 @@ struct queue_params {
 int queue_create(struct queue **queue, const struct queue_params *params, struct zsblk_why *why);
 /* `fd`: of /dev/ublkcN. 0 once the driver has the fetches of all tags; else a negative errno, with the reason. */
 int queue_fetch(struct queue *queue, int fd, struct zsblk_why *why);
+/* What ended the thread, as a negative errno; 0 if it has not ended, or with the device. */
+int queue_error(struct queue *queue);
 /* Call only when the device was stopped, or before queue_fetch(). NULL is allowed. */
 void queue_join(struct queue *queue);
 

@@ -375,6 +375,19 @@ static int claim_unused(struct driver *driver, uint32_t number, int *fd, struct 
 	return r;
 }
 
+int service_why_ended(struct service *service, struct zsblk_why *why)
+{
+	struct uapi_info info;
+	int r = driver_info(service->driver, service->info.device, &info, why);
+
+	if (r == -ENODEV || (!r && info.state == UAPI_DEAD))
+		return why_say(why, -ENODEV, "somebody else has removed /dev/ublkb%" PRIu32, service->info.device);
+	for (unsigned i = 0; i < service->n_queues && !r; i++)
+		r = queue_error(service->queues[i]);
+	return why_say(why, r ? r : -EIO, "a queue of /dev/ublkb%" PRIu32 " has ended: %s", service->info.device,
+		       strerror(r ? -r : EIO));
+}
+
 int service_stop(struct service *service, struct zsblk_why *why)
 {
 	int claim, r = claim_unused(service->driver, service->info.device, &claim, why);
@@ -411,6 +424,17 @@ void service_close(struct service *service)
 	free(service);
 }
 
+static int check_unopened(struct driver *driver, uint32_t number, struct zsblk_why *why)
+{
+	dev_t chr, disk;
+	char holder[120];
+	int r = node_numbers(driver, number, &chr, &disk, why);
+
+	if (!r && use_find_holder(chr, false, holder, sizeof holder))
+		r = why_say(why, -EBUSY, "/dev/ublkc%" PRIu32 " is in use by %s; end that first", number, holder);
+	return r;
+}
+
 int service_remove(uint32_t number, struct zsblk_why *why)
 {
 	struct driver *driver = NULL;
@@ -421,12 +445,12 @@ int service_remove(uint32_t number, struct zsblk_why *why)
 		r = driver_info(driver, number, &info, why);
 	if (!r)
 		r = target_is_ours(&info, why);
-	if (!r && info.state == UAPI_LIVE)
-		r = why_say(why, -EBUSY,
-			    "/dev/ublkb%" PRIu32 " has a server: process %d. That removes it when it gets SIGTERM",
-			    number, info.server);
-	if (!r && info.state != UAPI_DEAD)
-		r = claim_unused(driver, number, &claim, why);
+	if (!r)
+		r = wait_until_free(driver, number, &info, why);
+	/* A device that was not started yet may have a server all the same. */
+	if (!r)
+		r = info.state == UAPI_DEAD ? check_unopened(driver, number, why)
+					    : claim_unused(driver, number, &claim, why);
 	if (!r)
 		r = driver_stop(driver, number, START_LIMIT_S, why);
 	if (claim >= 0)

@@ -42,14 +42,20 @@ int service_open(struct service **service, const struct service_params *params, 
 int service_start(struct service *service, struct zsblk_why *why);
 /* -EBUSY: somebody uses the device; it goes on being served. */
 int service_stop(struct service *service, struct zsblk_why *why);
-/* NULL is allowed. After service_start() only when service_stop() has succeeded or service_ended_fd() has become readable. */
+/* NULL is allowed. Not while the device is served: service_stop() has succeeded, or service_start() has failed or was not called. */
 void service_close(struct service *service);
+
+/*
+ * Becomes readable when the thread of a queue has ended, although the device was not stopped. Then service_why_ended() gives
+ * -ENODEV, if somebody else has removed the device; or what went wrong. The process has to end: a device that waits for a next server
+ * gets none as long as this process lives.
+ */
+int service_ended_fd(const struct service *service);
+int service_why_ended(struct service *service, struct zsblk_why *why);
 
 uint32_t service_number(const struct service *service);
 unsigned service_queues(const struct service *service);
 unsigned service_depth(const struct service *service);
-/* Becomes readable when a queue has ended: somebody else has removed the device. */
-int service_ended_fd(const struct service *service);
 
 /* Remove a device that zsblk has made and whose server is gone. -EBUSY: it has a server, or somebody uses it. */
 int service_remove(uint32_t number, struct zsblk_why *why);
