@@ -61,7 +61,8 @@ struct format_state {
 struct format_places {
 	uint64_t map_offset, table_offset, pool_offset; /* bytes from the start of the segment */
 	uint64_t max_blocks;
-	uint64_t reserved[59];
+	uint64_t ages_offset, room_offset; /* 0: the segment has no such part */
+	uint64_t reserved[57];
 };
 
 struct super {

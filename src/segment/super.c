@@ -2,14 +2,14 @@
 /*
  * The superblock. See super.h, and docs/format.md.
  *
- *   0        4096   each part begins on a page boundary                 on one of 64 KiB
- *   +--------+------+--------------------------------------+------- - ---+--------------------------+
- *   | super  | map  | table: one 64-bit word for each block | never used | pool: pages of zspages   |
- *   +--------+------+--------------------------------------+------- - ---+--------------------------+
+ *   0        4096   each part begins on a page boundary                              on one of 64 KiB
+ *   +--------+------+---------------------------------------+- - - - - - - - - - - - -+--------------------------+
+ *   | super  | map  | table: one 64-bit word for each block | ages, room: for later   | pool: pages of zspages   |
+ *   +--------+------+---------------------------------------+- - - - - - - - - - - - -+--------------------------+
  *
  * The system takes memory back in pages of its own, so the pool begins on a system page: a multiple of 64 KiB, the
- * largest system page there is. The layout is then the same on all systems. The gap before the pool is never touched,
- * and takes no memory. In format 1 the pool begins on a page of 4096 bytes.
+ * largest system page there is. The layout is then the same on all systems. What lies between table and pool is not touched
+ * yet, and takes no memory. In format 1 there is nothing, and the pool begins on a page of 4096 bytes.
  *
  * Three kinds of bytes, and what shows that they are damaged:
  *
@@ -59,21 +59,22 @@ static uint64_t round_up(uint64_t bytes, uint64_t unit)
 	return (bytes + unit - 1) & ~(unit - 1);
 }
 
-static void arrange(struct super_layout *layout, uint64_t pool_unit)
+/* As in format 1: the pool follows the table. */
+static void arrange(struct super_layout *layout)
 {
 	layout->map_offset = SEGMENT_PAGE;
 	layout->table_offset = layout->map_offset + round_up(table_map_bytes(layout->table_words), SEGMENT_PAGE);
-	layout->pool_offset = round_up(layout->table_offset + layout->table_words * sizeof(uint64_t), pool_unit);
+	layout->pool_offset = round_up(layout->table_offset + layout->table_words * sizeof(uint64_t), SEGMENT_PAGE);
 }
 
 /*
- * A shared entry serves at least two blocks, so half as many entries as blocks suffice, and some for entries that serve
- * none yet. They take address space only, until they are used. Blocks and entries together have at most 2^32 words,
- * since a back-reference has 32 bits.
+ * A group of blocks takes one shared entry for each 4096 bytes that it has when it is compressed, so as many entries as
+ * blocks suffice, and some for entries that serve no block. They take address space only, until they are used. Blocks
+ * and entries together have at most 2^32 words, since a back-reference has 32 bits.
  */
 uint64_t super_table_words(uint64_t max_blocks)
 {
-	uint64_t most = UINT64_C(1) << 32, shared = max_blocks / 2 + 64;
+	uint64_t most = UINT64_C(1) << 32, shared = max_blocks + 64;
 
 	return shared < most - max_blocks ? max_blocks + shared : most;
 }
@@ -81,7 +82,10 @@ uint64_t super_table_words(uint64_t max_blocks)
 void super_arrange(struct super_layout *layout)
 {
 	layout->version = SUPER_VERSION;
-	arrange(layout, SEGMENT_MAX_SYSTEM_PAGE);
+	arrange(layout);
+	layout->ages_offset = layout->pool_offset;
+	layout->room_offset = layout->ages_offset + round_up(layout->table_words, SEGMENT_PAGE);
+	layout->pool_offset = round_up(layout->room_offset + SUPER_ROOM_BYTES, SEGMENT_MAX_SYSTEM_PAGE);
 }
 
 struct table super_table(const struct segment *seg, const struct super_layout *layout)
@@ -152,6 +156,8 @@ static void fill_rest(struct super *super, const struct super_layout *layout)
 		.table_offset = layout->table_offset,
 		.pool_offset = layout->pool_offset,
 		.max_blocks = layout->max_blocks,
+		.ages_offset = layout->ages_offset,
+		.room_offset = layout->room_offset,
 	};
 }
 
@@ -387,6 +393,8 @@ static void take_places(struct super_layout *layout, const struct format_places 
 	layout->table_offset = places->table_offset;
 	layout->pool_offset = places->pool_offset;
 	layout->max_blocks = places->max_blocks;
+	layout->ages_offset = places->ages_offset;
+	layout->room_offset = places->room_offset;
 }
 
 /* True if [offset, offset + bytes) begins on a page and ends at *end or below. Then *end becomes offset. */
@@ -398,7 +406,7 @@ static bool is_below(uint64_t offset, uint64_t bytes, uint64_t *end)
 	return true;
 }
 
-/* Superblock, map, table, pool, in this order and inside the segment. */
+/* Superblock, map, table, ages, room, pool, in this order and inside the segment. Ages and room need not be there. */
 static int check_places(const struct super_layout *layout, uint64_t bytes, const struct reason *why)
 {
 	uint64_t end = bytes;
@@ -406,6 +414,8 @@ static int check_places(const struct super_layout *layout, uint64_t bytes, const
 	/* Bounds first, so that no product wraps. */
 	if (layout->table_words > UINT64_C(1) << 32 || layout->pool_pages > UINT64_C(1) << 32 ||
 	    !is_below(layout->pool_offset, layout->pool_pages * SEGMENT_PAGE, &end) ||
+	    (layout->room_offset && !is_below(layout->room_offset, SUPER_ROOM_BYTES, &end)) ||
+	    (layout->ages_offset && !is_below(layout->ages_offset, layout->table_words, &end)) ||
 	    !is_below(layout->table_offset, layout->table_words * sizeof(uint64_t), &end) ||
 	    !is_below(layout->map_offset, table_map_bytes(layout->table_words), &end) || end < SEGMENT_PAGE)
 		return wrong(why,
@@ -438,7 +448,7 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *tex
 		return r;
 	take_basics(layout, &copy.basics);
 	if (copy.version == 1) {
-		arrange(layout, SEGMENT_PAGE);
+		arrange(layout);
 	} else {
 		take_places(layout, &copy.places);
 		r = take_state(layout, &copy.state, &why);

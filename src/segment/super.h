@@ -15,6 +15,8 @@
 #define SUPER_VERSION 2u
 #define SUPER_OLDEST  1u
 #define SUPER_CODECS  8u
+/* For what later versions keep beside the table: docs/format.md. */
+#define SUPER_ROOM_BYTES 65536u
 
 enum super_kind {
 	SUPER_DEVICE = 1, /* a block device: sector table and pool */
@@ -42,6 +44,8 @@ struct super_layout {
 	uint64_t table_words; /* max_blocks, and room for entries that several blocks share */
 	uint64_t pool_pages;
 	uint64_t map_offset, table_offset, pool_offset; /* bytes from the start of the segment */
+	uint64_t ages_offset; /* a byte for each word of the table; 0: no such part, as in format 1 */
+	uint64_t room_offset; /* SUPER_ROOM_BYTES; 0: no such part */
 	uint32_t class_step;
 	uint32_t class_min;
 	uint32_t max_objects;

@@ -6,6 +6,7 @@
 #include "process/system_page.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sys/ptrace.h>
 
 /* Where things lie, by docs/format.md. */
@@ -36,7 +37,11 @@ static void test_offsets(void **state)
 	assert_int_equal(table.n, layout.table_words);
 	assert_true(map >= SEGMENT_PAGE);
 	assert_true(words >= map + table_map_bytes(layout.table_words));
-	assert_true(layout.pool_offset >= words + 8 * layout.table_words);
+	assert_true(layout.ages_offset >= words + 8 * layout.table_words);
+	assert_true(layout.room_offset >= layout.ages_offset + layout.table_words);
+	assert_true(layout.pool_offset >= layout.room_offset + SUPER_ROOM_BYTES);
+	assert_int_equal(layout.ages_offset % SEGMENT_PAGE, 0);
+	assert_int_equal(layout.room_offset % SEGMENT_PAGE, 0);
 	assert_int_equal(map % SEGMENT_PAGE, 0);
 	assert_int_equal(words % SEGMENT_PAGE, 0);
 	/* What is given back to the system begins on a page of any system. */
@@ -129,17 +134,34 @@ static void test_messages(void **state)
 	assert_non_null(strstr(why, "not made by zsblk"));
 }
 
-/* Superblocks that are whole, and say what cannot be. */
-static void test_impossible(void **state)
-{
+struct impossible {
+	size_t at; /* of a number of the layout */
+	uint64_t value;
+};
+
 #define WITH(field, value)                                                                                             \
 	{                                                                                                              \
 		offsetof(struct super_layout, field), value                                                            \
 	}
-	const struct {
-		size_t at;
-		uint64_t value;
-	} cases[] = {
+
+static void expect_impossible(const struct impossible *cases, size_t n)
+{
+	char why[200];
+
+	for (size_t i = 0; i < n; i++) {
+		struct super_layout wrong = layout;
+
+		memcpy((char *)&wrong + cases[i].at, &cases[i].value, 8);
+		super_format(&seg, &wrong);
+		if (read_super(why) != -EINVAL || !strstr(why, "describes"))
+			fail_msg("number %" PRIu64 " at %zu: \"%s\"", cases[i].value, cases[i].at, why);
+	}
+}
+
+/* Superblocks that are whole, and say what cannot be. */
+static void test_impossible(void **state)
+{
+	const struct impossible cases[] = {
 		WITH(table_words, 1u << 20),
 		WITH(table_words, UINT64_MAX),
 		WITH(table_words, UINT64_C(1) << 61),
@@ -166,17 +188,45 @@ static void test_impossible(void **state)
 		WITH(max_blocks, 0),
 		WITH(max_blocks, UINT64_MAX),
 	};
+
+	expect_impossible(cases, COUNT_OF(cases));
+}
+
+static void test_impossible_ages_and_room(void **state)
+{
+	const struct impossible cases[] = {
+		WITH(ages_offset, layout.ages_offset + 8), WITH(ages_offset, layout.ages_offset - 4096),
+		WITH(ages_offset, layout.room_offset),     WITH(ages_offset, UINT64_MAX - 4095),
+		WITH(room_offset, layout.room_offset + 8), WITH(room_offset, layout.room_offset - 4096),
+		WITH(room_offset, layout.pool_offset),     WITH(room_offset, UINT64_MAX - 4095),
+	};
+
+	expect_impossible(cases, COUNT_OF(cases));
+}
 #undef WITH
+
+/* Ages and room need not be there: segments of an earlier build of this format, and of format 1, have none. */
+static void test_without_ages_and_room(void **state)
+{
+	struct super_layout found, other = layout;
 	char why[200];
 
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		struct super_layout wrong = layout;
-
-		memcpy((char *)&wrong + cases[i].at, &cases[i].value, 8);
-		super_format(&seg, &wrong);
-		if (read_super(why) != -EINVAL || !strstr(why, "describes"))
-			fail_msg("case %zu: \"%s\"", i, why);
+	for (unsigned i = 0; i < 3; i++) {
+		other.ages_offset = i == 1 ? layout.ages_offset : 0;
+		other.room_offset = i == 2 ? layout.room_offset : 0;
+		super_format(&seg, &other);
+		assert_int_equal(super_read(&seg, &found, why, sizeof why), 0);
+		assert_memory_equal(&found, &other, sizeof found);
 	}
+}
+
+/* As many entries as blocks, and as far as 32 bits count. */
+static void test_table_words(void **state)
+{
+	assert_int_equal(super_table_words(1), 66);
+	assert_int_equal(super_table_words(1000), 2064);
+	assert_int_equal(super_table_words(UINT64_C(1) << 31), UINT64_C(1) << 32);
+	assert_int_equal(super_table_words(UINT64_C(1) << 32), UINT64_C(1) << 32);
 }
 
 /* ------------------------------------------------------------------ features */
@@ -423,13 +473,23 @@ int main(void)
 {
 #define WITH_SHM(test) cmocka_unit_test_setup_teardown(test, superblock_set_up, superblock_tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_SHM(test_offsets),           WITH_SHM(test_format_and_read),
-		WITH_SHM(test_every_bit),         WITH_SHM(test_messages),
-		WITH_SHM(test_impossible),        WITH_SHM(test_bits_without_a_meaning),
-		WITH_SHM(test_features),          WITH_SHM(test_format_1),
-		WITH_SHM(test_carried_over),      WITH_SHM(test_carried_over_step_by_step),
-		WITH_SHM(test_made_step_by_step), WITH_SHM(test_blank),
-		WITH_SHM(test_foreign),           WITH_SHM(test_in_service),
+		WITH_SHM(test_offsets),
+		WITH_SHM(test_format_and_read),
+		WITH_SHM(test_every_bit),
+		WITH_SHM(test_messages),
+		WITH_SHM(test_impossible),
+		WITH_SHM(test_bits_without_a_meaning),
+		WITH_SHM(test_features),
+		WITH_SHM(test_format_1),
+		WITH_SHM(test_carried_over),
+		WITH_SHM(test_carried_over_step_by_step),
+		WITH_SHM(test_made_step_by_step),
+		WITH_SHM(test_blank),
+		WITH_SHM(test_foreign),
+		WITH_SHM(test_in_service),
+		WITH_SHM(test_impossible_ages_and_room),
+		WITH_SHM(test_without_ages_and_room),
+		WITH_SHM(test_table_words),
 	};
 
 	return cmocka_run_group_tests_name("super", tests, NULL, NULL);
