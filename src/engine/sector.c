@@ -362,7 +362,8 @@ bool sector_move(void *opaque, uint32_t block, struct zs_loc from)
 		object.page = to.page;
 		object.slot = to.slot;
 		object.borrow = (uint8_t)(to.class_index - zs_core_class_of(dev->core, object.size));
-		table_store(&dev->table, block, word_make_object(word_type(word), &object));
+		/* Without the mark, as all new words, but the object is the same. */
+		table_store(&dev->table, block, word_make_object(word_type(word), &object) | word_tried(word));
 	}
 	stripe_unlock(dev, block);
 	if (moved)

@@ -8,9 +8,9 @@
  *   same64   the same; an object of 8 bytes, uncompressed: a repeated 64-bit word
  *
  * The class of an object is the class of its size, plus `borrow`. Bits written as 0 must be 0, and types that are not
- * listed do not exist yet: a word with other bits is damage. `mark` and `tried` change nothing of what a word says, and
- * no new word has them. Words are made and read by these functions only. docs/format.md describes them; sector.h has
- * their meaning.
+ * listed do not exist yet: a word with other bits is damage. `mark` and `tried` change nothing of what a word says. No new
+ * word has them, but the word of an object that was moved is as `tried` as the word before. Words are made and read by
+ * these functions only. docs/format.md describes them; sector.h has their meaning.
  */
 #ifndef WORD_H
 #define WORD_H
@@ -93,11 +93,21 @@ static inline enum word_type word_type(uint64_t word)
 }
 
 /*
- * The mark. A thread that works on an object without holding its block still, for example to compress it better, marks
- * the word, and looks for the mark before it replaces the word. New words never have the mark. So a mark that is still
- * there proves that nothing happened to the block. An equal word without a mark would prove nothing: after two writes a
- * block's object can be in the same slot again, with the same size and other contents. A marked word means the same as
- * without the mark.
+ * The mark. A worker that takes long with an object (to compress it better, say) does not hold the block still meanwhile. The
+ * worker takes the block's stripe, stores the word with the mark, copies the object, and lets go of the stripe. When the work is
+ * done, the worker takes the stripe again. If the word is the marked one, nothing has happened to the block, and the
+ * worker replaces the word. That the word is the same without a mark would prove nothing: after two writes a block
+ * can be in the same slot again, with the same size and other contents.
+ *
+ * Who may do what:
+ *   - Only the holder of a block's stripe stores its word, with or without a mark.
+ *   - Every new word is without the mark. Also what changes an object in its place, without a new word, takes the mark off, and
+ *     does that after the change (sector_refill()).
+ *   - One worker at a time is at work on a block, from its mark to its second look. Otherwise a write could take away the first one's
+ *     mark, and the first worker would find the mark of the second one. One thread that marks words is the simplest way.
+ *   - A worker that gives up takes its mark off. Marks of a process that has ended are taken off when the segment is opened.
+ *
+ * A marked word means what it means without the mark.
  */
 static inline uint64_t word_mark(uint64_t word)
 {
@@ -107,6 +117,12 @@ static inline uint64_t word_mark(uint64_t word)
 static inline uint64_t word_unmark(uint64_t word)
 {
 	return word & ~(UINT64_C(1) << WORD_MARK_SHIFT);
+}
+
+/* "Does not compress better": what of it another word for the same object has to have. Of a WORD_OBJECT or WORD_SAME64. */
+static inline uint64_t word_tried(uint64_t word)
+{
+	return word & UINT64_C(1) << WORD_TRIED_SHIFT;
 }
 
 /* Of a WORD_OBJECT or WORD_SAME64. */

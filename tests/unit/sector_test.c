@@ -135,12 +135,45 @@ static void test_unknown_type(void **state)
 	zsblk_close(dev);
 }
 
+/* An object that is moved loses its mark, and is as tried as before: it is the same object. */
+static void test_move(void **state)
+{
+	const uint64_t tried = UINT64_C(1) << WORD_TRIED_SHIFT;
+	struct zsblk *dev = device_new(2000);
+	uint64_t before[2000];
+	unsigned moved = 0;
+
+	for (unsigned block = 0; block < 2000; block++)
+		device_put(dev, block, BLOCK_TEXT, block);
+	for (unsigned block = 0; block < 2000; block++)
+		if (block % 4)
+			must(zsblk_discard(dev, BLOCK_BYTES, block * BLOCK_BYTES) == 0);
+	for (unsigned block = 0; block < 2000; block += 4) {
+		before[block] = word_mark(table_load(&dev->table, block)) | (block % 8 ? tried : 0);
+		table_store(&dev->table, block, before[block]);
+	}
+	zsblk_compact(dev);
+	for (unsigned block = 0; block < 2000; block += 4) {
+		uint64_t word = table_load(&dev->table, block);
+
+		moved += word != before[block];
+		assert_int_equal(word_is_marked(word), word == before[block]);
+		assert_int_equal(word & tried, block % 8 ? tried : 0);
+		assert_true(device_has(dev, block, BLOCK_TEXT, block));
+	}
+	assert_true(moved > 200);
+	device_put(dev, 4, BLOCK_TEXT, 7);
+	assert_int_equal(table_load(&dev->table, 4) & tried, 0);
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_words),          cmocka_unit_test(test_bad_words),
 		cmocka_unit_test(test_nothing_unexplained), cmocka_unit_test(test_refill),
-		cmocka_unit_test(test_unknown_type),
+		cmocka_unit_test(test_unknown_type),        cmocka_unit_test(test_move),
 	};
 
 	return cmocka_run_group_tests_name("sector", tests, NULL, NULL);
