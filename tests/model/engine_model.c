@@ -4,7 +4,8 @@
  *
  * Each thread owns a region of the device and of the array; regions begin and end in the middle of
  * blocks, so that neighbours share one. It does random requests of every kind in its region and
- * compares. Beside them one thread compacts and changes the limit. With --fault, allocations fail;
+ * compares. Beside them one thread compacts, changes the limit, and marks words: as long as a word has its mark, nothing may have
+ * happened to its block. With --fault, allocations fail;
  * a failed write leaves each block old or new. With --max-size, the same thread grows and shrinks the device behind the
  * regions, and has the blocks there. At the end every invariant is checked, and for a
  * shared segment everything once more after closing and opening it.
@@ -12,7 +13,7 @@
  * A run is repeated with the seed it prints: engine_model --seed N and the same options. --memory
  * shm is a segment with a key of its own.
  */
-#include "engine/engine.h"
+#include "engine/sector.h"
 #include "lib/random.h"
 #include "lib/shm.h"
 
@@ -40,6 +41,7 @@ static struct {
 static struct zsblk *dev;
 static uint8_t *truth;
 static atomic_bool stop;
+static unsigned long marks_made, marks_kept;
 static atomic_ulong refused; /* writes that failed, as they may when faults are injected or memory is limited */
 
 struct worker {
@@ -252,6 +254,73 @@ static void change_tail(struct worker *w)
 		die(w, "%d behind the end at %" PRIu64, r, size);
 }
 
+/* ------------------------------------------------------------------ marks */
+
+#define MARKS 64
+
+struct marked {
+	uint64_t block, word; /* word 0: none */
+	uint8_t bytes[4096];
+};
+
+static struct marked marks[MARKS];
+
+/* A second mark on the block would look like the first one, which a write may have taken away meanwhile. */
+static bool is_worked_on(uint64_t block)
+{
+	for (unsigned i = 0; i < MARKS; i++)
+		if (marks[i].word && marks[i].block == block)
+			return true;
+	return false;
+}
+
+static void load_held(struct worker *w, struct context *ctx, uint64_t word, uint8_t *bytes)
+{
+	if (sector_load(dev, ctx, word, 0, 4096, bytes))
+		die(w, "the object cannot be read");
+}
+
+/* As somebody does who is about to work on the object without holding its block. */
+static void mark(struct worker *w, struct marked *m)
+{
+	struct context *ctx = context_get(&dev->contexts);
+	uint64_t word;
+
+	m->word = 0;
+	m->block = random_below(&w->random, zsblk_size(dev) / 4096);
+	stripe_lock(dev, m->block);
+	word = table_load(&dev->table, m->block);
+	if ((word_type(word) == WORD_OBJECT || word_type(word) == WORD_SAME64) && !is_worked_on(m->block)) {
+		if (word_is_marked(word))
+			die(w, "block %" PRIu64 " was marked by nobody", m->block);
+		m->word = word_mark(word);
+		table_store(&dev->table, m->block, m->word);
+		load_held(w, ctx, m->word, m->bytes);
+	}
+	stripe_unlock(dev, m->block);
+	context_put(&dev->contexts, ctx);
+}
+
+/* The work is done. Has anything happened meanwhile? Returns whether the mark was still there. */
+static bool look_for_mark(struct worker *w, const struct marked *m)
+{
+	struct context *ctx = context_get(&dev->contexts);
+	bool found;
+
+	w->op = "look for the mark";
+	w->off = m->block * 4096;
+	stripe_lock(dev, m->block);
+	found = m->word && table_load(&dev->table, m->block) == m->word;
+	if (found) {
+		load_held(w, ctx, m->word, w->check);
+		compare(w, w->check, m->bytes, w->off, 4096);
+		table_store(&dev->table, m->block, word_unmark(m->word));
+	}
+	stripe_unlock(dev, m->block);
+	context_put(&dev->contexts, ctx);
+	return found;
+}
+
 /* ------------------------------------------------------------------ beside them */
 
 static void *disturb(void *opaque)
@@ -268,6 +337,11 @@ static void *disturb(void *opaque)
 				resize(&tail);
 			else
 				change_tail(&tail);
+		for (unsigned i = 0; i < MARKS; i += 1 + (unsigned)random_below(&random, 8)) {
+			marks_kept += look_for_mark(&tail, &marks[i]);
+			mark(&tail, &marks[i]);
+			marks_made += marks[i].word != 0;
+		}
 		switch (random_below(&random, 4)) {
 		case 0:
 			zsblk_compact(dev);
@@ -445,6 +519,7 @@ int main(int argc, char **argv)
 	open_device();
 	zs_core_inject_failures(zsblk_pool(dev), opt.fault);
 	run_threads();
+	printf("# %lu blocks were marked, and nothing happened to %lu of them for a while\n", marks_made, marks_kept);
 	check_all("after the run");
 	zsblk_compact(dev);
 	check_all("compacted");
