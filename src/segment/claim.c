@@ -44,11 +44,40 @@ static bool claim_is_live(uint64_t claim)
 	return (uint32_t)claim == 0 || (uint32_t)claim == (uint32_t)start;
 }
 
-/* The mappings through which this process holds a claim. The claims in their segments all look the same. */
+/*
+ * The mappings through which this process holds a claim, or is about to. The claims in their segments all look the same.
+ *
+ * The lock is held for the list only, never while somebody is waited for. A fork takes it, so that the child of a process whose other
+ * threads are here does not inherit it locked, or a list that is half changed.
+ */
 static pthread_mutex_t own_claims_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct segment *own_claims;
 static pid_t own_claims_of;
 static uint64_t own_claim;
+
+static void take_lock(void)
+{
+	pthread_mutex_lock(&own_claims_lock);
+}
+
+static void release_lock(void)
+{
+	pthread_mutex_unlock(&own_claims_lock);
+}
+
+/* It can fail for lack of memory only. Then a fork is as it was: it may come at the wrong moment. */
+static void watch_forks(void)
+{
+	(void)pthread_atfork(take_lock, release_lock, release_lock);
+}
+
+static void lock_own_claims(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, watch_forks);
+	take_lock();
+}
 
 /* A forked child has its parent's mappings, but none of its claims. Under the lock. */
 static void drop_parents_claims(void)
@@ -65,7 +94,7 @@ static void drop_parents_claims(void)
 		own_claim = claim_of(getpid());
 }
 
-/* Has another mapping in this process the claim on the same segment? Under the lock. */
+/* Has another mapping in this process the claim on the same segment, or is about to? Under the lock. */
 static bool claimed_elsewhere(const struct segment *seg)
 {
 	for (const struct segment *other = own_claims; other; other = other->next_claimed)
@@ -74,13 +103,15 @@ static bool claimed_elsewhere(const struct segment *seg)
 	return false;
 }
 
-static void remember(struct segment *seg)
+/* False: it is remembered already. Under the lock. */
+static bool remember(struct segment *seg)
 {
 	for (struct segment *other = own_claims; other; other = other->next_claimed)
 		if (other == seg)
-			return;
+			return false;
 	seg->next_claimed = own_claims;
 	own_claims = seg;
+	return true;
 }
 
 /* False: this mapping has no claim. Under the lock. */
@@ -137,11 +168,10 @@ static bool dying_holder_ends(const struct segment *seg, uint64_t old)
 	return __atomic_load_n(&super_of(seg)->state.claim, __ATOMIC_ACQUIRE) != old || !claim_is_live(old);
 }
 
-/* Put our claim into the segment, unless a live process has it. Under the lock. */
-static int take(struct segment *seg, bool from_parent, int *holder)
+/* Put our claim into the segment, unless a live process has it. */
+static int take(struct segment *seg, uint64_t own, bool from_parent, int *holder)
 {
 	struct super *super = super_of(seg);
-	uint64_t own = own_claim;
 	uint64_t old = __atomic_load_n(&super->state.claim, __ATOMIC_ACQUIRE);
 
 	while (old != own) {
@@ -165,22 +195,30 @@ static int take(struct segment *seg, bool from_parent, int *holder)
 
 int claim_take(struct segment *seg, bool from_parent, int *holder)
 {
-	int r = 0;
+	bool is_elsewhere, is_new = false;
+	uint64_t own;
+	int r;
 
 	*holder = 0;
 	if (seg->kind == SEGMENT_ANON)
 		return 0;
-	pthread_mutex_lock(&own_claims_lock);
+	lock_own_claims();
 	drop_parents_claims();
-	if (claimed_elsewhere(seg)) {
+	own = own_claim;
+	is_elsewhere = claimed_elsewhere(seg);
+	if (!is_elsewhere)
+		is_new = remember(seg);
+	release_lock();
+	if (is_elsewhere) {
 		*holder = getpid();
-		r = -EBUSY;
-	} else {
-		r = take(seg, from_parent, holder);
+		return -EBUSY;
 	}
-	if (!r)
-		remember(seg);
-	pthread_mutex_unlock(&own_claims_lock);
+	r = take(seg, own, from_parent, holder);
+	if (r && is_new) {
+		lock_own_claims();
+		forget(seg);
+		release_lock();
+	}
 	return r;
 }
 
@@ -190,7 +228,7 @@ void claim_drop(struct segment *seg)
 
 	if (seg->kind == SEGMENT_ANON || !seg->base)
 		return;
-	pthread_mutex_lock(&own_claims_lock);
+	lock_own_claims();
 	drop_parents_claims();
 	own = own_claim;
 	/*
@@ -201,7 +239,7 @@ void claim_drop(struct segment *seg)
 		__atomic_compare_exchange_n(&super_of(seg)->state.claim, &own, 0, false, __ATOMIC_ACQ_REL,
 					    __ATOMIC_RELAXED);
 	seg->claim = 0;
-	pthread_mutex_unlock(&own_claims_lock);
+	release_lock();
 }
 
 int claim_holder(const struct segment *seg)

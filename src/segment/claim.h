@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The claim: one process at a time uses a segment, through one mapping. Functions may be called from any thread. */
+/*
+ * The claim: one process at a time uses a segment, through one mapping. Functions may be called from any thread, and the process may
+ * fork meanwhile: the child has none of its parent's claims, and can make its own.
+ */
 #ifndef SEGMENT_CLAIM_H
 #define SEGMENT_CLAIM_H
 

@@ -7,6 +7,8 @@
 #include "process/process.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 
@@ -209,6 +211,93 @@ static void test_dying_for_ever(void **state)
 	assert_int_equal(waitpid(holder, &status, 0), holder);
 }
 
+/* ------------------------------------------------------------------ forks */
+
+static void *wait_for_the_dying(void *opaque)
+{
+	int who;
+
+	*(int *)opaque = claim_take(&seg, false, &who);
+	return NULL;
+}
+
+/* What a server does that was forked: claim a segment of its own. It may not hang. */
+static void claim_another(void *opaque)
+{
+	int holder;
+
+	alarm(5);
+	must(claim_take(opaque, false, &holder) == 0);
+	claim_drop(opaque);
+	_exit(42);
+}
+
+static struct segment another_segment(const struct test_shm *another)
+{
+	struct segment other;
+	struct segment_spec spec;
+	const char *step;
+
+	must(segment_parse(another->memory, &spec) == 0);
+	must(segment_open(&other, &spec, super_segment_bytes(&layout), &step) == 0);
+	return other;
+}
+
+/* The process forks while one of its threads waits for a holder that is dying. */
+static void test_fork_beside_a_waiting_thread(void **state)
+{
+	const struct test_shm *another = test_shm_new();
+	struct segment other = another_segment(another);
+	pthread_t thread;
+	int r = 1, status;
+	pid_t holder;
+
+	super_format(&seg, &layout);
+	holder = dying_holder();
+	if (!holder)
+		skip();
+	pthread_create(&thread, NULL, wait_for_the_dying, &r);
+	usleep(100 * 1000);
+	assert_int_equal(WEXITSTATUS(test_in_child(claim_another, &other)), 42);
+	/* Nor do the other threads of this process wait. */
+	assert_int_equal(claim_take(&other, false, &status), 0);
+	assert_int_equal(r, 1);
+	assert_int_equal(ptrace(PTRACE_CONT, holder, NULL, NULL), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(r, 0);
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+	claim_drop(&other);
+	segment_close(&other);
+}
+
+static atomic_bool stop;
+
+static void *claim_and_drop(void *opaque)
+{
+	int holder;
+
+	while (!atomic_load(&stop)) {
+		must(claim_take(&seg, false, &holder) == 0);
+		claim_drop(&seg);
+	}
+	return NULL;
+}
+
+static void test_forks_at_any_moment(void **state)
+{
+	const struct test_shm *another = test_shm_new();
+	struct segment other = another_segment(another);
+	pthread_t thread;
+
+	super_format(&seg, &layout);
+	pthread_create(&thread, NULL, claim_and_drop, NULL);
+	for (unsigned i = 0; i < test_amount(100); i++)
+		assert_int_equal(WEXITSTATUS(test_in_child(claim_another, &other)), 42);
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	segment_close(&other);
+}
+
 static void keep_claim_without_descriptors(void *opaque)
 {
 	int holder;
@@ -267,11 +356,18 @@ int main(void)
 {
 #define WITH_SHM(test) cmocka_unit_test_setup_teardown(test, superblock_set_up, superblock_tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_SHM(test_claims),         WITH_SHM(test_handed_down),
-		WITH_SHM(test_second_mapping), WITH_SHM(test_claims_of_the_dead),
-		WITH_SHM(test_cannot_tell),    WITH_SHM(test_dying),
-		WITH_SHM(test_dying_for_ever), WITH_SHM(test_own_claim_without_descriptors),
-		WITH_SHM(test_keeper),         WITH_SHM(test_anonymous_needs_no_claim),
+		WITH_SHM(test_claims),
+		WITH_SHM(test_handed_down),
+		WITH_SHM(test_second_mapping),
+		WITH_SHM(test_claims_of_the_dead),
+		WITH_SHM(test_cannot_tell),
+		WITH_SHM(test_dying),
+		WITH_SHM(test_dying_for_ever),
+		WITH_SHM(test_own_claim_without_descriptors),
+		WITH_SHM(test_keeper),
+		WITH_SHM(test_anonymous_needs_no_claim),
+		WITH_SHM(test_fork_beside_a_waiting_thread),
+		WITH_SHM(test_forks_at_any_moment),
 	};
 
 	return cmocka_run_group_tests_name("claim", tests, NULL, NULL);
