@@ -182,7 +182,8 @@ void zsblk_close(struct zsblk *dev);
  * find it by guessing. No process uses the segment yet. zsblk_open() with "shm:id=N", where N is *id, opens it.
  *
  * The segment stays until it is removed. Note the identifier before the segment is used; zsblk_find() finds it again by
- * name.
+ * name. A call whose process is killed before the segment has its name leaves one without key and name. The next call
+ * by the same user removes that one: it bears the claim of its maker, which has ended, and nothing else.
  *
  * Errors: -EEXIST (a segment has that key), and those of zsblk_open(). After a failure there is no new segment, and *id
  * means nothing.
@@ -316,8 +317,10 @@ int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent
  * refuse.
  *
  * The call waits for requests on blocks behind the new end, looks through the table there, and waits for other calls to
- * zsblk_resize(). Errors, with nothing changed: -EINVAL (not a multiple of 4096, 0, or too large), -ENOTEMPTY (data
- * would be cut off), -ENOMEM (there is no memory for the larger table), -EINTR (params->interrupted returned true).
+ * zsblk_resize(). A device with a reserve has its larger table in memory first, and waits for memory for that, 3
+ * seconds without any progress at most. Errors, with nothing changed: -EINVAL (not a multiple of 4096, 0, or too large),
+ * -ENOTEMPTY (data would be cut off), -ENOMEM (the system has no memory to spare for the larger table), -EINTR
+ * (params->interrupted returned true).
  */
 int zsblk_resize(struct zsblk *dev, uint64_t size, struct zsblk_why *why);
 

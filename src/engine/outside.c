@@ -33,6 +33,27 @@ static int open_outside(const char *memory, enum super_mode mode, struct segment
 
 /* ------------------------------------------------------------------ making */
 
+/*
+ * A maker that was killed before it wrote the superblock has left a segment that nobody finds again, since it has neither key nor
+ * name, and that nobody uses. That it is one of ours, its claim tells.
+ */
+static int remove_abandoned(void *opaque, int shmid, const struct shmid_ds *ds)
+{
+	struct segment_spec spec = {.kind = SEGMENT_SHM, .by_id = true, .key = shmid};
+	unsigned char resident = 0;
+	struct segment seg;
+	const char *step;
+
+	if (ds->shm_perm.__key != IPC_PRIVATE || ds->shm_nattch || ds->shm_segsz < SEGMENT_PAGE ||
+	    segment_attach(&seg, &spec, &step))
+		return 0;
+	if (segment_resident(&seg, 0, SEGMENT_PAGE, &resident) == 0 && (resident & 1) &&
+	    super_is_abandoned(&seg, ds->shm_cpid))
+		segment_remove_open(&seg);
+	segment_close(&seg);
+	return 0;
+}
+
 static int format(struct segment *seg, const struct zsblk_params *params, const char *name, struct zsblk_why *why)
 {
 	struct super_layout layout;
@@ -72,6 +93,7 @@ int zsblk_create(const struct zsblk_params *params, const char *name, int *id, s
 		return why_fail(why, -EINVAL, "the name '%s' has %zu bytes; 1 to %u are needed", name, strlen(name),
 				ZSBLK_NAME_MAX);
 	engine_describe(&layout, params);
+	(void)owner_each(remove_abandoned, NULL);
 	r = segment_create(&seg, spec.kind == SEGMENT_SHM && !spec.by_id ? spec.key : IPC_PRIVATE,
 			   super_segment_bytes(&layout), &step);
 	if (r)

@@ -26,6 +26,7 @@
 
 #include "process/process.h"
 #include "process/system_page.h"
+#include "segment/claim.h"
 #include "segment/format.h"
 #include "segment/owner.h"
 
@@ -293,6 +294,14 @@ bool super_is_blank(const struct segment *seg)
 		return false;
 	in_use = owner_bytes_in_use(seg->shmid);
 	return in_use >= 0 && (uint64_t)in_use <= system_page();
+}
+
+bool super_is_abandoned(const struct segment *seg, pid_t maker)
+{
+	const struct super *super = super_of(seg);
+	uint64_t claim = __atomic_load_n(&super->state.claim, __ATOMIC_ACQUIRE);
+
+	return claim && (pid_t)(claim >> 32) == maker && !claim_holder(seg) && super_is_blank(seg);
 }
 
 /* ------------------------------------------------------------------ reading */

@@ -12,6 +12,8 @@
 #include "segment/segment.h"
 #include "segment/table.h"
 
+#include <sys/types.h>
+
 #define SUPER_VERSION 2u
 #define SUPER_OLDEST  1u
 #define SUPER_CODECS  8u
@@ -76,6 +78,11 @@ void super_format(struct segment *seg, const struct super_layout *layout);
  * another program. May wait a second for the maker's claim.
  */
 bool super_is_blank(const struct segment *seg);
+/*
+ * Was this segment, which process `maker` made (shm_cpid), left by a zsblk that was killed before the superblock was complete? Only what
+ * bears the claim of its maker, which has ended, and nothing but the beginnings of a superblock.
+ */
+bool super_is_abandoned(const struct segment *seg, pid_t maker);
 
 /* True if the segment bears our magic, damaged or not. */
 bool super_is_ours(const struct segment *seg);

@@ -4,6 +4,7 @@
 #include "lib/shm.h"
 #include "lib/test.h"
 
+#include "segment/claim.h"
 #include "segment/format.h"
 
 #include <errno.h>
@@ -419,6 +420,102 @@ static void test_looking_makes_nothing(void **state)
 	assert_int_equal(test_shm_id(shm), -1);
 }
 
+/* ------------------------------------------------------------------ what a killed maker has left */
+
+enum left {
+	LEFT_CLAIM,      /* killed after its first store */
+	LEFT_HALF,       /* before its last one */
+	LEFT_NOTHING,    /* before any: nothing says whose it is */
+	LEFT_OTHER_BYTE, /* the rest is not what a zsblk leaves */
+	LEFT_DATA,
+	LEFT_COMPLETE,
+	LEFT_OTHER_CLAIM, /* not its maker's */
+	LEFT_KEY,         /* whoever has the key finds it */
+	LEFT_ATTACHED,
+	LEFT_ALIVE, /* its maker is at work */
+	LEFT_CASES,
+};
+
+static struct super_layout small_layout(void)
+{
+	struct super_layout layout = {.kind = SUPER_DEVICE, .block_size = 4096, .blocks = 9, .max_blocks = 9};
+
+	layout.table_words = super_table_words(9);
+	layout.pool_pages = 64;
+	super_arrange(&layout);
+	return layout;
+}
+
+/* In a child: make a segment as zsblk_create() does, as far as that. */
+static int leave(enum left left)
+{
+	struct super_layout layout = small_layout();
+	struct segment seg;
+	const char *step;
+	int holder;
+
+	must(segment_create(&seg, left == LEFT_KEY ? (int)(0x5a000000u | (unsigned)getpid()) : IPC_PRIVATE,
+			    super_segment_bytes(&layout), &step) == 0);
+	if (left != LEFT_NOTHING)
+		must(claim_take(&seg, false, &holder) == 0);
+	if (left == LEFT_HALF || left == LEFT_COMPLETE)
+		super_format(&seg, &layout);
+	if (left == LEFT_HALF)
+		memset(super_of(&seg)->magic, 0, sizeof super_of(&seg)->magic);
+	if (left == LEFT_OTHER_BYTE)
+		seg.base[300] = 1;
+	if (left == LEFT_DATA)
+		seg.base[layout.pool_offset] = 1;
+	if (left == LEFT_OTHER_CLAIM)
+		super_of(&seg)->state.claim = (uint64_t)getppid() << 32 | 1;
+	return seg.shmid;
+}
+
+/* Its identifier. Its maker is dead, but for LEFT_ALIVE. */
+static int left_by_child(enum left left)
+{
+	int ends[2], id;
+
+	must(pipe(ends) == 0);
+	forger = fork();
+	if (forger == 0) {
+		id = leave(left);
+		must(write(ends[1], &id, sizeof id) == sizeof id);
+		pause();
+	}
+	must(forger > 0 && read(ends[0], &id, sizeof id) == sizeof id);
+	close(ends[0]);
+	close(ends[1]);
+	if (left != LEFT_ALIVE) {
+		kill(forger, SIGKILL);
+		must(waitpid(forger, NULL, 0) == forger);
+		forger = 0;
+	}
+	return id;
+}
+
+/* The next zsblk_create() removes what is certainly ours and of use to nobody, and nothing else. */
+static void test_abandoned(void **state)
+{
+	struct zsblk_params params = device_params(100);
+
+	for (unsigned left = 0; left < LEFT_CASES; left++) {
+		bool is_removed = left == LEFT_CLAIM || left == LEFT_HALF;
+		void *attached = NULL;
+		struct shmid_ds ds;
+
+		forged = left_by_child(left);
+		if (left == LEFT_ATTACHED)
+			must((attached = shmat(forged, NULL, SHM_RDONLY)) != (void *)-1);
+		remove_id(make(&params));
+		if ((shmctl(forged, IPC_STAT, &ds) < 0) != is_removed)
+			fail_msg("case %u: it is %s", left, is_removed ? "there" : "removed");
+		if (attached)
+			shmdt(attached);
+		tear_down(NULL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +530,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_kept, tear_down),
 		cmocka_unit_test_teardown(test_keep_refuses, tear_down),
 		cmocka_unit_test_teardown(test_looking_makes_nothing, tear_down),
+		cmocka_unit_test_teardown(test_abandoned, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("outside", tests, set_up, NULL);
