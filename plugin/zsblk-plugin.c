@@ -11,7 +11,7 @@
  *   cleanup                         host_stop(): the last statistics
  *   unload                          host_close()
  *
- * Whatever can go wrong goes wrong in get_ready or before, where nbdkit still has its exit status.
+ * What can fail is done in get_ready or before, while a failure still becomes nbdkit's exit status.
  * The engine is closed in unload, since nbdkit may come to cleanup with requests in flight, and not
  * to unload.
  */
@@ -95,8 +95,8 @@ static int plugin_config_complete(void)
 }
 
 /*
- * Before 1.34 nbdkit fails an assertion when a client goes away while threads answer it. nbdkit does not tell plugins its
- * version, and the one that the plugin was built with may be another. But this function came with 1.34.
+ * Before 1.34 nbdkit fails an assertion when a client goes away while threads answer it. nbdkit does not tell plugins
+ * its version, and the one that the plugin was built with may be another. But this function came with 1.34.
  */
 extern void nbdkit_disconnect(int force) __attribute__((weak));
 
@@ -108,9 +108,9 @@ static void tell_fragile_server(void)
 }
 
 /*
- * Is the server going to lock all memory it has and will have, between get_ready and after_fork (--swap)?
- * nbdkit keeps its options to itself, so look at its command line as the system shows it. An argument that only looks like
- * the option costs one more opening of the device, nothing else.
+ * Is the server going to lock all memory it has and will have, between get_ready and after_fork (--swap)? nbdkit keeps
+ * its options to itself, so look at its command line as the system shows it. An argument that only looks like the
+ * option costs one more opening of the device, nothing else.
  */
 static bool will_lock_all(void)
 {
@@ -143,7 +143,7 @@ static int plugin_after_fork(void)
 {
 	int r = host_start(&host);
 
-	/* -EINTR is no error: nbdkit ends by itself, before it takes a connection. */
+	/* -EINTR is no error: a signal has told nbdkit to end, and it does so before it takes a connection. */
 	return r < 0 && r != -EINTR ? -1 : 0;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A shared segment as seen by those who do not use it: it is made, found, looked at, kept and removed.
+ * Shared segments without a device: they are made, found, looked at, kept and removed.
  *
- * Nothing here trusts a name. A segment that somebody else made, owns or may attach is refused (segment/owner.h),
- * looking never makes one, and a name in a superblock counts only there.
+ * No name is trusted. A segment that another user made, owns or may attach is refused (segment/owner.h). Looking never
+ * makes one. A name in a superblock counts only in a segment of ours.
  */
 #include "engine/engine.h"
 
@@ -115,8 +115,8 @@ struct search {
 };
 
 /*
- * Only where the first page is in memory: another program's may be swapped out, and reading it could wait for the very
- * device that is being looked after. Ours is locked.
+ * Look only at segments whose first page is in memory, as that of a locked one is. Another program's page may be
+ * swapped out, and reading it could wait for the device that the caller looks after.
  */
 static int look_for(void *opaque, int shmid, const struct shmid_ds *ds)
 {
@@ -207,7 +207,7 @@ int zsblk_remove(const char *memory, struct zsblk_why *why)
 	int r;
 
 	why = why ? why : &ignored;
-	/* While we hold the claim: nobody is to open what is about to go. */
+	/* Under our claim, so that no process opens the segment just before it goes. */
 	r = open_outside(memory, SUPER_ATTACH, &seg, why);
 	if (r)
 		return r;
@@ -243,7 +243,7 @@ int zsblk_keep(const char *memory, struct zsblk_keep **result, struct zsblk_why 
 		free(keep);
 		return r;
 	}
-	/* A child would be one more that has it attached, for as long as it lives. */
+	/* Otherwise each child would have the segment attached as well, for as long as the child lives. */
 	madvise(keep->seg.base, keep->seg.bytes, MADV_DONTFORK);
 	claim_keep(&keep->seg, true);
 	*result = keep;

@@ -11,20 +11,20 @@
  * Growing: the number in the superblock first, then those that requests compare with. A block that was acknowledged
  * lies below the number in the superblock at any time.
  *
- * Two numbers are in process memory: `size`, which requests are checked against and everybody sees, and `end`, from
- * which on nobody publishes a word. They differ only while a shrinking is tried:
+ * Two numbers are in process memory. Requests are checked against `size`, which zsblk_size() returns. No word is
+ * published at `end` or behind. The two differ only while a shrinking is tried:
  *
  *   1 no block behind the new end holds anything, or it is refused;
  *   2 `end` is the new one;
- *   3 each stripe is taken once. Whoever publishes a word looks at `end` under the stripe of its block
+ *   3 each stripe is taken once. A request that publishes a word looks at `end` under the stripe of its block
  *     (resize_hold_block()), so from now on nothing is published behind the new end;
  *   4 no block there holds anything, or `end` is the old one again and it is refused;
  *   5 the number in the superblock, then `size`; the table behind the new end is given back.
  *
- * Between 2 and 5 the device has its old size for everybody. Whatever reads there finds zeroes; a write there waits for
- * the lock before it publishes, and then succeeds or fails as the shrinking was refused or not.
+ * Between 2 and 5 the device still has its old size for all requests. A read behind the new end finds zeroes. A write
+ * there waits for resize_lock before it publishes. Then it succeeds if the shrinking was refused, and fails otherwise.
  *
- * Killed before 5, the device has its old size, and nothing behind the new end, as before.
+ * If the process is killed before 5, the device has its old size, and nothing behind the new end, as before.
  */
 #include "engine/engine.h"
 
@@ -41,7 +41,7 @@ bool resize_has_range(const struct zsblk *dev, uint64_t offset, uint64_t len)
 	return offset <= size && len <= size - offset;
 }
 
-/* The lock is had once no shrinking is being tried. */
+/* Waits until no shrinking is being tried. */
 static bool is_behind(struct zsblk *dev, uint64_t block)
 {
 	bool behind;

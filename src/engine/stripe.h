@@ -28,7 +28,7 @@ int stripes_init(struct stripes *stripes, long cpus);
 /* Harmless on a zeroed struct. */
 void stripes_destroy(struct stripes *stripes);
 
-/* Wait until whoever holds a stripe now has let go of it. */
+/* Wait until all threads that hold a stripe now have released it. */
 void stripes_pass(const struct stripes *stripes);
 
 static inline pthread_mutex_t *stripe_of(const struct stripes *stripes, uint64_t block)

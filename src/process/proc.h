@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 /*
- * Read a file from its beginning, as a string; what does not fit into `size` - 1 bytes is left out. Returns the length of what was read,
- * or a negative errno, with an empty string, if that is nothing.
+ * Read a file from its beginning, as a string; what does not fit into `size` - 1 bytes is left out. Returns the length
+ * of what was read, or a negative errno, with an empty string, if that is nothing.
  */
 ssize_t proc_read(int fd, char *text, size_t size);
 

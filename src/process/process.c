@@ -16,8 +16,8 @@
 #define PF_EXITING 0x00000004ul
 
 /*
- * What a file says, as a string; false, with errno, if it cannot be read. No malloc(): whoever asks may be short of
- * memory, and would take the failure for an answer.
+ * Read a file into `text`, as a string. False, with errno, if it cannot be read. Allocates nothing: with memory short,
+ * a failure to allocate would look like an answer about the process.
  */
 static bool read_text(const char *path, char *text, size_t size)
 {
@@ -96,7 +96,7 @@ bool process_texts_say_dying(const char *fields, const char *status)
 	unsigned long flags = 0;
 
 	/*
-	 * A signal that kills the whole process stays pending until the process is gone. One that exits by itself has
+	 * A signal that kills the whole process stays pending until the process is gone. A process that exits has
 	 * the flag (9, seventh after the name).
 	 */
 	sscanf(fields, " %*c %*d %*d %*d %*d %*d %lu", &flags);

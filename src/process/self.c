@@ -16,7 +16,7 @@
 #define PR_SET_IO_FLUSHER 57 /* Linux 5.6 */
 #endif
 
-/* Both of what PR_SET_IO_FLUSHER sets, as /proc shows it. Asking with prctl takes the right to set it. */
+/* The two flags that PR_SET_IO_FLUSHER sets, as /proc shows them. To ask with prctl() takes the right to set them. */
 #define PF_IO_FLUSHER 0x00180000ul
 
 bool self_has_capability(unsigned capability)
@@ -29,7 +29,7 @@ bool self_has_capability(unsigned capability)
 	return data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
 }
 
-/* Did whoever started us set the flag already, as it must when we may not? */
+/* True if a parent has set the flag already: needed where this process may not set it. */
 static bool is_io_flusher(void)
 {
 	char text[1024];

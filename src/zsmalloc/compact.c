@@ -222,10 +222,13 @@ uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn
  *   spread  the objects in its last page go to free slots of the ZS_BORROW next larger classes.
  */
 
-/* More objects are not moved for one page: each wastes the difference between two classes, up to three times. */
+/*
+ * The most objects that are moved for one page. Each wastes the difference to its new class, up to ZS_BORROW steps:
+ * together no more than half of the page that is gained.
+ */
 #define SETTLE_MOST (ZS_PAGE_SIZE / 2 / (ZS_BORROW * ZS_CLASS_STEP))
 
-/* The zspage with the class's last page, where that is not a full one. Under the lock. */
+/* The zspage with the class's last page, if that page is not full; RUNS_NONE otherwise. Under the lock. */
 static uint32_t last_zspage(const struct zs_class *class)
 {
 	uint32_t page = emptiest(class);
@@ -233,7 +236,7 @@ static uint32_t last_zspage(const struct zs_class *class)
 	return page == RUNS_NONE ? class->head[ZSL_GROWING] : page;
 }
 
-/* Isolate it. Under the lock. */
+/* Isolate that zspage for settling, if compaction has nothing to gain in the class. Under the lock. */
 static uint32_t isolate_last(struct zs_core *core, struct zs_class *class)
 {
 	uint32_t page = zs_class_freeable(class) ? RUNS_NONE : last_zspage(class);
@@ -262,7 +265,7 @@ static struct zs_loc leaving_from(const struct leaving *leaving, unsigned i)
 	return (struct zs_loc){leaving->page, leaving->list[i].slot, (uint16_t)leaving->class_index};
 }
 
-/* Whoever can go to a near class only goes first. */
+/* Objects that can go only to near classes go first. */
 static void leave(const struct leaving *leaving)
 {
 	for (unsigned reach = 1; reach <= ZS_BORROW; reach++) {
@@ -280,8 +283,8 @@ static void leave(const struct leaving *leaving)
 /* ---------------- join */
 
 /*
- * That a class has room for n more objects in its last zspage: returns how many slots have to be ready there, and *pages, how many
- * pages more that touches. 0: there is no such room. Under the lock.
+ * What it takes for n more objects to fit the class's last zspage: returns the number of slots that have to be ready
+ * there, and in *pages the number of pages that have to be touched for that. 0: the objects do not fit. Under the lock.
  */
 static unsigned ready_for(const struct zs_core *core, const struct zs_class *class, unsigned n, bool hot_only,
 			  unsigned *pages)
@@ -299,14 +302,14 @@ static unsigned ready_for(const struct zs_core *core, const struct zs_class *cla
 		return z->ready;
 	ready = z->inuse + n;
 	touched = zspage_pages_for(class, ready - 1);
-	/* An object is moved with its block held: that must not wait for memory. */
+	/* An object is moved while its block is held still, and that must not wait for memory. */
 	if (hot_only && (bits_below(touched) & ~bits_below(z->touched) & ~z->hot))
 		return 0;
 	*pages = touched - z->touched;
 	return ready;
 }
 
-/* Make that room. False: it is not to be had any more. */
+/* Touch those pages. False: the room is not there any more. */
 static bool make_ready(struct zs_core *core, struct zs_class *class, unsigned n, bool hot_only, unsigned *pages)
 {
 	unsigned ready;
@@ -325,7 +328,7 @@ static bool make_ready(struct zs_core *core, struct zs_class *class, unsigned n,
 	return ready != 0;
 }
 
-/* The class in which they take the fewest new pages, if these are fewer than `most`; 0: none. */
+/* The class where the objects take the fewest new pages, if those are fewer than `most`; 0: there is none. */
 static unsigned best_target(const struct leaving *leaving, unsigned most, bool hot_only)
 {
 	unsigned reach = ZS_BORROW, best = 0;
@@ -348,7 +351,10 @@ static unsigned best_target(const struct leaving *leaving, unsigned most, bool h
 	return best;
 }
 
-/* They did not come: the class gives its last pages back, as far as nobody has used them. Returns pages freed. */
+/*
+ * After objects that did not come: give back the class's last pages, as far as no object uses them. Returns pages
+ * freed.
+ */
 static unsigned take_back(struct zs_core *core, struct zs_class *class)
 {
 	unsigned freed = 0;
@@ -365,7 +371,7 @@ static unsigned take_back(struct zs_core *core, struct zs_class *class)
 	return freed + reinstate(core, class, page);
 }
 
-/* Move them there. False: not all of them went. */
+/* Move the objects to that class. False: not all of them have moved. */
 static bool leave_for(const struct leaving *leaving, unsigned target)
 {
 	struct zs_class *class = &leaving->core->class[leaving->class_index];
@@ -403,7 +409,7 @@ static bool join(const struct leaving *leaving, unsigned touched, unsigned *take
 
 /* ---------------- spread */
 
-/* Free slots in touched pages of one zspage of each fullness group: most of the time there is no other. */
+/* Free slots in touched pages of one zspage of each fullness group. After a compaction there is seldom another. */
 static unsigned ready_room(struct zs_core *core, struct zs_class *class)
 {
 	unsigned room = 0;
@@ -420,7 +426,7 @@ static unsigned ready_room(struct zs_core *core, struct zs_class *class)
 	return room;
 }
 
-/* Is there room for all of them? Whoever can go to a near class only has the first choice there. */
+/* True if there is room for all of the objects. Those that can go only to near classes have the first choice there. */
 static bool others_have_room(const struct leaving *leaving)
 {
 	unsigned room = 0, objects = 0, at_most[ZS_BORROW + 1] = {0};
@@ -488,8 +494,8 @@ static uint64_t settle_one(struct zs_core *core, unsigned class_index, const str
 }
 
 /*
- * The free slots in the last pages of the classes above are less than ZS_BORROW pages: what more steps in one class could gain
- * was made by writers meanwhile.
+ * The most steps in one class. The free slots in the last pages of the ZS_BORROW classes above are less than ZS_BORROW
+ * pages. What further steps could gain was made by writers meanwhile.
  */
 #define SETTLE_STEPS (ZS_BORROW + 1u)
 
@@ -500,7 +506,10 @@ uint64_t zs_core_settle_step(struct zs_core *core, unsigned *cursor, const struc
 	uint64_t freed = 0;
 
 	pthread_mutex_lock(&core->compaction);
-	/* From the smallest class up: what came from below can go on upwards. The last class is huge. */
+	/*
+	 * From the smallest class up: an object that came from a smaller class can move up again. The last class is
+	 * huge.
+	 */
 	if (index + 2 < core->classes) {
 		left = left ? left : SETTLE_STEPS;
 		freed = settle_one(core, index, settler, opaque);

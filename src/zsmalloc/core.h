@@ -8,7 +8,7 @@
  * tells the core which objects are alive.
  *
  * Functions that return int give 0 or a negative errno. Every function may be called from any number of threads at
- * once, except create, destroy and rebuild; beside check nothing may be allocated or freed, but compaction may go on.
+ * once, except create, destroy and rebuild. During check nothing may be allocated or freed; compaction waits.
  */
 #ifndef ZS_CORE_H
 #define ZS_CORE_H
@@ -76,19 +76,26 @@ unsigned zs_core_huge_watermark(const struct zs_core *core);
  */
 typedef bool zs_move_fn(void *opaque, uint32_t owner, struct zs_loc from);
 int zs_core_move_to(struct zs_core *core, uint32_t owner, struct zs_loc from, struct zs_loc *to);
-/* One zspage of the class where *cursor is (0: the first), or on to the next class; *more is false after the last
- * one. Returns pages freed. */
+/*
+ * One step of a compaction: at most one zspage of the class that *cursor stands for. *cursor is 0 before the first
+ * step; *more is false after the last one. Returns pages freed.
+ */
 uint64_t zs_core_compact_step(struct zs_core *core, unsigned *cursor, zs_move_fn *move, void *opaque, bool *more);
 
 /*
- * What compaction cannot gain, since a class cannot have less than one page that is partly filled: where the objects in the
- * last page of a class fit free slots of the ZS_BORROW next larger classes, they go there. Worth a quarter of a small
- * pool's overhead, and for a pool that rests: the class's next objects begin a new zspage. To be called after a compaction, in
- * the same way, with a cursor of its own. A step empties one page, and there are at most ZS_BORROW + 1 steps in each class.
+ * Settling: objects in the last page of a class move to the ZS_BORROW next larger classes, if that frees a page.
+ * Compaction cannot gain this page, since a class with objects has a last one, filled in part. Settling saves a quarter
+ * and more of a small pool's overhead. It is for a pool at rest, since the next objects of the class begin a new page.
+ *
+ * To be called after a compaction, in the same way, with a cursor of its own. A step empties at most one page, and each
+ * class has at most ZS_BORROW + 1 steps.
  */
 struct zs_settler {
 	zs_move_fn *move;
-	/* How many classes above the one it lies in, 0 to ZS_BORROW, may this object go? 0: none, or it is gone. A moment's answer. */
+	/*
+	 * How many classes above its present one the object may move, 0 to ZS_BORROW; 0 also if the object is gone. The
+	 * answer may be out of date at once.
+	 */
 	unsigned (*reach)(void *opaque, uint32_t owner, struct zs_loc from);
 };
 uint64_t zs_core_settle_step(struct zs_core *core, unsigned *cursor, const struct zs_settler *settler, void *opaque,

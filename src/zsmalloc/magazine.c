@@ -61,7 +61,7 @@ static struct magazine *own(const struct magazines *magazines)
 
 /* ------------------------------------------------------------------ counts */
 
-/* Under the lock: only readers are beside us. */
+/* Under the lock, so that there are no other writers. */
 static uint32_t count_of(const struct magazine *magazine)
 {
 	return atomic_load_explicit(&magazine->count, memory_order_relaxed);

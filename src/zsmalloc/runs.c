@@ -7,14 +7,14 @@
  * made outside the lock, one for each run.
  *
  * Invariants
- *   R1 a page is free in its chunk, or held by exactly one zspage, or in one magazine, or in the hands of one
- *      upkeep call;
+ *   R1 a page is free in its chunk, or belongs to exactly one zspage, or is in one magazine, or is being populated or
+ *      released by one upkeep call;
  *   R2 an open chunk is on the list of its longest hot run, and of its longest cold run, wherever that
  *      is not 0; one that is not open is on none. All chunks below the frontier are open, and beyond it those
  *      in which pages of a former life were found;
  *   R3 hot_free is the number of free hot pages;
  *   R4 the free pages of a group are all hot or all cold, and cold only if the whole group is free:
- *      beside a page in use there is no page without memory.
+ *      a group with a page in use is in memory.
  */
 #include "zsmalloc/runs_parts.h"
 

@@ -50,7 +50,7 @@ struct runs {
 	uint32_t frontier; /* the next chunk to be opened, or one below it */
 	uint32_t opened;   /* chunks that are open: the others are whole, cold, and on no list */
 	uint32_t end;      /* one past the last of them */
-	uint32_t look;     /* from this chunk on pages of a former life have not been looked for */
+	uint32_t look;     /* the first chunk in which pages of a former process were not looked for yet */
 	uint64_t unseen;   /* pages in memory that are still to be found there, at most */
 	bool counted;      /* the system has said how many; otherwise `unseen` is a bound without a meaning */
 	uint32_t expected; /* from this chunk on none are to be found, says the hint; chunks_total: there is none */
@@ -66,7 +66,7 @@ struct runs {
 	_Atomic uint64_t used_max; /* of those that are not in magazines */
 	_Atomic uint64_t limit;    /* 0: none */
 	_Atomic uint64_t cap;      /* of pages in memory, in use or not; 0: none */
-	_Atomic uint64_t heating;  /* being populated for those who take them */
+	_Atomic uint64_t heating;  /* being populated for requests that take them */
 	_Atomic uint64_t misses;   /* times the reserve was empty when it was needed */
 	_Atomic uint64_t tails;    /* pages hot in zspages but not touched yet */
 	/* For tests: every n-th charge fails; 0: none does. */
