@@ -3,6 +3,7 @@
 #include "daemon/supervise.h"
 #include "lib/test.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 static struct {
 	int children;
 	bool told;
+	pid_t pid;
 } * shared;
 
 static int set_up(void **state)
@@ -27,8 +29,8 @@ static int tear_down(void **state)
 	return munmap(shared, sizeof *shared);
 }
 
-/* The exit status of a supervisor. */
-static int supervisor(supervise_fn *fn, bool managed)
+/* How a supervisor ends, as waitpid() tells it. */
+static int run_supervisor(supervise_fn *fn, bool managed)
 {
 	struct ballast *ballast = NULL;
 	int status;
@@ -44,6 +46,14 @@ static int supervisor(supervise_fn *fn, bool managed)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	ballast_free(ballast);
+	return status;
+}
+
+/* The exit status of a supervisor. */
+static int supervisor(supervise_fn *fn, bool managed)
+{
+	int status = run_supervisor(fn, managed);
+
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
@@ -140,11 +150,35 @@ static void test_stop_by_hand(void **state)
 	assert_false(shared->told);
 }
 
+__attribute__((noreturn)) static int hangs(void *opaque, struct ballast *ballast)
+{
+	shared->children++;
+	shared->pid = getpid();
+	/* As systemd does, whose watchdog heard nothing. */
+	kill(getppid(), SIGABRT);
+	for (;;)
+		pause();
+}
+
+/* A daemon that hangs has no successor here: it is killed, and systemd is to see the end of an abort. */
+static void test_watchdog(void **state)
+{
+	const struct rlimit no_core = {0, 0};
+	int status;
+
+	assert_int_equal(setrlimit(RLIMIT_CORE, &no_core), 0);
+	status = run_supervisor(hangs, true);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	assert_int_equal(shared->children, 1);
+	assert_true(kill(shared->pid, 0) < 0 && errno == ESRCH);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(successors), TEST(pause), TEST(first_cannot), TEST(stop_is_remembered), TEST(stop_by_hand),
+		TEST(successors),         TEST(pause),        TEST(first_cannot),
+		TEST(stop_is_remembered), TEST(stop_by_hand), TEST(watchdog),
 	};
 
 	unsetenv("NOTIFY_SOCKET");
