@@ -20,17 +20,17 @@
 
 #include "zsblk.h"
 
-/* What to do for it that the process never waits for memory that only it can free: see protect.h. */
+/* How much of protect.h is wanted, so that the process never waits for memory that only it can free. */
 enum host_lock {
-	HOST_LOCK_AUTO, /* what can be had */
-	HOST_LOCK_YES,  /* all that swap needs, or fail */
-	HOST_LOCK_NO,
+	HOST_LOCK_AUTO, /* what the rights permit */
+	HOST_LOCK_YES,  /* what swap needs, or fail */
+	HOST_LOCK_NO,   /* nothing */
 };
 
 struct host_params {
 	struct zsblk_params engine;
 	enum host_lock lock;
-	char *stats_path; /* absolute; NULL: no such file. Owned by this struct */
+	char *stats_path; /* absolute, owned by this struct; NULL: no statistics file */
 	unsigned given;   /* a bit for each key of the table that host_params_set() has taken */
 };
 
@@ -49,14 +49,15 @@ void host_params_free(struct host_params *params);
 int host_params_set(struct host_params *params, const char *key, const char *value, struct zsblk_why *why);
 
 /*
- * All were given: fill in the defaults that depend on others, and check the whole. -EINVAL: they cannot be had
+ * After the last host_params_set(): fill in the defaults that depend on other parameters, and check all of them
  * together.
+ * -EINVAL: they contradict each other.
  */
 int host_params_complete(struct host_params *params, struct zsblk_why *why);
 
 /*
- * What --help says of the parameters: lines of the form "key=...", each with a newline, with the algorithms and levels
- * there really are. The text is static. The first call makes it, and must not run beside another.
+ * The text of --help on the parameters: lines of the form "key=...", each with a newline, with the algorithms and
+ * levels of the engine. The text is static. The first call makes it, and must not run at the same time as another.
  */
 const char *host_params_help(void);
 
