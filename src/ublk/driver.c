@@ -64,6 +64,12 @@ static int no_answer(struct zsblk_why *why, const char *name)
 		       name);
 }
 
+/* The driver works on a command in a kernel thread of the ring's. */
+static int no_thread(struct zsblk_why *why, int error)
+{
+	return why_say(why, error, "the kernel's thread for control commands cannot be started: %s", strerror(-error));
+}
+
 struct call {
 	unsigned op;
 	const char *name;
@@ -88,6 +94,8 @@ static int call(struct driver *driver, const struct call *call, struct zsblk_why
 
 	if (r == -ETIME)
 		return no_answer(why, call->name);
+	if (r == -ECANCELED)
+		return no_thread(why, r);
 	if (r == -ENODEV)
 		return why_say(why, r, "there is no ublk device %" PRIu32, call->device);
 	if (r < 0)
@@ -167,9 +175,8 @@ static int check_features(struct driver *driver, struct zsblk_why *why)
 		return no_answer(why, "GET_FEATURES");
 	if (r == -EPERM || r == -EACCES)
 		return why_say(why, r, CONTROL ": %s; it takes CAP_SYS_ADMIN", strerror(-r));
-	/* The last one: io_uring could not start it. */
 	if (r == -EAGAIN || r == -ENOMEM || r == -ECANCELED)
-		return why_say(why, r, "the kernel's thread for control commands cannot be started: %s", strerror(-r));
+		return no_thread(why, r);
 	if (r < 0 || (features & NEEDED) != NEEDED)
 		return why_say(why, -EOPNOTSUPP,
 			       "this kernel's ublk driver is too old: it has features 0x%" PRIx64

@@ -110,21 +110,40 @@ static int say_not_free(struct driver *driver, const struct uapi_info *info, str
 		       info->device, info->server);
 }
 
+/*
+ * How long to wait for the kernel to be done with a server, as of now. A server that is gone is noticed in the end, unless another
+ * process has ublkcN open.
+ */
+static uint64_t patience_ms(struct driver *driver, const struct uapi_info *info)
+{
+	struct zsblk_why why;
+	dev_t chr, disk;
+	char holder[120];
+
+	if (!is_gone(info->server) && !process_is_dying(info->server))
+		return ALIVE_LIMIT_MS;
+	if (node_numbers(driver, info->device, &chr, &disk, &why) == 0 &&
+	    use_find_holder(chr, false, holder, sizeof holder))
+		return ALIVE_LIMIT_MS;
+	return DEATH_LIMIT_MS;
+}
+
 /* Until the kernel is done with the server. *info gets what there is then. */
 static int wait_until_free(struct driver *driver, uint32_t number, struct uapi_info *info, struct zsblk_why *why)
 {
-	uint64_t start = now_ms();
+	uint64_t start = now_ms(), patience = ALIVE_LIMIT_MS;
 
 	for (;;) {
 		int r = driver_info(driver, number, info, why);
-		bool ended;
 
 		if (r < 0)
 			return r;
-		ended = is_gone(info->server) || process_is_dying(info->server);
 		if (info->state != UAPI_LIVE && !process_is_dying(info->server))
 			return 0;
-		if (now_ms() - start > (ended ? DEATH_LIMIT_MS : ALIVE_LIMIT_MS))
+		/* To look for holders of ublkcN takes a while: only when the usual time has passed. */
+		if (patience == ALIVE_LIMIT_MS && now_ms() - start > patience)
+			patience = patience_ms(driver, info);
+		if (now_ms() - start > patience)
 			return say_not_free(driver, info, why);
 		sleep_ms(POLL_MS);
 	}
