@@ -125,14 +125,14 @@ zsblk_server() {
 	esac
 }
 
-# server COMMAND...: start it and wait until its socket is there, or its device.
+# server COMMAND...: start it and wait until its socket is there, or until it says that its device is.
 server() {
 	local tries=0
 	rm -f "$socket"
 	note "$*"
 	"$@" </dev/null >/run/server.log 2>&1 &
 	server_pid=$!
-	until [ -S "$socket" ] || [ -b /dev/ublkb0 ]; do
+	until [ -S "$socket" ] || grep -qx "$device" /run/server.log; do
 		if ! kill -0 "$server_pid" || [ $((tries += 1)) -gt 300 ]; then
 			cat /run/server.log
 			return 1
@@ -353,6 +353,19 @@ detach() {
 	case $TRANSPORT in
 	nbd) nbd-client -d "$device" ;;
 	ublk) kill "$server_pid" && soon 10 eval '! is_attached' ;;
+	esac
+}
+
+# reattach: what is stored stays. With nbd the server stays, too; a ublk server is killed, and another one takes its device over, with the
+# same segment and the parameters given.
+reattach() {
+	case $TRANSPORT in
+	nbd) detach && attach ;;
+	ublk)
+		kill -KILL "$server_pid"
+		wait "$server_pid"
+		zsblk_server --recover "${device#/dev/ublkb}" "$@"
+		;;
 	esac
 }
 
