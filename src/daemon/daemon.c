@@ -302,6 +302,7 @@ static int make_keeper(struct daemon *daemon, struct wrong *wrong)
 		.kind = instance->transport,
 		.transport = {.loop = instance->loop,
 			      .settings = settings,
+			      .folder = &instance->folder,
 			      .backend = instance->backend,
 			      .device = &daemon->start.found.device},
 		.start_timeout = START_LIMIT_MS +
@@ -379,7 +380,7 @@ static int run_loop(struct daemon *daemon)
 	if (daemon->exit_status && !use_is_ready(daemon->use) && stop_state(daemon->stop) != STOP_ENDING)
 		start_undo(instance, stop_was_asked(daemon->stop));
 	if (r < 0)
-		return transport_find_instance(instance->settings->name) != -ENODEV ? SUPERVISE_AGAIN : EXIT_FAILURE;
+		return transport_find_instance(instance->settings) != -ENODEV ? SUPERVISE_AGAIN : EXIT_FAILURE;
 	return daemon->exit_status;
 }
 

@@ -26,7 +26,8 @@ struct instance {
 	struct folder folder;
 	struct own_segment segment;
 	const struct transport *transport;
-	char backend[48];                 /* the device's identifier */
+	char fallback[200]; /* why it is not another transport, which would be better; empty: none would */
+	char backend[48];   /* the device's identifier */
 	char stats[FOLDER_PATH_MAX + 60]; /* path of the server's statistics */
 	struct server_command *command;
 	struct ballast *ballast;

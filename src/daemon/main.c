@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 		return ask_daemon(&options);
 	supervise_hold_signals();
 	say_init(options.settings.name, options.verbose);
-	needed = transport_find_instance(options.settings.name) != -ENODEV;
+	needed = transport_find_instance(&options.settings) != -ENODEV;
 	if (prepare(&options.settings, needed, &ballast) == 0) {
 		status = supervise(daemon_main, &options.settings, ballast);
 	} else if (needed) {

@@ -36,12 +36,14 @@ static const struct option long_options[] = {
 	{"upgrade", required_argument, NULL, OPT_UPGRADE},
 	{"status", required_argument, NULL, OPT_STATUS},
 	{"device", required_argument, NULL, OPT_SETTING},
+	{"transport", required_argument, NULL, OPT_SETTING},
 	{"tune", required_argument, NULL, OPT_SETTING},
 	{"connections", required_argument, NULL, OPT_SETTING},
 	{"threads", required_argument, NULL, OPT_SETTING},
 	{"request-timeout", required_argument, NULL, OPT_SETTING},
 	{"dead-connection-timeout", required_argument, NULL, OPT_SETTING},
 	{"probe-timeout", required_argument, NULL, OPT_SETTING},
+	{"ublk-server", required_argument, NULL, OPT_SETTING},
 	{"nbdkit", required_argument, NULL, OPT_SETTING},
 	{"plugin", required_argument, NULL, OPT_SETTING},
 	{"recovery-reserve", required_argument, NULL, OPT_SETTING},
@@ -55,7 +57,8 @@ static const char help[] =
 	"Usage: zsblkd --name NAME [OPTION]... KEY=VALUE...\n"
 	"       zsblkd --config FILE\n"
 	"       zsblkd --stop NAME | --stop-unused NAME | --upgrade NAME | --status NAME\n"
-	"Keep a compressed block device in memory attached as /dev/nbdN, whatever happens to its server.\n"
+	"Keep a compressed block device in memory attached, as /dev/ublkbN or /dev/nbdN, whatever happens to its\n"
+	"server.\n"
 	"\n"
 	"KEY=VALUE are parameters of the server's plugin (nbdkit zsblk --help), such as size=2G algorithm=zstd.\n"
 	"Sizes are as in zsblk.conf(5), such as size=ram/2, but a number without a suffix is in bytes.\n"
@@ -63,7 +66,9 @@ static const char help[] =
 	"What it is\n"
 	"  -n, --name NAME             of the instance\n"
 	"  -c, --config FILE           read everything from a file, see zsblk.conf(5)\n"
-	"      --device /dev/nbdN      attach it there (default: where the kernel has room)\n"
+	"      --device FILE           attach it there, such as /dev/ublkb0 or /dev/nbd0 (default: where there is room)\n"
+	"      --transport auto|ublk|nbd\n"
+	"                              how the kernel reaches the server (default auto: ublk where it can be used)\n"
 	"      --swapon                make it swap space, with discard\n"
 	"  -p, --priority N            of the swap space, 0 to 32767, or -1: the kernel's choice (default 100)\n"
 	"      --tune yes|no           the kernel's settings for swap in memory (default yes)\n"
@@ -78,7 +83,8 @@ static const char help[] =
 	"                              seconds (default 30)\n"
 	"      --recovery-reserve SIZE memory held for the start of a server when there is none (default: a 32nd\n"
 	"                              of memory, at most 32M)\n"
-	"      --nbdkit FILE           the server (default nbdkit)\n"
+	"      --ublk-server FILE      the server for ublk (default zsblk-ublk)\n"
+	"      --nbdkit FILE           the server for NBD (default nbdkit)\n"
 	"      --plugin FILE           its plugin (default zsblk)\n"
 	"\n"
 	"To the daemon of an instance\n"
@@ -183,7 +189,7 @@ static void set_request(struct options *options, const char *request, const char
  */
 __attribute__((noreturn)) static void refuse_file(const struct settings *settings, const struct wrong *wrong)
 {
-	int device = settings->name ? transport_find_instance(settings->name) : -ENODEV;
+	int device = settings->name ? transport_find_instance(settings) : -ENODEV;
 
 	if (device == -ENODEV)
 		options_refuse("%s", wrong->text);

@@ -13,6 +13,7 @@
 #include "daemon/settings/settings.h"
 #include "daemon/state/control.h"
 #include "daemon/supervise.h"
+#include "daemon/transport/choice.h"
 #include "daemon/transport/transport.h"
 #include "process/process.h"
 #include "zsblk.h"
@@ -77,7 +78,7 @@ static int machine_device(void *opaque, struct device *device)
 {
 	const struct instance *instance = opaque;
 
-	return transport_find(instance->backend, device);
+	return transport_find(instance->settings, instance->backend, device);
 }
 
 static bool machine_device_is_attached(void *opaque, const struct device *device)
@@ -193,6 +194,23 @@ static void show_node(const struct device *device)
 		    device->path, strerror(-r), device_name(device));
 }
 
+static int choose_transport(const struct start *start, struct instance *instance, struct wrong *wrong)
+{
+	struct choice choice;
+	int r = choice_make(&choice, instance->settings, start->found.attached ? &start->found.device : NULL, wrong);
+
+	if (r)
+		return r;
+	instance->transport = choice.transport;
+	snprintf(instance->fallback, sizeof instance->fallback, "%s", choice.fallback);
+	if (choice.fallback[0])
+		say(SAY_NOTICE, "over %s, since ublk cannot be used: %s", choice.transport->name, choice.fallback);
+	else
+		say(SAY_NOTICE, "over %s%s", choice.transport->name,
+		    start->found.attached ? ", as the device that is there" : "");
+	return 0;
+}
+
 /* With the files of a server that worked, which a daemon before this one kept. */
 static int make_command(struct instance *instance, struct wrong *wrong)
 {
@@ -220,6 +238,8 @@ static int prepare_instance(struct start *start, struct instance *instance, stru
 	folder_file(&instance->folder, "stats", instance->stats);
 	r = look_around(start, instance, wrong);
 	if (!r)
+		r = choose_transport(start, instance, wrong);
+	if (!r)
 		show_node(&start->found.device);
 	if (!r && !segment->memory[0])
 		r = own_segment_make(segment, instance->settings, &instance->folder, wrong);
@@ -235,7 +255,6 @@ int start_instance(struct start *start, struct instance *instance, struct wrong 
 
 	*start = (struct start){.is_alone = true};
 	device_init(&start->found.device, "");
-	instance->transport = transport_default();
 	instance->folder = (struct folder){.fd = -1, .lock = -1};
 	snprintf(instance->backend, sizeof instance->backend, TRANSPORT_BACKEND_START "%s", name);
 	/* Before the first server, which inherits them. Memory locks are each process's own. */
@@ -325,7 +344,7 @@ static void leave_nothing(struct instance *instance, bool asked)
 int start_failed(struct start *start, struct instance *instance)
 {
 	/* Unless there is another daemon, which looks after the device. */
-	bool needed = start->is_alone && transport_find_instance(instance->settings->name) != -ENODEV;
+	bool needed = start->is_alone && transport_find_instance(instance->settings) != -ENODEV;
 
 	if (start->has_lock && !needed && !start->found.server) {
 		if (instance->segment.made)

@@ -15,7 +15,7 @@
 
 #include <systemd/sd-daemon.h>
 
-#define STATUS_BYTES 600
+#define STATUS_BYTES 800
 
 struct status {
 	struct instance *instance;
@@ -59,6 +59,8 @@ void status_describe(const struct status_facts *facts, char *text, size_t size)
 		add(text, size, "; it is no swap now: somebody else has switched that off");
 	else if (facts->cannot_restart)
 		add(text, size, "; no other server would come up with the present parameters");
+	if (facts->fallback && facts->fallback[0])
+		add(text, size, "; ublk cannot be used: %s", facts->fallback);
 	if (facts->segment_is_removed)
 		add(text, size, "; somebody has removed its segment: save what is stored, stop, and start again");
 	if (facts->is_detaching)
@@ -76,6 +78,7 @@ static void describe(struct status *status, const char *figures, struct status_f
 
 	*facts = (struct status_facts){
 		.device = device->path,
+		.fallback = instance->fallback,
 		.figures = figures,
 		.server = keeper_server(keeper),
 		.is_serving = keeper_is_serving(keeper),

@@ -14,9 +14,10 @@
 
 /* What a status is made of. */
 struct status_facts {
-	const char *device;  /* "/dev/nbd0" */
-	const char *figures; /* job_figures_read(); empty: not known now */
-	pid_t server;        /* 0: none */
+	const char *device;   /* "/dev/nbd0" */
+	const char *fallback; /* why the transport is not a better one; NULL or empty: there is none */
+	const char *figures;  /* job_figures_read(); empty: not known now */
+	pid_t server;         /* 0: none */
 	bool is_serving;
 	bool is_from_kept; /* the server is from the files of the one before, since what is installed did not work */
 	struct keeper_figures servers;

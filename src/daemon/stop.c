@@ -161,7 +161,8 @@ static int try_now(struct stop *stop, bool may_free)
 		end(stop);
 		return 0;
 	}
-	stop->detach = (struct job_detach){.device = device,
+	stop->detach = (struct job_detach){.settings = instance->settings,
+					   .device = device,
 					   .backend = instance->backend,
 					   .may_swapoff = may_free,
 					   .may_umount = may_free,
@@ -236,7 +237,8 @@ static bool seems_lost(const struct instance *instance)
 	case TRANSPORT_BACKING_UNNAMED:
 		return true;
 	case TRANSPORT_BACKING_NONE:
-		return keeper_is_serving(instance->keeper) && !device_is_swap(device) && !device_is_mounted(device);
+		return (keeper_is_serving(instance->keeper) || instance->transport->server_attaches) &&
+		       !device_is_swap(device) && !device_is_mounted(device);
 	case TRANSPORT_BACKING_OURS:
 	case TRANSPORT_BACKING_UNKNOWN:
 		break;
@@ -250,7 +252,9 @@ void stop_look_for_loss(struct stop *stop)
 
 	if (!seems_lost(instance) || job_is_running(instance->job))
 		return;
-	stop->detach = (struct job_detach){.device = keeper_device(instance->keeper), .backend = instance->backend};
+	stop->detach = (struct job_detach){.settings = instance->settings,
+					   .device = keeper_device(instance->keeper),
+					   .backend = instance->backend};
 	/* If there is no memory for a child now, the next look tries again. */
 	keeper_detaching(instance->keeper, job_start(instance->job, job_detach_lost, &stop->detach, looked, stop) == 0);
 }

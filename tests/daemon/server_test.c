@@ -113,7 +113,7 @@ static void test_life(void **state)
 	struct dial_server facts;
 	struct dial *d;
 
-	assert_int_equal(server_spawn(&server, command, &folder, false), 0);
+	assert_int_equal(server_spawn(&server, command, &folder, "", false), 0);
 	d = dial(&server, 3);
 	dial_server(d, &facts);
 	assert_int_equal(facts.size, SIZE_BYTES);
@@ -138,7 +138,7 @@ static void test_life(void **state)
 static void end_parent(void *opaque)
 {
 	struct server server;
-	int r = server_spawn(&server, command, &folder, false);
+	int r = server_spawn(&server, command, &folder, "", false);
 
 	/* A loop is its maker's. */
 	sd_event_new(&loop);
@@ -212,7 +212,7 @@ static void probe_while(int signal, struct server *server)
 
 	device_init(&none, "/dev/nbd9999");
 	hung_times = 0;
-	assert_int_equal(server_spawn(server, command, &folder, false), 0);
+	assert_int_equal(server_spawn(server, command, &folder, "", false), 0);
 	/* A long time, for a machine that does a dozen other things. */
 	probe = probe_over(dial(server, 1), 5000, &none);
 	run_until(probe);
@@ -254,7 +254,7 @@ static void test_probe_forgives_a_standstill(void **state)
 
 	device_init(&none, "/dev/nbd9999");
 	hung_times = 0;
-	assert_int_equal(server_spawn(&server, command, &folder, false), 0);
+	assert_int_equal(server_spawn(&server, command, &folder, "", false), 0);
 	probe = probe_over(dial(&server, 1), 3000, &none);
 	run_until(probe);
 	/* A request is out when all of it stops; the server comes back later than we do. */
@@ -303,7 +303,7 @@ static void test_loop_forgets_the_connection(void **state)
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	device_init(&none, "/dev/nbd9999");
-	assert_int_equal(server_spawn(&server, command, &folder, false), 0);
+	assert_int_equal(server_spawn(&server, command, &folder, "", false), 0);
 	probe = probe_over(dial(&server, 1), 5000, &none);
 	before = loop_watches();
 	assert_true(before > 0);

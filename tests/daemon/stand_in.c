@@ -94,6 +94,10 @@ void rights_drop(void)
 {
 }
 
+void rights_own_memory(void)
+{
+}
+
 void rights_for_server(void)
 {
 }
@@ -262,6 +266,12 @@ int device_attribute(const struct device *device, const char *name, char *text, 
 bool device_is_absent(int r)
 {
 	return r == -ENOENT;
+}
+
+int device_sequence(const struct device *device, uint64_t *sequence)
+{
+	*sequence = 0;
+	return -ENOENT;
 }
 
 int device_each(const char *start, int (*each)(void *opaque, const struct device *device), void *opaque)

@@ -99,7 +99,7 @@ class Instance:
     def start(self, *words):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "--name", self.name, "--nbdkit", str(self.nbdkit), "--plugin", PLUGIN, "--connections", "1",
+                [PROGRAM, "--name", self.name, "--transport", "nbd", "--nbdkit", str(self.nbdkit), "--plugin", PLUGIN, "--connections", "1",
                  "--probe-timeout", str(PROBE_SECONDS), "--recovery-reserve", "1M", "size=64M", "lock=no", "reserve=1M",
                  *words],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=self.environment())

@@ -10,7 +10,8 @@ import tap
 TOP = "src/daemon"
 # A transport, and the files beside its folder that may name it: the list of transports, what people can ask for, and the list of devices
 # that are in memory themselves.
-TRANSPORTS = {"nbd": ("transport/transport.", "settings/", "options.c", "kernel/device.c")}
+OTHERS = ("transport/transport.", "transport/choice.", "settings/", "options.c", "kernel/device.c")
+TRANSPORTS = {"nbd": OTHERS, "ublk": OTHERS + ("status.c", "start.c")}
 
 
 def folder(path):

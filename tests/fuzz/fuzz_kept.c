@@ -82,7 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input_bytes, size_t len)
 	r = kept_receive(&kept, ends[1], set_up & 32 ? getpid() + 1 : getpid());
 	must(r == 0 || r == -EBADMSG || r == -ENOTCONN);
 	if (r == 0)
-		must(!(set_up & (16 | 32)) && set_up & 8 && (set_up & 7) >= 1 && (set_up & 7) <= 2 && kept.module >= 0);
+		must(!(set_up & (16 | 32)) && set_up & 8 && (set_up & 7) >= 1 && (set_up & 7) <= 2 &&
+		     (kept.module >= 0 || kept.program >= 0));
 	kept_close(&kept);
 	close(file);
 	close(ends[0]);

@@ -172,8 +172,12 @@ static void test_ends_with_the_daemon(void **state)
 static void test_no_device(void **state)
 {
 	struct device device;
-	struct job_detach detach = {
-		.device = &device, .backend = "zsblk:nobody", .may_swapoff = true, .may_umount = true};
+	struct settings settings = {.name = NULL};
+	struct job_detach detach = {.settings = &settings,
+				    .device = &device,
+				    .backend = "zsblk:nobody",
+				    .may_swapoff = true,
+				    .may_umount = true};
 	struct job_swap swap = {.device = &device, .backend = "zsblk:nobody", .priority = 1};
 	struct job_mount mount = {.device = &device, .backend = "zsblk:nobody", .path = "/nowhere", .fs_type = "ext4"};
 

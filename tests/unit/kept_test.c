@@ -75,9 +75,18 @@ static void test_sent_and_received(void **state)
 	assert_true(same_file(received.module, plugin));
 	assert_int_equal(open_files(), before - 1);
 
+	/* A program that loads nothing. */
+	kept = (struct kept){.of = 21, .program = program, .module = -1};
+	assert_int_equal(kept_send(&kept, ends[1]), 0);
+	assert_int_equal(kept_receive(&received, ends[0], getpid()), 0);
+	assert_int_equal(received.of, 21);
+	assert_int_equal(received.module, -1);
+	assert_true(same_file(received.program, program));
+	assert_int_equal(open_files(), before - 1);
+
 	close(ends[1]);
 	assert_int_equal(kept_receive(&received, ends[0], getpid()), -ENOTCONN);
-	assert_int_equal(received.of, 20);
+	assert_int_equal(received.of, 21);
 }
 
 static void test_nobodys(void **state)

@@ -73,6 +73,20 @@ static void test_cut(void **state)
 		assert_false(matches(whole, bytes));
 }
 
+/* The device that a server was started for says nothing of its parameters. */
+static void test_device(void **state)
+{
+	server_command_free(command);
+	assert_int_equal(settings_string(&settings.ublk_server, "/bin/true"), 0);
+	assert_int_equal(server_command_make(&command, &ublk_transport, &settings, "shm:0x7a73", "/run/x/stats"), 0);
+	assert_true(matches(OF("@zsblk-ublk\0--ready=/run/x/1-2.ready\0" WORDS)));
+	assert_true(matches(OF("@zsblk-ublk\0--ready=/run/x/1-2.ready\0--recover=3\0" WORDS)));
+	assert_true(matches(OF("@zsblk-ublk\0--ready=/run/x/1-2.ready\0--device=3\0" WORDS)));
+	assert_false(matches(OF("@zsblk-ublk\0--ready=/run/x/1-2.ready\0--device=3\0--device=3\0" WORDS)));
+	assert_false(matches(OF("@zsblk-ublk\0--ready=/run/x/1-2.ready\0" WORDS "depth=8\0")));
+	assert_false(matches(OF("@zsblk-ublk\0--ready=/run/x/1-2.ready\0")));
+}
+
 /* ------------------------------------------------------------------ one that nobody knows of */
 
 /* In place of folder.c's (see meson.build): the server-to-be that comes here stays here. */
@@ -92,7 +106,7 @@ static void die_while_forking(void *opaque)
 {
 	struct server server;
 
-	if (server_spawn(&server, command, opaque, false))
+	if (server_spawn(&server, command, opaque, "", false))
 		_exit(1);
 	while (!*(volatile pid_t *)waiting)
 		usleep(1000);
@@ -130,6 +144,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_same, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_device, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ends_with_its_daemon, set_up, tear_down),
 	};
 

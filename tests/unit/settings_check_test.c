@@ -17,6 +17,36 @@ static void test_check(void **state)
 	check_fails("no memory", "");
 }
 
+/* A device decides by itself, and so do keys that only one transport has. */
+static void test_transport(void **state)
+{
+	good();
+	set("transport", "ublk");
+	check_passes();
+	set("device", "/dev/nbd0");
+	check_fails("device = /dev/nbd0 is for transport = nbd", "transport = ublk");
+	good();
+	set("transport", "nbd");
+	set("device", "/dev/ublkb1");
+	check_fails("device = /dev/ublkb1 is for transport = ublk", "transport = nbd");
+	good();
+	set("transport", "auto");
+	set("device", "/dev/ublkb1");
+	set("probe-timeout", "1");
+	check_passes();
+	set("connections", "2");
+	check_fails("connections = 2 is for transport = nbd", "leave it out");
+	good();
+	set("transport", "ublk");
+	set("threads", "2");
+	check_fails("threads = 2 is for transport = nbd", "leave it out");
+	/* With auto they are for the case that it is NBD. */
+	good();
+	set("threads", "2");
+	set("connections", "2");
+	check_passes();
+}
+
 /* What goes with one use of the device, and not with another. */
 static void test_contradictions_of_use(void **state)
 {
@@ -113,6 +143,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(check),
+		TEST(transport),
 		TEST(contradictions_of_use),
 		TEST(contradictions_of_figures),
 		TEST(what_the_engine_refuses),

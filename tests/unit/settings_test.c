@@ -194,6 +194,30 @@ static void test_device(void **state)
 	assert_string_equal(settings.device, "/dev/nbd15");
 	again();
 	set("device", "/dev/nbd0");
+	again();
+	refuse("device", "/dev/ublkb", "/dev/ublkb0");
+	refuse("device", "/dev/ublkc0", "/dev/ublkb0");
+	refuse("device", "/dev/ublkb00", "/dev/ublkb0");
+	set("device", "/dev/ublkb7");
+	assert_string_equal(settings.device, "/dev/ublkb7");
+}
+
+static void test_transport(void **state)
+{
+	assert_int_equal(settings.transport, SETTINGS_TRANSPORT_AUTO);
+	refuse("transport", "NBD", "auto, ublk or nbd");
+	refuse("transport", "none", "auto, ublk or nbd");
+	set("transport", "ublk");
+	assert_int_equal(settings.transport, SETTINGS_TRANSPORT_UBLK);
+	again();
+	set("transport", "nbd");
+	assert_int_equal(settings.transport, SETTINGS_TRANSPORT_NBD);
+	again();
+	set("transport", "auto");
+	assert_int_equal(settings.transport, SETTINGS_TRANSPORT_AUTO);
+	assert_string_equal(settings.ublk_server, "zsblk-ublk");
+	set("ublk-server", "/opt/zsblk-ublk");
+	assert_string_equal(settings.ublk_server, "/opt/zsblk-ublk");
 }
 
 static void test_use(void **state)
@@ -346,6 +370,7 @@ static void test_once(void **state)
 		{"connections", "1"},     {"threads", "1"},
 		{"request-timeout", "1"}, {"dead-connection-timeout", "1"},
 		{"probe-timeout", "1"},   {"nbdkit", "nbdkit"},
+		{"transport", "auto"},    {"ublk-server", "a"},
 		{"plugin", "zsblk"},
 	};
 
@@ -463,29 +488,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(defaults),
-		TEST(names),
-		TEST(words),
-		TEST(string),
-		TEST(size),
-		TEST(limits),
-		TEST(algorithm),
-		TEST(level),
-		TEST(memory),
-		TEST(device),
-		TEST(use),
-		TEST(swap_priority),
-		TEST(mount),
-		TEST(numbers),
-		TEST(probe_timeout),
-		TEST(programs),
-		TEST(unknown_keys),
-		TEST(once),
-		TEST(long_values),
-		TEST(tune),
-		TEST(default_reserve),
-		TEST(replaced_word),
-		TEST(default_recovery),
+		TEST(defaults),      TEST(names),           TEST(words),         TEST(string),
+		TEST(size),          TEST(limits),          TEST(algorithm),     TEST(level),
+		TEST(memory),        TEST(device),          TEST(transport),     TEST(use),
+		TEST(swap_priority), TEST(mount),           TEST(numbers),       TEST(probe_timeout),
+		TEST(programs),      TEST(unknown_keys),    TEST(once),          TEST(long_values),
+		TEST(tune),          TEST(default_reserve), TEST(replaced_word), TEST(default_recovery),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);

@@ -32,6 +32,9 @@ static void test_words(void **state)
 		 "/dev/nbd0: " FIGURES ", server 42; it is no swap now: somebody else has switched that off"},
 		{{SERVING, .cannot_restart = true},
 		 "/dev/nbd0: " FIGURES ", server 42; no other server would come up with the present parameters"},
+		{{SERVING, .fallback = ""}, "/dev/nbd0: " FIGURES ", server 42"},
+		{{SERVING, .fallback = "there is no driver"},
+		 "/dev/nbd0: " FIGURES ", server 42; ublk cannot be used: there is no driver"},
 		{{SERVING, .segment_is_removed = true},
 		 "/dev/nbd0: " FIGURES ", server 42; somebody has removed its segment: save what is stored, stop, and "
 		 "start again"},

@@ -63,9 +63,9 @@ static bool service_is_to_run(void)
  * those alone that are locked (systemd's "Locking Block Device Access"): otherwise it would read what is
  * about to go, and errors would be logged.
  */
-static int take_exclusively(const struct device *device, struct wrong *wrong)
+static int take_exclusively(const struct device *device, int *exclusive, struct wrong *wrong)
 {
-	int fd = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC);
+	int fd = *exclusive = open(device->path, O_RDONLY | O_EXCL | O_CLOEXEC);
 	uint64_t until;
 
 	/* ENXIO: the device is not attached. A node that is missing (ENOENT) says nothing about who uses the device. */
@@ -83,7 +83,7 @@ static int take_exclusively(const struct device *device, struct wrong *wrong)
 }
 
 /* Take the device out of use. If that works, nobody can use it from here on. */
-static int end_use(const struct job_detach *detach, const struct device *device, struct wrong *wrong)
+static int end_use(const struct job_detach *detach, const struct device *device, int *exclusive, struct wrong *wrong)
 {
 	int r = 0;
 
@@ -105,7 +105,7 @@ static int end_use(const struct job_detach *detach, const struct device *device,
 	case DEVICE_USER_NOBODY:
 		break;
 	}
-	return r ? r : take_exclusively(device, wrong);
+	return r ? r : take_exclusively(device, exclusive, wrong);
 }
 
 /* ------------------------------------------------------------------ the machine goes down, and the device is in use */
@@ -150,14 +150,16 @@ static void fetch_command_lines(void)
 
 /* ------------------------------------------------------------------ the jobs */
 
-static bool others_need_settings(const void *device)
+static bool others_need_settings(const void *what)
 {
-	return transport_has_others(device);
+	const struct job_detach *detach = what;
+
+	return transport_has_others(detach->settings, detach->device);
 }
 
-static void undo_settings(const struct device *device)
+static void undo_settings(const struct job_detach *detach)
 {
-	sysctls_undo(SYSCTLS_RECORD, others_need_settings, device);
+	sysctls_undo(SYSCTLS_RECORD, others_need_settings, detach);
 }
 
 /* Hold the device. If it is not ours any more (-ENODEV), undo the kernel's settings that were made for it. */
@@ -166,8 +168,24 @@ static int hold_or_undo(const struct job_detach *detach, struct wrong *wrong)
 	int r = job_device_hold(detach->device, detach->backend, wrong);
 
 	if (r == -ENODEV)
-		undo_settings(detach->device);
+		undo_settings(detach);
 	return r;
+}
+
+/*
+ * Take the device down. A server's program does not take down what anybody has open, and looks once more itself whether somebody uses the
+ * device.
+ */
+static int take_down(const struct job_detach *detach, int exclusive, struct wrong *wrong)
+{
+	const struct transport *transport = transport_of(detach->device);
+
+	if (transport && transport->server_attaches) {
+		if (exclusive >= 0)
+			close(exclusive);
+		job_device_let_go();
+	}
+	return transport_detach(detach->settings, detach->device, wrong);
 }
 
 int job_detach_lost(const void *what, struct wrong *wrong)
@@ -181,7 +199,7 @@ int job_detach(const void *what, struct wrong *wrong)
 {
 	const struct job_detach *detach = what;
 	const struct device *device = detach->device;
-	int r = hold_or_undo(detach, wrong);
+	int exclusive = -1, r = hold_or_undo(detach, wrong);
 
 	if (r)
 		return r;
@@ -189,7 +207,7 @@ int job_detach(const void *what, struct wrong *wrong)
 		wrong_say(wrong, "the service is to start again, and what is on %s stays", device->path);
 		return -ERESTART;
 	}
-	r = end_use(detach, device, wrong);
+	r = end_use(detach, device, &exclusive, wrong);
 	if (r && detach->managed && machine_goes_down()) {
 		hide_from_swapoff(device);
 		fetch_command_lines();
@@ -198,8 +216,8 @@ int job_detach(const void *what, struct wrong *wrong)
 	if (r && detach->managed && service_is_to_run())
 		return -ERESTART;
 	if (!r)
-		r = transport_detach(device, wrong);
+		r = take_down(detach, exclusive, wrong);
 	if (!r)
-		undo_settings(device);
+		undo_settings(detach);
 	return r;
 }

@@ -5,8 +5,10 @@
 
 #include "daemon/child/job.h"
 #include "daemon/kernel/device.h"
+#include "daemon/settings/settings.h"
 
 struct job_detach {
+	const struct settings *settings;
 	const struct device *device;
 	const char *backend;
 	bool may_swapoff;

@@ -7,14 +7,22 @@
 #include <errno.h>
 #include <unistd.h>
 
+/* A job is a process, and has one device. */
+static int held = -1;
+
+void job_device_let_go(void)
+{
+	if (held >= 0)
+		close(held);
+	held = -1;
+}
+
 /*
  * First of all in each job that does something to the device: others can have detached it, and attached another server to it. What
  * holds it (*held) stays open to the end of the process.
  */
 int job_device_hold(const struct device *device, const char *backend, struct wrong *wrong)
 {
-	int held;
-
 	switch (transport_hold(device, backend, &held)) {
 	case TRANSPORT_BACKING_OURS:
 		return 0;
@@ -29,7 +37,6 @@ int job_device_hold(const struct device *device, const char *backend, struct wro
 		wrong_say(wrong, "%s is attached to another server now, and is left alone", device->path);
 		break;
 	}
-	if (held >= 0)
-		close(held);
+	job_device_let_go();
 	return -ENODEV;
 }

@@ -12,5 +12,7 @@
  * cannot be told. With the reason.
  */
 int job_device_hold(const struct device *device, const char *backend, struct wrong *wrong);
+/* Let go of it again. */
+void job_device_let_go(void);
 
 #endif

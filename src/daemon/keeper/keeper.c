@@ -46,6 +46,8 @@
 #define REFILL_PIECES 16
 /* A server that does not answer server_command_programs() or server_command_keep() is asked again after so long. */
 #define ASK_AGAIN_US 5000000u
+/* A device that is gone, and without which no server is started, is looked for again after so long. */
+#define DEVICE_LOOK_US 100000u
 /* A server whose end cannot be watched is looked at again after so long. */
 #define WATCH_AGAIN_US 50000u
 /* A server that was killed and has not ended is mentioned after so long, and again. */
@@ -79,6 +81,7 @@ struct keeper {
 	void *ended_opaque;
 };
 
+static bool may_start_server(const struct keeper *keeper);
 static void start_server(struct keeper *keeper);
 static int timer_event(sd_event_source *source, uint64_t when, void *opaque);
 
@@ -192,7 +195,8 @@ static int server_ended(sd_event_source *source, int fd, uint32_t events, void *
 		keeper->ended(keeper->ended_opaque);
 		return 0;
 	}
-	if (state != FENCING || keeper->ends_by_itself)
+	/* A server whose device is taken down ends by itself. */
+	if ((state != FENCING || keeper->ends_by_itself) && (!keeper->end->detaching || may_start_server(keeper)))
 		recurring_say(&keeper->ended_how, SAY_WARNING, "server (process %d) %s", (int)pid, how);
 	if (!keeper->served)
 		keeper->spec->failed(keeper->spec->opaque, "the server did not start; what it said is above");
@@ -279,6 +283,14 @@ static void news(void *opaque, enum transport_news news, const char *text)
 	}
 }
 
+/* The first server has come up while there was memory. */
+static bool may_fork(void *opaque)
+{
+	struct keeper *keeper = opaque;
+
+	return !keeper->figures.replaced || ballast_is_whole(keeper->spec->ballast);
+}
+
 /* Have the end of the server told, and before what its end causes: closed connections. */
 static int watch_death(struct keeper *keeper)
 {
@@ -323,16 +335,41 @@ static uint64_t start_limit_us(const struct keeper *keeper)
 			      keeper->spec->transport.settings->dead_timeout);
 }
 
+/*
+ * Would the next server have a device to serve? One that makes its device must not make another one when the device that there was is
+ * gone, or is just being taken down: the daemon looks for that, and ends.
+ */
+static bool may_start_server(const struct keeper *keeper)
+{
+	return !keeper->served || !keeper->end->transport->server_attaches ||
+	       transport_backing(&keeper->end->device, keeper->spec->transport.backend) == TRANSPORT_BACKING_OURS;
+}
+
+static int spawn_server(struct keeper *keeper)
+{
+	const struct transport *transport = keeper->end->transport;
+	const struct device *device = &keeper->end->device;
+	char argument[DEVICE_PATH + 16] = "";
+
+	if (transport->device_argument)
+		transport->device_argument(device, transport_is_attached(device), argument, sizeof argument);
+	return server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder, argument,
+			    keeper->served && tries_take_kept(&keeper->tries));
+}
+
 static void start_server(struct keeper *keeper)
 {
 	int r;
 
+	if (!may_start_server(keeper)) {
+		start_later(keeper, DEVICE_LOOK_US);
+		return;
+	}
 	keeper->tries.started++;
 	keeper->adopted = false;
 	if (keeper->served)
 		ballast_drop(keeper->spec->ballast, SIZE_MAX);
-	r = server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder,
-			 keeper->served && tries_take_kept(&keeper->tries));
+	r = spawn_server(keeper);
 	if (!r) {
 		find_contact(keeper);
 		r = connect_to_server(keeper, start_limit_us(keeper));
@@ -386,6 +423,7 @@ int keeper_create(struct keeper **result, const struct keeper_spec *spec, struct
 	keeper->server.pidfd = -1;
 	keeper->transport_spec = spec->transport;
 	keeper->transport_spec.news = news;
+	keeper->transport_spec.may_fork = may_fork;
 	keeper->transport_spec.opaque = keeper;
 	r = transport_open(&keeper->end, spec->kind, &keeper->transport_spec, wrong);
 	if (r >= 0)

@@ -22,7 +22,7 @@ struct keeper_spec {
 	struct server_command *command;
 	struct ballast *ballast;
 	const struct transport *kind;
-	struct transport_spec transport; /* but for `news` and `opaque`, which are the keeper's */
+	struct transport_spec transport; /* but for `news`, `may_fork` and `opaque`, which are the keeper's */
 	/* Milliseconds that a server in place of another may take to come into service, at the first try. */
 	unsigned start_timeout;
 	/* A server serves the device: for the first time, or again. */

@@ -116,6 +116,15 @@ bool device_is_absent(int r)
 	return r == -ENOENT || r == -ENODEV;
 }
 
+int device_sequence(const struct device *device, uint64_t *sequence)
+{
+	char text[32];
+	int r = device_attribute(device, "diskseq", text, sizeof text);
+
+	*sequence = r ? 0 : strtoull(text, NULL, 10);
+	return r ? r : *sequence ? 0 : -EINVAL;
+}
+
 int device_each(const char *start, int (*each)(void *opaque, const struct device *device), void *opaque)
 {
 	DIR *dir = opendir(SYS_BLOCK);
@@ -291,6 +300,16 @@ static bool is_of(const struct device *device, const char *path, size_t length)
 		(length > own + 1 && path[own] == 'p' && strspn(path + own + 1, "0123456789") >= length - own - 1));
 }
 
+static bool is_in_memory(const char *path)
+{
+	static const char *const starts[] = {"/dev/zram", "/dev/nbd", "/dev/ublkb"};
+
+	for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+		if (strncmp(path, starts[i], strlen(starts[i])) == 0)
+			return true;
+	return false;
+}
+
 /*
  * What is used of the swap areas on it and its partitions, and what is free in all others that are not in memory themselves, in KiB,
  * from /proc/swaps; false if there is no swap area on it. `area`: the path of the last one; NULL is allowed.
@@ -314,7 +333,7 @@ static bool read_swaps(const struct device *device, uint64_t *used, uint64_t *fr
 			*used += in_use;
 			if (area)
 				snprintf(area, DEVICE_PATH_MAX, "%.*s", (int)length, path);
-		} else if (strncmp(path, "/dev/zram", 9) != 0 && strncmp(path, "/dev/nbd", 8) != 0) {
+		} else if (!is_in_memory(path)) {
 			*free_in_others += size - in_use;
 		}
 	}

@@ -14,7 +14,8 @@
 
 struct device {
 	char path[DEVICE_PATH]; /* "/dev/nbd0"; empty: none */
-	int stat;               /* descriptors of sysfs files, so that looking allocates nothing; -1: none yet */
+	uint64_t sequence; /* device_sequence() of the one that is meant; 0: not known, or whichever has this path */
+	int stat;          /* descriptors of sysfs files, so that looking allocates nothing; -1: none yet */
 	int inflight;
 };
 
@@ -32,6 +33,12 @@ int device_number(const char *path, const char *start);
 int device_attribute(const struct device *device, const char *name, char *text, size_t size);
 /* Is that what tells of an attribute, or of a device, that is not there? Any other error only says that it cannot be read now. */
 bool device_is_absent(int r);
+
+/*
+ * The number that the kernel gives to each disk of a boot, and never twice (diskseq, since Linux 5.15). 0, or a negative errno and
+ * *sequence is 0.
+ */
+int device_sequence(const struct device *device, uint64_t *sequence);
 
 /*
  * Call `each` for all devices whose path begins with `start`, until it returns non-zero. 0, what that returned, or a negative errno: not

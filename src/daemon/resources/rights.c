@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -107,6 +108,27 @@ int rights_take(struct wrong *wrong)
 			"none to services unless their control group has cpu.rt_runtime_us: boot with rt_group_sched=0, or use "
 			"a kernel without)");
 	return 0;
+}
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+/* The lines of /proc/self/maps begin with "START-END rw-p". */
+void rights_own_memory(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	unsigned long start, end;
+	char line[512], mode[5];
+	bool is_start = true;
+
+	while (f && fgets(line, sizeof line, f)) {
+		if (is_start && sscanf(line, "%lx-%lx %4s", &start, &end, mode) == 3 && strcmp(mode, "rw-p") == 0)
+			(void)madvise((void *)start, end - start, MADV_POPULATE_WRITE);
+		is_start = strchr(line, '\n');
+	}
+	if (f)
+		fclose(f);
 }
 
 void rights_for_server(void)

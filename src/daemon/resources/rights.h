@@ -16,6 +16,12 @@ int rights_check(struct wrong *wrong);
 int rights_take(struct wrong *wrong);
 
 /*
+ * After a fork of a process that stays: what is shared with it becomes this process's own at once, and not when it is first written to, which
+ * may be when there is no memory.
+ */
+void rights_own_memory(void);
+
+/*
  * In a child that does work for people and not for the device, such as swapoff: become an ordinary
  * process again, which the kernel may swap for, and kill.
  */

@@ -94,10 +94,11 @@ int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program
 {
 	char path[40];
 
-	*found = (struct kept){.of = pid, .of_start = start};
+	*found = (struct kept){.of = pid, .of_start = start, .module = -1};
 	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
 	found->program = open(path, O_RDONLY | O_CLOEXEC);
-	found->module = open_module(pid, module);
+	if (module)
+		found->module = open_module(pid, module);
 	/*
 	 * The server's program is not the one that we run: a script runs nbdkit, and may have its reasons; or nbdkit was
 	 * replaced meanwhile.
@@ -106,7 +107,8 @@ int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program
 		close(found->program);
 		found->program = -1;
 	}
-	if (found->module >= 0)
+	/* What runs a program in a way of its own is kept for the module only. */
+	if (module ? found->module >= 0 : found->program >= 0)
 		return 0;
 	kept_close(found);
 	return -ENOENT;
@@ -146,7 +148,7 @@ int kept_send(const struct kept *kept, int socket)
 		files[parcel.n_files++] = kept->module;
 	if (kept->program >= 0)
 		files[parcel.n_files++] = kept->program;
-	if (!kept->of || kept->module < 0)
+	if (!kept->of || !parcel.n_files)
 		return -EINVAL;
 	message.msg_controllen = CMSG_SPACE(parcel.n_files * sizeof(int));
 	control.header = (struct cmsghdr){
@@ -209,7 +211,7 @@ int kept_receive(struct kept *kept, int socket, pid_t sender)
 				 .msg_controllen = sizeof control.bytes};
 	ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	pid_t from = 0;
-	unsigned n;
+	unsigned n, has_module;
 	bool right;
 
 	if (got <= 0)
@@ -217,6 +219,8 @@ int kept_receive(struct kept *kept, int socket, pid_t sender)
 	n = unpack(&message, files, &from);
 	right = got == (ssize_t)sizeof parcel && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && from == sender &&
 		parcel.magic == PARCEL_MAGIC && n >= 1 && n == parcel.n_files && parcel.kept.of > 0;
+	has_module = right && parcel.kept.module >= 0;
+	right = right && n == has_module + (parcel.kept.program >= 0);
 	for (unsigned i = 0; i < n; i++)
 		right = right && is_file(files[i]);
 	if (!right) {
@@ -226,7 +230,7 @@ int kept_receive(struct kept *kept, int socket, pid_t sender)
 	}
 	kept_close(kept);
 	*kept = parcel.kept;
-	kept->module = files[0];
-	kept->program = n > 1 ? files[1] : -1;
+	kept->module = has_module ? files[0] : -1;
+	kept->program = n > has_module ? files[has_module] : -1;
 	return 0;
 }

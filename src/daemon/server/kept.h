@@ -24,7 +24,7 @@ void kept_close(struct kept *kept);
 
 /*
  * Open the program of this server and the module that it has loaded. `program` is what we run for it; `module` is the last part of the
- * module's path. `held`: the program that is kept already; NULL: none. 0, and *found is to be closed; -ENOENT: the module cannot be found.
+ * module's path; NULL: it loads none. `held`: the program that is kept already; NULL: none. 0, and *found is to be closed; -ENOENT: there is none that could be kept.
  * Reads what /proc tells of the server's mappings, and waits for whoever holds the lock on its memory: for a child.
  */
 int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program, const char *module,

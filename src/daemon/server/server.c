@@ -21,7 +21,7 @@
  * standard error. What is not: everything else that is open, whoever left it open.
  */
 __attribute__((noreturn)) static void become_server(const struct server_command *command, const struct folder *folder,
-						    pid_t parent, bool from_kept)
+						    pid_t parent, const char *device, bool from_kept)
 {
 	uint64_t start;
 	int r = process_start_time(getpid(), &start), null = open("/dev/null", O_RDWR);
@@ -53,10 +53,11 @@ __attribute__((noreturn)) static void become_server(const struct server_command 
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
 	}
-	server_command_exec(command, folder, start, from_kept);
+	server_command_exec(command, folder, start, device, from_kept);
 }
 
-int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, bool from_kept)
+int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, const char *device,
+		 bool from_kept)
 {
 	pid_t daemon = getpid(), pid;
 	int r;
@@ -65,7 +66,7 @@ int server_spawn(struct server *server, struct server_command *command, const st
 	*server = (struct server){.pidfd = -1, .folder = folder, .from_kept = from_kept};
 	pid = fork();
 	if (pid == 0)
-		become_server(command, folder, daemon, from_kept);
+		become_server(command, folder, daemon, device, from_kept);
 	if (pid < 0)
 		return -errno;
 	server->pid = pid;

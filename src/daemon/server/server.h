@@ -26,11 +26,12 @@ struct server {
 struct server_command;
 
 /*
- * Start a server. `from_kept`: from the files that were kept, if any were. The child notes itself down in *folder before it
+ * Start a server. `device`: the argument that tells it its device (struct transport, device_argument); empty: none. `from_kept`: from the files that were kept, if any were. The child notes itself down in *folder before it
  * becomes a server; if the daemon dies before that, the child does, too. *folder must stay until the server is reaped or
  * forgotten. 0, or an error of fork(2) or pidfd_of().
  */
-int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, bool from_kept);
+int server_spawn(struct server *server, struct server_command *command, const struct folder *folder, const char *device,
+		 bool from_kept);
 
 /* Take over a server that an earlier daemon started. 0; -ESRCH: it is not alive; any other error: that cannot be told. */
 int server_adopt(struct server *server, const struct folder *folder, pid_t pid);

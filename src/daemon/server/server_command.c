@@ -148,8 +148,10 @@ static ssize_t find_and_send(void *what, char *text)
 	struct kept found;
 	int r;
 
-	command->transport->module_file(arguments->list[arguments->module], module, sizeof module);
-	r = kept_find(&found, search->server->pid, search->server->start, command->program, module, search->held);
+	if (arguments->module)
+		command->transport->module_file(arguments->list[arguments->module], module, sizeof module);
+	r = kept_find(&found, search->server->pid, search->server->start, command->program,
+		      arguments->module ? module : NULL, search->held);
 	memcpy(text, &self, sizeof self);
 	if (!r)
 		r = kept_send(&found, search->socket);
@@ -243,7 +245,9 @@ static const char *place_kept(const struct server_command *command, const struct
 	int module_fd = fcntl(command->kept.module, F_DUPFD, KEPT_MODULE_FD + 1);
 
 	dup3(program_fd, KEPT_PROGRAM_FD, O_CLOEXEC);
-	dup2(module_fd, KEPT_MODULE_FD);
+	close(KEPT_MODULE_FD);
+	if (module_fd >= 0)
+		dup2(module_fd, KEPT_MODULE_FD);
 	if (command->kept.program < 0)
 		return command->program;
 	/* The link's name is what the process is called. Without the folder there is no link. */
@@ -253,8 +257,22 @@ static const char *place_kept(const struct server_command *command, const struct
 	return program;
 }
 
+/* Put each server's own arguments into their places. */
+static void place_own(const struct server_command *command, char *contact, const char *device, char **arguments)
+{
+	const struct arguments *all = &command->arguments;
+
+	arguments[all->contact] = contact;
+	if (!all->device)
+		return;
+	arguments[all->device] = (char *)device;
+	if (!device[0])
+		memmove(&arguments[all->device], &arguments[all->device + 1],
+			(all->n - all->device) * sizeof arguments[0]);
+}
+
 void server_command_exec(const struct server_command *command, const struct folder *folder, uint64_t start,
-			 bool from_kept)
+			 const char *device, bool from_kept)
 {
 	static char module[] = KEPT_MODULE_PATH;
 	const struct arguments *all = &command->arguments;
@@ -265,11 +283,11 @@ void server_command_exec(const struct server_command *command, const struct fold
 	memcpy(arguments, all->list, sizeof arguments);
 	folder_server_contact(folder, getpid(), start, command->transport->contact, path);
 	snprintf(contact, sizeof contact, "%s%s", all->list[all->contact], path);
-	arguments[all->contact] = contact;
 	if (from_kept)
 		program = place_kept(command, folder, program_path);
 	if (from_kept && all->module)
 		arguments[all->module] = module;
+	place_own(command, contact, device, arguments);
 	syscall(SYS_close_range, from_kept ? KEPT_MODULE_FD + 1 : STDERR_FILENO + 1, ~0u, 0);
 	execve(program, arguments, command->environment);
 	dprintf(STDERR_FILENO, "%s: cannot be run: %s\n", program, strerror(errno));

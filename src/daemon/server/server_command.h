@@ -56,10 +56,10 @@ bool server_command_has_kept(const struct server_command *command);
 void server_command_used_kept(struct server_command *command, const struct server *server);
 
 /*
- * In the child that becomes a server, started at `start`: run the command, with nothing open but the standard descriptors and the files
+ * In the child that becomes a server, started at `start`, for the device that the argument `device` tells (empty: none does): run the command, with nothing open but the standard descriptors and the files
  * that were kept, if it is to be from those.
  */
 __attribute__((noreturn)) void server_command_exec(const struct server_command *command, const struct folder *folder,
-						   uint64_t start, bool from_kept);
+						   uint64_t start, const char *device, bool from_kept);
 
 #endif

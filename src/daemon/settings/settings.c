@@ -45,6 +45,7 @@ void settings_init(struct settings *settings)
 		.recovery_reserve = MOST_RECOVERY,
 		.fs_type = strdup("ext4"),
 		.mount_options = strdup("discard"),
+		.ublk_server = strdup("zsblk-ublk"),
 		.nbdkit = strdup("nbdkit"),
 		.plugin = strdup("zsblk"),
 	};
@@ -56,6 +57,7 @@ void settings_free(struct settings *settings)
 		free(settings->params[i]);
 	free(settings->name);
 	free(settings->device);
+	free(settings->ublk_server);
 	free(settings->mount_point);
 	free(settings->fs_type);
 	free(settings->mount_options);

@@ -21,9 +21,16 @@ enum settings_use {
 	SETTINGS_USE_MOUNT,
 };
 
+enum settings_transport {
+	SETTINGS_TRANSPORT_AUTO, /* ublk where it can be used, otherwise NBD */
+	SETTINGS_TRANSPORT_UBLK,
+	SETTINGS_TRANSPORT_NBD,
+};
+
 struct settings {
 	char *name;   /* of the instance: letters, digits, '.', '_' and '-', at most 32 */
-	char *device; /* "/dev/nbdN"; NULL: the kernel chooses */
+	char *device; /* "/dev/ublkbN" or "/dev/nbdN"; NULL: the kernel chooses */
+	enum settings_transport transport;
 
 	enum settings_use use;
 	int swap_priority;   /* 0 to 32767; -1: the kernel chooses */
@@ -40,8 +47,10 @@ struct settings {
 
 	uint64_t recovery_reserve; /* bytes that are held for the start of a server when memory is short */
 
-	char *nbdkit; /* what to run: a path, or a name looked up in PATH */
-	char *plugin; /* what it loads: a name or a path */
+	/* What to run: a path, or a name looked up in PATH. */
+	char *ublk_server;
+	char *nbdkit;
+	char *plugin; /* what nbdkit loads: a name or a path */
 
 	/* The plugin's parameters, "key=value" each, as the server gets them; sizes are in bytes. */
 	char *params[SETTINGS_MAX_PARAMS + 1];

@@ -67,6 +67,30 @@ static int check_use(const struct settings *settings, struct wrong *wrong)
 	return 0;
 }
 
+/* A device decides by itself, and keys that one transport has and another has not say so too. */
+static int check_transport(const struct settings *settings, struct wrong *wrong)
+{
+	static const char *const names[] = {[SETTINGS_TRANSPORT_UBLK] = "ublk", [SETTINGS_TRANSPORT_NBD] = "nbd"};
+	enum settings_transport of_device = !settings->device                               ? SETTINGS_TRANSPORT_AUTO
+					    : strncmp(settings->device, "/dev/nbd", 8) == 0 ? SETTINGS_TRANSPORT_NBD
+											    : SETTINGS_TRANSPORT_UBLK;
+	enum settings_transport transport = of_device ? of_device : settings->transport;
+
+	if (of_device && settings->transport && of_device != settings->transport)
+		return wrong_at(settings, "device", wrong,
+				"device = %s is for transport = %s, and transport = %s is given; leave one of them out",
+				settings->device, names[of_device], names[settings->transport]);
+	if (transport == SETTINGS_TRANSPORT_UBLK && settings_given(settings, "connections"))
+		return wrong_at(settings, "connections", wrong,
+				"connections = %u is for transport = nbd, and this device is of ublk; leave it out",
+				settings->connections);
+	if (transport == SETTINGS_TRANSPORT_UBLK && settings_given(settings, "threads"))
+		return wrong_at(settings, "threads", wrong,
+				"threads = %u is for transport = nbd, and this device is of ublk; leave it out",
+				settings->threads);
+	return 0;
+}
+
 /* With one connection the kernel sends nothing again by itself. */
 static int check_connections(const struct settings *settings, struct wrong *wrong)
 {
@@ -119,11 +143,14 @@ int settings_check(const struct settings *settings, struct wrong *wrong)
 {
 	int r;
 
-	if (!settings->fs_type || !settings->mount_options || !settings->nbdkit || !settings->plugin)
+	if (!settings->fs_type || !settings->mount_options || !settings->nbdkit || !settings->plugin ||
+	    !settings->ublk_server)
 		return wrong_say(wrong, "no memory");
 	if (!settings->name)
 		return wrong_say(wrong, "there is no name; give the device one, such as swap0");
 	r = check_params(settings, wrong);
+	if (!r)
+		r = check_transport(settings, wrong);
 	if (!r)
 		r = check_connections(settings, wrong);
 	return r ? r : check_use(settings, wrong);

@@ -207,18 +207,38 @@ static int set_memory(struct settings *settings, struct value value, struct wron
 	return add_param(settings, "memory", value.text, wrong);
 }
 
-static int set_device(struct settings *settings, struct value value, struct wrong *wrong)
+/* "/dev/nbd0": the kernel's own way to write it, so that it can be compared. */
+static bool is_device(const char *path, const char *start)
 {
-	static const char start[] = "/dev/nbd";
-	const char *digits = value.text + sizeof start - 1;
+	const char *digits = path + strlen(start);
 	size_t n;
 
-	if (strncmp(value.text, start, sizeof start - 1) == 0) {
-		n = strspn(digits, DIGITS);
-		if (n > 0 && n <= MAX_DEVICE_DIGITS && !digits[n] && (digits[0] != '0' || n == 1))
-			return keep(&settings->device, value.text, wrong);
-	}
-	return wrong_say(wrong, "device = %.80s: the whole device is needed, such as /dev/nbd0", value.text);
+	if (strncmp(path, start, strlen(start)) != 0)
+		return false;
+	n = strspn(digits, DIGITS);
+	return n > 0 && n <= MAX_DEVICE_DIGITS && !digits[n] && (digits[0] != '0' || n == 1);
+}
+
+static int set_device(struct settings *settings, struct value value, struct wrong *wrong)
+{
+	if (is_device(value.text, "/dev/nbd") || is_device(value.text, "/dev/ublkb"))
+		return keep(&settings->device, value.text, wrong);
+	return wrong_say(wrong, "device = %.80s: the whole device is needed, such as /dev/nbd0 or /dev/ublkb0",
+			 value.text);
+}
+
+static int set_transport(struct settings *settings, struct value value, struct wrong *wrong)
+{
+	static const char *const transports[] = {[SETTINGS_TRANSPORT_AUTO] = "auto",
+						 [SETTINGS_TRANSPORT_UBLK] = "ublk",
+						 [SETTINGS_TRANSPORT_NBD] = "nbd"};
+
+	for (int transport = SETTINGS_TRANSPORT_AUTO; transport <= SETTINGS_TRANSPORT_NBD; transport++)
+		if (strcmp(value.text, transports[transport]) == 0) {
+			settings->transport = (enum settings_transport)transport;
+			return 0;
+		}
+	return wrong_say(wrong, "transport = %.80s: auto, ublk or nbd is needed", value.text);
 }
 
 static int set_use(struct settings *settings, struct value value, struct wrong *wrong)
@@ -333,6 +353,11 @@ static int set_probe_timeout(struct settings *settings, struct value value, stru
 	return 0;
 }
 
+static int set_ublk_server(struct settings *settings, struct value value, struct wrong *wrong)
+{
+	return keep(&settings->ublk_server, value.text, wrong);
+}
+
 static int set_nbdkit(struct settings *settings, struct value value, struct wrong *wrong)
 {
 	return keep(&settings->nbdkit, value.text, wrong);
@@ -357,6 +382,7 @@ static const struct key {
 	{"reserve", NULL, set_reserve},
 	{"memory", NULL, set_memory},
 	{"device", NULL, set_device},
+	{"transport", NULL, set_transport},
 	{"use", NULL, set_use},
 	{"swap-priority", NULL, set_swap_priority},
 	{"tune", NULL, set_tune},
@@ -369,6 +395,7 @@ static const struct key {
 	{"dead-connection-timeout", NULL, set_dead_timeout},
 	{"probe-timeout", NULL, set_probe_timeout},
 	{"recovery-reserve", NULL, set_recovery_reserve},
+	{"ublk-server", NULL, set_ublk_server},
 	{"nbdkit", NULL, set_nbdkit},
 	{"plugin", NULL, set_plugin},
 };

@@ -8,6 +8,8 @@
  *   control          the daemon's socket, see control.h
  *   PID-START.server there is such a server: its process number and start time; from before it becomes one
  *   PID-START.sock   its socket, if it has one
+ *   PID-START.ready  or a link to nothing, with the name of the disk that it serves
+ *   disk             a link to nothing, with that name and the kernel's number of the disk: see transport/ublk/disk.h
  *   segment          a link to nothing, with the name of the segment that the device was attached with
  *   nbdkit or such   once a server was started from files that are held open: a link, which gives it its name
  *   stats            the server's statistics
@@ -53,7 +55,8 @@ void folder_remove(struct folder *folder, const char *keep);
 void folder_file(const struct folder *folder, const char *name, char path[FOLDER_PATH_MAX + 60]);
 /* What a server makes there once it has started, by which it is met; `kind`: one of FOLDER_CONTACTS. */
 #define FOLDER_CONTACT_SOCKET "sock"
-#define FOLDER_CONTACTS       FOLDER_CONTACT_SOCKET
+#define FOLDER_CONTACT_READY  "ready"
+#define FOLDER_CONTACTS       FOLDER_CONTACT_SOCKET, FOLDER_CONTACT_READY
 void folder_server_contact(const struct folder *folder, pid_t pid, uint64_t start, const char *kind,
 			   char path[FOLDER_PATH_MAX + 60]);
 

@@ -31,6 +31,12 @@ int arguments_add_contact(struct arguments *arguments, const char *start)
 	return arguments_add(arguments, "%s", start);
 }
 
+int arguments_add_device(struct arguments *arguments)
+{
+	arguments->device = arguments->n;
+	return arguments_add(arguments, "%s", "");
+}
+
 /* A parameter that was not given gets the value that swap needs. */
 static int add_unless_given(struct arguments *arguments, const struct settings *settings, const char *format,
 			    const char *key, const char *value)
@@ -50,6 +56,30 @@ int arguments_add_params(struct arguments *arguments, const struct settings *set
 	return r ? r : add_unless_given(arguments, settings, "stats=%s", "stats", stats);
 }
 
+/* Not what only one server may have: the segment, of its size, the lock on memory, the reserve and the statistics. */
+static bool is_for_rehearsal(const char *param)
+{
+	static const char *const others[] = {"memory=", "size=", "lock=", "reserve=", "stats="};
+
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		if (strncmp(param, others[i], strlen(others[i])) == 0)
+			return false;
+	return true;
+}
+
+int arguments_add_trial_params(struct arguments *arguments, const struct settings *settings)
+{
+	static const char *const own[] = {"memory=anon", "size=16M", "lock=no", "reserve=0"};
+	int r = 0;
+
+	for (size_t i = 0; !r && i < sizeof own / sizeof own[0]; i++)
+		r = arguments_add(arguments, "%s", own[i]);
+	for (size_t i = 0; !r && i < settings->n_params; i++)
+		if (is_for_rehearsal(settings->params[i]))
+			r = arguments_add(arguments, "%s", settings->params[i]);
+	return r;
+}
+
 void arguments_free(struct arguments *arguments)
 {
 	for (unsigned i = 0; i < arguments->n; i++)
@@ -66,6 +96,10 @@ bool arguments_match(const struct arguments *arguments, const char *module, cons
 		bool may_differ = i == 0 || (arguments->contact && i == arguments->contact);
 		size_t length = strnlen(argument, bytes - at);
 
+		if (arguments->device && i == arguments->device) {
+			at += length > 2 && strncmp(argument, "--", 2) == 0 ? length + 1 : 0;
+			continue;
+		}
 		/* Each argument ends with a NUL. */
 		if (at + length >= bytes)
 			return false;

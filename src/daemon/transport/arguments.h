@@ -22,6 +22,8 @@ struct arguments {
 	unsigned n;
 	unsigned module;  /* the place of the file that the server loads; ARGUMENTS_NONE: none */
 	unsigned contact; /* the place of an argument that ends with the path by which the server is met */
+	unsigned
+		device; /* the place of one that says which device a server is for, and is left out where it is empty */
 };
 
 /* Zeroed before. 0, -E2BIG or -ENOMEM, as all that follow. `format` has one %s. */
@@ -30,9 +32,13 @@ int arguments_add(struct arguments *arguments, const char *format, const char *v
 int arguments_add_module(struct arguments *arguments, const char *value);
 /* What each server's own argument begins with ("--unix="); shorter than ARGUMENTS_CONTACT_START. */
 int arguments_add_contact(struct arguments *arguments, const char *start);
+/* Where each server is told its device, by an argument that begins with "--". */
+int arguments_add_device(struct arguments *arguments);
 /* The parameters that were given, and those that swap needs unless they were given. */
 int arguments_add_params(struct arguments *arguments, const struct settings *settings, const char *memory,
 			 const char *stats);
+/* The parameters for the trial of a server: on a little memory of its own, and without what only one server may have. */
+int arguments_add_trial_params(struct arguments *arguments, const struct settings *settings);
 void arguments_free(struct arguments *arguments);
 
 /*

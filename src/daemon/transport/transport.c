@@ -6,16 +6,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-static const struct transport *const transports[] = {&nbd_transport};
+static const struct transport *const transports[] = {&nbd_transport, &ublk_transport};
 
 #define N_TRANSPORTS (sizeof transports / sizeof transports[0])
 
 /* ------------------------------------------------------------------ whose a device is */
-
-const struct transport *transport_default(void)
-{
-	return transports[0];
-}
 
 const struct transport *transport_of(const struct device *device)
 {
@@ -45,13 +40,13 @@ enum transport_backing transport_hold(const struct device *device, const char *b
 	return transport_backing(device, backend);
 }
 
-int transport_find(const char *backend, struct device *device)
+int transport_find(const struct settings *settings, const char *backend, struct device *device)
 {
 	int found = -ENODEV;
 
 	device_init(device, "");
 	for (size_t i = 0; i < N_TRANSPORTS; i++) {
-		int r = transports[i]->find(backend, device);
+		int r = transports[i]->find(settings, backend, device);
 
 		if (!r)
 			return 0;
@@ -61,28 +56,28 @@ int transport_find(const char *backend, struct device *device)
 	return found;
 }
 
-int transport_find_instance(const char *name)
+int transport_find_instance(const struct settings *settings)
 {
 	char backend[64];
 	struct device device;
 
-	snprintf(backend, sizeof backend, TRANSPORT_BACKEND_START "%s", name);
-	return transport_find(backend, &device);
+	snprintf(backend, sizeof backend, TRANSPORT_BACKEND_START "%s", settings->name);
+	return transport_find(settings, backend, &device);
 }
 
-bool transport_has_others(const struct device *device)
+bool transport_has_others(const struct settings *settings, const struct device *device)
 {
 	for (size_t i = 0; i < N_TRANSPORTS; i++)
-		if (transports[i]->has_others(device))
+		if (transports[i]->has_others(settings, device))
 			return true;
 	return false;
 }
 
-int transport_detach(const struct device *device, struct wrong *wrong)
+int transport_detach(const struct settings *settings, const struct device *device, struct wrong *wrong)
 {
 	const struct transport *transport = transport_of(device);
 
-	return transport ? transport->detach(device, wrong) : -ENODEV;
+	return transport ? transport->detach(settings, device, wrong) : -ENODEV;
 }
 
 /* ------------------------------------------------------------------ a server behind the device */

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct folder;
 struct sd_event;
 struct transport;
 struct arguments;
@@ -38,8 +39,6 @@ enum transport_backing {
 	TRANSPORT_BACKING_UNKNOWN, /* that cannot be read just now: it may be any of these */
 };
 
-/* The one that is used where none was asked for. */
-const struct transport *transport_default(void);
 /* Of an attached device, or of one that is to be: the transport that has devices of such a name. NULL: none has. */
 const struct transport *transport_of(const struct device *device);
 enum transport_backing transport_backing(const struct device *device, const char *backend);
@@ -50,14 +49,20 @@ bool transport_is_attached(const struct device *device);
  * nobody have another server behind it, so that what was found stays true. May block: for children.
  */
 enum transport_backing transport_hold(const struct device *device, const char *backend, int *held);
-/* The attached device with that identifier, of any transport. 0; -ENODEV: there is none; -EAGAIN: there may be one. */
-int transport_find(const char *backend, struct device *device);
-/* The same of an instance by its name: is there such a device? */
-int transport_find_instance(const char *name);
-/* Is a device other than this one any zsblkd's, or may it be? */
-bool transport_has_others(const struct device *device);
-/* Take the device down; nobody uses it. May block: for children. 0 or a negative errno with the reason. */
-int transport_detach(const struct device *device, struct wrong *wrong);
+/*
+ * The attached device with that identifier, of any transport. 0; -ENODEV: there is none; -EAGAIN: there may be one. May run a program, for
+ * some seconds at most.
+ */
+int transport_find(const struct settings *settings, const char *backend, struct device *device);
+/* The same of the instance that the settings name: is there such a device? */
+int transport_find_instance(const struct settings *settings);
+/* Is a device other than this one any zsblkd's, or may it be? May run a program, as above. */
+bool transport_has_others(const struct settings *settings, const struct device *device);
+/*
+ * Take the device down. Nobody uses it; if the transport has `server_attaches`, neither has the caller it open. May block: for children. 0
+ * or a negative errno with the reason.
+ */
+int transport_detach(const struct settings *settings, const struct device *device, struct wrong *wrong);
 
 /* ------------------------------------------------------------------ a server behind the device */
 
@@ -81,8 +86,10 @@ typedef void transport_news_fn(void *opaque, enum transport_news news, const cha
 struct transport_spec {
 	struct sd_event *loop;
 	const struct settings *settings;
-	const char *backend;         /* the device's identifier */
-	const struct device *device; /* the one to use; none: the kernel's choice */
+	const struct folder *folder;
+	const char *backend;            /* the device's identifier */
+	const struct device *device;    /* the one to use; none: the kernel's choice */
+	bool (*may_fork)(void *opaque); /* is there memory for one more process? */
 	transport_news_fn *news;
 	void *opaque;
 };
@@ -125,12 +132,21 @@ struct transport {
 	const char *contact;      /* what a server makes once it has started: one of FOLDER_CONTACTS (state/folder.h) */
 	uint64_t pause_us; /* between the end of a server and the start of the next one, and why: where it is set */
 
+	/*
+	 * The server makes the device. So no server may be started that would make another one, and nobody may have the device open while it is
+	 * taken down, which the server's program does.
+	 */
+	bool server_attaches;
+
+	/* Can it be had here, and is it good? 0, or a negative errno with the reason. NULL: that shows when it is used. May run a program. */
+	int (*may_be_used)(const struct settings *settings, struct wrong *wrong);
+
 	/* As the functions above. */
 	enum transport_backing (*backing)(const struct device *device, const char *backend);
 	bool (*is_attached)(const struct device *device);
-	int (*find)(const char *backend, struct device *device);
-	bool (*has_others)(const struct device *device);
-	int (*detach)(const struct device *device, struct wrong *wrong);
+	int (*find)(const struct settings *settings, const char *backend, struct device *device);
+	bool (*has_others)(const struct settings *settings, const struct device *device);
+	int (*detach)(const struct settings *settings, const struct device *device, struct wrong *wrong);
 
 	int (*open)(struct transport_end **end, const struct transport_spec *spec, struct wrong *wrong);
 	void (*close)(struct transport_end *end);
@@ -141,7 +157,11 @@ struct transport {
 
 	/* What a server is started by: a path, or a name that is looked up in PATH. */
 	const char *(*program)(const struct settings *settings);
-	/* The last part of the path of the file that the program loads when its argument is `module`. */
+	/*
+	 * An argument that tells the server which device it is to take over (`attached`), or to make; empty: none. NULL: servers are not told.
+	 */
+	void (*device_argument)(const struct device *device, bool attached, char *text, size_t size);
+	/* The last part of the path of the file that the program loads when its argument is `module`. NULL: it loads none. */
 	void (*module_file)(const char *module, char *name, size_t size);
 	/* Its arguments, with the parameters that swap needs. 0 or an error of arguments_add(). */
 	int (*arguments)(struct arguments *arguments, const struct settings *settings, const char *memory,
@@ -156,5 +176,6 @@ struct transport {
 };
 
 extern const struct transport nbd_transport;
+extern const struct transport ublk_transport;
 
 #endif

@@ -309,7 +309,7 @@ static int nbd_open(struct transport_end **result, const struct transport_spec *
 	return 0;
 }
 
-static int nbd_detach(const struct device *device, struct wrong *wrong)
+static int nbd_detach(const struct settings *settings, const struct device *device, struct wrong *wrong)
 {
 	struct netlink netlink;
 	int r = netlink_open(&netlink, wrong);
@@ -320,6 +320,16 @@ static int nbd_detach(const struct device *device, struct wrong *wrong)
 	if (r)
 		wrong_say(wrong, "%s cannot be detached: %s", device->path, strerror(-r));
 	return r;
+}
+
+static int nbd_find(const struct settings *settings, const char *backend, struct device *device)
+{
+	return backing_find(backend, device);
+}
+
+static bool nbd_has_others(const struct settings *settings, const struct device *device)
+{
+	return backing_has_others(device);
 }
 
 static uint64_t nbd_longest_probe_us(const struct transport_end *end)
@@ -335,8 +345,8 @@ const struct transport nbd_transport = {
 	.pause_us = ATTACHMENT_RECEIVERS_US,
 	.backing = backing_of,
 	.is_attached = backing_is_attached,
-	.find = backing_find,
-	.has_others = backing_has_others,
+	.find = nbd_find,
+	.has_others = nbd_has_others,
 	.detach = nbd_detach,
 	.open = nbd_open,
 	.close = nbd_close,

@@ -8,6 +8,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/child/command.h"
+#include "daemon/transport/arguments.h"
 #include "zsblk.h"
 
 #include <errno.h>
@@ -89,33 +90,24 @@ static int try_server(const char *const arguments[], const char *socket, uint64_
 	return r;
 }
 
-/* Not what only one server may have: the segment, of its size, the lock on memory, the reserve and the statistics. */
-static bool is_for_rehearsal(const char *param)
-{
-	static const char *const others[] = {"memory=", "size=", "lock=", "reserve=", "stats="};
-
-	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-		if (strncmp(param, others[i], strlen(others[i])) == 0)
-			return false;
-	return true;
-}
-
 int rehearse_server(const struct settings *settings, const char *socket, struct wrong *wrong)
 {
-	const char *arguments[SETTINGS_MAX_PARAMS + 12] = {settings->nbdkit, "--foreground",   "--unix",
-							   socket,           settings->plugin, "memory=anon",
-							   "size=16M",       "lock=no",        "reserve=0"};
+	struct arguments arguments = {.n = 0};
 	uint64_t until = clock_after_ms(REHEARSAL_LIMIT_S * 1000);
-	size_t n = 9;
 	int r = ask_segment_version(settings, until, wrong);
 
-	for (size_t i = 0; i < settings->n_params; i++)
-		if (is_for_rehearsal(settings->params[i]))
-			arguments[n++] = settings->params[i];
+	if (r)
+		return r;
+	r = arguments_add(&arguments, "%s", settings->nbdkit);
+	r = r ? r : arguments_add(&arguments, "%s", "--foreground");
+	r = r ? r : arguments_add(&arguments, "--unix=%s", socket);
+	r = r ? r : arguments_add(&arguments, "%s", settings->plugin);
+	r = r ? r : arguments_add_trial_params(&arguments, settings);
 	/* A trial that was killed has left its socket. */
 	unlink(socket);
 	if (!r)
-		r = try_server(arguments, socket, until, wrong);
+		r = try_server((const char *const *)arguments.list, socket, until, wrong);
 	unlink(socket);
+	arguments_free(&arguments);
 	return r;
 }

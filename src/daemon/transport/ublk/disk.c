@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Whose /dev/ublkbN is. See disk.h. */
+#include "daemon/transport/ublk/disk.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/child/command.h"
+#include "daemon/state/folder.h"
+#include "daemon/transport/ublk/ublk_server.h"
+#include "zsblk.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A server's program that lists devices takes milliseconds. */
+#define LIST_LIMIT_MS 5000
+/* A line for each of the 64 devices that the driver allows by default, and more. */
+#define LIST_BYTES 8192
+
+/* ------------------------------------------------------------------ the note */
+
+int disk_note(const struct folder *folder, const struct device *device)
+{
+	char text[60];
+
+	snprintf(text, sizeof text, "%s %" PRIu64, device_name(device), device->sequence);
+	return folder_note(folder, DISK_NOTE, text);
+}
+
+bool disk_parse_note(const char *text, struct device *device)
+{
+	char name[DEVICE_PATH - 5], path[DEVICE_PATH], again[60];
+	uint64_t sequence;
+
+	if (sscanf(text, "%18s %" SCNu64, name, &sequence) != 2 || !sequence)
+		return false;
+	snprintf(path, sizeof path, "/dev/%s", name);
+	/* scanf() lets other spellings pass. Only what we would have written counts. */
+	snprintf(again, sizeof again, "%s %" PRIu64, name, sequence);
+	if (strcmp(again, text) != 0 || device_number(path, DISK_START) < 0)
+		return false;
+	device_init(device, path);
+	device->sequence = sequence;
+	return true;
+}
+
+/* The disk that the instance's folder has noted down, if it is there still. 0, -ENODEV, or -EAGAIN: that cannot be told. */
+static int noted_disk(const char *backend, struct device *device)
+{
+	const char *name = backend + strlen(TRANSPORT_BACKEND_START);
+	struct wrong wrong;
+	struct folder folder;
+	char text[60] = "";
+	struct device noted;
+
+	if (folder_open(&folder, FOLDER_TOP, name, false, &wrong))
+		return -ENODEV;
+	folder_read_note(&folder, DISK_NOTE, text, sizeof text);
+	folder_close(&folder);
+	if (!disk_parse_note(text, &noted))
+		return -ENODEV;
+	switch (disk_backing(&noted, backend)) {
+	case TRANSPORT_BACKING_OURS:
+		*device = noted;
+		return 0;
+	case TRANSPORT_BACKING_UNKNOWN:
+		return -EAGAIN;
+	default:
+		return -ENODEV;
+	}
+}
+
+/* ------------------------------------------------------------------ one disk */
+
+enum transport_backing disk_backing(const struct device *device, const char *backend)
+{
+	uint64_t sequence;
+	struct device noted;
+	int r = device_is_none(device) ? -ENOENT : device_sequence(device, &sequence);
+
+	if (r)
+		return device_is_absent(r) ? TRANSPORT_BACKING_NONE : TRANSPORT_BACKING_UNKNOWN;
+	if (device->sequence)
+		return sequence == device->sequence ? TRANSPORT_BACKING_OURS : TRANSPORT_BACKING_OTHER;
+	/* Only a path is known. */
+	r = noted_disk(backend, &noted);
+	if (r == -EAGAIN)
+		return TRANSPORT_BACKING_UNKNOWN;
+	return !r && strcmp(noted.path, device->path) == 0 ? TRANSPORT_BACKING_OURS : TRANSPORT_BACKING_OTHER;
+}
+
+bool disk_is_attached(const struct device *device)
+{
+	uint64_t sequence;
+
+	/* A file that cannot be read just now (no memory) says nothing. */
+	return !device_is_none(device) && !device_is_absent(device_sequence(device, &sequence));
+}
+
+/* ------------------------------------------------------------------ all of them */
+
+bool disk_parse_listed(const char *line, struct disk_listed *listed)
+{
+	return sscanf(line, "%u %15s %d %d", &listed->number, listed->state, &listed->server, &listed->segment) == 4;
+}
+
+static int stop_at_first(void *opaque, const struct device *device)
+{
+	return 1;
+}
+
+/*
+ * Call `each` for all devices of zsblk until it returns non-zero. 0, what that returned, or -EAGAIN: that cannot be told. If there is no
+ * ublk disk at all, nothing is run.
+ */
+static int each_listed(const struct settings *settings, int (*each)(void *opaque, const struct disk_listed *listed),
+		       void *opaque)
+{
+	const char *arguments[] = {ublk_server_program(settings), "--list", NULL};
+	char text[LIST_BYTES];
+	struct command_text output = {text, sizeof text, 0};
+	int r = device_each(DISK_START, stop_at_first, NULL);
+
+	if (r != 1)
+		return r ? -EAGAIN : 0;
+	if (command_do(arguments, &output, NULL, clock_after_ms(LIST_LIMIT_MS), NULL))
+		return -EAGAIN;
+	r = 0;
+	for (char *line = text, *next; !r && *line; line = next) {
+		struct disk_listed listed;
+
+		next = line + strcspn(line, "\n");
+		next += *next == '\n';
+		if (!disk_parse_listed(line, &listed))
+			return -EAGAIN;
+		r = each(opaque, &listed);
+	}
+	return r;
+}
+
+struct search {
+	const char *name; /* of the instance */
+	struct device *device;
+};
+
+static int is_of_instance(void *opaque, const struct disk_listed *listed)
+{
+	const struct search *search = opaque;
+	char memory[32], path[DEVICE_PATH];
+	struct zsblk_segment segment;
+	struct zsblk_why why;
+	int r;
+
+	if (listed->segment < 0 || strcmp(listed->state, "dead") == 0)
+		return 0;
+	snprintf(memory, sizeof memory, "shm:id=%d", listed->segment);
+	/* A segment that somebody has removed is found no more; the note in the folder is all there is then. */
+	if (zsblk_inspect(memory, &segment, &why) || strcmp(segment.name, search->name) != 0)
+		return 0;
+	snprintf(path, sizeof path, DISK_START "%u", listed->number);
+	device_init(search->device, path);
+	r = device_sequence(search->device, &search->device->sequence);
+	return r ? -EAGAIN : 1;
+}
+
+int disk_find(const struct settings *settings, const char *backend, struct device *device)
+{
+	const char *name = backend + strlen(TRANSPORT_BACKEND_START);
+	int r = noted_disk(backend, device);
+
+	if (r != -ENODEV)
+		return r;
+	r = each_listed(settings, is_of_instance, &(struct search){name, device});
+	return r == 1 ? 0 : r ? r : -ENODEV;
+}
+
+static int is_other(void *opaque, const struct disk_listed *listed)
+{
+	const struct device *own = opaque;
+	char path[DEVICE_PATH];
+
+	snprintf(path, sizeof path, DISK_START "%u", listed->number);
+	return strcmp(listed->state, "dead") != 0 && strcmp(path, own->path) != 0;
+}
+
+bool disk_has_others(const struct settings *settings, const struct device *device)
+{
+	return each_listed(settings, is_other, (void *)device);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The command lines of zsblk-ublk. See ublk_server.h. */
+#include "daemon/transport/ublk/ublk_server.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/child/command.h"
+#include "daemon/transport/ublk/disk.h"
+#include "zsblk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Seconds for a question about the kernel. A driver that never answers is one of the things that the program looks for, for 20 s. */
+#define CHECK_LIMIT_S 25u
+/* Seconds for the whole trial. */
+#ifndef TRIAL_LIMIT_S
+#define TRIAL_LIMIT_S 30u
+#endif
+/* Seconds for the removal of a device: what is in its page cache is written out before. */
+#define REMOVE_LIMIT_S 120u
+
+const char *ublk_server_program(const struct settings *settings)
+{
+	return settings->ublk_server;
+}
+
+/* Have the program do something, and say why it did not. */
+static int run_program(const char *const arguments[], unsigned limit_s, struct wrong *wrong)
+{
+	struct command_text errors = {wrong->text, sizeof wrong->text, 0};
+	int status = 0, r = command_do(arguments, NULL, &errors, clock_after_ms(limit_s * 1000), &status);
+	static const char prefix[] = "zsblk-ublk: ";
+
+	wrong->text[strcspn(wrong->text, "\n")] = '\0';
+	if (strncmp(wrong->text, prefix, sizeof prefix - 1) == 0)
+		memmove(wrong->text, wrong->text + sizeof prefix - 1, strlen(wrong->text + sizeof prefix - 1) + 1);
+	if (r == -ETIMEDOUT)
+		wrong_say(wrong, "%s %s does not end within %u seconds", arguments[0], arguments[1], limit_s);
+	else if (r && !wrong->text[0])
+		wrong_say(wrong, "%s %s: %s (%d)", arguments[0], arguments[1],
+			  r == -EIO ? "ended with status" : strerror(-r), r == -EIO ? status : -r);
+	return r;
+}
+
+int ublk_server_check(const struct settings *settings, struct wrong *wrong)
+{
+	const char *const arguments[] = {settings->ublk_server, "--check", NULL};
+
+	return run_program(arguments, CHECK_LIMIT_S, wrong) ? -EOPNOTSUPP : 0;
+}
+
+int ublk_server_arguments(struct arguments *arguments, const struct settings *settings, const char *memory,
+			  const char *stats)
+{
+	/* The first character of its name keeps systemd from ending it when everything else ends, as for nbdkit. */
+	int r = arguments_add(arguments, "@%s", "zsblk-ublk");
+
+	r = r ? r : arguments_add_contact(arguments, "--ready=");
+	r = r ? r : arguments_add_device(arguments);
+	return r ? r : arguments_add_params(arguments, settings, memory, stats);
+}
+
+void ublk_server_device_argument(const struct device *device, bool attached, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (!device_is_none(device))
+		snprintf(text, size, "--%s=%d", attached ? "recover" : "device",
+			 device_number(device->path, DISK_START));
+}
+
+/* Does the program know our format of segments? */
+static int ask_segment_version(const struct settings *settings, struct wrong *wrong)
+{
+	const char *const arguments[] = {settings->ublk_server, "--version", NULL};
+	char said[400], known[48];
+	struct command_text output = {said, sizeof said, 0};
+	int r = command_do(arguments, &output, NULL, clock_after_ms(TRIAL_LIMIT_S * 1000), NULL);
+
+	snprintf(known, sizeof known, "\nsegment version %u\n", ZSBLK_SEGMENT_VERSION);
+	if (!r && strstr(said, known))
+		return 0;
+	if (r)
+		return wrong_say(wrong, "%s --version: %s", settings->ublk_server, strerror(-r)), r;
+	return wrong_say(
+		wrong,
+		"the server that is installed now does not know segments of version %u, which this one is; stop, and start anew",
+		ZSBLK_SEGMENT_VERSION);
+}
+
+int ublk_server_rehearse(const struct settings *settings, const char *contact, struct wrong *wrong)
+{
+	struct arguments arguments = {.n = 0};
+	int r = ask_segment_version(settings, wrong);
+
+	if (r)
+		return r;
+	r = arguments_add(&arguments, "%s", settings->ublk_server);
+	r = r ? r : arguments_add(&arguments, "%s", "--trial");
+	r = r ? r : arguments_add_trial_params(&arguments, settings);
+	r = r ? r : run_program((const char *const *)arguments.list, TRIAL_LIMIT_S, wrong);
+	arguments_free(&arguments);
+	return r;
+}
+
+int ublk_server_detach(const struct settings *settings, const struct device *device, struct wrong *wrong)
+{
+	char number[16];
+	const char *const arguments[] = {settings->ublk_server, "--served", "--remove", number, NULL};
+
+	snprintf(number, sizeof number, "%d", device_number(device->path, DISK_START));
+	return run_program(arguments, REMOVE_LIMIT_S, wrong);
+}
