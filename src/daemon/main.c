@@ -8,6 +8,7 @@
 #include "daemon/resources/rights.h"
 #include "daemon/state/control.h"
 #include "daemon/supervise.h"
+#include "daemon/transport/choice.h"
 #include "daemon/transport/transport.h"
 
 #include <errno.h>
@@ -39,6 +40,27 @@ static int ask_daemon(const struct options *options)
 	else
 		puts(answer.text);
 	return r ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Is what was asked for right, as far as can be told without starting anything? */
+static int check_settings(const struct settings *settings)
+{
+	struct device device;
+	struct choice choice;
+	struct wrong wrong = {""};
+	char backend[64];
+	bool attached;
+
+	snprintf(backend, sizeof backend, TRANSPORT_BACKEND_START "%s", settings->name);
+	attached = transport_find(settings, backend, &device) == 0;
+	if (choice_make(&choice, settings, attached ? &device : NULL, &wrong)) {
+		fprintf(stderr, "zsblkd: %s\n", wrong.text);
+		return EXIT_FAILURE;
+	}
+	printf("%s: right; over %s%s%s%s\n", settings->name, choice.transport->name,
+	       attached ? ", as the device that is there" : "",
+	       choice.fallback[0] ? ", since ublk cannot be used: " : "", choice.fallback);
+	return EXIT_SUCCESS;
 }
 
 static int daemon_main(void *opaque, struct ballast *ballast)
@@ -82,6 +104,11 @@ int main(int argc, char **argv)
 	options_parse(&options, argc, argv);
 	if (options.request)
 		return ask_daemon(&options);
+	if (options.check) {
+		status = check_settings(&options.settings);
+		settings_free(&options.settings);
+		return status;
+	}
 	supervise_hold_signals();
 	say_init(options.settings.name, options.verbose);
 	needed = transport_find_instance(&options.settings) != -ENODEV;

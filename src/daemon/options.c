@@ -19,6 +19,7 @@
 
 enum {
 	OPT_SWAPON = 256,
+	OPT_CHECK,
 	OPT_STOP,
 	OPT_STOP_UNUSED,
 	OPT_UPGRADE,
@@ -29,6 +30,7 @@ enum {
 static const struct option long_options[] = {
 	{"name", required_argument, NULL, 'n'},
 	{"config", required_argument, NULL, 'c'},
+	{"check", no_argument, NULL, OPT_CHECK},
 	{"swapon", no_argument, NULL, OPT_SWAPON},
 	{"priority", required_argument, NULL, 'p'},
 	{"stop", required_argument, NULL, OPT_STOP},
@@ -66,6 +68,7 @@ static const char help[] =
 	"What it is\n"
 	"  -n, --name NAME             of the instance\n"
 	"  -c, --config FILE           read everything from a file, see zsblk.conf(5)\n"
+	"      --check                 say whether all of this is right, and which transport it would be; start nothing\n"
 	"      --device FILE           attach it there, such as /dev/ublkb0 or /dev/nbd0 (default: where there is room)\n"
 	"      --transport auto|ublk|nbd\n"
 	"                              how the kernel reaches the server (default auto: ublk where it can be used)\n"
@@ -240,6 +243,9 @@ static void apply_option(struct options *options, struct given *given, int optio
 	case 'p':
 		take_setting(settings, given, "priority", "swap-priority", optarg);
 		break;
+	case OPT_CHECK:
+		options->check = true;
+		break;
 	case OPT_SWAPON:
 		take_setting(settings, given, "swapon", "use", "swap");
 		break;
@@ -275,7 +281,7 @@ static void check_request(struct options *options, const struct given *given, bo
 {
 	struct wrong wrong;
 
-	if (more || given->name || given->config || given->setting)
+	if (more || given->name || given->config || given->setting || options->check)
 		options_refuse("--%s takes the name of an instance, and nothing else beside it", options->request);
 	if (settings_name(&options->settings, options->request_name, &wrong))
 		options_refuse("--%s: %s", options->request, wrong.text);

@@ -9,6 +9,7 @@ struct options {
 	/* A request to the daemon of this instance (control.h), or NULL: be a daemon. */
 	const char *request;
 	const char *request_name;
+	bool check; /* only say whether the settings are right */
 	bool verbose;
 	struct settings settings;
 };

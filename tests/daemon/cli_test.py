@@ -49,7 +49,7 @@ def test_sizes():
             nbdkit.write_text(f'#!/bin/sh\necho "$*" >{folder}/arguments\n', encoding="ascii")
             nbdkit.chmod(0o755)
             pathlib.Path(folder, "world").write_bytes(bytes(4096))
-            done = subprocess.run([FAULTS, "--name", "cli-test", "--nbdkit", nbdkit, "lock=no", *words], capture_output=True,
+            done = subprocess.run([FAULTS, "--name", "cli-test", "--transport", "nbd", "--nbdkit", nbdkit, "lock=no", *words], capture_output=True,
                                   text=True, timeout=20, check=False, stdin=subprocess.DEVNULL, cwd=folder,
                                   env=os.environ | {"ZSBLK_TEST_WORLD": f"{folder}/world"})
             file = pathlib.Path(folder, "arguments")
@@ -66,7 +66,7 @@ def test_nothing_is_left():
     """One that has its folder and its lock when it is refused: with the build that needs no rights and has a folder here."""
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "world").write_bytes(bytes(4096))
-        done = subprocess.run([FAULTS, "--name", "cli-test", "--nbdkit", "/dev/null", "size=64M"], capture_output=True,
+        done = subprocess.run([FAULTS, "--name", "cli-test", "--transport", "nbd", "--nbdkit", "/dev/null", "size=64M"], capture_output=True,
                               text=True, timeout=20, check=False, stdin=subprocess.DEVNULL, cwd=folder,
                               env=os.environ | {"ZSBLK_TEST_WORLD": f"{folder}/world"})
         point(done.returncode == 1 and "nbdkit=/dev/null cannot be run" in done.stderr, "an nbdkit that is none", done.stderr)
@@ -101,8 +101,18 @@ def main():
     refused("too much for a start", [*one, "size=1G", "--recovery-reserve", "1T"], "recovery-reserve", "1T", "a quarter")
     refused("a request to nobody", ["--status", "cli-test"], "there is no zsblkd for 'cli-test'")
 
+    refused("a transport that there is not", [*one, "--transport", "iscsi", "size=1G"], "iscsi", "auto, ublk or nbd")
+    refused("a device of another transport", [*one, "--transport", "ublk", "--device", "/dev/nbd0", "size=1G"], "/dev/nbd0", "leave one")
+    refused("ublk without its server", [*one, "--transport", "ublk", "--ublk-server", "/none", "size=1G", "--check"], "transport = ublk", "/none")
+    refused("a request and a check", ["--status", "a", "--check"], "--status", "nothing else")
+    status, said = run(*one, "--transport", "nbd", "size=1G", "--check")
+    point(status == 0 and "over NBD" in said, "--check", said)
+    status, said = run(*one, "--ublk-server", "/none", "size=1G", "--check")
+    point(status == 0 and "over NBD, since ublk cannot be used: /none" in said, "--check, with no server for ublk", said)
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "swap9.conf")
+        file.write_text("size = ram / 2\ndevice = /dev/nbd0\ntransport = ublk\n", encoding="utf-8")
+        refused("a file with a device of another transport", ["--config", str(file), "--check"], f"{file}:2", "transport = nbd")
         file.write_text("size = ram / 2\nalgorithm = zstd\nsise = 3\n", encoding="utf-8")
         refused("a configuration file with an unknown key", ["--config", str(file)], f"{file}:3", "sise", "size")
         refused("a file and parameters", ["--config", str(file), "size=1G"], str(file))

@@ -196,7 +196,7 @@ def test_failed_mount(instance):
     instance.script('set -- "${@/lock=yes/lock=no}"')
 
     def fails(path, words):
-        config.write_text(f"size = 64M\nmount-point = {path}\nconnections = 1\nnbdkit = {instance.nbdkit}\nplugin = {PLUGIN}\nreserve = 1\n"
+        config.write_text(f"size = 64M\nmount-point = {path}\nconnections = 1\ntransport = nbd\nnbdkit = {instance.nbdkit}\nplugin = {PLUGIN}\nreserve = 1\n"
                           "recovery-reserve = 1\n", encoding="ascii")
         config.chmod(0o600)
         done = subprocess.run([PROGRAM, "--config", config.name], capture_output=True, text=True, timeout=60, check=False,

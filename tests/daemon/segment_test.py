@@ -171,7 +171,7 @@ def test_failed_mount(instance):
         must(there == 1, "there is a segment with data")
         config = instance.folder / f"{instance.name}.conf"
         config.write_text(f"size = 64M\nmemory = shm:{key:#x}\nmount-point = {instance.folder}/mnt\noptions = discrd\n"
-                          f"nbdkit = {instance.nbdkit}\nplugin = {PLUGIN}\nreserve = 1M\nrecovery-reserve = 1M\n", encoding="ascii")
+                          f"transport = nbd\nnbdkit = {instance.nbdkit}\nplugin = {PLUGIN}\nreserve = 1M\nrecovery-reserve = 1M\n", encoding="ascii")
         config.chmod(0o600)
         instance.script('set -- "${@/lock=yes/lock=no}"')
         with open(instance.log, "ab") as log:
@@ -298,7 +298,7 @@ def test_rmid_forced(instance):
         print("1..0 # SKIP this takes the right to make an IPC namespace")
         sys.exit(0)
     for setting, value, words in (("shm_rmid_forced", 1, "kernel.shm_rmid_forced=0"), ("shmmax", 33554432, "kernel.shmmax is 33554432")):
-        script = f"echo {value} >/proc/sys/kernel/{setting} && exec {PROGRAM} --name {instance.name} --nbdkit {instance.nbdkit} " \
+        script = f"echo {value} >/proc/sys/kernel/{setting} && exec {PROGRAM} --name {instance.name} --transport nbd --nbdkit {instance.nbdkit} " \
                  f"--plugin {PLUGIN} --recovery-reserve 1M size=64M lock=no reserve=1M"
         done = subprocess.run(["unshare", "--ipc", "sh", "-c", script], cwd=instance.folder, env=instance.environment(), text=True,
                               capture_output=True, timeout=60, check=False)

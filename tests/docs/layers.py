@@ -11,7 +11,7 @@ TOP = "src/daemon"
 # A transport, and the files beside its folder that may name it: the list of transports, what people can ask for, and the list of devices
 # that are in memory themselves.
 OTHERS = ("transport/transport.", "transport/choice.", "settings/", "options.c", "kernel/device.c")
-TRANSPORTS = {"nbd": OTHERS, "ublk": OTHERS + ("status.c", "start.c")}
+TRANSPORTS = {"nbd": OTHERS, "ublk": OTHERS + ("status.c", "start.c", "main.c")}
 
 
 def folder(path):

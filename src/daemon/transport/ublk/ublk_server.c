@@ -31,10 +31,15 @@ static int run_program(const char *const arguments[], unsigned limit_s, struct w
 	struct command_text errors = {wrong->text, sizeof wrong->text, 0};
 	int status = 0, r = command_do(arguments, NULL, &errors, clock_after_ms(limit_s * 1000), &status);
 	static const char prefix[] = "zsblk-ublk: ";
+	struct wrong said;
 
 	wrong->text[strcspn(wrong->text, "\n")] = '\0';
-	if (strncmp(wrong->text, prefix, sizeof prefix - 1) == 0)
-		memmove(wrong->text, wrong->text + sizeof prefix - 1, strlen(wrong->text + sizeof prefix - 1) + 1);
+	said = *wrong;
+	if (strncmp(said.text, prefix, sizeof prefix - 1) == 0)
+		wrong_say(wrong, "%s", said.text + sizeof prefix - 1);
+	else if (said.text[0])
+		/* Not the program's own: why it could not be run. */
+		wrong_say(wrong, "%s: %.300s", arguments[0], said.text);
 	if (r == -ETIMEDOUT)
 		wrong_say(wrong, "%s %s does not end within %u seconds", arguments[0], arguments[1], limit_s);
 	else if (r && !wrong->text[0])
