@@ -80,9 +80,15 @@ static bool told_to_end(void)
 
 /* ------------------------------------------------------------------ serving */
 
-static void say_ready(const struct service *service, bool recovered)
+static void say_ready(const struct service *service, bool recovered, const char *ready)
 {
 	char text[80];
+
+	snprintf(text, sizeof text, "ublkb%" PRIu32, service_number(service));
+	if (ready && symlink(text, ready) < 0) {
+		snprintf(text, sizeof text, "--ready: %s", strerror(errno));
+		say(HOST_ERROR, text);
+	}
 
 	snprintf(text, sizeof text, "READY=1\nSTATUS=/dev/ublkb%" PRIu32, service_number(service));
 	printf("/dev/ublkb%" PRIu32 "\n", service_number(service));
@@ -120,7 +126,7 @@ static int serve(struct service *service)
 }
 
 /* Threads may be left that wait for requests, or serve them: those of a device that could not be taken over, or failed. */
-static int run(struct host *host, const struct service_params *params)
+static int run(struct host *host, const struct service_params *params, const char *ready)
 {
 	struct service *service = NULL;
 	struct zsblk_why why;
@@ -139,7 +145,7 @@ static int run(struct host *host, const struct service_params *params)
 		service_close(service);
 		return fail(&why);
 	}
-	say_ready(service, params->recover);
+	say_ready(service, params->recover, ready);
 	status = serve(service);
 	if (status == EXIT_SUCCESS)
 		service_close(service);
@@ -185,11 +191,23 @@ static int serve_device(struct options *options)
 		return fail(&why);
 	if (host_prepare(&host, false) < 0)
 		return EXIT_FAILURE;
-	status = run(&host, &params);
+	if (options->trial) {
+		host_close(&host);
+		return EXIT_SUCCESS;
+	}
+	status = run(&host, &params, options->ready);
 	host_stop(&host);
 	if (status == EXIT_SUCCESS)
 		host_close(&host);
 	return status;
+}
+
+static void print_device(const struct uapi_info *info, int segment)
+{
+	static const char *const states[] = {"dead", "live", "quiesced", "fail-io"};
+
+	printf("%" PRIu32 " %s %d %d\n", info->device,
+	       info->state < sizeof states / sizeof states[0] ? states[info->state] : "unknown", info->server, segment);
 }
 
 int main(int argc, char **argv)
@@ -204,14 +222,18 @@ int main(int argc, char **argv)
 		options_print_help();
 		status = EXIT_SUCCESS;
 	} else if (options.version) {
-		puts("zsblk-ublk " ZSBLK_VERSION);
+		printf("zsblk-ublk " ZSBLK_VERSION "\nsegment version %u\n", ZSBLK_SEGMENT_VERSION);
 		status = EXIT_SUCCESS;
 	} else {
 		verbose = options.verbose;
 		if (check_kernel(options.any_kernel) < 0)
 			status = EXIT_FAILURE;
+		else if (options.check)
+			status = service_check(&why) < 0 ? fail(&why) : EXIT_SUCCESS;
+		else if (options.list)
+			status = service_each(print_device, &why) < 0 ? fail(&why) : EXIT_SUCCESS;
 		else if (options.remove)
-			status = service_remove(options.number, &why) < 0 ? fail(&why) : EXIT_SUCCESS;
+			status = service_remove(options.number, options.served, &why) < 0 ? fail(&why) : EXIT_SUCCESS;
 		else
 			status = serve_device(&options);
 	}

@@ -17,6 +17,11 @@ enum {
 	OPT_DEVICE = 256,
 	OPT_RECOVER,
 	OPT_REMOVE,
+	OPT_SERVED,
+	OPT_READY,
+	OPT_LIST,
+	OPT_CHECK,
+	OPT_TRIAL,
 	OPT_ANY_KERNEL,
 };
 
@@ -24,6 +29,11 @@ static const struct option long_options[] = {
 	{"device", required_argument, NULL, OPT_DEVICE},
 	{"recover", required_argument, NULL, OPT_RECOVER},
 	{"remove", required_argument, NULL, OPT_REMOVE},
+	{"served", no_argument, NULL, OPT_SERVED},
+	{"ready", required_argument, NULL, OPT_READY},
+	{"list", no_argument, NULL, OPT_LIST},
+	{"check", no_argument, NULL, OPT_CHECK},
+	{"trial", no_argument, NULL, OPT_TRIAL},
 	{"any-kernel", no_argument, NULL, OPT_ANY_KERNEL},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
@@ -40,6 +50,11 @@ static const char help[] =
 	"      --device N       make it /dev/ublkbN (default: the first number that is free)\n"
 	"      --recover N      take /dev/ublkbN over, whose server has died, with the same memory=shm:...\n"
 	"      --remove N       remove /dev/ublkbN, whose server has died and that nobody uses\n"
+	"      --served         with --remove: also while it has a server, which ends then\n"
+	"      --ready FILE     once the device is there, make FILE a symbolic link with its name, such as ublkb0\n"
+	"      --trial          do all that comes before the device is made, and end\n"
+	"      --check          say why this kernel cannot be used, if it cannot, and end\n"
+	"      --list           list the devices of zsblk: number, state, process of the server, segment\n"
 	"      --any-kernel     use a kernel that is known to be broken\n"
 	"  -v, --verbose        say more\n"
 	"  -h, --help           this text\n"
@@ -125,6 +140,21 @@ static int take_option(struct options *options, int option, struct zsblk_why *wh
 	case OPT_REMOVE:
 		options->remove = true;
 		return take_device(options, "--remove", optarg, why);
+	case OPT_SERVED:
+		options->served = true;
+		return 0;
+	case OPT_READY:
+		options->ready = optarg;
+		return 0;
+	case OPT_LIST:
+		options->list = true;
+		return 0;
+	case OPT_CHECK:
+		options->check = true;
+		return 0;
+	case OPT_TRIAL:
+		options->trial = true;
+		return 0;
 	case OPT_ANY_KERNEL:
 		options->any_kernel = true;
 		return 0;
@@ -159,8 +189,10 @@ int options_parse(struct options *options, int argc, char **argv, struct zsblk_w
 		else
 			r = take_option(options, option, why);
 	}
-	if (options->help || options->version)
+	if (options->help || options->version || options->list || options->check)
 		return r;
+	if (!r && options->served && !options->remove)
+		return why_say(why, -EINVAL, "--served goes with --remove");
 	while (!r && optind < argc)
 		r = options->remove
 			    ? why_say(why, -EINVAL, "--remove takes no parameters; leave out %.60s", argv[optind])

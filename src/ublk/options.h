@@ -11,7 +11,12 @@ struct options {
 	unsigned queues; /* 0: the default */
 	unsigned depth;  /* 0: the default */
 	bool recover;
-	bool remove; /* only remove the device `number` */
+	bool remove;       /* only remove the device `number`, */
+	bool served;       /* also while it has a server */
+	bool list;         /* only list devices */
+	bool check;        /* only see whether devices can be had here */
+	bool trial;        /* do all but make a device */
+	const char *ready; /* a link to make once the device is there; NULL: none */
 	bool any_kernel;
 	bool verbose;
 	bool help;

@@ -21,6 +21,7 @@
 #include "ublk/use.h"
 #include "ublk/why.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -454,7 +455,7 @@ static int check_unopened(struct driver *driver, uint32_t number, struct zsblk_w
 	return r;
 }
 
-int service_remove(uint32_t number, struct zsblk_why *why)
+int service_remove(uint32_t number, bool served, struct zsblk_why *why)
 {
 	struct driver *driver = NULL;
 	struct uapi_info info = {0};
@@ -464,7 +465,7 @@ int service_remove(uint32_t number, struct zsblk_why *why)
 		r = driver_info(driver, number, &info, why);
 	if (!r)
 		r = target_is_ours(&info, why);
-	if (!r)
+	if (!r && !(served && info.state == UAPI_LIVE))
 		r = wait_until_free(driver, number, &info, why);
 	/* A device that was not started yet may have a server all the same. */
 	if (!r)
@@ -476,6 +477,33 @@ int service_remove(uint32_t number, struct zsblk_why *why)
 		close(claim);
 	if (!r)
 		r = driver_delete(driver, number, why);
+	driver_close(driver);
+	return r;
+}
+
+/* Devices that were added have a node. */
+int service_each(service_each_fn *each, struct zsblk_why *why)
+{
+	struct driver *driver = NULL;
+	DIR *dir = opendir("/sys/class/ublk-char");
+	struct dirent *entry;
+	int r = dir ? driver_open(&driver, why) : 0;
+
+	while (!r && dir && (entry = readdir(dir))) {
+		struct uapi_info info = {0};
+		struct zsblk_why none;
+		uint32_t number;
+
+		if (sscanf(entry->d_name, "ublkc%" SCNu32, &number) != 1)
+			continue;
+		r = driver_info(driver, number, &info, why);
+		if (r == -ENODEV)
+			r = 0;
+		else if (!r && target_is_ours(&info, &none) == 0)
+			each(&info, target_segment(&info));
+	}
+	if (dir)
+		closedir(dir);
 	driver_close(driver);
 	return r;
 }

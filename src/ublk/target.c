@@ -63,6 +63,11 @@ int target_is_ours(const struct uapi_info *info, struct zsblk_why *why)
 	return 0;
 }
 
+int target_segment(const struct uapi_info *info)
+{
+	return (int32_t)(uint32_t)info->target;
+}
+
 int target_fits(const struct uapi_info *info, const struct uapi_params *params, int segment, uint64_t size,
 		struct zsblk_why *why)
 {

@@ -33,6 +33,8 @@ void target_params(struct uapi_params *params, uint64_t size);
 
 /* Did zsblk make this device? Otherwise -EPERM, with the reason. */
 int target_is_ours(const struct uapi_info *info, struct zsblk_why *why);
+/* The segment of a device of ours; TARGET_NO_SEGMENT: it has none. */
+int target_segment(const struct uapi_info *info);
 /* Is it the device of that segment, and of that size? Otherwise -EINVAL, with the reason. */
 int target_fits(const struct uapi_info *info, const struct uapi_params *params, int segment, uint64_t size,
 		struct zsblk_why *why);

@@ -62,6 +62,18 @@ static void test_all(void **state)
 	assert_int_equal(options.number, 0);
 	assert_int_equal(parse("--remove 3"), 0);
 	assert_true(options.remove);
+	assert_false(options.served);
+	assert_int_equal(parse("--served --remove 3"), 0);
+	assert_true(options.remove && options.served);
+	assert_int_equal(parse("--ready=/run/x/1-2.ready --recover=3 size=1M"), 0);
+	assert_string_equal(options.ready, "/run/x/1-2.ready");
+	assert_int_equal(options.number, 3);
+	assert_int_equal(parse("--trial size=1M"), 0);
+	assert_true(options.trial);
+	assert_int_equal(parse("--list"), 0);
+	assert_true(options.list);
+	assert_int_equal(parse("--check"), 0);
+	assert_true(options.check);
 	assert_int_equal(parse("--help --nonsense"), -EINVAL);
 	assert_int_equal(parse("-h"), 0);
 	assert_true(options.help);
@@ -98,6 +110,7 @@ static void test_refused(void **state)
 	refused("size=1M --nonsense", "'--nonsense' is not known");
 	refused("size=1M --device", "'--device' needs a value");
 	refused("--device 1 --recover 1 size=1M", "give one of --device, --recover and --remove");
+	refused("size=1M --served", "--served goes with --remove");
 	refused("--remove 1 size=1M", "--remove takes no parameters; leave out size=1M");
 }
 
