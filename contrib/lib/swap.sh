@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2154 # variables of contrib/run and common.sh
-# The part of contrib/run that needs a kernel with nbd, and root.
+# The part of contrib/run that needs a kernel with nbd or ublk, and root.
 
 # What runs is a copy, which outlives the build folder's next build; and here, on a disk, it is not swapped out.
 swap_state=/var/lib/zsblk-run
 swap_name=run
 
-nbd_possible()
+# Whichever of the two there is; zsblkd chooses.
+swap_possible()
 {
 	((EUID == 0)) && have modprobe || return 1
-	[[ -e /sys/module/nbd ]] || modprobe nbd max_part=0 2>/dev/null
-	[[ -e /sys/module/nbd ]]
+	[[ -e /dev/ublk-control ]] || modprobe ublk_drv 2>/dev/null || true
+	[[ -e /sys/module/nbd ]] || modprobe nbd max_part=0 2>/dev/null || true
+	[[ -e /sys/module/nbd || -e /dev/ublk-control ]]
 }
 
 # Why swap cannot be had here, for people.
-nbd_missing()
+swap_missing()
 {
 	local why=()
 	((EUID == 0)) || why+=("you are not root")
-	[[ -e /sys/module/nbd ]] || modinfo nbd >/dev/null 2>&1 || why+=("this kernel ($(uname -r)) has no nbd module")
-	((${#why[@]})) || why+=("the nbd module cannot be loaded")
+	[[ -e /sys/module/nbd ]] || modinfo nbd >/dev/null 2>&1 || why+=("this kernel ($(uname -r)) has no nbd module, and no ublk_drv")
+	((${#why[@]})) || why+=("neither nbd nor ublk_drv can be loaded")
 	local IFS=,
 	printf '%s\n' "${why[*]}" | sed 's/,/, /g'
 }
@@ -55,7 +57,7 @@ wait_until_ready()
 # swap_on DAEMON PLUGIN SIZE ALGORITHM
 swap_on()
 {
-	local daemon=$1 plugin=$2 size=$3 algorithm=$4 pid
+	local daemon=$1 plugin=$2 size=$3 algorithm=$4 ublk pid
 	if swap_status >/dev/null; then
 		say "already active"
 	else
@@ -64,11 +66,15 @@ swap_on()
 		install -d -m 700 "$swap_state"
 		install -m 755 "$daemon" "$swap_state/zsblkd"
 		install -m 644 "$plugin" "$swap_state/nbdkit-zsblk-plugin.so"
+		# Beside it, if it is built; without it zsblkd says why it is NBD.
+		ublk=$(dirname "$daemon")/../ublk/zsblk-ublk
+		[[ ! -x $ublk ]] || install -m 755 "$ublk" "$swap_state/zsblk-ublk"
 		# Empty before it is looked at: what an earlier run said is not this one's word.
 		: >"$swap_state/log"
 		say "zsblkd --name $swap_name --swapon size=$size algorithm=$algorithm"
 		# A session of its own, so that it stays when the terminal goes.
 		setsid "$swap_state/zsblkd" --name "$swap_name" --swapon --plugin "$swap_state/nbdkit-zsblk-plugin.so" \
+			--ublk-server "$swap_state/zsblk-ublk" \
 			size="$size" algorithm="$algorithm" </dev/null >"$swap_state/log" 2>&1 &
 		pid=$!
 		wait_until_ready "$pid"

@@ -241,6 +241,9 @@ static int prepare_instance(struct start *start, struct instance *instance, stru
 		r = choose_transport(start, instance, wrong);
 	if (!r)
 		show_node(&start->found.device);
+	/* No device of this segment is attached: what there is has never been started. */
+	if (!r && !start->found.attached && segment->memory[0] && !start->found.server)
+		transport_remove_leftovers(instance->transport, instance->settings, own_segment_id(segment));
 	if (!r && !segment->memory[0])
 		r = own_segment_make(segment, instance->settings, &instance->folder, wrong);
 	if (!r)
@@ -363,5 +366,7 @@ void start_undo(struct instance *instance, bool asked)
 
 	if (pid && server_adopt(&server, &instance->folder, pid) == 0)
 		end_server(&server);
+	if (!instance->in_service)
+		transport_remove_leftovers(instance->transport, instance->settings, own_segment_id(&instance->segment));
 	leave_nothing(instance, asked);
 }

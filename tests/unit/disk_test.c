@@ -160,6 +160,26 @@ static void test_others(void **state)
 	assert_true(disk_has_others(&settings, &disk));
 }
 
+/* Of our segment only, in service or not. */
+static void test_leftovers(void **state)
+{
+	char removed[100] = "";
+	FILE *f;
+
+	put("list",
+	    "#!/bin/sh\n[ $1 = --list ] && { printf '0 dead 0 5\\n1 live 17 6\\n2 quiesced 0 5\\n3 live 9 -1\\n'; exit; }\necho $* >>removed\n");
+	must(chmod("list", 0700) == 0);
+	assert_int_equal(settings_string(&settings.ublk_server, "./list"), 0);
+	disk_remove_leftovers(&settings, -1);
+	assert_null(fopen("removed", "r"));
+	disk_remove_leftovers(&settings, 5);
+	f = fopen("removed", "r");
+	assert_non_null(f);
+	assert_true(fread(removed, 1, sizeof removed - 1, f) > 0);
+	fclose(f);
+	assert_string_equal(removed, "--served --remove 0\n--served --remove 2\n");
+}
+
 static void test_listed(void **state)
 {
 	struct disk_listed listed;
@@ -184,6 +204,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_by_path, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_found, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,7 +163,10 @@ static void test_made_and_noted(void **state)
 	struct own_segment segment, again;
 	char note[40];
 
+	assert_int_equal(own_segment_id(&(struct own_segment){.memory = ""}), -1);
 	make(&segment);
+	snprintf(note, sizeof note, "shm:id=%d", own_segment_id(&segment));
+	assert_string_equal(segment.memory, note);
 	assert_true(segment.made && segment.has_name);
 	folder_read_note(&folder, "segment", note, sizeof note);
 	assert_string_equal(note, segment.memory);

@@ -67,6 +67,7 @@ struct keeper {
 	char contact[FOLDER_PATH_MAX + 60]; /* the server's */
 	bool adopted;                       /* the server is an earlier daemon's, and is behind the device */
 	bool served;                        /* some server has served: what fails now is tried again */
+	bool was_attached;                  /* the device, before this daemon; or a server was replaced */
 	bool files_are_held;                /* the ballast holds this server's files */
 	uint64_t serving_since;             /* 0: this server has not come into service */
 	bool never_served; /* FENCING: this server did not come into service, so the next one is started after a pause */
@@ -236,6 +237,7 @@ static void serve(struct keeper *keeper)
 	keeper->serving_since = clock_us();
 	if (keeper->down_at)
 		count_outage(keeper, outage);
+	keeper->was_attached |= keeper->down_at != 0;
 	keeper->down_at = 0;
 	keeper->files_are_held = false;
 	clock_set(keeper->refill, REFILL_US);
@@ -283,12 +285,12 @@ static void news(void *opaque, enum transport_news news, const char *text)
 	}
 }
 
-/* The first server has come up while there was memory. */
+/* Nobody waits for a device that is just being attached for the first time, so there is memory, or can be. */
 static bool may_fork(void *opaque)
 {
 	struct keeper *keeper = opaque;
 
-	return !keeper->figures.replaced || ballast_is_whole(keeper->spec->ballast);
+	return !keeper->was_attached || ballast_is_whole(keeper->spec->ballast);
 }
 
 /* Have the end of the server told, and before what its end causes: closed connections. */
@@ -449,7 +451,7 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 	int r;
 
 	/* Somebody may be waiting for a device that is attached: what fails is tried again. */
-	keeper->served = attached;
+	keeper->served = keeper->was_attached = attached;
 	if (attached && !adopted)
 		keeper->down_at = clock_us();
 	r = adopted ? server_adopt(&keeper->server, keeper->spec->folder, adopted) : -ESRCH;

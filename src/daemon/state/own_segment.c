@@ -246,6 +246,13 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 
 /* ------------------------------------------------------------------ life */
 
+int own_segment_id(const struct own_segment *segment)
+{
+	int id;
+
+	return sscanf(segment->memory, "shm:id=%d", &id) == 1 ? id : -1;
+}
+
 int own_segment_make(struct own_segment *segment, const struct settings *settings, const struct folder *folder,
 		     struct wrong *wrong)
 {

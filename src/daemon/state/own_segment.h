@@ -72,6 +72,8 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 /* Make it, and note it in the folder before it is used. */
 int own_segment_make(struct own_segment *segment, const struct settings *settings, const struct folder *folder,
 		     struct wrong *wrong);
+/* Its identifier, -1: there is none yet. */
+int own_segment_id(const struct own_segment *segment);
 /* A server serves it: note it, and keep it attached, so that its removal by others is survived. */
 void own_segment_serves(struct own_segment *segment, const struct folder *folder);
 /* Has somebody removed it? Said once. */

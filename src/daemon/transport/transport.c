@@ -80,6 +80,12 @@ int transport_detach(const struct settings *settings, const struct device *devic
 	return transport ? transport->detach(settings, device, wrong) : -ENODEV;
 }
 
+void transport_remove_leftovers(const struct transport *transport, const struct settings *settings, int segment)
+{
+	if (transport->remove_leftovers)
+		transport->remove_leftovers(settings, segment);
+}
+
 /* ------------------------------------------------------------------ a server behind the device */
 
 int transport_open(struct transport_end **end, const struct transport *transport, const struct transport_spec *spec,

@@ -64,6 +64,12 @@ bool transport_has_others(const struct settings *settings, const struct device *
  */
 int transport_detach(const struct settings *settings, const struct device *device, struct wrong *wrong);
 
+/*
+ * Remove devices that servers of this segment have left behind, where none is or was in service: a server that was killed while it made
+ * its device, or a start that was refused. May run programs, for some seconds at most.
+ */
+void transport_remove_leftovers(const struct transport *transport, const struct settings *settings, int segment);
+
 /* ------------------------------------------------------------------ a server behind the device */
 
 /* A server, as far as a transport has to know it. */
@@ -147,6 +153,9 @@ struct transport {
 	int (*find)(const struct settings *settings, const char *backend, struct device *device);
 	bool (*has_others)(const struct settings *settings, const struct device *device);
 	int (*detach)(const struct settings *settings, const struct device *device, struct wrong *wrong);
+
+	/* NULL: nothing is ever left. */
+	void (*remove_leftovers)(const struct settings *settings, int segment);
 
 	int (*open)(struct transport_end **end, const struct transport_spec *spec, struct wrong *wrong);
 	void (*close)(struct transport_end *end);

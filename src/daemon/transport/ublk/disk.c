@@ -3,6 +3,7 @@
 #include "daemon/transport/ublk/disk.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/say.h"
 #include "daemon/child/command.h"
 #include "daemon/state/folder.h"
 #include "daemon/transport/ublk/ublk_server.h"
@@ -111,22 +112,18 @@ static int stop_at_first(void *opaque, const struct device *device)
 }
 
 /*
- * Call `each` for all devices of zsblk until it returns non-zero. 0, what that returned, or -EAGAIN: that cannot be told. If there is no
- * ublk disk at all, nothing is run.
+ * Call `each` for all devices of zsblk until it returns non-zero. 0, what that returned, or -EAGAIN: that cannot be told.
  */
-static int each_listed(const struct settings *settings, int (*each)(void *opaque, const struct disk_listed *listed),
-		       void *opaque)
+static int list_and_call(const struct settings *settings, int (*each)(void *opaque, const struct disk_listed *listed),
+			 void *opaque)
 {
 	const char *arguments[] = {ublk_server_program(settings), "--list", NULL};
 	char text[LIST_BYTES];
 	struct command_text output = {text, sizeof text, 0};
-	int r = device_each(DISK_START, stop_at_first, NULL);
+	int r = 0;
 
-	if (r != 1)
-		return r ? -EAGAIN : 0;
 	if (command_do(arguments, &output, NULL, clock_after_ms(LIST_LIMIT_MS), NULL))
 		return -EAGAIN;
-	r = 0;
 	for (char *line = text, *next; !r && *line; line = next) {
 		struct disk_listed listed;
 
@@ -139,8 +136,18 @@ static int each_listed(const struct settings *settings, int (*each)(void *opaque
 	return r;
 }
 
+/* If there is no ublk disk at all, nothing is run. */
+static int each_listed(const struct settings *settings, int (*each)(void *opaque, const struct disk_listed *listed),
+		       void *opaque)
+{
+	int r = device_each(DISK_START, stop_at_first, NULL);
+
+	return r == 1 ? list_and_call(settings, each, opaque) : r ? -EAGAIN : 0;
+}
+
 struct search {
 	const char *name; /* of the instance */
+	int configured;   /* the segment that its settings name; -1: none, or there is no such segment */
 	struct device *device;
 };
 
@@ -156,7 +163,8 @@ static int is_of_instance(void *opaque, const struct disk_listed *listed)
 		return 0;
 	snprintf(memory, sizeof memory, "shm:id=%d", listed->segment);
 	/* A segment that somebody has removed is found no more; the note in the folder is all there is then. */
-	if (zsblk_inspect(memory, &segment, &why) || strcmp(segment.name, search->name) != 0)
+	if (listed->segment != search->configured &&
+	    (zsblk_inspect(memory, &segment, &why) || strcmp(segment.name, search->name) != 0))
 		return 0;
 	snprintf(path, sizeof path, DISK_START "%u", listed->number);
 	device_init(search->device, path);
@@ -166,12 +174,16 @@ static int is_of_instance(void *opaque, const struct disk_listed *listed)
 
 int disk_find(const struct settings *settings, const char *backend, struct device *device)
 {
-	const char *name = backend + strlen(TRANSPORT_BACKEND_START);
-	int r = noted_disk(backend, device);
+	const char *name = backend + strlen(TRANSPORT_BACKEND_START), *memory = settings_param(settings, "memory");
+	struct zsblk_segment segment;
+	struct zsblk_why why;
+	int configured, r = noted_disk(backend, device);
 
 	if (r != -ENODEV)
 		return r;
-	r = each_listed(settings, is_of_instance, &(struct search){name, device});
+	/* Such a segment need not bear a name. */
+	configured = memory && zsblk_inspect(memory, &segment, &why) == 0 ? segment.id : -1;
+	r = each_listed(settings, is_of_instance, &(struct search){name, configured, device});
 	return r == 1 ? 0 : r ? r : -ENODEV;
 }
 
@@ -187,4 +199,32 @@ static int is_other(void *opaque, const struct disk_listed *listed)
 bool disk_has_others(const struct settings *settings, const struct device *device)
 {
 	return each_listed(settings, is_other, (void *)device);
+}
+
+struct leftovers {
+	const struct settings *settings;
+	int segment;
+};
+
+static int remove_leftover(void *opaque, const struct disk_listed *listed)
+{
+	const struct leftovers *all = opaque;
+	struct device device;
+	struct wrong wrong = {""};
+	char path[DEVICE_PATH];
+
+	if (listed->segment != all->segment || listed->segment < 0)
+		return 0;
+	snprintf(path, sizeof path, DISK_START "%u", listed->number);
+	device_init(&device, path);
+	/* Whoever uses it keeps it. */
+	if (ublk_server_detach(all->settings, &device, &wrong))
+		say(SAY_WARNING, "%s is left: %s", path, wrong.text);
+	return 0;
+}
+
+/* A device that was not started yet has no disk in sysfs. */
+void disk_remove_leftovers(const struct settings *settings, int segment)
+{
+	(void)list_and_call(settings, remove_leftover, &(struct leftovers){settings, segment});
 }

@@ -29,6 +29,9 @@ bool disk_is_attached(const struct device *device);
 int disk_find(const struct settings *settings, const char *backend, struct device *device);
 bool disk_has_others(const struct settings *settings, const struct device *device);
 
+/* transport_remove_leftovers() */
+void disk_remove_leftovers(const struct settings *settings, int segment);
+
 /*
  * What `zsblk-ublk --list` says of one device of zsblk: "3 quiesced 1234 17", its number, its state, its server and its segment (-1:
  * none). False if the line is none of that.

@@ -277,6 +277,7 @@ const struct transport ublk_transport = {
 	.find = disk_find,
 	.has_others = disk_has_others,
 	.detach = ublk_server_detach,
+	.remove_leftovers = disk_remove_leftovers,
 	.check = ublk_check,
 	.open = ublk_open,
 	.close = ublk_close,
