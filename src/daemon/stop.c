@@ -231,13 +231,14 @@ static void looked(void *opaque, int r, const char *why)
 static bool seems_lost(const struct instance *instance)
 {
 	struct device *device = keeper_device(instance->keeper);
+	const struct transport *transport = transport_of(device);
 
 	switch (transport_backing(device, instance->backend)) {
 	case TRANSPORT_BACKING_OTHER:
 	case TRANSPORT_BACKING_UNNAMED:
 		return true;
 	case TRANSPORT_BACKING_NONE:
-		return (keeper_is_serving(instance->keeper) || instance->transport->server_attaches) &&
+		return (keeper_is_serving(instance->keeper) || (transport && transport->server_attaches)) &&
 		       !device_is_swap(device) && !device_is_mounted(device);
 	case TRANSPORT_BACKING_OURS:
 	case TRANSPORT_BACKING_UNKNOWN:

@@ -41,6 +41,7 @@ static struct keeper keeper;
 
 static struct {
 	enum transport_backing backing;
+	bool server_attaches; /* the transport's */
 	bool is_swap, is_mounted;
 } device;
 
@@ -94,6 +95,13 @@ void keeper_end(struct keeper *one, void (*ended)(void *opaque), void *opaque)
 {
 	one->ended = ended;
 	one->opaque = opaque;
+}
+
+const struct transport *transport_of(const struct device *one)
+{
+	static const struct transport by_server = {.server_attaches = true}, by_daemon = {.server_attaches = false};
+
+	return device.server_attaches ? &by_server : &by_daemon;
 }
 
 enum transport_backing transport_backing(const struct device *one, const char *backend)

@@ -126,6 +126,9 @@ static void test_found(void **state)
 	assert_int_equal(settings_string(&settings.ublk_server, "/bin/true"), 0);
 	assert_int_equal(disk_find(&settings, "zsblk:swap1", &found), -ENODEV);
 	assert_false(disk_has_others(&settings, &disk));
+	/* Without the program disks are those of others. */
+	assert_int_equal(settings_string(&settings.ublk_server, "/none"), 0);
+	assert_int_equal(disk_find(&settings, "zsblk:swap1", &found), -ENODEV);
 	/* Without any disk of ublk nobody is asked. */
 	assert_int_equal(settings_string(&settings.ublk_server, "/bin/false"), 0);
 	must(rename("sys/ublkb0", "away0") == 0 && rename("sys/ublkb1", "away1") == 0);

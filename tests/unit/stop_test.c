@@ -250,7 +250,7 @@ static void test_what_seems_lost(void **state)
 {
 	static const struct {
 		enum transport_backing backing;
-		bool serves, is_swap, is_mounted, lost;
+		bool serves, is_swap, is_mounted, lost, server_attaches;
 	} cases[] = {
 		{TRANSPORT_BACKING_OURS, true, false, false, false},
 		{TRANSPORT_BACKING_UNKNOWN, true, false, false, false},
@@ -262,12 +262,17 @@ static void test_what_seems_lost(void **state)
 		{TRANSPORT_BACKING_NONE, false, false, false, false},
 		{TRANSPORT_BACKING_NONE, true, true, false, false},
 		{TRANSPORT_BACKING_NONE, true, false, true, false},
+		/* A device that its server has made is gone with all servers of it, and no other one is made. */
+		{TRANSPORT_BACKING_NONE, false, false, false, true, true},
+		{TRANSPORT_BACKING_NONE, false, true, false, false, true},
+		{TRANSPORT_BACKING_UNKNOWN, false, false, false, false, true},
 	};
 
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		begin_anew(state);
 		keeper.serves = cases[i].serves;
 		device.backing = cases[i].backing;
+		device.server_attaches = cases[i].server_attaches;
 		device.is_swap = cases[i].is_swap;
 		device.is_mounted = cases[i].is_mounted;
 		stop_look_for_loss(stop);

@@ -54,7 +54,7 @@ void command_become(const char *const arguments[], pid_t parent, int output, int
 	dup2(errors >= 0 ? errors : STDIN_FILENO, STDERR_FILENO);
 	execvp(arguments[0], (char *const *)arguments);
 	dprintf(STDERR_FILENO, "%s: %s\n", arguments[0], strerror(errno));
-	_exit(127);
+	_exit(COMMAND_NOT_FOUND);
 }
 
 int command_kill(pid_t pid)

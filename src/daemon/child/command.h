@@ -34,6 +34,9 @@ struct command_text {
 	size_t length;
 };
 
+/* The status of a program that could not be run, as of shells. */
+#define COMMAND_NOT_FOUND 127
+
 /*
  * Run a program until it has ended and closed its outputs, or until `until` (clock_us(); 0: as long as it takes). What it says on
  * standard output and standard error goes to *output and *errors; NULL: to nowhere.

@@ -120,10 +120,14 @@ static int list_and_call(const struct settings *settings, int (*each)(void *opaq
 	const char *arguments[] = {ublk_server_program(settings), "--list", NULL};
 	char text[LIST_BYTES];
 	struct command_text output = {text, sizeof text, 0};
-	int r = 0;
+	int status = 0, r = command_do(arguments, &output, NULL, clock_after_ms(LIST_LIMIT_MS), &status);
 
-	if (command_do(arguments, &output, NULL, clock_after_ms(LIST_LIMIT_MS), NULL))
-		return -EAGAIN;
+	/*
+	 * Where there is no such program, disks of ublk are those of other programs. (If it was removed while a disk of ours is there, the note
+	 * tells, and whoever has claimed the segment.)
+	 */
+	if (r)
+		return r == -EIO && status == COMMAND_NOT_FOUND ? 0 : -EAGAIN;
 	for (char *line = text, *next; !r && *line; line = next) {
 		struct disk_listed listed;
 

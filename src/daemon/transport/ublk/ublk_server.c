@@ -35,11 +35,8 @@ static int run_program(const char *const arguments[], unsigned limit_s, struct w
 
 	wrong->text[strcspn(wrong->text, "\n")] = '\0';
 	said = *wrong;
-	if (strncmp(said.text, prefix, sizeof prefix - 1) == 0)
+	if (status != COMMAND_NOT_FOUND && strncmp(said.text, prefix, sizeof prefix - 1) == 0)
 		wrong_say(wrong, "%s", said.text + sizeof prefix - 1);
-	else if (said.text[0])
-		/* Not the program's own: why it could not be run. */
-		wrong_say(wrong, "%s: %.300s", arguments[0], said.text);
 	if (r == -ETIMEDOUT)
 		wrong_say(wrong, "%s %s does not end within %u seconds", arguments[0], arguments[1], limit_s);
 	else if (r && !wrong->text[0])
