@@ -272,11 +272,11 @@ harm_hang() {
 	pkill -STOP -x "$server_name"
 }
 
-# Each of its threads runs for ever, in its real-time class: the instruction that it comes to after the system call
+# Each of its threads (but the kernel's own of an io_uring, which have no instruction) runs for ever, in its real-time class: the instruction that it comes to after the system call
 # in which it waits becomes a jump to itself.
 harm_spin() {
 	local pid address addresses
-	pid=$(pgrep -x "$server_name") && addresses=$(awk '/^[0-9]/ { print $NF }' "/proc/$pid/task/"*/syscall | sort -u) || return
+	pid=$(pgrep -x "$server_name") && addresses=$(awk '/^[0-9]/ && $NF != "0x0" { print $NF }' "/proc/$pid/task/"*/syscall | sort -u) || return
 	for address in $addresses; do
 		printf '\xeb\xfe' | dd of="/proc/$pid/mem" bs=2 oflag=seek_bytes seek=$((address)) conv=notrunc status=none 2>/dev/null || return
 	done
@@ -294,16 +294,22 @@ harm_upgrade() {
 	change_plugin && zsblkd --upgrade "$instance" >/run/upgrade.log && runs_installed_plugin
 }
 
-# Install the other one of two builds of the plugin, as a package manager does: under a new name, then renamed.
+# Install the other one of two builds of the plugin, as a package manager does: under a new name, then renamed. Of zsblk-ublk it is another
+# file with the same program.
 change_plugin() {
 	local installed kept=/var/tmp/kept-plugin.so
+	if [ "$TRANSPORT" = ublk ]; then
+		installed=$(type -p zsblk-ublk) && cp "$installed" "$installed.new" && echo >>"$installed.new" &&
+			mv "$installed.new" "$installed"
+		return
+	fi
 	installed=$(find /usr -name nbdkit-zsblk-plugin.so)
 	[ -e "$kept" ] || cp /payload/other-plugin.so "$kept" || return
 	cp "$kept" "$installed.new" && cp "$installed" "$kept" && mv "$installed.new" "$installed"
 }
 
 runs_installed_plugin() {
-	! grep -q 'plugin.so (deleted)' "/proc/$(pgrep -x "$server_name")/maps"
+	! grep -qE '(plugin.so|zsblk-ublk) [(]deleted[)]' "/proc/$(pgrep -x "$server_name")/maps"
 }
 
 nothing_left() {
