@@ -53,6 +53,7 @@ struct counters {
 struct context {
 	_Alignas(64) _Atomic bool busy;
 	struct counters count;
+	uint64_t read_end; /* where the last read ended, in bytes: one that begins there comes in order */
 	void *cctx;
 	void *dctx[CODEC_IDS];
 	_Alignas(64) uint8_t object[BLOCK]; /* compressed bytes on their way into the pool */

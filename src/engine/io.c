@@ -57,23 +57,36 @@ static unsigned piece_len(uint64_t offset, uint64_t len)
 	return len < room ? (unsigned)len : room;
 }
 
+/*
+ * Where reads follow each other in order, the next one's object arrives while this one's is decompressed. For a read at a random
+ * place, and the first one in order, only its own object can be fetched, a moment before it is needed.
+ */
+static void prefetch_next(const struct zsblk *dev, uint64_t block)
+{
+	if (block + 1 < dev->table.n)
+		sector_prefetch_load(dev, block + 1);
+}
+
 int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset)
 {
 	struct context *ctx;
 	uint8_t *out = buf;
 	size_t left = len;
+	bool in_order;
 	int r = 0;
 
 	if (!resize_has_range(dev, offset, len))
 		return -EINVAL;
-	if (len)
-		sector_prefetch_load(dev, offset / BLOCK);
 	ctx = context_get(&dev->contexts);
+	in_order = offset == ctx->read_end;
+	ctx->read_end = offset + len;
+	if (left && !in_order)
+		sector_prefetch_load(dev, offset / BLOCK);
 	while (left && !r) {
 		unsigned n = piece_len(offset, left);
 
-		if (left > BLOCK)
-			sector_prefetch_load(dev, offset / BLOCK + 1);
+		if (in_order || left > n)
+			prefetch_next(dev, offset / BLOCK);
 		r = read_block(dev, ctx, offset / BLOCK, (unsigned)(offset % BLOCK), n, out);
 		out += n;
 		offset += n;
