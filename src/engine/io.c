@@ -27,13 +27,17 @@
  */
 static int replace(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t word)
 {
+	uint64_t old;
+
 	if (!resize_hold_block(dev, block)) {
 		sector_drop(dev, word);
 		return -EINVAL;
 	}
-	word = sector_publish(dev, ctx, block, word);
+	old = sector_publish(dev, ctx, block, word);
 	stripe_unlock(dev, block);
-	sector_drop(dev, word);
+	sector_drop(dev, old);
+	if (word)
+		sector_prefetch_reuse(dev, old);
 	return 0;
 }
 

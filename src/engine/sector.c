@@ -287,21 +287,42 @@ void sector_drop(struct zsblk *dev, uint64_t word)
 		zs_core_free(dev->core, sector_loc(dev, word));
 }
 
+/* Prefetch the object that a word names: its first `most` bytes. */
+static inline void prefetch_object(const struct zsblk *dev, uint64_t word, unsigned most, bool is_write)
+{
+	const char *at;
+	unsigned size;
+
+	if (!type_of(word)->has_object)
+		return;
+	at = zs_core_address(dev->core, sector_loc(dev, word));
+	size = word_object(word).size;
+	size = size < most ? size : most;
+	for (unsigned i = 0; i < size; i += 64) {
+		/* The second argument has to be a constant. */
+		if (is_write)
+			__builtin_prefetch(at + i, 1);
+		else
+			__builtin_prefetch(at + i);
+	}
+}
+
 /*
  * Objects lie anywhere in the pool. Without a prefetch, the decompressor waits for each cache line: a fifth of the time
  * of an lz4 read.
  */
 void sector_prefetch_load(const struct zsblk *dev, uint64_t block)
 {
-	uint64_t word = table_load(&dev->table, block);
+	prefetch_object(dev, table_load(&dev->table, block), PREFETCH_BYTES, false);
+}
 
-	if (type_of(word)->has_object) {
-		const char *at = zs_core_address(dev->core, sector_loc(dev, word));
-		unsigned size = word_object(word).size, len = size < PREFETCH_BYTES ? size : PREFETCH_BYTES;
-
-		for (unsigned i = 0; i < len; i += 64)
-			__builtin_prefetch(at + i);
-	}
+/*
+ * The class fills this slot next. Its bytes are in no cache, since nobody read the object that was freed. Without a
+ * prefetch, the copy of the next object is waited for at the lock of the stripe: 4 % of the time of an lz4 write.
+ */
+void sector_prefetch_reuse(const struct zsblk *dev, uint64_t word)
+{
+	prefetch_object(dev, word, BLOCK, true);
 }
 
 void sector_prefetch_drop(const struct zsblk *dev, uint64_t block)

@@ -40,11 +40,15 @@ void sector_drop(struct zsblk *dev, uint64_t word);
 int sector_load(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out);
 
 /*
- * Prefetch what a read of the block will need, and what a write of it will. Both are hints: the word may change at any
- * time, and any address in the pool may be prefetched.
+ * Prefetch what will be needed soon. All are hints: a word may change at any time, and any address in the pool may be
+ * prefetched.
  */
+/* A read of this block. */
 void sector_prefetch_load(const struct zsblk *dev, uint64_t block);
+/* sector_drop() of what the block has now. */
 void sector_prefetch_drop(const struct zsblk *dev, uint64_t block);
+/* The room that sector_drop() of this word has made. */
+void sector_prefetch_reuse(const struct zsblk *dev, uint64_t word);
 
 /* The owner's side of moving an object: a zs_move_fn whose `opaque` is a struct zsblk. Takes the stripe. */
 bool sector_move(void *opaque, uint32_t block, struct zs_loc from);
