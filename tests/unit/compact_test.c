@@ -366,6 +366,21 @@ static void test_settles_in_populated_pages(void **state)
 	core_end();
 }
 
+/* Near a limit they are the writers'. */
+static void test_settles_near_the_limit(void **state)
+{
+	unsigned grown;
+
+	make_many_classes();
+	grown = settle_and_count_grown();
+	core_end();
+	make_many_classes();
+	runs_set_limit(zs_core_runs(core), core_pages_used());
+	/* What settling frees makes room for the last classes only. */
+	assert_true(settle_and_count_grown() < grown / 2);
+	core_end();
+}
+
 /* The object is moved and freed, and another one of its size comes: the class has a last page again, and the others room. */
 static bool move_and_overwrite(void *opaque, uint32_t owner, struct zs_loc from)
 {
@@ -580,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_overwritten_meanwhile),
 		cmocka_unit_test(test_settles),
 		cmocka_unit_test(test_settles_in_populated_pages),
+		cmocka_unit_test(test_settles_near_the_limit),
 		cmocka_unit_test(test_settling_ends_beside_writers),
 		cmocka_unit_test(test_ends_beside_writers),
 	};
