@@ -6,9 +6,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* What was found of a class. */
+struct found {
+	uint64_t inuse, capacity, touched, zspages[ZS_FULLNESS_GROUPS];
+};
+
 struct check {
 	struct zs_core *core;
-	uint64_t *pages; /* a bit for each page that belongs to a zspage */
+	uint64_t *pages;     /* a bit for each page that belongs to a zspage */
+	struct found *found; /* of each class */
 	uint64_t used, tails, huge, entries, objects;
 	char *why;
 	size_t why_size;
@@ -41,6 +47,7 @@ static int claim_pages(struct check *ck, uint32_t page, unsigned pages)
 static int check_zspage(struct check *ck, const struct zs_class *class, uint32_t page, unsigned list)
 {
 	const struct zspage *z = zspage_at(ck->core, page);
+	struct found *found = &ck->found[class - ck->core->class];
 	unsigned live = 0, highest = 0, lowest_free = z->capacity, ready;
 
 	for (unsigned slot = 0; slot < class->geo.objects; slot++) {
@@ -75,13 +82,17 @@ static int check_zspage(struct check *ck, const struct zs_class *class, uint32_t
 	    (list == ZSL_GROWING) != (z->inuse == z->ready && z->inuse != z->capacity) ||
 	    (list < ZS_INUSE_RATIO_100 && list != z->group))
 		return wrong(ck, "the zspage at page %u is on the wrong list, %u", page, list);
+	found->inuse += z->inuse;
+	found->capacity += z->capacity;
+	found->touched += z->touched;
+	found->zspages[z->group]++;
+	ck->tails += (unsigned)__builtin_popcountll(z->hot);
 	return claim_pages(ck, page, z->pages);
 }
 
-static int check_class(struct check *ck, unsigned index)
+static int check_lists(struct check *ck, unsigned index)
 {
 	struct zs_class *class = &ck->core->class[index];
-	uint64_t inuse = 0, capacity = 0, touched = 0, zspages[ZS_FULLNESS_GROUPS] = {0};
 
 	for (unsigned list = 0; list < ZSL_LISTS; list++) {
 		uint32_t prev = RUNS_NONE;
@@ -100,26 +111,30 @@ static int check_class(struct check *ck, unsigned index)
 				return r;
 			if (z->prev != prev)
 				return wrong(ck, "class %u: list %u is broken at page %u", index, list, page);
-			inuse += z->inuse;
-			capacity += z->capacity;
-			touched += z->touched;
-			zspages[z->group]++;
-			ck->tails += (unsigned)__builtin_popcountll(z->hot);
 			prev = page;
 			page = z->next;
 		}
 	}
-	if (inuse != class->inuse || capacity != class->capacity || touched != class->touched)
-		return wrong(ck, "class %u: the sums are wrong", index);
-	for (unsigned g = 0; g < ZS_FULLNESS_GROUPS; g++)
-		if (zspages[g] != class->zspages[g])
-			return wrong(ck, "class %u: fullness group %u counts wrong", index, g);
-	ck->used += touched;
-	ck->objects += inuse;
 	return 0;
 }
 
-/* Z1: the entry names a live slot that names the entry. */
+/* Z4, when all zspages were seen. */
+static int check_sums(struct check *ck, unsigned index)
+{
+	const struct zs_class *class = &ck->core->class[index];
+	const struct found *found = &ck->found[index];
+
+	if (found->inuse != class->inuse || found->capacity != class->capacity || found->touched != class->touched)
+		return wrong(ck, "class %u: the sums are wrong", index);
+	for (unsigned g = 0; g < ZS_FULLNESS_GROUPS; g++)
+		if (found->zspages[g] != class->zspages[g])
+			return wrong(ck, "class %u: fullness group %u counts wrong", index, g);
+	ck->used += found->touched;
+	ck->objects += found->inuse;
+	return 0;
+}
+
+/* Z1: the entry names a live slot that names the entry. A full zspage, which is on no list, is found by its first slot. */
 static int check_entry(void *opaque, uint32_t owner, struct zs_loc loc)
 {
 	struct check *ck = opaque;
@@ -142,6 +157,8 @@ static int check_entry(void *opaque, uint32_t owner, struct zs_loc loc)
 	if (zspage_owners(&core->class[loc.class_index], z)[loc.slot] != owner)
 		return wrong(ck, "entry %u: its slot says it belongs to entry %u", owner,
 			     zspage_owners(&core->class[loc.class_index], z)[loc.slot]);
+	if (loc.slot == 0 && z->list == ZS_INUSE_RATIO_100)
+		return check_zspage(ck, &core->class[loc.class_index], loc.page, ZS_INUSE_RATIO_100);
 	return 0;
 }
 
@@ -171,9 +188,11 @@ static int check_held(struct check *ck, zs_scan_fn *scan, void *owner_table)
 	int r = 0;
 
 	for (unsigned i = 0; i + 1 < ck->core->classes && !r; i++)
-		r = check_class(ck, i);
+		r = check_lists(ck, i);
 	if (!r)
 		r = scan(owner_table, check_entry, ck);
+	for (unsigned i = 0; i + 1 < ck->core->classes && !r; i++)
+		r = check_sums(ck, i);
 	if (!r)
 		r = check_magazines(ck);
 	if (r)
@@ -203,7 +222,8 @@ static int check_all(struct check *ck, zs_scan_fn *scan, void *owner_table)
 
 int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why, size_t why_size)
 {
-	size_t bytes = ((size_t)core->runs.pages + 63) / 64 * sizeof(uint64_t);
+	size_t words = ((size_t)core->runs.pages + 63) / 64;
+	size_t bytes = words * sizeof(uint64_t) + core->classes * sizeof(struct found);
 	struct check ck = {
 		.core = core,
 		.pages = segment_private_map(bytes),
@@ -214,6 +234,7 @@ int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, cha
 
 	if (!ck.pages)
 		return wrong(&ck, "no memory for the check");
+	ck.found = (struct found *)(ck.pages + words);
 	/* Compaction has zspages on no list while it works on them. */
 	pthread_mutex_lock(&core->compaction);
 	r = check_all(&ck, scan, owner_table);

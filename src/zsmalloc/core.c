@@ -5,7 +5,7 @@
  * Invariants
  *   Z1 a live slot belongs to exactly one table entry of the owner, whose number it carries;
  *   Z2 inuse <= ready <= capacity, all live slots are below ready, and no slot below hint is free;
- *   Z3 a zspage is on the list that its counts say, or isolated by compaction;
+ *   Z3 a zspage is on the list that its counts say, on none if it is full, or isolated by compaction;
  *   Z4 the sums in struct zs_class and runs.used are those of the zspages.
  *
  * Locks: compaction, then (the owner's own locks,) then one class, then one magazine, then runs. Never two classes.

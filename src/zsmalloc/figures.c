@@ -97,18 +97,26 @@ void zs_core_stats(struct zs_core *core, struct zs_core_stats *stats)
 	}
 }
 
-/* Objects of one class in each fullness group. Under the lock. */
+/* Objects of one class in each fullness group. Under the lock, and that of compaction: otherwise it may have a zspage. */
 static void count_groups(struct zs_core *core, const struct zs_class *class, uint64_t objects[ZS_FULLNESS_GROUPS])
 {
-	for (unsigned list = 0; list < ZSL_LISTS; list++)
-		for (uint32_t page = class->head[list]; page != RUNS_NONE; page = zspage_at(core, page)->next)
+	uint64_t listed = 0;
+
+	for (unsigned list = 0; list < ZSL_LISTS; list++) {
+		for (uint32_t page = class->head[list]; page != RUNS_NONE; page = zspage_at(core, page)->next) {
 			objects[zspage_at(core, page)->group] += zspage_at(core, page)->inuse;
+			listed += zspage_at(core, page)->inuse;
+		}
+	}
+	/* The others are in zspages on no list, the full ones. */
+	objects[ZS_INUSE_RATIO_100] += class->inuse - listed;
 }
 
 uint64_t zs_core_leaks(struct zs_core *core, zs_leak_fn *leak, void *opaque)
 {
 	uint64_t total = 0;
 
+	pthread_mutex_lock(&core->compaction);
 	for (unsigned i = 0; i < core->classes; i++) {
 		struct zs_class *class = &core->class[i];
 		uint64_t objects[ZS_FULLNESS_GROUPS] = {0};
@@ -126,5 +134,6 @@ uint64_t zs_core_leaks(struct zs_core *core, zs_leak_fn *leak, void *opaque)
 				leak(opaque, &row);
 		}
 	}
+	pthread_mutex_unlock(&core->compaction);
 	return total;
 }

@@ -78,6 +78,9 @@ void zspage_enlist(struct zs_core *core, struct zs_class *class, uint32_t page)
 
 	z->list = (uint8_t)list;
 	z->prev = RUNS_NONE;
+	z->next = RUNS_NONE;
+	if (list == ZS_INUSE_RATIO_100)
+		return;
 	z->next = next;
 	if (next != RUNS_NONE)
 		zspage_at(core, next)->prev = page;
@@ -88,16 +91,19 @@ void zspage_enlist(struct zs_core *core, struct zs_class *class, uint32_t page)
 void zspage_delist(struct zs_core *core, struct zs_class *class, uint32_t page)
 {
 	struct zspage *z = zspage_at(core, page);
+	unsigned list = z->list;
 
+	z->list = ZSL_ISOLATED;
+	if (list == ZS_INUSE_RATIO_100)
+		return;
 	if (z->prev == RUNS_NONE)
-		class->head[z->list] = z->next;
+		class->head[list] = z->next;
 	else
 		zspage_at(core, z->prev)->next = z->next;
 	if (z->next != RUNS_NONE)
 		zspage_at(core, z->next)->prev = z->prev;
-	if (class->head[z->list] == RUNS_NONE)
-		class->nonempty &= ~(1u << z->list);
-	z->list = ZSL_ISOLATED;
+	if (class->head[list] == RUNS_NONE)
+		class->nonempty &= ~(1u << list);
 }
 
 void zspage_relist(struct zs_core *core, struct zs_class *class, uint32_t page)

@@ -25,7 +25,9 @@
 
 /*
  * Lists of zspages of a class. Those with room in pages already touched are on the list of their
- * fullness group; allocation takes the fullest of these, and only then touches further pages.
+ * fullness group; allocation takes the fullest of these, and only then touches further pages. Full ones are on no list, since
+ * nobody looks for one: `list` is ZS_INUSE_RATIO_100. A list would cost each overwrite a look at the headers of two neighbours,
+ * far away in the pool and in no cache.
  */
 enum zspage_list {
 	ZSL_GROWING = ZS_FULLNESS_GROUPS, /* all touched pages are full, there are more to touch */
