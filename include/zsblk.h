@@ -205,6 +205,7 @@ struct zsblk_segment {
 	uint64_t size;     /* bytes of the device in it; 0: there is none yet */
 	uint64_t max_size; /* the largest size that zsblk_resize() can give the device, in bytes */
 	uint64_t used;     /* bytes of the segment in memory or swapped out */
+	unsigned version;  /* of its format, ZSBLK_SEGMENT_OLDEST to ZSBLK_SEGMENT_VERSION; 0: there is none yet */
 	int id;            /* the identifier, as ipcs -m prints it */
 	int holder;        /* number of the process that has claimed it, if that is alive or may be; 0: none */
 	bool in_service;   /* some zsblk_start() has succeeded with it */

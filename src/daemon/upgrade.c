@@ -152,8 +152,12 @@ int upgrade_create(struct upgrade **result, struct instance *instance, struct st
 		return -ENOMEM;
 	*upgrade = (struct upgrade){.instance = instance, .stop = stop, .use = use, .client = CONTROL_NOBODY};
 	folder_file(&instance->folder, "rehearsal.sock", upgrade->rehearsal_contact);
-	upgrade->rehearsal =
-		(struct job_rehearsal){instance->transport, instance->settings, upgrade->rehearsal_contact};
+	upgrade->rehearsal = (struct job_rehearsal){
+		.transport = instance->transport,
+		.settings = instance->settings,
+		.memory = instance->segment.memory,
+		.contact = upgrade->rehearsal_contact,
+	};
 	r = sd_event_add_time(instance->loop, &upgrade->timer, CLOCK_MONOTONIC, 0, 100, upgrade_timer_event, upgrade);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(upgrade->timer, SD_EVENT_OFF);

@@ -183,6 +183,7 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 		if (!r && layout.block_size != BLOCK)
 			r = why_fail(why, -EINVAL, "%s has blocks of %u bytes, not %u", memory, layout.block_size,
 				     BLOCK);
+		found->version = layout.version;
 		found->size = layout.blocks * BLOCK;
 		found->max_size = layout.max_blocks * BLOCK;
 		memcpy(found->name, layout.name, sizeof layout.name);

@@ -222,7 +222,9 @@ int main(int argc, char **argv)
 		options_print_help();
 		status = EXIT_SUCCESS;
 	} else if (options.version) {
-		printf("zsblk-ublk " ZSBLK_VERSION "\nsegment version %u\n", ZSBLK_SEGMENT_VERSION);
+		puts("zsblk-ublk " ZSBLK_VERSION);
+		for (unsigned version = ZSBLK_SEGMENT_OLDEST; version <= ZSBLK_SEGMENT_VERSION; version++)
+			printf("segment version %u\n", version);
 		status = EXIT_SUCCESS;
 	} else {
 		verbose = options.verbose;

@@ -2,9 +2,19 @@
 /* The trial of a new server, a job. See job_rehearse.h. */
 #include "daemon/jobs/job_rehearse.h"
 
+#include "zsblk.h"
+
 int job_rehearse(const void *what, struct wrong *wrong)
 {
 	const struct job_rehearsal *rehearsal = what;
+	struct zsblk_segment segment;
+	struct zsblk_why why = {""};
+	int r = zsblk_inspect(rehearsal->memory, &segment, &why);
 
-	return rehearsal->transport->rehearse(rehearsal->settings, rehearsal->contact, wrong);
+	if (r) {
+		wrong_say(wrong, "%s", why.text);
+		return r;
+	}
+	/* A segment of an older format than ours keeps it for as long as it can, so that the server before can go on with it. */
+	return rehearsal->transport->rehearse(rehearsal->settings, segment.version, rehearsal->contact, wrong);
 }

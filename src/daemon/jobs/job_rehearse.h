@@ -9,12 +9,13 @@
 struct job_rehearsal {
 	const struct transport *transport;
 	const struct settings *settings;
+	const char *memory;  /* the instance's segment: "shm:id=N" */
 	const char *contact; /* path for the server's contact, which is removed again */
 };
 
 /*
  * Would a new server come up? Starts one with the parameters there are, but on memory of its own, and has it end. -EINVAL: it
- * does not know this format of segments.
+ * does not know the format that the segment has now.
  */
 job_fn job_rehearse;
 

@@ -178,10 +178,10 @@ struct transport {
 
 	/*
 	 * Would a new server come up? Start one with the parameters there are, but on memory of its own, and have it end. `contact`: a path
-	 * for it, which is gone afterwards. For children. 0 or a negative errno with the reason; -EINVAL: it does not know our format of
-	 * segments.
+	 * for it, which is gone afterwards. `version`: of the format that the segment has. For children. 0 or a negative errno with the reason;
+	 * -EINVAL: it does not know that format.
 	 */
-	int (*rehearse)(const struct settings *settings, const char *contact, struct wrong *wrong);
+	int (*rehearse)(const struct settings *settings, unsigned version, const char *contact, struct wrong *wrong);
 };
 
 extern const struct transport nbd_transport;

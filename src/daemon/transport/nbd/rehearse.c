@@ -9,7 +9,6 @@
 #include "daemon/base/clock.h"
 #include "daemon/child/command.h"
 #include "daemon/transport/arguments.h"
-#include "zsblk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +22,8 @@
 #define REHEARSAL_LIMIT_S 30u
 #endif
 
-/* Does this plugin know our format of segments? */
-static int ask_segment_version(const struct settings *settings, uint64_t until, struct wrong *wrong)
+/* Does this plugin know segments of this version? */
+static int ask_segment_version(const struct settings *settings, unsigned version, uint64_t until, struct wrong *wrong)
 {
 	const char *const arguments[] = {settings->nbdkit, "--dump-plugin", settings->plugin, NULL};
 	char facts[8192], known[48];
@@ -40,13 +39,13 @@ static int ask_segment_version(const struct settings *settings, uint64_t until, 
 			  r == -EIO ? "ended with status" : strerror(-r), r == -EIO ? status : -r);
 	if (r)
 		return r;
-	snprintf(known, sizeof known, "\nzsblk_segment_version=%u\n", ZSBLK_SEGMENT_VERSION);
+	snprintf(known, sizeof known, "\nzsblk_segment_version=%u\n", version);
 	if (strstr(facts, known))
 		return 0;
 	return wrong_say(
 		wrong,
 		"the plugin that is installed now does not know segments of version %u, which this one is; stop, and start anew",
-		ZSBLK_SEGMENT_VERSION);
+		version);
 }
 
 /* Wait until the server has its socket: 0; has ended, and was collected: -EIO; or the time is up: -ETIMEDOUT. */
@@ -90,11 +89,11 @@ static int try_server(const char *const arguments[], const char *socket, uint64_
 	return r;
 }
 
-int rehearse_server(const struct settings *settings, const char *socket, struct wrong *wrong)
+int rehearse_server(const struct settings *settings, unsigned version, const char *socket, struct wrong *wrong)
 {
 	struct arguments arguments = {.n = 0};
 	uint64_t until = clock_after_ms(REHEARSAL_LIMIT_S * 1000);
-	int r = ask_segment_version(settings, until, wrong);
+	int r = ask_segment_version(settings, version, until, wrong);
 
 	if (r)
 		return r;

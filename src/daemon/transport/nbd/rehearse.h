@@ -5,6 +5,6 @@
 
 #include "daemon/settings/settings.h"
 
-int rehearse_server(const struct settings *settings, const char *socket, struct wrong *wrong);
+int rehearse_server(const struct settings *settings, unsigned version, const char *socket, struct wrong *wrong);
 
 #endif

@@ -5,7 +5,6 @@
 #include "daemon/base/clock.h"
 #include "daemon/child/command.h"
 #include "daemon/transport/ublk/disk.h"
-#include "zsblk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -71,15 +70,15 @@ void ublk_server_device_argument(const struct device *device, bool attached, cha
 			 device_number(device->path, DISK_START));
 }
 
-/* Does the program know our format of segments? */
-static int ask_segment_version(const struct settings *settings, struct wrong *wrong)
+/* Does the program know segments of this version? */
+static int ask_segment_version(const struct settings *settings, unsigned version, struct wrong *wrong)
 {
 	const char *const arguments[] = {settings->ublk_server, "--version", NULL};
 	char said[400], known[48];
 	struct command_text output = {said, sizeof said, 0};
 	int r = command_do(arguments, &output, NULL, clock_after_ms(TRIAL_LIMIT_S * 1000), NULL);
 
-	snprintf(known, sizeof known, "\nsegment version %u\n", ZSBLK_SEGMENT_VERSION);
+	snprintf(known, sizeof known, "\nsegment version %u\n", version);
 	if (!r && strstr(said, known))
 		return 0;
 	if (r)
@@ -87,13 +86,13 @@ static int ask_segment_version(const struct settings *settings, struct wrong *wr
 	return wrong_say(
 		wrong,
 		"the server that is installed now does not know segments of version %u, which this one is; stop, and start anew",
-		ZSBLK_SEGMENT_VERSION);
+		version);
 }
 
-int ublk_server_rehearse(const struct settings *settings, const char *contact, struct wrong *wrong)
+int ublk_server_rehearse(const struct settings *settings, unsigned version, const char *contact, struct wrong *wrong)
 {
 	struct arguments arguments = {.n = 0};
-	int r = ask_segment_version(settings, wrong);
+	int r = ask_segment_version(settings, version, wrong);
 
 	if (r)
 		return r;

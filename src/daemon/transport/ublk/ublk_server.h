@@ -14,7 +14,7 @@ int ublk_server_check(const struct settings *settings, struct wrong *wrong);
 int ublk_server_arguments(struct arguments *arguments, const struct settings *settings, const char *memory,
 			  const char *stats);
 void ublk_server_device_argument(const struct device *device, bool attached, char *text, size_t size);
-int ublk_server_rehearse(const struct settings *settings, const char *contact, struct wrong *wrong);
+int ublk_server_rehearse(const struct settings *settings, unsigned version, const char *contact, struct wrong *wrong);
 int ublk_server_detach(const struct settings *settings, const struct device *device, struct wrong *wrong);
 
 #endif

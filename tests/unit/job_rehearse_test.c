@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The trial of a new server: which formats its plugin has to know. In nbdkit's place is a script. */
+#include "lib/device.h"
+#include "lib/shm.h"
+#include "lib/test.h"
+
+#include "daemon/jobs/job_rehearse.h"
+#include "segment/format.h"
+
+#include <sys/stat.h>
+
+/* Its plugin knows the formats that are in the environment. As a server it makes what its daemon waits for. */
+static const char script[] = "#!/bin/sh\n"
+			     "if [ \"$1\" = --dump-plugin ]; then\n"
+			     "	echo path=/nowhere\n"
+			     "	for version in $VERSIONS; do echo \"zsblk_segment_version=$version\"; done\n"
+			     "	exit\n"
+			     "fi\n"
+			     ": >\"${2#--unix=}\"\n"
+			     "exec sleep 60\n";
+
+static char folder[] = "/tmp/zsblk-rehearse.XXXXXX", program[64], server_socket[64], plugin[] = "zsblk";
+static const struct test_shm *shm;
+
+static int set_up(void **state)
+{
+	struct zsblk_params params = device_params(1000);
+	struct zsblk_why why = {""};
+	FILE *f;
+	int id;
+
+	must(mkdtemp(folder));
+	snprintf(program, sizeof program, "%s/nbdkit", folder);
+	snprintf(server_socket, sizeof server_socket, "%s/socket", folder);
+	must((f = fopen(program, "w")) && fputs(script, f) >= 0 && fclose(f) == 0 && chmod(program, 0700) == 0);
+	shm = test_shm_new();
+	params.memory = shm->memory;
+	must(zsblk_create(&params, "rehearsed", &id, &why) == 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	test_shm_remove(shm);
+	unlink(program);
+	return rmdir(folder);
+}
+
+/* The segment as a build before format 2 makes it. */
+static void become_format_1(void)
+{
+	struct segment seg = {.kind = SEGMENT_SHM};
+	struct super *super;
+
+	seg.base = test_shm_map(shm, &seg.bytes);
+	super = super_of(&seg);
+	super->version = 1;
+	super->bytes = offsetof(struct super, checksum1);
+	memset(seg.base + offsetof(struct super, state), 0, SEGMENT_PAGE - offsetof(struct super, state));
+	super_seal(&seg);
+	shmdt(seg.base);
+}
+
+static int rehearse(const char *versions, struct wrong *wrong)
+{
+	struct settings settings = {.nbdkit = program, .plugin = plugin};
+	const struct job_rehearsal rehearsal = {&nbd_transport, &settings, shm->memory, server_socket};
+
+	wrong->text[0] = '\0';
+	setenv("VERSIONS", versions, 1);
+	return job_rehearse(&rehearsal, wrong);
+}
+
+static void test_formats(void **state)
+{
+	static const struct {
+		unsigned format;
+		const char *versions;
+		bool may;
+	} cases[] = {
+		{2, "1 2", true},
+		{2, "2", true},
+		{2, "2 3", true},
+		{2, "1", false},
+		{2, "", false},
+		{2, "12 21", false},
+		/* The one that made the segment goes on with it; and whoever knows both. */
+		{1, "1", true},
+		{1, "1 2", true},
+		{1, "2", false},
+		{1, "", false},
+	};
+	struct wrong wrong;
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char said[40];
+		int r;
+
+		if (cases[i].format == 1)
+			become_format_1();
+		r = rehearse(cases[i].versions, &wrong);
+		snprintf(said, sizeof said, "segments of version %u,", cases[i].format);
+		if (r != (cases[i].may ? 0 : -EINVAL) || (r && !strstr(wrong.text, said)))
+			fail_msg("case %zu: %d: %s", i, r, wrong.text);
+		/* It leaves nothing. */
+		assert_int_equal(access(server_socket, F_OK), -1);
+	}
+}
+
+static void test_without_a_segment(void **state)
+{
+	struct wrong wrong;
+
+	test_shm_remove(shm);
+	assert_int_equal(rehearse("1 2", &wrong), -ENOENT);
+	assert_non_null(strstr(wrong.text, shm->memory));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_without_a_segment),
+	};
+
+	return cmocka_run_group_tests_name("job_rehearse", tests, set_up, tear_down);
+}
