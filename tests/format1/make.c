@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Makes the record of a segment of format 1. Built against the library of the commit that `make` names, and run by that
- * script: make OUTPUT. The record goes there uncompressed.
+ * script: make OUTPUT. The record goes there uncompressed. make --compare RECORD RECORD: do they differ in what may differ only?
  *
  * A child fills a device through the library, overwriting and discarding, so that zspages are partly filled
  * and objects were moved; then it is killed in the middle of more of the same on the last block, which is never looked at.
@@ -86,7 +86,7 @@ static void record(FILE *f, const uint8_t *base, uint64_t bytes, uint64_t identi
 	free(resident);
 }
 
-int main(int argc, char **argv)
+static int make(int argc, char **argv)
 {
 	int key = 0x66310000 | (getpid() & 0xffff), done[2], id;
 	char memory[24], byte;
@@ -108,8 +108,79 @@ int main(int argc, char **argv)
 	id = shmget(key, 0, 0);
 	base = shmat(id, NULL, SHM_RDONLY);
 	must(id >= 0 && base != (void *)-1 && shmctl(id, IPC_STAT, &ds) == 0, "the segment");
+	must(ds.shm_cpid == pid, "a segment with this key that is not ours");
 	record(f, base, ds.shm_segsz, (uint64_t)pid);
 	shmctl(id, IPC_RMID, NULL);
 	must(fclose(f) == 0, argv[1]);
 	return 0;
+}
+
+/* ------------------------------------------------------------------ comparing */
+
+/* Where format 1 has the claim; and the word of the last block, in a segment with so few blocks: map and table follow the superblock. */
+#define CLAIM     224u
+#define LAST_WORD (2 * FORMAT1_PAGE + 8 * FORMAT1_BLOCKS)
+/* The pages up to the end of the table. */
+#define TABLE_END (LAST_WORD / FORMAT1_PAGE + 1)
+
+struct record {
+	uint64_t bytes, identity, pages;
+	struct {
+		uint64_t number;
+		uint8_t bytes[FORMAT1_PAGE];
+	} * page;
+};
+
+static struct record read_record(const char *path)
+{
+	struct record record;
+	FILE *f = fopen(path, "r");
+
+	must(f && fread(&record, 8, 3, f) == 3 && record.pages < 1 << 20, path);
+	record.page = calloc(record.pages, sizeof *record.page);
+	must(record.page && fread(record.page, sizeof *record.page, record.pages, f) == record.pages, path);
+	fclose(f);
+	return record;
+}
+
+/* A page up to the end of the table, or NULL. Not what the process that was killed has of its own, nor what it was doing. */
+static const uint8_t *page_of(struct record *record, uint64_t number)
+{
+	for (uint64_t i = 0; i < record->pages; i++) {
+		uint8_t *bytes = record->page[i].bytes;
+
+		if (record->page[i].number != number)
+			continue;
+		if (number == 0)
+			memset(bytes + CLAIM, 0, 8);
+		if (number == LAST_WORD / FORMAT1_PAGE)
+			memset(bytes + LAST_WORD % FORMAT1_PAGE, 0, 8);
+		return bytes;
+	}
+	return NULL;
+}
+
+static int compare(const char *one_path, const char *other_path)
+{
+	struct record one = read_record(one_path), other = read_record(other_path);
+	unsigned different = one.bytes != other.bytes;
+
+	for (uint64_t number = 0; number < TABLE_END; number++) {
+		const uint8_t *a = page_of(&one, number), *b = page_of(&other, number);
+
+		if (!a || !b || memcmp(a, b, FORMAT1_PAGE) != 0) {
+			printf("page %llu is another one\n", (unsigned long long)number);
+			different++;
+		}
+	}
+	if (!different)
+		puts("superblock, map and words are the same");
+	return different != 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 4 && strcmp(argv[1], "--compare") == 0)
+		return compare(argv[2], argv[3]);
+	return make(argc, argv);
 }

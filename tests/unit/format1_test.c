@@ -21,7 +21,8 @@ static struct zsblk_params params;
 
 static uint8_t *read_record(size_t *bytes)
 {
-	FILE *f = fopen(FORMAT1_RECORD, "rb");
+	const char *path = getenv("ZSBLK_FORMAT1_RECORD");
+	FILE *f = fopen(path ? path : FORMAT1_RECORD, "rb");
 	size_t room = 1 << 20, got;
 	uint8_t *packed = malloc(room), *record;
 
