@@ -13,9 +13,7 @@
 /* Seconds for a question about the kernel. A driver that never answers is one of the things that the program looks for, for 20 s. */
 #define CHECK_LIMIT_S 25u
 /* Seconds for the whole trial. */
-#ifndef TRIAL_LIMIT_S
 #define TRIAL_LIMIT_S 30u
-#endif
 /* Seconds for the removal of a device: what is in its page cache is written out before. */
 #define REMOVE_LIMIT_S 120u
 
