@@ -208,6 +208,11 @@ static int choose_transport(const struct start *start, struct instance *instance
 	else
 		say(SAY_NOTICE, "over %s%s", choice.transport->name,
 		    start->found.attached ? ", as the device that is there" : "");
+	/* With transport = auto they may be given, for the case that it is NBD. */
+	if (choice.transport->server_attaches &&
+	    (settings_given(instance->settings, "connections") || settings_given(instance->settings, "threads") ||
+	     settings_given(instance->settings, "request-timeout")))
+		say(SAY_NOTICE, "connections, threads and request-timeout are for NBD, and change nothing here");
 	return 0;
 }
 
