@@ -272,8 +272,8 @@ harm_hang() {
 	pkill -STOP -x "$server_name"
 }
 
-# Each of its threads (but the kernel's own of an io_uring, which have no instruction) runs for ever, in its real-time class: the instruction that it comes to after the system call
-# in which it waits becomes a jump to itself.
+# Each of its threads runs for ever, in its real-time class: the instruction that it comes to after the system call in which it waits becomes
+# a jump to itself. (The kernel's own threads of an io_uring are left out: they have no instruction.)
 harm_spin() {
 	local pid address addresses
 	pid=$(pgrep -x "$server_name") && addresses=$(awk '/^[0-9]/ && $NF != "0x0" { print $NF }' "/proc/$pid/task/"*/syscall | sort -u) || return
