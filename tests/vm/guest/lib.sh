@@ -273,7 +273,8 @@ harm_hang() {
 }
 
 # Each of its threads runs for ever, in its real-time class: the instruction that it comes to after the system call in which it waits becomes
-# a jump to itself. (The kernel's own threads of an io_uring are left out: they have no instruction.)
+# a jump to itself. (The kernel's own threads of an io_uring are left out: they have no instruction. Debian's
+# Linux 7 lets only debuggers change instructions, unless proc_mem.force_override is given.)
 harm_spin() {
 	local pid address addresses
 	pid=$(pgrep -x "$server_name") && addresses=$(awk '/^[0-9]/ && $NF != "0x0" { print $NF }' "/proc/$pid/task/"*/syscall | sort -u) || return
