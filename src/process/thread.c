@@ -2,13 +2,42 @@
 /* Threads for background work, and thread numbers. See thread.h. */
 #include "process/thread.h"
 
+#include "process/system_page.h"
+
 #include <errno.h>
 #include <limits.h>
+#include <link.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #define STACK_BYTES (64u * 1024)
+
+/* For the C library's own description of a thread, and the guard page's share. */
+#define THREAD_BYTES (8u * 1024)
+
+static int add_thread_local(struct dl_phdr_info *info, size_t size, void *opaque)
+{
+	size_t *bytes = opaque;
+
+	(void)size;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+
+		if (segment->p_type == PT_TLS)
+			*bytes += segment->p_memsz + segment->p_align;
+	}
+	return 0;
+}
+
+size_t thread_stack_bytes(size_t bytes)
+{
+	/* On machines with large pages or many registers, the smallest stack that is allowed is larger. */
+	size_t least = (size_t)PTHREAD_STACK_MIN, all = (bytes > least ? bytes : least) + THREAD_BYTES;
+
+	dl_iterate_phdr(add_thread_local, &all);
+	return system_page_ceil(all) + (size_t)system_page();
+}
 
 static int start(pthread_t *thread, size_t stack, void *(*run)(void *), void *opaque)
 {
@@ -16,8 +45,7 @@ static int start(pthread_t *thread, size_t stack, void *(*run)(void *), void *op
 	int r;
 
 	pthread_attr_init(&attr);
-	if (stack)
-		pthread_attr_setstacksize(&attr, stack);
+	pthread_attr_setstacksize(&attr, stack);
 	r = pthread_create(thread, &attr, run, opaque);
 	pthread_attr_destroy(&attr);
 	return r;
@@ -26,18 +54,12 @@ static int start(pthread_t *thread, size_t stack, void *(*run)(void *), void *op
 int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque)
 {
 	sigset_t all, before;
-	size_t least;
 	int r;
 
 	/* Signals are for the front end's threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	/* On machines with large pages or many registers, the smallest stack that is allowed is larger. */
-	least = (size_t)PTHREAD_STACK_MIN;
-	r = start(thread, STACK_BYTES > least ? STACK_BYTES : least, run, opaque);
-	/* The stack also holds the program's thread-local variables, which may need more. */
-	if (r == EINVAL)
-		r = start(thread, 0, run, opaque);
+	r = start(thread, thread_stack_bytes(STACK_BYTES), run, opaque);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r == 0)
 		(void)pthread_setname_np(*thread, name);
