@@ -13,6 +13,7 @@
 #include "ublk/queue.h"
 
 #include "process/system_page.h"
+#include "process/thread.h"
 #include "ublk/driver.h"
 #include "ublk/why.h"
 
@@ -238,7 +239,7 @@ static int start_thread(struct queue *queue)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setstacksize(&attr, thread_stack_bytes(STACK_BYTES));
 	r = pthread_create(&queue->thread, &attr, run, queue);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
