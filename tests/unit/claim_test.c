@@ -217,7 +217,7 @@ static void *wait_for_the_dying(void *opaque)
 {
 	int who;
 
-	*(int *)opaque = claim_take(&seg, false, &who);
+	atomic_store((atomic_int *)opaque, claim_take(&seg, false, &who));
 	return NULL;
 }
 
@@ -249,7 +249,8 @@ static void test_fork_beside_a_waiting_thread(void **state)
 	const struct test_shm *another = test_shm_new();
 	struct segment other = another_segment(another);
 	pthread_t thread;
-	int r = 1, status;
+	atomic_int r = 1;
+	int status;
 	pid_t holder;
 
 	super_format(&seg, &layout);
@@ -261,10 +262,10 @@ static void test_fork_beside_a_waiting_thread(void **state)
 	assert_int_equal(WEXITSTATUS(test_in_child(claim_another, &other)), 42);
 	/* Nor do the other threads of this process wait. */
 	assert_int_equal(claim_take(&other, false, &status), 0);
-	assert_int_equal(r, 1);
+	assert_int_equal(atomic_load(&r), 1);
 	assert_int_equal(ptrace(PTRACE_CONT, holder, NULL, NULL), 0);
 	pthread_join(thread, NULL);
-	assert_int_equal(r, 0);
+	assert_int_equal(atomic_load(&r), 0);
 	assert_int_equal(waitpid(holder, &status, 0), holder);
 	claim_drop(&other);
 	segment_close(&other);
