@@ -114,6 +114,30 @@ int rights_take(struct wrong *wrong)
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
+#define PIECE_PAGES 1024u /* that the kernel is asked about at once */
+
+/* A larger range is address space that a library or a sanitizer has reserved; the daemon's memory is in smaller ones. */
+#define RANGE_MOST (1ul << 30)
+
+/* Only pages that are in memory can be shared. To populate the others would fill what is only reserved. */
+static void own_range(unsigned long start, unsigned long end)
+{
+	unsigned char is_there[PIECE_PAGES];
+	unsigned long page = (unsigned long)system_page();
+
+	for (unsigned long at = start, pages; at < end; at += pages * page) {
+		pages = (end - at) / page < PIECE_PAGES ? (end - at) / page : PIECE_PAGES;
+		if (mincore((void *)at, pages * page, is_there) < 0)
+			return;
+		for (unsigned long first = 0, last; first < pages; first = last) {
+			for (last = first + 1; last < pages && (is_there[last] & 1) == (is_there[first] & 1);)
+				last++;
+			if (is_there[first] & 1)
+				(void)madvise((void *)(at + first * page), (last - first) * page, MADV_POPULATE_WRITE);
+		}
+	}
+}
+
 /* The lines of /proc/self/maps begin with "START-END rw-p". */
 void rights_own_memory(void)
 {
@@ -123,8 +147,9 @@ void rights_own_memory(void)
 	bool is_start = true;
 
 	while (f && fgets(line, sizeof line, f)) {
-		if (is_start && sscanf(line, "%lx-%lx %4s", &start, &end, mode) == 3 && strcmp(mode, "rw-p") == 0)
-			(void)madvise((void *)start, end - start, MADV_POPULATE_WRITE);
+		if (is_start && sscanf(line, "%lx-%lx %4s", &start, &end, mode) == 3 && strcmp(mode, "rw-p") == 0 &&
+		    end - start <= RANGE_MOST)
+			own_range(start, end);
 		is_start = strchr(line, '\n');
 	}
 	if (f)

@@ -17,7 +17,7 @@ int rights_take(struct wrong *wrong);
 
 /*
  * After a fork of a process that stays: what is shared with it becomes this process's own at once, and not when it is first written to, which
- * may be when there is no memory.
+ * may be when there is no memory. What is not in memory, as in a range that is only reserved, stays so.
  */
 void rights_own_memory(void);
 
