@@ -2,7 +2,7 @@
 /*
  * Compaction: from the emptiest zspage to the fullest.
  *
- *   1 isolate the emptiest zspage of the class: nothing is allocated from it any more;
+ *   1 isolate the emptiest zspage of the class: nothing is allocated from it any more, unless memory is short;
  *   2 move its objects, one by one, to the fullest zspages that have room in touched pages;
  *   3 if it is empty now, give it back; if there is no room left elsewhere, move its objects to
  *     its own start, and give back the pages behind them.
@@ -27,7 +27,10 @@ struct resident {
 	uint32_t owner;
 };
 
-/* List the objects of an isolated zspage. No object comes in later; some may be freed. Under the lock. */
+/*
+ * List the objects of an isolated zspage. Some may be freed later. Others may come in if memory is short: they stay, and
+ * with them the zspage. Under the lock.
+ */
 static unsigned list_residents(struct zs_class *class, struct zspage *z, struct resident *list)
 {
 	const uint32_t *owners = zspage_owners(class, z);
@@ -45,6 +48,13 @@ static uint32_t emptiest(const struct zs_class *class)
 	uint32_t groups = class->nonempty & ((1u << ZS_INUSE_RATIO_100) - 1);
 
 	return groups ? class->head[__builtin_ctz(groups)] : RUNS_NONE;
+}
+
+/* Take a zspage off its list, until reinstate(). One of each class at a time. Under the lock. */
+static void isolate(struct zs_core *core, struct zs_class *class, uint32_t page)
+{
+	zspage_delist(core, class, page);
+	class->isolated = page;
 }
 
 static unsigned highest_live(const struct zspage *z)
@@ -97,6 +107,7 @@ static unsigned reinstate(struct zs_core *core, struct zs_class *class, uint32_t
 	bool empty;
 
 	pthread_mutex_lock(&class->lock);
+	class->isolated = RUNS_NONE;
 	empty = z->inuse == 0;
 	if (empty) {
 		run = zspage_unlink(core, class, page, &touched);
@@ -154,7 +165,7 @@ static uint64_t compact_one(struct zs_core *core, struct zs_class *class, zs_mov
 		return 0;
 	}
 	z = zspage_at(core, page);
-	zspage_delist(core, class, page);
+	isolate(core, class, page);
 	n = list_residents(class, z, list);
 	pthread_mutex_unlock(&class->lock);
 
@@ -243,7 +254,7 @@ static uint32_t isolate_last(struct zs_core *core, struct zs_class *class)
 
 	if (page == RUNS_NONE)
 		return RUNS_NONE;
-	zspage_delist(core, class, page);
+	isolate(core, class, page);
 	zspage_at(core, page)->list = ZSL_SETTLING;
 	zspage_at(core, page)->target = 0;
 	return page;
@@ -363,7 +374,7 @@ static unsigned take_back(struct zs_core *core, struct zs_class *class)
 	pthread_mutex_lock(&class->lock);
 	page = last_zspage(class);
 	if (page != RUNS_NONE)
-		zspage_delist(core, class, page);
+		isolate(core, class, page);
 	pthread_mutex_unlock(&class->lock);
 	if (page == RUNS_NONE)
 		return 0;

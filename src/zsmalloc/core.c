@@ -38,6 +38,7 @@ static int make_classes(struct zs_core *core, unsigned chain)
 	for (unsigned i = 0; i < core->classes; i++) {
 		lock_init(&core->class[i].lock);
 		memset(core->class[i].head, 0xff, sizeof core->class[i].head);
+		core->class[i].isolated = RUNS_NONE;
 		core->class[i].geo = geo[i];
 		core->place[i].size = (uint16_t)geo[i].size;
 		core->place[i].first = (uint16_t)geo[i].first_object;
@@ -236,6 +237,20 @@ static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t o
 	return r == -EAGAIN ? alloc_new(core, class_index, owner, loc) : r;
 }
 
+/*
+ * From the zspage that compaction has. Compaction then gains less, and nobody is told that there is no room where there is
+ * some. Under the lock.
+ */
+static bool alloc_isolated(struct zs_core *core, struct zs_class *class, uint32_t owner, struct zs_loc *loc)
+{
+	uint32_t page = class->isolated;
+
+	if (page == RUNS_NONE || zspage_at(core, page)->inuse >= zspage_at(core, page)->ready)
+		return false;
+	*loc = slot_from(core, class, page, owner);
+	return true;
+}
+
 /* A free slot in touched pages, from the first of these classes that has one. */
 static bool alloc_borrowed(struct zs_core *core, unsigned first, unsigned last, uint32_t owner, struct zs_loc *loc)
 {
@@ -245,7 +260,7 @@ static bool alloc_borrowed(struct zs_core *core, unsigned first, unsigned last, 
 		struct zs_class *class = &core->class[i];
 
 		pthread_mutex_lock(&class->lock);
-		done = alloc_ready(core, class, owner, loc);
+		done = alloc_ready(core, class, owner, loc) || alloc_isolated(core, class, owner, loc);
 		pthread_mutex_unlock(&class->lock);
 	}
 	return done;

@@ -32,9 +32,10 @@
 enum zspage_list {
 	ZSL_GROWING = ZS_FULLNESS_GROUPS, /* all touched pages are full, there are more to touch */
 	ZSL_LISTS,
-	ZSL_ISOLATED = ZSL_LISTS, /* on no list: compaction has it; nothing is allocated from it */
-	ZSL_SLIDING,              /* likewise, and its own objects are moved to its start */
-	ZSL_SETTLING,             /* likewise, and its last objects are moved to larger classes: `target` */
+	/* On no list: compaction has it. Objects are allocated from it only if memory is short: `isolated` of its class. */
+	ZSL_ISOLATED = ZSL_LISTS,
+	ZSL_SLIDING,  /* likewise, and its own objects are moved to its start */
+	ZSL_SETTLING, /* likewise, and its last objects are moved to larger classes: `target` */
 };
 
 struct zspage {
@@ -58,6 +59,7 @@ struct zs_class {
 	_Alignas(64) pthread_mutex_t lock; /* guards all below and the headers of its zspages */
 	uint32_t head[ZSL_LISTS];
 	uint32_t nonempty; /* bit n: head[n] has a zspage */
+	uint32_t isolated; /* the zspage that compaction has, by page number; or RUNS_NONE */
 	struct class_geometry geo;
 	uint64_t inuse, capacity; /* objects in all zspages, those in isolated ones included */
 	uint64_t touched;         /* pages */

@@ -436,6 +436,109 @@ static void test_ends_beside_writers(void **state)
 	core_end();
 }
 
+/* ------------------------------------------------------------------ at the limit */
+
+#define EXTRA 30000u /* the first owner of objects that come meanwhile */
+
+struct extra {
+	unsigned size, n;
+	bool done;
+};
+
+/* As many as fit while nobody compacts; then they are gone again. */
+static void alloc_extra(struct extra *extra)
+{
+	for (unsigned i = 0; i < extra->n; i++)
+		assert_int_equal(owner_alloc(EXTRA + i, extra->size), 0);
+	extra->done = true;
+}
+
+static void free_extra(struct extra *extra)
+{
+	for (unsigned i = 0; i < extra->n; i++)
+		owner_free(EXTRA + i);
+	extra->done = false;
+}
+
+static unsigned fit_at_limit(unsigned size)
+{
+	struct extra extra = {.size = size};
+
+	runs_set_limit(zs_core_runs(core), core_pages_used());
+	while (owner_alloc(EXTRA + extra.n, size) == 0)
+		extra.n++;
+	free_extra(&extra);
+	return extra.n;
+}
+
+static bool move_after_extra(void *opaque, uint32_t owner, struct zs_loc from)
+{
+	struct extra *extra = opaque;
+
+	if (!extra->done)
+		alloc_extra(extra);
+	return move_always(NULL, owner, from);
+}
+
+static unsigned reach_after_extra(void *opaque, uint32_t owner, struct zs_loc from)
+{
+	struct extra *extra = opaque;
+
+	if (!extra->done)
+		alloc_extra(extra);
+	return reach(NULL, owner, from);
+}
+
+static void all_owners_intact(void)
+{
+	for (uint32_t i = 0; i < OWNERS; i++)
+		assert_true(!owners[i].size || owner_intact(i));
+	core_ok();
+}
+
+/* What is free in the zspage that compaction has is there for whoever finds nothing else. */
+static void test_full_beside_compaction(void **state)
+{
+	struct extra extra = {.size = 1000};
+	unsigned cursor = 0;
+	bool more = true;
+
+	core_make(16384, 1);
+	for (uint32_t i = 0; i < 12; i++)
+		assert_int_equal(owner_alloc(i, extra.size), 0);
+	for (uint32_t i = 4; i < 12; i += 2)
+		owner_free(i);
+	extra.n = fit_at_limit(extra.size);
+	assert_int_equal(extra.n, 4);
+	while (more)
+		zs_core_compact_step(core, &cursor, move_after_extra, &extra, &more);
+	assert_true(extra.done);
+	all_owners_intact();
+	core_end();
+}
+
+static void test_full_beside_settling(void **state)
+{
+	const struct zs_settler settler = {.move = move_after_extra, .reach = reach_after_extra};
+	struct extra extra = {.size = 1000};
+	unsigned cursor = 0;
+	bool more = true;
+
+	core_make(16384, ZS_DEFAULT_CHAIN);
+	for (uint32_t i = 0; i < 13; i++)
+		assert_int_equal(owner_alloc(i, extra.size), 0);
+	for (uint32_t i = 13; i < 20; i++)
+		assert_int_equal(owner_alloc(i, extra.size + 2 * ZS_CLASS_STEP), 0);
+	owner_free(12);
+	extra.n = fit_at_limit(extra.size);
+	assert_true(extra.n > 0);
+	while (more)
+		zs_core_settle_step(core, &cursor, &settler, &extra, &more);
+	assert_true(extra.done);
+	all_owners_intact();
+	core_end();
+}
+
 /* ------------------------------------------------------------------ beside other threads */
 
 static atomic_bool stop;
@@ -590,6 +693,8 @@ int main(void)
 		cmocka_unit_test(test_settles_within_bounds),
 		cmocka_unit_test(test_settling_ends_beside_writers),
 		cmocka_unit_test(test_ends_beside_writers),
+		cmocka_unit_test(test_full_beside_compaction),
+		cmocka_unit_test(test_full_beside_settling),
 	};
 
 	return cmocka_run_group_tests_name("compact", tests, NULL, NULL);
