@@ -33,6 +33,18 @@ static int open_outside(const char *memory, enum super_mode mode, struct segment
 
 /* ------------------------------------------------------------------ making */
 
+/* Under our claim, so that nobody opens the segment just before it goes. What somebody has opened meanwhile stays. */
+static void remove_blank(struct segment *seg)
+{
+	int holder;
+
+	if (claim_take(seg, false, &holder))
+		return;
+	if (super_is_blank(seg))
+		segment_remove_open(seg);
+	claim_drop(seg);
+}
+
 /*
  * A maker that was killed before it wrote the superblock has left a segment that nobody finds again, since it has neither key nor
  * name, and that nobody uses. That it is one of ours, its claim tells.
@@ -49,7 +61,7 @@ static int remove_abandoned(void *opaque, int shmid, const struct shmid_ds *ds)
 		return 0;
 	if (segment_resident(&seg, 0, SEGMENT_PAGE, &resident) == 0 && (resident & 1) &&
 	    super_is_abandoned(&seg, ds->shm_cpid))
-		segment_remove_open(&seg);
+		remove_blank(&seg);
 	segment_close(&seg);
 	return 0;
 }

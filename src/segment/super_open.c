@@ -123,6 +123,9 @@ static int create(struct segment *seg, const struct super_request *request, stru
 	if (r)
 		return r;
 	if (blank && super_is_blank(seg)) {
+		/* Whoever removed it had the claim before us, and nothing that is stored from now on would outlive us. */
+		if (segment_is_removed(seg))
+			return REFUSE(request, -ENOENT, "%s was removed", request->memory);
 		super_format(seg, request->wanted);
 		*layout = *request->wanted;
 		return 0;

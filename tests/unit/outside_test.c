@@ -7,6 +7,7 @@
 #include "segment/claim.h"
 #include "segment/format.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <sys/resource.h>
 
@@ -441,7 +442,7 @@ static struct super_layout small_layout(void)
 	struct super_layout layout = {.kind = SUPER_DEVICE, .block_size = 4096, .blocks = 9, .max_blocks = 9};
 
 	layout.table_words = super_table_words(9);
-	layout.pool_pages = 64;
+	layout.pool_pages = 2 * 9 + 16448; /* as many as a device of 9 blocks has, or more */
 	super_arrange(&layout);
 	return layout;
 }
@@ -494,6 +495,22 @@ static int left_by_child(enum left left)
 	return id;
 }
 
+static bool was_claimed;
+
+/* Like the C library's; and notes who has the claim on `forged` when it goes. */
+int shmctl(int id, int command, struct shmid_ds *ds)
+{
+	int (*next)(int, int, struct shmid_ds *) = (int (*)(int, int, struct shmid_ds *))dlsym(RTLD_NEXT, "shmctl");
+
+	if (command == IPC_RMID && id == forged) {
+		struct super *super = shmat(id, NULL, SHM_RDONLY);
+
+		was_claimed = super != (void *)-1 && (pid_t)(super->state.claim >> 32) == getpid();
+		shmdt(super);
+	}
+	return next(id, command, ds);
+}
+
 /* The next zsblk_create() removes what is certainly ours and of use to nobody, and nothing else. */
 static void test_abandoned(void **state)
 {
@@ -505,15 +522,45 @@ static void test_abandoned(void **state)
 		struct shmid_ds ds;
 
 		forged = left_by_child(left);
+		was_claimed = false;
 		if (left == LEFT_ATTACHED)
 			must((attached = shmat(forged, NULL, SHM_RDONLY)) != (void *)-1);
 		remove_id(make(&params));
 		if ((shmctl(forged, IPC_STAT, &ds) < 0) != is_removed)
 			fail_msg("case %u: it is %s", left, is_removed ? "there" : "removed");
+		/* Otherwise somebody could begin to use it just then. */
+		assert_int_equal(was_claimed, is_removed);
 		if (attached)
 			shmdt(attached);
 		tear_down(NULL);
 	}
+}
+
+/* A blank segment that goes with its last process is no place for data, whoever attached it in time. */
+static void test_removed_and_blank(void **state)
+{
+	struct zsblk_params params = device_params(9);
+	struct zsblk_why why = {""};
+	struct zsblk *dev;
+	char memory[24];
+	void *attached;
+
+	forged = left_by_child(LEFT_CLAIM);
+	must((attached = shmat(forged, NULL, 0)) != (void *)-1);
+	snprintf(memory, sizeof memory, "shm:id=%d", forged);
+	params.memory = memory;
+	assert_int_equal(zsblk_open(&params, &dev, &why), 0);
+	zsblk_close(dev);
+	shmdt(attached);
+	tear_down(NULL);
+
+	forged = left_by_child(LEFT_CLAIM);
+	must((attached = shmat(forged, NULL, 0)) != (void *)-1);
+	must(shmctl(forged, IPC_RMID, NULL) == 0);
+	snprintf(memory, sizeof memory, "shm:id=%d", forged);
+	assert_int_equal(zsblk_open(&params, &dev, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "removed"));
+	shmdt(attached);
 }
 
 int main(void)
@@ -531,6 +578,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_keep_refuses, tear_down),
 		cmocka_unit_test_teardown(test_looking_makes_nothing, tear_down),
 		cmocka_unit_test_teardown(test_abandoned, tear_down),
+		cmocka_unit_test_teardown(test_removed_and_blank, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("outside", tests, set_up, NULL);
