@@ -70,19 +70,19 @@ void runs_destroy(struct runs *runs)
 /* Populate a run that was taken cold. A request needs it now: the reserve is there to avoid this wait. */
 static int heat(struct runs *runs, struct run *run, unsigned want)
 {
+	unsigned taken = run->pages;
 	int r = runs_populate(runs, run->page, run->pages);
 
 	if (r) {
 		runs_give(runs, run);
-		return r;
-	}
-	run->hot = bits_below(run->pages);
-	if (run->pages > want) {
+	} else {
+		run->hot = bits_below(run->pages);
 		pthread_mutex_lock(&runs->lock);
 		chunk_give_surplus(runs, run, want);
 		pthread_mutex_unlock(&runs->lock);
 	}
-	return 0;
+	atomic_fetch_sub_explicit(&runs->heating, taken, memory_order_relaxed);
+	return r;
 }
 
 /* Under the lock. */
@@ -111,11 +111,10 @@ static bool take_second_best(struct runs *runs, unsigned want, unsigned least, s
 	       chunk_take(runs, RUNS_HOT, want, least, run) || chunk_take(runs, RUNS_COLD, want, least, run);
 }
 
-static int take_run(struct runs *runs, unsigned want, unsigned least, struct run *run)
+/* *heats: heat() has to be called for the run. -ENOSPC: there is none. */
+static int take_run(struct runs *runs, unsigned want, unsigned least, struct run *run, bool *heats)
 {
-	bool found, has_reserve, heats;
-	unsigned taken;
-	int r;
+	bool found, has_reserve;
 
 	pthread_mutex_lock(&runs->lock);
 	has_reserve = runs->reserve != 0;
@@ -126,35 +125,32 @@ static int take_run(struct runs *runs, unsigned want, unsigned least, struct run
 			atomic_fetch_add_explicit(&runs->misses, 1, memory_order_relaxed);
 		found = take_second_best(runs, want, least, run);
 	}
-	heats = found && has_reserve && !run->hot;
-	if (heats)
+	*heats = found && has_reserve && !run->hot;
+	if (*heats)
 		atomic_fetch_add_explicit(&runs->heating, run->pages, memory_order_relaxed);
-	if (found && !heats)
+	if (found && !*heats)
 		chunk_give_surplus(runs, run, want);
 	runs_wake(runs);
 	pthread_mutex_unlock(&runs->lock);
-	if (!found)
-		return -ENOSPC;
-	if (!heats)
-		return 0;
-	taken = run->pages;
-	r = heat(runs, run, want);
-	atomic_fetch_sub_explicit(&runs->heating, taken, memory_order_relaxed);
-	return r;
+	return found ? 0 : -ENOSPC;
 }
 
 int runs_take(struct runs *runs, unsigned want, unsigned least, struct run *run)
 {
-	int r = take_run(runs, want, least, run);
+	bool heats;
+	int r = take_run(runs, want, least, run, &heats);
 
+	if (!r && heats)
+		r = heat(runs, run, want);
+	if (!r)
+		return 0;
 	/* What is missing may lie in the magazines, or be on its way from or to one. */
-	if (r) {
-		magazines_hold(&runs->magazines);
-		magazines_drain_held(runs);
-		r = take_run(runs, want, least, run);
-		magazines_release(&runs->magazines);
-	}
-	return r;
+	magazines_hold(&runs->magazines);
+	magazines_drain_held(runs);
+	r = take_run(runs, want, least, run, &heats);
+	/* The system may be waited for, and whoever gives pages back must not wait with us. */
+	magazines_release(&runs->magazines);
+	return !r && heats ? heat(runs, run, want) : r;
 }
 
 /*

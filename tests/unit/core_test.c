@@ -222,12 +222,31 @@ static void test_nothing_is_touched_at_the_limit(void **state)
 static bool refuse;        /* and then we get no pages */
 static unsigned meanwhile; /* owner of the object that somebody else allocates while we get our pages */
 
+static bool has_no_memory;                  /* the system */
+static unsigned asked, asked_with_magazine; /* how often it was asked; and while somebody had a magazine locked */
+
+static void note_magazines(void)
+{
+	pthread_mutex_t *lock = &core->runs.magazines.all[0].lock;
+
+	asked++;
+	if (pthread_mutex_trylock(lock))
+		asked_with_magazine++;
+	else
+		pthread_mutex_unlock(lock);
+}
+
 /* In place of the C library's: pages are populated by the one who needs them. */
 int madvise(void *start, size_t len, int advice)
 {
 	unsigned owner = meanwhile;
 
 	meanwhile = 0;
+	if (has_no_memory) {
+		note_magazines();
+		errno = ENOMEM;
+		return -1;
+	}
 	if (owner)
 		must(owner_alloc(owner, 1000) == 0);
 	if (owner && refuse) {
@@ -264,6 +283,21 @@ static void test_room_that_another_made(void **state)
 	assert_int_equal(meanwhile, 0);
 	assert_true(owner_intact(1) && owner_intact(2));
 	assert_int_equal(owners[1].loc.page, owners[2].loc.page);
+	core_ok();
+}
+
+/* Who waits for the system's memory keeps no magazine from those that give pages back. */
+static void test_waits_without_magazines(void **state)
+{
+	runs_set_reserve(zs_core_runs(core), 1);
+	has_no_memory = true;
+	assert_int_equal(owner_alloc(1, 1000), -ENOMEM);
+	assert_int_equal(owner_alloc(2, 4096), -ENOMEM);
+	has_no_memory = false;
+	assert_true(asked > 0);
+	assert_int_equal(asked_with_magazine, 0);
+	assert_int_equal(owner_alloc(1, 1000), 0);
+	assert_int_equal(owner_alloc(2, 4096), 0);
 	core_ok();
 }
 
@@ -415,6 +449,7 @@ int main(void)
 		WITH_CORE(test_limit_is_exact),
 		WITH_CORE(test_nothing_is_touched_at_the_limit),
 		WITH_CORE(test_one_zspage_for_two),
+		WITH_CORE(test_waits_without_magazines),
 		WITH_CORE(test_room_that_another_made),
 		WITH_CORE(test_borrows),
 		WITH_CORE(test_short_zspages),
