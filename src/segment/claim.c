@@ -65,10 +65,24 @@ static void release_lock(void)
 	pthread_mutex_unlock(&own_claims_lock);
 }
 
+/* In the child, which has its parent's mappings, but none of its claims. */
+static void forget_parents_claims(void)
+{
+	own_claims = NULL;
+	own_claim = 0;
+	own_claims_of = getpid();
+}
+
+static void begin_child(void)
+{
+	forget_parents_claims();
+	release_lock();
+}
+
 /* It can fail for lack of memory only. Then a fork is as it was: it may come at the wrong moment. */
 static void watch_forks(void)
 {
-	(void)pthread_atfork(take_lock, release_lock, release_lock);
+	(void)pthread_atfork(take_lock, release_lock, begin_child);
 }
 
 static void lock_own_claims(void)
@@ -79,14 +93,14 @@ static void lock_own_claims(void)
 	take_lock();
 }
 
-/* A forked child has its parent's mappings, but none of its claims. Under the lock. */
-static void drop_parents_claims(void)
+/*
+ * Under the lock. The process number tells of a fork that begin_child() has not seen, a bare clone(). It is the same in the child only
+ * if numbers are used again, or in another PID namespace.
+ */
+static void find_own_claim(void)
 {
-	if (own_claims_of != getpid()) {
-		own_claims = NULL;
-		own_claim = 0;
-	}
-	own_claims_of = getpid();
+	if (own_claims_of != getpid())
+		forget_parents_claims();
 	/*
 	 * Worked out once: /proc may not be readable the next time, and our own claim must still look the same to us.
 	 */
@@ -203,7 +217,7 @@ int claim_take(struct segment *seg, bool from_parent, int *holder)
 	if (seg->kind == SEGMENT_ANON)
 		return 0;
 	lock_own_claims();
-	drop_parents_claims();
+	find_own_claim();
 	own = own_claim;
 	is_elsewhere = claimed_elsewhere(seg);
 	if (!is_elsewhere)
@@ -229,7 +243,7 @@ void claim_drop(struct segment *seg)
 	if (seg->kind == SEGMENT_ANON || !seg->base)
 		return;
 	lock_own_claims();
-	drop_parents_claims();
+	find_own_claim();
 	own = own_claim;
 	/*
 	 * Without a claim of this mapping, the word may be that of another mapping in this process, which looks the

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -299,6 +300,45 @@ static void test_forks_at_any_moment(void **state)
 	segment_close(&other);
 }
 
+static void drop_in_namespace(void *opaque)
+{
+	must(getpid() == 1);
+	claim_drop(&seg);
+	_exit(42);
+}
+
+/* Process 1 of its namespace has a claim, and a child that is process 1 of another one. */
+static void claim_as_process_1(void *opaque)
+{
+	int holder;
+
+	must(getpid() == 1);
+	must(claim_take(&seg, false, &holder) == 0);
+	must(unshare(CLONE_NEWPID) == 0);
+	must(test_in_child(drop_in_namespace, NULL) == 42 << 8);
+	must(super_of(&seg)->state.claim == seg.claim);
+	_exit(42);
+}
+
+static void claim_in_namespace(void *opaque)
+{
+	if (unshare(CLONE_NEWPID))
+		_exit(43);
+	_exit(WEXITSTATUS(test_in_child(claim_as_process_1, NULL)));
+}
+
+/* A child has none of its parent's claims, also if it has the same number. */
+static void test_same_process_number(void **state)
+{
+	int status;
+
+	super_format(&seg, &layout);
+	status = test_in_child(claim_in_namespace, NULL);
+	if (WEXITSTATUS(status) == 43)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 42);
+}
+
 static void keep_claim_without_descriptors(void *opaque)
 {
 	int holder;
@@ -369,6 +409,7 @@ int main(void)
 		WITH_SHM(test_anonymous_needs_no_claim),
 		WITH_SHM(test_fork_beside_a_waiting_thread),
 		WITH_SHM(test_forks_at_any_moment),
+		WITH_SHM(test_same_process_number),
 	};
 
 	return cmocka_run_group_tests_name("claim", tests, NULL, NULL);
