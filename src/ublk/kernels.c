@@ -62,3 +62,13 @@ const char *kernels_verdict(const char *release, const char *version)
 	}
 	return NULL;
 }
+
+bool kernels_begin_recovery_once(const char *release, const char *version)
+{
+	static const struct number safe = {6, 15, 0};
+	struct number number;
+	unsigned build;
+
+	/* What cannot be told is a kernel of the old kind: the precaution costs nothing. */
+	return !parse(release, version, &number, &build) || is_below(number, safe);
+}

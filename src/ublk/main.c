@@ -4,10 +4,12 @@
  *
  *   options.c   command line          service.c   life of the device       queue.c     its threads
  *   kernels.c   which ones not to use driver.c    control commands         request.c   one request, to the engine
- *   target.c    how we know our own   use.c       who uses it              tune.c      /sys/block
+ *   target.c    how we know our own   device.c    one whoever serves it    use.c       who uses it
+ *   tune.c      /sys/block
  */
 #include "host/host.h"
 #include "host/protect.h"
+#include "ublk/device.h"
 #include "ublk/kernels.h"
 #include "ublk/notify.h"
 #include "ublk/options.h"
@@ -233,9 +235,9 @@ int main(int argc, char **argv)
 		else if (options.check)
 			status = service_check(&why) < 0 ? fail(&why) : EXIT_SUCCESS;
 		else if (options.list)
-			status = service_each(print_device, &why) < 0 ? fail(&why) : EXIT_SUCCESS;
+			status = device_each(print_device, &why) < 0 ? fail(&why) : EXIT_SUCCESS;
 		else if (options.remove)
-			status = service_remove(options.number, options.served, &why) < 0 ? fail(&why) : EXIT_SUCCESS;
+			status = device_remove(options.number, options.served, &why) < 0 ? fail(&why) : EXIT_SUCCESS;
 		else
 			status = serve_device(&options);
 	}

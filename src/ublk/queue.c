@@ -38,8 +38,9 @@
 
 enum phase {
 	STARTING, /* the thread gets its memory */
-	READY,    /* it waits to be told to fetch, or to end */
-	FETCHING,
+	READY,    /* it waits for a descriptor, or to be told to end */
+	ARMING,
+	ARMED, /* it waits at the gate */
 	SERVING,
 	ENDED,
 };
@@ -48,7 +49,7 @@ struct queue {
 	struct queue_params params;
 	struct io_uring ring;
 	struct request_place place;
-	const struct uapi_descriptor *descriptors;
+	_Atomic(const struct uapi_descriptor *) descriptors;
 	/* The thread's own. */
 	unsigned tags_out; /* with the driver or with the thread: not given back to a device that ends */
 	int refused;       /* what the driver said of a tag, other than UAPI_GONE; 0: nothing */
@@ -58,7 +59,6 @@ struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum phase phase;
-	bool give_up; /* end instead of fetching */
 	int error;
 	struct zsblk_why why;
 };
@@ -103,7 +103,7 @@ static void prepare_io(struct queue *queue, unsigned op, uint16_t tag, int resul
 /* Returns roughly how much work it was, in bytes. */
 static unsigned serve(struct queue *queue, uint16_t tag)
 {
-	struct uapi_descriptor request = queue->descriptors[tag];
+	struct uapi_descriptor request = atomic_load_explicit(&queue->descriptors, memory_order_acquire)[tag];
 	int result = request_serve(&queue->place, queue->params.number, tag, &request);
 
 	if (request.op_flags & UAPI_REQUEST_IS_SWAP)
@@ -181,6 +181,10 @@ static int make_ring(struct queue *queue)
 	return 0;
 }
 
+/*
+ * One system call, in which a thread that is killed goes on to its end. Threads that waited asleep would come to it one after the
+ * other, so they wait awake.
+ */
 static int fetch_all(struct queue *queue)
 {
 	struct io_uring_cqe *cqe;
@@ -188,6 +192,11 @@ static int fetch_all(struct queue *queue)
 
 	for (unsigned tag = 0; tag < queue->params.depth; tag++)
 		prepare_io(queue, UAPI_FETCH, (uint16_t)tag, -1);
+	enter(queue, ARMED, 0);
+	while (atomic_load_explicit(queue->params.gate, memory_order_acquire) == QUEUE_WAIT)
+		sched_yield();
+	if (*queue->params.gate == QUEUE_GO_HOME)
+		return -ECANCELED;
 	r = io_uring_submit(&queue->ring);
 	if (r != queue->params.depth)
 		return why_say(&queue->why, r < 0 ? r : -EIO, "queue %u: the driver took %d requests of %u",
@@ -213,12 +222,10 @@ static void *run(void *opaque)
 	if (r < 0)
 		return NULL;
 	wait_beyond(queue, READY);
-	if (!queue->give_up) {
-		r = fetch_all(queue);
-		if (!r) {
-			enter(queue, SERVING, 0);
-			r = serve_until_gone(queue);
-		}
+	r = *queue->params.gate == QUEUE_GO_HOME ? -ECANCELED : fetch_all(queue);
+	if (!r) {
+		enter(queue, SERVING, 0);
+		r = serve_until_gone(queue);
 	}
 	io_uring_queue_exit(&queue->ring);
 	enter(queue, ENDED, r ? r : queue->refused);
@@ -290,22 +297,40 @@ static size_t descriptors_bytes(const struct queue *queue)
 	return system_page_ceil(queue->params.depth * sizeof(struct uapi_descriptor));
 }
 
-int queue_fetch(struct queue *queue, int fd, struct zsblk_why *why)
+int queue_fetch(struct queue *const *queues, unsigned n, int fd, struct zsblk_why *why)
+{
+	int first = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		queues[i]->place.fd = fd;
+		enter(queues[i], ARMING, 0);
+	}
+	for (unsigned i = 0; i < n; i++)
+		wait_beyond(queues[i], ARMING);
+	if (n)
+		atomic_store_explicit(queues[0]->params.gate, QUEUE_GO, memory_order_release);
+	for (unsigned i = 0; i < n; i++) {
+		int r = wait_beyond(queues[i], ARMED);
+
+		if (r && !first) {
+			first = r;
+			*why = queues[i]->why;
+		}
+	}
+	return first;
+}
+
+int queue_map(struct queue *queue, struct zsblk_why *why)
 {
 	uint64_t at = queue->params.number * (uint64_t)system_page_ceil(UAPI_QUEUE_STRIDE);
-	void *descriptors = mmap(NULL, descriptors_bytes(queue), PROT_READ, MAP_SHARED | MAP_POPULATE, fd, (off_t)at);
-	int r;
+	void *descriptors =
+		mmap(NULL, descriptors_bytes(queue), PROT_READ, MAP_SHARED | MAP_POPULATE, queue->place.fd, (off_t)at);
 
 	if (descriptors == MAP_FAILED)
 		return why_say(why, -errno, "queue %u: its descriptors cannot be mapped: %s", queue->params.number,
 			       strerror(errno));
-	queue->descriptors = descriptors;
-	queue->place.fd = fd;
-	enter(queue, FETCHING, 0);
-	r = wait_beyond(queue, FETCHING);
-	if (r)
-		*why = queue->why;
-	return r;
+	atomic_store_explicit(&queue->descriptors, descriptors, memory_order_release);
+	return 0;
 }
 
 int queue_error(struct queue *queue)
@@ -318,19 +343,25 @@ int queue_error(struct queue *queue)
 	return error;
 }
 
+/* A thread that has fetched nothing yet is told that it will not. */
+static void send_home(struct queue *queue)
+{
+	pthread_mutex_lock(&queue->lock);
+	if (queue->phase <= ARMED)
+		atomic_store_explicit(queue->params.gate, QUEUE_GO_HOME, memory_order_release);
+	if (queue->phase == READY) {
+		queue->phase = ARMING;
+		pthread_cond_broadcast(&queue->changed);
+	}
+	pthread_mutex_unlock(&queue->lock);
+}
+
 void queue_join(struct queue *queue)
 {
 	if (!queue)
 		return;
 	if (queue->has_thread) {
-		if (!queue->descriptors) {
-			pthread_mutex_lock(&queue->lock);
-			queue->give_up = true;
-			if (queue->phase == READY)
-				queue->phase = FETCHING;
-			pthread_cond_broadcast(&queue->changed);
-			pthread_mutex_unlock(&queue->lock);
-		}
+		send_home(queue);
 		pthread_join(queue->thread, NULL);
 	}
 	if (queue->descriptors)

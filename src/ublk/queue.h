@@ -4,7 +4,8 @@
  * queue, and serves each request where it arrives: handing it to another thread would take longer than the request.
  *
  *   queue_create()   all that takes memory: thread, stack, ring, buffer
- *   queue_fetch()    the thread asks the driver for the requests of all tags, and serves them from now on
+ *   queue_fetch()    the threads of all queues ask the driver for the requests of all tags
+ *   queue_map()      the descriptors are there; requests may come
  *   queue_join()     waits for the end of the thread, which comes when the device is stopped
  *
  * One thread calls these. The driver lets nobody but the thread that has fetched a tag answer for it.
@@ -18,22 +19,30 @@
 
 struct queue;
 
+enum queue_gate { QUEUE_WAIT, QUEUE_GO, QUEUE_GO_HOME };
+
 struct queue_params {
 	struct zsblk *device;
 	uint16_t number;
 	uint16_t depth;
 	cpu_set_t processors;
+	_Atomic int *gate;               /* one for all queues of a device: QUEUE_WAIT until queue_fetch() */
 	int ended_fd;                    /* an eventfd, which gets 1 when the thread ends, for whatever reason */
 	_Atomic uint64_t *swap_requests; /* counts requests of swap: the kernel marks them when it writes */
 };
 
 /* Returns 0, or a negative errno with the reason. */
 int queue_create(struct queue **queue, const struct queue_params *params, struct zsblk_why *why);
-/* `fd`: of /dev/ublkcN. 0 once the driver has the fetches of all tags; else a negative errno, with the reason. */
-int queue_fetch(struct queue *queue, int fd, struct zsblk_why *why);
+/*
+ * `fd`: of /dev/ublkcN. All queues begin at the same moment, and each fetches all of its tags in one system call: a process that is killed
+ * meanwhile has, but for microseconds, fetched all of them or none. 0 once the driver has all; else a negative errno, with the reason.
+ */
+int queue_fetch(struct queue *const *queues, unsigned n, int fd, struct zsblk_why *why);
+/* Before the device is started. Returns 0, or a negative errno with the reason. */
+int queue_map(struct queue *queue, struct zsblk_why *why);
 /* What ended the thread, as a negative errno; 0 if it has not ended, or with the device. */
 int queue_error(struct queue *queue);
-/* Call only when the device was stopped, or before queue_fetch(). NULL is allowed. */
+/* Call only when the device was stopped, or the queue has fetched nothing. NULL is allowed. */
 void queue_join(struct queue *queue);
 
 #endif

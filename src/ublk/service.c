@@ -8,41 +8,39 @@
  *
  * S1 What can fail for want of memory (threads, rings, buffers) is done before the first command that changes the device: a server
  *    that ends half-way through a recovery leaves requests stuck in kernels before 7.1.
+ *    A recovery that was begun and left is gone on with, where beginning it again would crash the kernel: recover_begun().
  * S2 There is one descriptor of ublkcN, and nobody inherits it: from Linux 6.15 on no recovery begins before the last one is closed.
  * S3 A device is deleted only by the process that added it, or when it was asked to and the device is ours and unused.
  */
 #include "ublk/service.h"
 
-#include "process/process.h"
+#include "process/system_page.h"
+#include "ublk/device.h"
 #include "ublk/driver.h"
+#include "ublk/kernels.h"
 #include "ublk/queue.h"
 #include "ublk/target.h"
 #include "ublk/tune.h"
-#include "ublk/use.h"
 #include "ublk/why.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <time.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 /* The kernel looks for partitions meanwhile: requests that this process answers. */
 #define START_LIMIT_S 60
-/* Until the kernel has noticed that a server is dead. At most the 30 s of its request timer, and what the timer takes to run. */
-#define DEATH_LIMIT_MS 45000
-/* For a server that is alive as far as can be seen: somebody may have killed it a moment ago. */
-#define ALIVE_LIMIT_MS 5000
-#define POLL_MS        2
-/* Programs that look at every device (udev) are gone within this time. */
-#define ONLOOKER_MS 2000
+/* For a descriptor that is being closed: 5 seconds. */
+#define BEGIN_EVERY_US 2000
+#define BEGIN_TRIES    2500
 
 struct service {
 	struct service_params params;
@@ -53,102 +51,10 @@ struct service {
 	bool started; /* it serves */
 	int fd;       /* of /dev/ublkcN */
 	int ended_fd;
+	_Atomic int gate;  /* enum queue_gate */
 	unsigned n_queues; /* those there are */
 	struct queue **queues;
 };
-
-static void sleep_ms(unsigned ms)
-{
-	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}, NULL);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static int node_numbers(struct driver *driver, uint32_t number, dev_t *chr, dev_t *disk, struct zsblk_why *why)
-{
-	struct uapi_params params;
-	int r = driver_params(driver, number, &params, why);
-
-	if (r < 0)
-		return r;
-	*chr = makedev(params.char_major, params.char_minor);
-	*disk = makedev(params.disk_major, params.disk_minor);
-	return 0;
-}
-
-/* ------------------------------------------------------------------ the one before */
-
-/* Has the process ended? A process of that number may also be another one by now: then the driver decides. */
-static bool is_gone(pid_t pid)
-{
-	uint64_t start;
-
-	return pid <= 0 || process_start_time(pid, &start) == -ESRCH;
-}
-
-static int say_not_free(struct driver *driver, const struct uapi_info *info, struct zsblk_why *why)
-{
-	dev_t chr, disk;
-	char holder[120];
-	bool held = node_numbers(driver, info->device, &chr, &disk, why) == 0 &&
-		    use_find_holder(chr, false, holder, sizeof holder);
-
-	if (held && (is_gone(info->server) || !process_same_name(info->server, getpid())))
-		return why_say(why, -EBUSY,
-			       "the server of /dev/ublkb%" PRIu32 " is gone, but %s still has /dev/ublkc%" PRIu32
-			       " open; end that first",
-			       info->device, holder, info->device);
-	return why_say(why, -EBUSY,
-		       "/dev/ublkb%" PRIu32
-		       " has a server: process %d. It removes the device when it gets SIGTERM, unless somebody uses "
-		       "the device",
-		       info->device, info->server);
-}
-
-/*
- * How long to wait for the kernel to be done with a server, as of now. A server that is gone is noticed in the end, unless another
- * process has ublkcN open.
- */
-static uint64_t patience_ms(struct driver *driver, const struct uapi_info *info)
-{
-	struct zsblk_why why;
-	dev_t chr, disk;
-	char holder[120];
-
-	if (!is_gone(info->server) && !process_is_dying(info->server))
-		return ALIVE_LIMIT_MS;
-	if (node_numbers(driver, info->device, &chr, &disk, &why) == 0 &&
-	    use_find_holder(chr, false, holder, sizeof holder))
-		return ALIVE_LIMIT_MS;
-	return DEATH_LIMIT_MS;
-}
-
-/* Until the kernel is done with the server. *info gets what there is then. */
-static int wait_until_free(struct driver *driver, uint32_t number, struct uapi_info *info, struct zsblk_why *why)
-{
-	uint64_t start = now_ms(), patience = ALIVE_LIMIT_MS;
-
-	for (;;) {
-		int r = driver_info(driver, number, info, why);
-
-		if (r < 0)
-			return r;
-		if (info->state != UAPI_LIVE && !process_is_dying(info->server))
-			return 0;
-		/* To look for holders of ublkcN takes a while: only when the usual time has passed. */
-		if (patience == ALIVE_LIMIT_MS && now_ms() - start > patience)
-			patience = patience_ms(driver, info);
-		if (now_ms() - start > patience)
-			return say_not_free(driver, info, why);
-		sleep_ms(POLL_MS);
-	}
-}
 
 static int find_device(struct service *service, struct zsblk_why *why)
 {
@@ -169,7 +75,7 @@ static int find_device(struct service *service, struct zsblk_why *why)
 		return why_say(why, -EINVAL,
 			       "/dev/ublkb%" PRIu32 " has queues=%u and depth=%u, and keeps them; leave both out",
 			       params->number, service->info.queues, service->info.depth);
-	r = wait_until_free(service->driver, params->number, &service->info, why);
+	r = device_wait_until_free(service->driver, params->number, &service->info, why);
 	if (!r && service->info.state != UAPI_QUIESCED)
 		return why_say(why, -ENODEV,
 			       "/dev/ublkb%" PRIu32
@@ -230,6 +136,32 @@ int service_open(struct service **result, const struct service_params *params, s
 	return 0;
 }
 
+/* ------------------------------------------------------------------ queues and their descriptor */
+
+static void close_node(struct service *service)
+{
+	if (service->fd >= 0)
+		close(service->fd);
+	service->fd = -1;
+}
+
+/* Queues that the driver has ended or refused, or that have fetched nothing. Those that wait for requests of a device that stays are left. */
+static void end_queues(struct service *service)
+{
+	struct pollfd ended = {.fd = service->ended_fd, .events = POLLIN};
+	uint64_t n;
+
+	for (unsigned i = 0; i < service->n_queues; i++)
+		queue_join(service->queues[i]);
+	service->n_queues = 0;
+	free(service->queues);
+	service->queues = NULL;
+	close_node(service);
+	/* The end of these queues is no news. */
+	if (poll(&ended, 1, 0) > 0)
+		(void)!read(service->ended_fd, &n, sizeof n);
+}
+
 /* ------------------------------------------------------------------ starting */
 
 static unsigned default_queues(void)
@@ -259,6 +191,7 @@ static int add_device(struct service *service, struct zsblk_why *why)
 
 static int create_queues(struct service *service, struct zsblk_why *why)
 {
+	service->gate = QUEUE_WAIT;
 	service->queues = calloc(service->info.queues, sizeof(struct queue *));
 	if (!service->queues)
 		return why_say(why, -ENOMEM, "no memory");
@@ -267,6 +200,7 @@ static int create_queues(struct service *service, struct zsblk_why *why)
 			.device = service->params.host->device,
 			.number = (uint16_t)i,
 			.depth = service->info.depth,
+			.gate = &service->gate,
 			.ended_fd = service->ended_fd,
 			.swap_requests = service->params.swap_requests,
 		};
@@ -286,7 +220,7 @@ static int open_node(struct service *service, struct zsblk_why *why)
 	char path[40];
 	struct stat st;
 	dev_t chr, disk;
-	int r = node_numbers(service->driver, service->info.device, &chr, &disk, why);
+	int r = device_numbers(service->driver, service->info.device, &chr, &disk, why);
 
 	if (r < 0)
 		return r;
@@ -301,13 +235,12 @@ static int open_node(struct service *service, struct zsblk_why *why)
 
 static int fetch(struct service *service, struct zsblk_why *why)
 {
-	for (unsigned i = 0; i < service->n_queues; i++) {
-		int r = queue_fetch(service->queues[i], service->fd, why);
+	int r = queue_fetch(service->queues, service->n_queues, service->fd, why);
 
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	/* After the fetches: see recover_begun(). */
+	for (unsigned i = 0; i < service->n_queues && !r; i++)
+		r = queue_map(service->queues[i], why);
+	return r;
 }
 
 static int start_new(struct service *service, struct zsblk_why *why)
@@ -331,20 +264,20 @@ static int start_new(struct service *service, struct zsblk_why *why)
 /* Somebody may still have ublkcN open, from the old server. */
 static int begin_recovery(struct service *service, struct zsblk_why *why)
 {
-	uint64_t start = now_ms();
 	int r;
 
-	while ((r = driver_start_recovery(service->driver, service->info.device, why)) == -EBUSY) {
-		if (now_ms() - start > ALIVE_LIMIT_MS)
-			return say_not_free(service->driver, &service->info, why);
-		sleep_ms(POLL_MS);
+	for (unsigned tries = 0; (r = driver_start_recovery(service->driver, service->info.device, why)) == -EBUSY;
+	     tries++) {
+		if (tries == BEGIN_TRIES)
+			return device_say_not_free(service->driver, &service->info, why);
+		usleep(BEGIN_EVERY_US);
 	}
 	return r;
 }
 
-static int start_recovered(struct service *service, struct zsblk_why *why)
+static int recover_anew(struct service *service, struct zsblk_why *why)
 {
-	int r = create_queues(service, why);
+	int r = service->queues ? 0 : create_queues(service, why);
 
 	if (!r)
 		r = begin_recovery(service, why);
@@ -357,6 +290,61 @@ static int start_recovered(struct service *service, struct zsblk_why *why)
 	return r;
 }
 
+/* The driver lets the first process map that comes after the start of a recovery, and no other. */
+static bool can_map(const struct service *service)
+{
+	size_t bytes = (size_t)system_page_ceil(service->info.depth * sizeof(struct uapi_descriptor));
+	void *at = mmap(NULL, bytes, PROT_READ, MAP_SHARED, service->fd, 0);
+
+	if (at == MAP_FAILED)
+		return false;
+	munmap(at, bytes);
+	return true;
+}
+
+/*
+ * Go on with a recovery that a server has begun that was killed before it had fetched anything. Before Linux 6.15 the driver crashes
+ * when such a recovery is begun again, and says nowhere that one was begun; but nobody has mapped descriptors since. That can also
+ * look so by chance, if the memory of this process has taken the place of the dead one's. Then the driver refuses the fetches.
+ *
+ * -EAGAIN: no recovery was begun, and *service has nothing more of it.
+ */
+static int recover_begun(struct service *service, struct zsblk_why *why)
+{
+	unsigned refused = 0;
+	int r = create_queues(service, why);
+
+	if (r < 0)
+		return r;
+	if (open_node(service, why) < 0 || !can_map(service)) {
+		close_node(service);
+		return -EAGAIN;
+	}
+	if (fetch(service, why) == 0)
+		return driver_end_recovery(service->driver, service->info.device, START_LIMIT_S, why);
+	for (unsigned i = 0; i < service->n_queues; i++)
+		refused += queue_error(service->queues[i]) != 0;
+	if (refused < service->n_queues)
+		return why_say(
+			why, -EIO,
+			"/dev/ublkb%" PRIu32
+			" cannot be taken over: another server was killed in the middle of that, and this kernel "
+			"has no way on from there",
+			service->info.device);
+	end_queues(service);
+	return -EAGAIN;
+}
+
+static int start_recovered(struct service *service, struct zsblk_why *why)
+{
+	struct utsname name;
+	int r = -EAGAIN;
+
+	if (uname(&name) < 0 || kernels_begin_recovery_once(name.release, name.version))
+		r = recover_begun(service, why);
+	return r == -EAGAIN ? recover_anew(service, why) : r;
+}
+
 int service_start(struct service *service, struct zsblk_why *why)
 {
 	int r = service->params.recover ? start_recovered(service, why) : start_new(service, why);
@@ -366,34 +354,6 @@ int service_start(struct service *service, struct zsblk_why *why)
 }
 
 /* ------------------------------------------------------------------ the end */
-
-/* Queues that the driver has ended, or that have fetched nothing. Those that wait for requests of a device that stays are left. */
-static void end_queues(struct service *service)
-{
-	for (unsigned i = 0; i < service->n_queues; i++)
-		queue_join(service->queues[i]);
-	service->n_queues = 0;
-	free(service->queues);
-	service->queues = NULL;
-	if (service->fd >= 0)
-		close(service->fd);
-	service->fd = -1;
-}
-
-static int claim_unused(struct driver *driver, uint32_t number, int *fd, struct zsblk_why *why)
-{
-	uint64_t start = now_ms();
-	char path[40];
-	dev_t chr, disk;
-	int r = node_numbers(driver, number, &chr, &disk, why);
-
-	if (r < 0)
-		return r;
-	snprintf(path, sizeof path, "/dev/ublkb%" PRIu32, number);
-	while ((r = use_claim(path, disk, fd, why)) == -EBUSY && now_ms() - start < ONLOOKER_MS)
-		sleep_ms(50);
-	return r;
-}
 
 int service_why_ended(struct service *service, struct zsblk_why *why)
 {
@@ -410,7 +370,7 @@ int service_why_ended(struct service *service, struct zsblk_why *why)
 
 int service_stop(struct service *service, struct zsblk_why *why)
 {
-	int claim, r = claim_unused(service->driver, service->info.device, &claim, why);
+	int claim, r = device_claim(service->driver, service->info.device, &claim, why);
 
 	if (r < 0)
 		return r;
@@ -442,70 +402,6 @@ void service_close(struct service *service)
 	if (service->ended_fd >= 0)
 		close(service->ended_fd);
 	free(service);
-}
-
-static int check_unopened(struct driver *driver, uint32_t number, struct zsblk_why *why)
-{
-	dev_t chr, disk;
-	char holder[120];
-	int r = node_numbers(driver, number, &chr, &disk, why);
-
-	if (!r && use_find_holder(chr, false, holder, sizeof holder))
-		r = why_say(why, -EBUSY, "/dev/ublkc%" PRIu32 " is in use by %s; end that first", number, holder);
-	return r;
-}
-
-int service_remove(uint32_t number, bool served, struct zsblk_why *why)
-{
-	struct driver *driver = NULL;
-	struct uapi_info info = {0};
-	int claim = -1, r = driver_open(&driver, why);
-
-	if (!r)
-		r = driver_info(driver, number, &info, why);
-	if (!r)
-		r = target_is_ours(&info, why);
-	if (!r && !(served && info.state == UAPI_LIVE))
-		r = wait_until_free(driver, number, &info, why);
-	/* A device that was not started yet may have a server all the same. */
-	if (!r)
-		r = info.state == UAPI_DEAD ? check_unopened(driver, number, why)
-					    : claim_unused(driver, number, &claim, why);
-	if (!r)
-		r = driver_stop(driver, number, START_LIMIT_S, why);
-	if (claim >= 0)
-		close(claim);
-	if (!r)
-		r = driver_delete(driver, number, why);
-	driver_close(driver);
-	return r;
-}
-
-/* Devices that were added have a node. */
-int service_each(service_each_fn *each, struct zsblk_why *why)
-{
-	struct driver *driver = NULL;
-	DIR *dir = opendir("/sys/class/ublk-char");
-	struct dirent *entry;
-	int r = dir ? driver_open(&driver, why) : 0;
-
-	while (!r && dir && (entry = readdir(dir))) {
-		struct uapi_info info = {0};
-		struct zsblk_why none;
-		uint32_t number;
-
-		if (sscanf(entry->d_name, "ublkc%" SCNu32, &number) != 1)
-			continue;
-		r = driver_info(driver, number, &info, why);
-		if (r == -ENODEV)
-			r = 0;
-		else if (!r && target_is_ours(&info, &none) == 0)
-			each(&info, target_segment(&info));
-	}
-	if (dir)
-		closedir(dir);
-	driver_close(driver);
-	return r;
 }
 
 /* ------------------------------------------------------------------ what it is */

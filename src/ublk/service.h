@@ -57,10 +57,4 @@ uint32_t service_number(const struct service *service);
 unsigned service_queues(const struct service *service);
 unsigned service_depth(const struct service *service);
 
-/* Remove a device that zsblk has made. `served`: also while it has a server. -EBUSY: it has one, or somebody uses it. */
-int service_remove(uint32_t number, bool served, struct zsblk_why *why);
-/* Call `each` for all devices that zsblk has made. */
-typedef void service_each_fn(const struct uapi_info *info, int segment);
-int service_each(service_each_fn *each, struct zsblk_why *why);
-
 #endif

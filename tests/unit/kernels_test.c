@@ -42,9 +42,22 @@ static void test_table(void **state)
 	}
 }
 
+/* What cannot be read is taken for an old one. */
+static void test_recovery(void **state)
+{
+	assert_true(kernels_begin_recovery_once("6.12.117+deb13-cloud-amd64",
+						"#1 SMP PREEMPT_DYNAMIC Debian 6.12.117-1 (2026-11-01)"));
+	assert_true(kernels_begin_recovery_once("6.14.11-arch1-1", "#1 SMP"));
+	assert_false(kernels_begin_recovery_once("6.15.0", "#1 SMP"));
+	assert_false(kernels_begin_recovery_once("6.17.0-41-generic", "#41-Ubuntu SMP"));
+	assert_false(
+		kernels_begin_recovery_once("7.3.4+deb13-cloud-amd64", "#1 SMP PREEMPT(lazy) Debian 7.3.4-1~bpo13+1"));
+	assert_true(kernels_begin_recovery_once("something else", "#1"));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_table)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_recovery)};
 
 	return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

@@ -44,13 +44,18 @@ static struct queue_params params;
 static struct queue *queue;
 static struct zsblk_why why;
 static _Atomic uint64_t swap_requests;
+static _Atomic int gate;
 
 static int set_up(void **state)
 {
-	params = (struct queue_params){
-		.number = 2, .depth = 64, .ended_fd = eventfd(0, EFD_CLOEXEC), .swap_requests = &swap_requests};
+	params = (struct queue_params){.number = 2,
+				       .depth = 64,
+				       .gate = &gate,
+				       .ended_fd = eventfd(0, EFD_CLOEXEC),
+				       .swap_requests = &swap_requests};
 	CPU_SET(0, &params.processors);
 	queue = NULL;
+	gate = QUEUE_WAIT;
 	thread_fails = ring_fails = 0;
 	map_fails = false;
 	why.text[0] = '\0';
@@ -103,20 +108,24 @@ static void test_ended_unused(void **state)
 	queue_join(NULL);
 }
 
-/* What is not a device of the driver's cannot be mapped, or refuses to be fetched from. */
+/* What is not a device of the driver's refuses to be fetched from, and all queues say so. */
 static void test_not_a_device(void **state)
 {
-	int fd = memfd_create("queue", MFD_CLOEXEC), r = queue_create(&queue, &params, &why);
+	struct queue *queues[2];
+	int fd = memfd_create("queue", MFD_CLOEXEC), r = queue_create(&queues[0], &params, &why);
 
 	if (r < 0)
 		skip();
-	assert_int_equal(queue_fetch(queue, -1, &why), -EBADF);
-	assert_non_null(strstr(why.text, "queue 2: its descriptors cannot be mapped"));
-	queue_join(queue);
-	assert_int_equal(queue_create(&queue, &params, &why), 0);
-	assert_true(queue_fetch(queue, fd, &why) < 0);
+	assert_int_equal(queue_create(&queues[1], &params, &why), 0);
+	assert_true(queue_fetch(queues, 2, fd, &why) < 0);
 	assert_non_null(strstr(why.text, "queue 2: the driver"));
-	queue_join(queue);
+	assert_true(queue_error(queues[0]) < 0 && queue_error(queues[1]) < 0);
+	map_fails = true;
+	assert_int_equal(queue_map(queues[1], &why), -ENOMEM);
+	map_fails = false;
+	assert_non_null(strstr(why.text, "queue 2: its descriptors cannot be mapped"));
+	queue_join(queues[0]);
+	queue_join(queues[1]);
 	close(fd);
 }
 
