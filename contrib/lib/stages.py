@@ -32,13 +32,15 @@ class Stage:
     builds    what is built beside the programs that its tests need: "all", "installed" or nothing
     inside    the command, without the build folder, that commands are run by: for another system than this machine's
     possible  returns why it cannot be run here, or None
+    no_ublk   returns why zsblk-ublk is left out of it here, or None
     """
 
     def __init__(self, name, summary, suites, options=(), cc="gcc", setup=None, build=None, limit=600,
-                 short=False, builds=None, inside=None, without=(), possible=lambda: None):
+                 short=False, builds=None, inside=None, without=(), possible=lambda: None, no_ublk=lambda: None):
         self.name, self.summary, self.suites, self.options = name, summary, suites, list(options)
         self.cc, self.setup, self.build, self.limit = cc, setup, build or name, limit
         self.short, self.builds, self.inside, self.without, self.possible = short, builds, inside, without, possible
+        self.no_ublk = no_ublk
         self.tally = tally.Tally()
         self.times = []
         self.cpu = 0.0  # seconds of processor time, of builds and tests
@@ -52,12 +54,22 @@ def no_command(*names):
     return why
 
 
+def has_libraries(triple, *modules):
+    env = dict(os.environ, PKG_CONFIG_LIBDIR=f"/usr/lib/{triple}/pkgconfig:/usr/share/pkgconfig")
+    return subprocess.run(["pkg-config", "--exists", *modules], env=env, check=False).returncode == 0
+
+
+def no_uring(triple):
+    """liburing-dev needs the kernel's headers of that architecture in the version of this machine's, which not every mirror has."""
+    def why():
+        return None if has_libraries(triple, "liburing") else f"liburing of {triple} is not installed (contrib/setup test)"
+    return why
+
+
 def no_i386():
     if os.uname().machine != "x86_64":
         return "the 32-bit build is made on x86-64 only"
-    env = dict(os.environ, PKG_CONFIG_LIBDIR="/usr/lib/i386-linux-gnu/pkgconfig:/usr/share/pkgconfig")
-    modules = ["liblz4", "libzstd", "libxxhash", "cmocka"]
-    if subprocess.run(["pkg-config", "--exists", *modules], env=env, check=False).returncode:
+    if not has_libraries("i386-linux-gnu", "liblz4", "libzstd", "libxxhash", "cmocka"):
         return "the i386 libraries are not installed (contrib/setup test)"
     return no_command("i686-linux-gnu-gcc")()
 
@@ -68,9 +80,7 @@ def no_cross(triple, emulator):
         missing = [name for name in (f"{triple}-gcc", emulator) if not shutil.which(name)]
         if missing:
             return f"no {' and no '.join(missing)} here (contrib/setup test)"
-        env = dict(os.environ, PKG_CONFIG_LIBDIR=f"/usr/lib/{triple}/pkgconfig:/usr/share/pkgconfig")
-        modules = ["liblz4", "libzstd", "libxxhash", "cmocka"]
-        if subprocess.run(["pkg-config", "--exists", *modules], env=env, check=False).returncode:
+        if not has_libraries(triple, "liblz4", "libzstd", "libxxhash", "cmocka"):
             return f"the libraries of {triple} are not installed (contrib/setup test)"
         probe = subprocess.run([f"{triple}-gcc", "-xc", "-", "-o", "/dev/null"], input=b"int main(void) { return 0; }",
                                capture_output=True, check=False)
@@ -114,11 +124,11 @@ STAGES = [
           possible=no_command("valgrind")),
     Stage("32bit", "gcc for 32-bit x86, the libraries", ["unit", "model", "fault"],
           ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"],
-          possible=no_i386),
+          possible=no_i386, no_ublk=no_uring("i386-linux-gnu")),
     Stage("arm64", "gcc for arm64, the libraries, in emulation", ["unit", "model"], cross("arm64"),
-          short=True, possible=no_cross("aarch64-linux-gnu", "qemu-aarch64")),
+          short=True, possible=no_cross("aarch64-linux-gnu", "qemu-aarch64"), no_ublk=no_uring("aarch64-linux-gnu")),
     Stage("s390x", "gcc for s390x (big-endian), the libraries, in emulation", ["unit", "model"], cross("s390x"),
-          short=True, possible=no_cross("s390x-linux-gnu", "qemu-s390x")),
+          short=True, possible=no_cross("s390x-linux-gnu", "qemu-s390x"), no_ublk=no_uring("s390x-linux-gnu")),
 ]
 
 
@@ -206,7 +216,7 @@ class Runner:
             return self.configured[stage.build]
         owner = next(other for other in STAGES if other.name == stage.build)
         folder, log = self.folder(stage), self.log(stage)
-        options = ["-Dtests=true", *owner.options]
+        options = ["-Dtests=true", f"-Dublk={'disabled' if owner.no_ublk() else 'enabled'}", *owner.options]
         if os.environ.get("CI") == "true":
             options.append("--werror")
         stamp = folder / "contrib-test-options"
@@ -304,6 +314,9 @@ class Runner:
             stage.tally.skipped.append((stage.name, reason))
             say(f"-- {stage.name}: not here: {reason}")
             return
+        reason = stage.no_ublk()
+        if reason:
+            stage.tally.skipped.append(("zsblk-ublk", reason))
         start = time.monotonic()
         if built is None:
             say(f"-- {stage.name}: building ({stage.summary})")
