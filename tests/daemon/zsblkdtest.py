@@ -135,7 +135,7 @@ class Instance:
         return int(found[1]) if status == 0 and found and "being replaced" not in said else 0
 
     def daemon(self):
-        return int((self.folder / "run" / self.name / "lock").read_text(encoding="ascii"))
+        return int((self.folder / "run" / self.name / "lock").read_text(encoding="ascii").partition("\n")[0])
 
     def relay(self):
         """The process that hands messages on; 0: there is none."""

@@ -5,6 +5,7 @@
 #include "daemon/state/folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -101,6 +102,38 @@ static void test_lock(void **state)
 	folder_close(&folder);
 	folder = open_it();
 	assert_int_equal(folder_lock(&folder, NULL, &wrong), 0);
+	folder_close(&folder);
+}
+
+static char at_truncation[40]; /* what is in the file then */
+
+/* Whoever reads the file now has what is in the file before. */
+int ftruncate(int fd, off_t length)
+{
+	ssize_t got = pread(fd, at_truncation, sizeof at_truncation - 1, 0);
+
+	at_truncation[got < 0 ? 0 : got] = '\0';
+	return (int)syscall(SYS_ftruncate, fd, length);
+}
+
+/* Another daemon that is refused asks whose the lock is: at no time there is no number, or half of one. */
+static void test_lock_names_its_holder(void **state)
+{
+	struct folder folder = open_it();
+	struct wrong wrong = {""};
+	char pid[20], left[] = "2147483647\n";
+	int fd = openat(folder.fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ssize_t got;
+
+	assert_int_equal(write(fd, left, strlen(left)), strlen(left));
+	snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+	assert_int_equal(folder_lock(&folder, NULL, &wrong), 0);
+	if (strncmp(at_truncation, pid, strlen(pid)) != 0)
+		fail_msg("for a moment the file has '%s'", at_truncation);
+	got = pread(fd, left, sizeof left - 1, 0);
+	assert_int_equal(got, strlen(pid));
+	assert_memory_equal(left, pid, (size_t)got);
+	close(fd);
 	folder_close(&folder);
 }
 
@@ -328,6 +361,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_made, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_not_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lock_names_its_holder, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lock_race, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_remove_anothers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_remove_but_a_note, set_up, tear_down),

@@ -158,7 +158,8 @@ int folder_lock(struct folder *folder, pid_t *holder, struct wrong *wrong)
 	if (r)
 		return r;
 	length = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
-	if (ftruncate(folder->lock, 0) < 0 || pwrite(folder->lock, pid, (size_t)length, 0) < 0)
+	/* First the number, then the end of the file: who is refused the lock reads the first line at any moment. */
+	if (pwrite(folder->lock, pid, (size_t)length, 0) < 0 || ftruncate(folder->lock, length) < 0)
 		return refuse(wrong, -errno, folder->path, strerror(errno));
 	return 0;
 }
