@@ -176,8 +176,10 @@ def tcp():
     with folder() as path:
         with open(os.path.join(path, "image"), "wb") as f:
             f.write(pages(100, 1))
-        script = 'nbdinfo --size "$uri" && nbdcopy image "$uri" && nbdinfo --map "$uri"'
         for port in random.SystemRandom().sample(range(20000, 60000), 5):
+            # nbdkit's $uri has the name localhost, which a system without /etc/hosts does not know.
+            uri = f"nbd://127.0.0.1:{port}"
+            script = f"nbdinfo --size {uri} && nbdcopy image {uri} && nbdinfo --map {uri}"
             out = run("nbdkit", "-i", "127.0.0.1", "-p", str(port), PLUGIN, "64M", "--run", script,
                       env=ENV, status=None, cwd=path)
             if "already in use" not in out:
