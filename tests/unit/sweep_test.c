@@ -13,20 +13,29 @@
 static char top[64];
 static sd_event *loop;
 static struct sweep *sweep;
-static int answers, last;
+static int answers, steps, last;
 
-static void done(void *opaque, int r)
+static void answered(void *opaque, int r, bool is_last)
 {
+	if (!is_last) {
+		steps++;
+		return;
+	}
 	answers++;
 	last = r;
-	sd_event_exit(loop, 0);
+}
+
+static void wait_for_answers(int wanted)
+{
+	while (answers < wanted)
+		must(sd_event_run(loop, UINT64_MAX) >= 0);
 }
 
 static int set_up(void **state)
 {
-	answers = 0;
+	answers = steps = 0;
 	strcpy(top, "/var/tmp/sweep.XXXXXX");
-	return !mkdtemp(top) || chdir(top) < 0 || sd_event_new(&loop) < 0 || sweep_create(&sweep, loop, done, NULL);
+	return !mkdtemp(top) || chdir(top) < 0 || sd_event_new(&loop) < 0 || sweep_create(&sweep, loop, answered, NULL);
 }
 
 static int tear_down(void **state)
@@ -60,8 +69,7 @@ static void test_answers(void **state)
 	assert_true(sweep_has_process(sweep));
 	assert_true(sweep_is_out(sweep));
 	assert_int_equal(sweep_start(sweep, &file, 8192), -EBUSY);
-	assert_true(sd_event_loop(loop) >= 0);
-	assert_int_equal(answers, 1);
+	wait_for_answers(1);
 	if (last == -EINVAL) {
 		print_message("# no O_DIRECT here\n");
 		skip();
@@ -70,13 +78,42 @@ static void test_answers(void **state)
 	assert_false(sweep_is_out(sweep));
 }
 
+/* Each queue's answer is told: whoever waits for a queue starts to wait when the queue before has answered. */
+static void test_each_queue(void **state)
+{
+	static const char *const made[] = {"sys", "sys/file", "sys/file/mq"};
+	int fd = open("file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct device file;
+	char path[40];
+
+	must(fd >= 0 && ftruncate(fd, 65536) == 0);
+	close(fd);
+	for (size_t i = 0; i < COUNT_OF(made); i++)
+		must(mkdir(made[i], 0700) == 0);
+	for (int queue = 0; queue < 3; queue++) {
+		snprintf(path, sizeof path, "sys/file/mq/%d", queue);
+		must(mkdir(path, 0700) == 0);
+		snprintf(path, sizeof path, "sys/file/mq/%d/cpu_list", queue);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		must(fd >= 0 && write(fd, "0\n", 2) == 2);
+		close(fd);
+	}
+	init(&file, "file");
+	for (int round = 1; round <= 2; round++) {
+		assert_int_equal(sweep_start(sweep, &file, 8192), 0);
+		wait_for_answers(round);
+		assert_int_equal(steps, 2 * round);
+		assert_false(sweep_is_out(sweep));
+	}
+}
+
 static void test_absent(void **state)
 {
 	struct device none;
 
 	init(&none, "none");
 	assert_int_equal(sweep_start(sweep, &none, 0), 0);
-	assert_true(sd_event_loop(loop) >= 0);
+	wait_for_answers(1);
 	assert_int_equal(last, -ENOENT);
 }
 
@@ -124,8 +161,7 @@ static void test_ended_by_others(void **state)
 	assert_int_equal(sweep_start(sweep, &fifo, 0), 0);
 	usleep(50000);
 	kill(process(), SIGKILL);
-	assert_true(sd_event_loop(loop) >= 0);
-	assert_int_equal(answers, 1);
+	wait_for_answers(1);
 	assert_int_equal(last, 0);
 	assert_false(sweep_has_process(sweep));
 	assert_false(sweep_is_out(sweep));
@@ -146,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_cpu),
 		cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_each_queue, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody_waits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ended_by_others, set_up, tear_down),

@@ -33,14 +33,20 @@ struct sweep {
 	pid_t pid;
 	pid_t left; /* one that was ended, and has not been collected; 0: none */
 	bool is_out;
-	sweep_done_fn *done;
+	sweep_answer_fn *answer;
 	void *opaque;
 };
 
-/* What is asked of the process; the answer is an int. */
+/* What is asked of the process. */
 struct order {
 	struct device device;
 	uint64_t offset;
+};
+
+/* What it says of each queue. */
+struct answer {
+	int r;
+	bool is_last;
 };
 
 /* ------------------------------------------------------------------ in the process */
@@ -76,22 +82,31 @@ static int read_block(int fd, void *block, uint64_t offset)
 	return pread(fd, block, ZSBLK_BLOCK_SIZE, (off_t)offset) < 0 ? -errno : 0;
 }
 
-static int sweep_once(const struct order *order, void *block)
+static bool say_answer(int r, bool is_last)
 {
-	int fd = open(order->device.path, O_RDONLY | O_DIRECT | O_CLOEXEC), r = fd < 0 ? -errno : 0, failed;
+	struct answer answer = {.r = r, .is_last = is_last};
 
-	/* Without queues in sysfs there is one read, from wherever this runs. */
-	if (!r && !move_to_queue(&order->device, 0))
+	return send(STDIN_FILENO, &answer, sizeof answer, MSG_NOSIGNAL) == (ssize_t)sizeof answer;
+}
+
+/* Without queues in sysfs there is one read, from wherever this runs. False: there is nobody to tell. */
+static bool sweep_once(const struct order *order, void *block)
+{
+	int fd = open(order->device.path, O_RDONLY | O_DIRECT | O_CLOEXEC), r = fd < 0 ? -errno : 0;
+	bool more = fd >= 0 && move_to_queue(&order->device, 0), heard = true;
+
+	if (!more && fd >= 0)
 		r = read_block(fd, block, order->offset);
-	else
-		for (unsigned queue = 0; fd >= 0 && queue < MOST_QUEUES && move_to_queue(&order->device, queue);
-		     queue++) {
-			failed = read_block(fd, block, order->offset);
-			r = r ? r : failed;
-		}
+	for (unsigned queue = 0; more && heard; queue++) {
+		r = read_block(fd, block, order->offset);
+		more = queue + 1 < MOST_QUEUES && move_to_queue(&order->device, queue + 1);
+		if (more)
+			heard = say_answer(r, false);
+	}
+	/* Before the end is told: nobody is to find the disk open after that. */
 	if (fd >= 0)
 		close(fd);
-	return r;
+	return heard && say_answer(r, true);
 }
 
 /*
@@ -102,7 +117,6 @@ __attribute__((noreturn)) static void become_sweeper(int socket, pid_t daemon)
 {
 	static _Alignas(ZSBLK_BLOCK_SIZE) char block[ZSBLK_BLOCK_SIZE];
 	struct order order;
-	int r;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != daemon || dup2(socket, STDIN_FILENO) < 0)
@@ -111,11 +125,8 @@ __attribute__((noreturn)) static void become_sweeper(int socket, pid_t daemon)
 	prctl(PR_SET_NAME, "zsblkd-sweep");
 	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	memset(block, 0, sizeof block);
-	while (recv(STDIN_FILENO, &order, sizeof order, 0) == (ssize_t)sizeof order) {
-		r = sweep_once(&order, block);
-		if (send(STDIN_FILENO, &r, sizeof r, MSG_NOSIGNAL) < 0)
-			break;
-	}
+	while (recv(STDIN_FILENO, &order, sizeof order, 0) == (ssize_t)sizeof order && sweep_once(&order, block))
+		;
 	_exit(EXIT_SUCCESS);
 }
 
@@ -139,18 +150,18 @@ static void end_process(struct sweep *sweep)
 static int answered(sd_event_source *source, int fd, uint32_t events, void *opaque)
 {
 	struct sweep *sweep = opaque;
-	int r;
-	ssize_t got = recv(fd, &r, sizeof r, MSG_DONTWAIT);
+	struct answer answer;
+	ssize_t got = recv(fd, &answer, sizeof answer, MSG_DONTWAIT);
 
 	if (got < 0 && errno == EAGAIN)
 		return 0;
-	if (got != (ssize_t)sizeof r) {
+	if (got != (ssize_t)sizeof answer) {
 		/* Somebody has ended the process. The next sweep makes another one. */
 		end_process(sweep);
-		r = 0;
+		answer = (struct answer){.r = 0, .is_last = true};
 	}
-	sweep->is_out = false;
-	sweep->done(sweep->opaque, r);
+	sweep->is_out = !answer.is_last;
+	sweep->answer(sweep->opaque, answer.r, answer.is_last);
 	return 0;
 }
 
@@ -216,13 +227,13 @@ bool sweep_answer_is_there(const struct sweep *sweep)
 	return sweep->socket >= 0 && poll(&fd, 1, 0) == 1;
 }
 
-int sweep_create(struct sweep **result, struct sd_event *loop, sweep_done_fn *done, void *opaque)
+int sweep_create(struct sweep **result, struct sd_event *loop, sweep_answer_fn *answer, void *opaque)
 {
 	struct sweep *sweep = calloc(1, sizeof *sweep);
 
 	if (!sweep)
 		return -ENOMEM;
-	*sweep = (struct sweep){.loop = loop, .socket = -1, .done = done, .opaque = opaque};
+	*sweep = (struct sweep){.loop = loop, .socket = -1, .answer = answer, .opaque = opaque};
 	*result = sweep;
 	return 0;
 }

@@ -19,16 +19,19 @@
 struct sd_event;
 struct sweep;
 
-/* A sweep has ended: 0, or the negative errno of a read that failed. In the loop. */
-typedef void sweep_done_fn(void *opaque, int r);
+/*
+ * A queue has answered: 0, or the negative errno of its read. `is_last`: the sweep has ended with that. In the loop. Each queue is told by
+ * itself: all of them together may take long on a device that has many queues and much to do, although none of them hangs.
+ */
+typedef void sweep_answer_fn(void *opaque, int r, bool is_last);
 
 /* 0, or a negative errno. The process is made by sweep_start(). */
-int sweep_create(struct sweep **sweep, struct sd_event *loop, sweep_done_fn *done, void *opaque);
+int sweep_create(struct sweep **sweep, struct sd_event *loop, sweep_answer_fn *answer, void *opaque);
 /* Ends the process, as soon as it can be ended. NULL is allowed. */
 void sweep_free(struct sweep *sweep);
 
 /*
- * Have the block at `offset` read once by each queue. 0, and `done` is called later; -EBUSY: the sweep before has not ended; or an error of
+ * Have the block at `offset` read once by each queue. 0, and `answer` is called later; -EBUSY: the sweep before has not ended; or an error of
  * fork(2) or send(2).
  */
 int sweep_start(struct sweep *sweep, const struct device *device, uint64_t offset);
@@ -36,7 +39,7 @@ int sweep_start(struct sweep *sweep, const struct device *device, uint64_t offse
 bool sweep_has_process(const struct sweep *sweep);
 /* Has a sweep been started that has not ended yet? */
 bool sweep_is_out(const struct sweep *sweep);
-/* The sweep has ended, and `done` only was not called yet. */
+/* A queue has answered, and `answer` only was not called yet. */
 bool sweep_answer_is_there(const struct sweep *sweep);
 
 /*

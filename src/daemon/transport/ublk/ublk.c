@@ -86,12 +86,16 @@ static void ublk_tell_end(struct ublk_end *ublk, enum transport_news news, const
 
 /* ------------------------------------------------------------------ is it well? */
 
-static void ublk_swept(void *opaque, int r)
+static void ublk_answered(void *opaque, int r, bool is_last)
 {
 	struct ublk_end *ublk = opaque;
+	uint64_t now = clock_us();
 
 	/* What was asked of the server before may be answered by this one. */
-	watch_answered(&ublk->watch, clock_us());
+	watch_answered(&ublk->watch, now);
+	/* The next queue is asked by now. */
+	if (!is_last)
+		watch_asked(&ublk->watch, now);
 	/* A server that answers with an error is alive. A new server would read the same from the segment. */
 	if (r && r != -ENOENT && ublk->serves && !ublk->has_failed) {
 		say(SAY_ERROR, "%s: reading block %llu for a probe: %s", ublk->end.device.path,
@@ -243,7 +247,7 @@ static int ublk_open(struct transport_end **result, const struct transport_spec 
 	ublk->end.transport = &ublk_transport;
 	ublk->end.device = *spec->device;
 	ublk->spec = *spec;
-	r = sweep_create(&ublk->sweep, spec->loop, ublk_swept, ublk);
+	r = sweep_create(&ublk->sweep, spec->loop, ublk_answered, ublk);
 	if (!r)
 		r = sd_event_add_time(spec->loop, &ublk->timer, CLOCK_MONOTONIC, 0, 1000, ublk_timer_event, ublk);
 	if (r >= 0)
