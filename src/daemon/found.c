@@ -50,7 +50,7 @@ static int look_at_device(const struct look *look, uint64_t *size)
 		/* A second device on the same segment would be made swap, over the data of the first. */
 		wrong_say(look->wrong,
 			  "it cannot be told whether a device is attached in this name (/sys/block cannot be "
-			  "read); try again");
+			  "read, or a server's program cannot list its devices); try again");
 		return -EAGAIN;
 	}
 	found->attached = !r;

@@ -7,6 +7,7 @@
 
 #include "daemon/state/folder.h"
 #include "daemon/transport/ublk/disk.h"
+#include "zsblk.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -120,8 +121,8 @@ static void test_found(void **state)
 	assert_int_equal(disk_find(&settings, "zsblk:swap0", &found), 0);
 	assert_string_equal(found.path, "/dev/ublkb0");
 	assert_int_equal(found.sequence, 17);
-	/* No note, and nobody to ask: there may be one. */
-	assert_int_equal(disk_find(&settings, "zsblk:swap1", &found), -EAGAIN);
+	/* Nobody to ask: those that there are can be another program's, and swap1 has nothing that it could have a disk of. */
+	assert_int_equal(disk_find(&settings, "zsblk:swap1", &found), -ENODEV);
 	/* The program lists none that is ours. */
 	assert_int_equal(settings_string(&settings.ublk_server, "/bin/true"), 0);
 	assert_int_equal(disk_find(&settings, "zsblk:swap1", &found), -ENODEV);
@@ -138,6 +139,33 @@ static void test_found(void **state)
 	must(rename("sys", "nothing") == 0);
 	assert_int_equal(disk_find(&settings, "zsblk:swap1", &found), -EAGAIN);
 	assert_true(disk_has_others(&settings, &disk));
+}
+
+/* There is data that may be behind one of the disks, and nobody to ask. */
+static void test_cannot_be_told(void **state)
+{
+	struct zsblk_params params;
+	struct zsblk_why why = {""};
+	struct device found;
+	char name[40], backend[60], memory[24];
+	int id;
+
+	/* A name that no instance of this machine has. */
+	snprintf(name, sizeof name, "disk-test-%d", (int)getpid());
+	snprintf(backend, sizeof backend, "zsblk:%s", name);
+	device_init(&found, "");
+	assert_int_equal(disk_find(&settings, backend, &found), -ENODEV);
+	zsblk_params_init(&params);
+	params.size = 1 << 20;
+	if (zsblk_create(&params, name, &id, &why) < 0)
+		fail_msg("%s", why.text);
+	snprintf(memory, sizeof memory, "shm:id=%d", id);
+	assert_int_equal(disk_find(&settings, backend, &found), -EAGAIN);
+	assert_int_equal(settings_string(&settings.ublk_server, "/bin/true"), 0);
+	assert_int_equal(disk_find(&settings, backend, &found), -ENODEV);
+	assert_int_equal(settings_string(&settings.ublk_server, "/bin/false"), 0);
+	assert_int_equal(zsblk_remove(memory, &why), 0);
+	assert_int_equal(disk_find(&settings, backend, &found), -ENODEV);
 }
 
 static void list(const char *lines)
@@ -206,6 +234,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_same_disk, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_by_path, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cannot_be_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
 	};

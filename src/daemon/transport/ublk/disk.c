@@ -112,7 +112,8 @@ static int stop_at_first(void *opaque, const struct device *device)
 }
 
 /*
- * Call `each` for all devices of zsblk until it returns non-zero. 0, what that returned, or -EAGAIN: that cannot be told.
+ * Call `each` for all devices of zsblk until it returns non-zero. 0, what that returned, -EAGAIN: that cannot be told, or -EIO: the program
+ * cannot say, which may last (io_uring was switched off, or the kernel is one of those that are not used).
  */
 static int list_and_call(const struct settings *settings, int (*each)(void *opaque, const struct disk_listed *listed),
 			 void *opaque)
@@ -127,7 +128,7 @@ static int list_and_call(const struct settings *settings, int (*each)(void *opaq
 	 * tells, and whoever has claimed the segment.)
 	 */
 	if (r)
-		return r == -EIO && status == COMMAND_NOT_FOUND ? 0 : -EAGAIN;
+		return r == -EIO && status == COMMAND_NOT_FOUND ? 0 : r == -EIO ? r : -EAGAIN;
 	for (char *line = text, *next; !r && *line; line = next) {
 		struct disk_listed listed;
 
@@ -176,18 +177,32 @@ static int is_of_instance(void *opaque, const struct disk_listed *listed)
 	return r ? -EAGAIN : 1;
 }
 
+/* Is there a segment that a disk of the instance could have its data in? */
+static bool has_segment(const struct search *search)
+{
+	struct zsblk_why why;
+	int id;
+
+	return search->configured >= 0 || zsblk_find(search->name, &id, &why) != -ENOENT;
+}
+
 int disk_find(const struct settings *settings, const char *backend, struct device *device)
 {
 	const char *name = backend + strlen(TRANSPORT_BACKEND_START), *memory = settings_param(settings, "memory");
+	struct search search = {.name = name, .configured = -1, .device = device};
 	struct zsblk_segment segment;
 	struct zsblk_why why;
-	int configured, r = noted_disk(backend, device);
+	int r = noted_disk(backend, device);
 
 	if (r != -ENODEV)
 		return r;
 	/* Such a segment need not bear a name. */
-	configured = memory && zsblk_inspect(memory, &segment, &why) == 0 ? segment.id : -1;
-	r = each_listed(settings, is_of_instance, &(struct search){name, configured, device});
+	if (memory && zsblk_inspect(memory, &segment, &why) == 0)
+		search.configured = segment.id;
+	r = each_listed(settings, is_of_instance, &search);
+	/* Disks of other programs must not keep an instance from its start that never had one. */
+	if (r == -EIO)
+		r = has_segment(&search) ? -EAGAIN : 0;
 	return r == 1 ? 0 : r ? r : -ENODEV;
 }
 
