@@ -20,24 +20,31 @@ struct driver {
 	int fd;
 	bool has_ring;
 	struct io_uring ring;
+	uint64_t commands; /* so far; the number of each comes back with its answer */
 };
 
 /* ------------------------------------------------------------------ one command */
 
+/* Of the command that was submitted last. Those that were given up (-ETIME) may be answered at any time. */
 static int wait_for_answer(struct driver *driver, unsigned limit_s)
 {
 	struct __kernel_timespec limit = {.tv_sec = limit_s};
-	struct io_uring_cqe *cqe;
-	int r;
 
-	do
-		r = io_uring_wait_cqe_timeout(&driver->ring, &cqe, limit_s ? &limit : NULL);
-	while (r == -EINTR);
-	if (r < 0)
-		return r;
-	r = cqe->res;
-	io_uring_cqe_seen(&driver->ring, cqe);
-	return r;
+	for (;;) {
+		struct io_uring_cqe *cqe;
+		uint64_t number;
+		int result, r = io_uring_wait_cqe_timeout(&driver->ring, &cqe, limit_s ? &limit : NULL);
+
+		if (r == -EINTR)
+			continue;
+		if (r < 0)
+			return r;
+		number = cqe->user_data;
+		result = cqe->res;
+		io_uring_cqe_seen(&driver->ring, cqe);
+		if (number == driver->commands)
+			return result;
+	}
 }
 
 /* -ETIME: the kernel has not answered, and *command may be written to at any time from now on. */
@@ -53,6 +60,7 @@ static int command_run(struct driver *driver, unsigned op, const struct uapi_com
 	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, driver->fd, NULL, 0, 0);
 	sqe->cmd_op = op;
 	memcpy(sqe->cmd, command, sizeof *command);
+	sqe->user_data = ++driver->commands;
 	r = io_uring_submit(&driver->ring);
 	return r < 0 ? r : wait_for_answer(driver, limit_s);
 }

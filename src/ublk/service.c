@@ -56,14 +56,13 @@ struct service {
 	struct queue **queues;
 };
 
-static int find_device(struct service *service, struct zsblk_why *why)
+/* Is service->info of the device that was asked for? */
+static int check_device(struct service *service, struct zsblk_why *why)
 {
 	const struct service_params *params = &service->params;
 	struct uapi_params found;
-	int r = driver_info(service->driver, params->number, &service->info, why);
+	int r = target_is_ours(&service->info, why);
 
-	if (!r)
-		r = target_is_ours(&service->info, why);
 	if (!r)
 		r = driver_params(service->driver, params->number, &found, why);
 	if (!r)
@@ -75,13 +74,27 @@ static int find_device(struct service *service, struct zsblk_why *why)
 		return why_say(why, -EINVAL,
 			       "/dev/ublkb%" PRIu32 " has queues=%u and depth=%u, and keeps them; leave both out",
 			       params->number, service->info.queues, service->info.depth);
-	r = device_wait_until_free(service->driver, params->number, &service->info, why);
+	return 0;
+}
+
+static int find_device(struct service *service, struct zsblk_why *why)
+{
+	uint32_t number = service->params.number;
+	int r = driver_info(service->driver, number, &service->info, why);
+
+	if (!r)
+		r = check_device(service, why);
+	if (!r)
+		r = device_wait_until_free(service->driver, number, &service->info, why);
+	/* That may have taken a while, and another device may have the number by now. */
+	if (!r)
+		r = check_device(service, why);
 	if (!r && service->info.state != UAPI_QUIESCED)
 		return why_say(why, -ENODEV,
 			       "/dev/ublkb%" PRIu32
 			       " was stopped or never started, so that there is nothing to take over; remove it "
 			       "with --remove %" PRIu32,
-			       params->number, params->number);
+			       number, number);
 	return r;
 }
 
