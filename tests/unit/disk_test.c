@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <systemd/sd-event.h>
 #include <unistd.h>
 
 static char top[64];
@@ -110,6 +111,26 @@ static void test_by_path(void **state)
 	disk.sequence = 3;
 	assert_int_equal(disk_note(&folder, &disk), 0);
 	assert_int_equal(disk_backing(&path, "zsblk:swap0"), TRANSPORT_BACKING_OTHER);
+}
+
+/* An instance that found its disk without a note, since somebody has emptied the folder, leaves a note to those that come later. */
+static void test_noted_again(void **state)
+{
+	struct transport_spec spec = {
+		.settings = &settings, .folder = &folder, .backend = "zsblk:swap0", .device = &disk};
+	struct transport_end *end;
+	struct wrong wrong = {""};
+	struct device path;
+	sd_event *loop;
+
+	must(sd_event_new(&loop) >= 0);
+	spec.loop = loop;
+	device_init(&path, "/dev/ublkb0");
+	assert_int_equal(disk_backing(&path, "zsblk:swap0"), TRANSPORT_BACKING_OTHER);
+	assert_int_equal(transport_open(&end, &ublk_transport, &spec, &wrong), 0);
+	assert_int_equal(disk_backing(&path, "zsblk:swap0"), TRANSPORT_BACKING_OURS);
+	transport_close(end);
+	sd_event_unref(loop);
 }
 
 static void test_found(void **state)
@@ -233,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_listed),
 		cmocka_unit_test_setup_teardown(test_same_disk, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_by_path, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_noted_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_found, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cannot_be_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),

@@ -23,10 +23,11 @@
 
 int disk_note(const struct folder *folder, const struct device *device)
 {
-	char text[60];
+	char text[60], there[60];
 
 	snprintf(text, sizeof text, "%s %" PRIu64, device_name(device), device->sequence);
-	return folder_note(folder, DISK_NOTE, text);
+	folder_read_note(folder, DISK_NOTE, there, sizeof there);
+	return strcmp(there, text) == 0 ? 0 : folder_note(folder, DISK_NOTE, text);
 }
 
 bool disk_parse_note(const char *text, struct device *device)

@@ -19,7 +19,7 @@ struct folder;
 /* The name of the note in the folder. */
 #define DISK_NOTE "disk"
 
-/* Write down which disk it is; its `sequence` is known. */
+/* Write down which disk it is, unless that is there; its `sequence` is known. */
 int disk_note(const struct folder *folder, const struct device *device);
 /* What a note says: "ublkb0 17". False if it is no such note. */
 bool disk_parse_note(const char *text, struct device *device);

@@ -135,6 +135,15 @@ static void ublk_look(struct ublk_end *ublk)
 
 /* ------------------------------------------------------------------ the way into service */
 
+static void ublk_note_disk(const struct ublk_end *ublk)
+{
+	int r = disk_note(ublk->spec.folder, &ublk->end.device);
+
+	if (r)
+		say(SAY_WARNING, "%s: that it is ours cannot be noted in %s: %s", ublk->end.device.path,
+		    ublk->spec.folder->path, strerror(-r));
+}
+
 /* The server has made the disk, or an earlier daemon's has. */
 static int ublk_take_disk(struct ublk_end *ublk, struct device *device, struct wrong *wrong)
 {
@@ -155,10 +164,7 @@ static int ublk_take_disk(struct ublk_end *ublk, struct device *device, struct w
 	ublk->end.device = *device;
 	if (device_tune(device, KERNEL_TIMER_MS, wrong))
 		say(SAY_WARNING, "%s", wrong->text);
-	r = disk_note(ublk->spec.folder, device);
-	if (r)
-		say(SAY_WARNING, "%s: that it is ours cannot be noted in %s: %s", device->path, ublk->spec.folder->path,
-		    strerror(-r));
+	ublk_note_disk(ublk);
 	return 0;
 }
 
@@ -259,6 +265,9 @@ static int ublk_open(struct transport_end **result, const struct transport_spec 
 		ublk_close(&ublk->end);
 		return r;
 	}
+	/* It may have been found without a note: somebody has emptied the folder. */
+	if (spec->device->sequence)
+		ublk_note_disk(ublk);
 	*result = &ublk->end;
 	return 0;
 }
