@@ -32,6 +32,19 @@ static void name_process(const char *pid, char *text, size_t size)
 	snprintf(text, size, "process %s (%s)", pid, name);
 }
 
+/*
+ * With the type and the number that the kernel has in memory: the descriptor may be of a file whose server (NFS, FUSE) does not answer,
+ * and a device node needs no question.
+ */
+static bool is_node(int dir, const char *name, dev_t number, bool block)
+{
+	struct statx st;
+
+	return statx(dir, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) == 0 &&
+	       (block ? S_ISBLK(st.stx_mode) : S_ISCHR(st.stx_mode)) &&
+	       makedev(st.stx_rdev_major, st.stx_rdev_minor) == number;
+}
+
 static bool process_has_open(const char *pid, dev_t number, bool block)
 {
 	char path[300];
@@ -41,12 +54,8 @@ static bool process_has_open(const char *pid, dev_t number, bool block)
 
 	snprintf(path, sizeof path, "/proc/%s/fd", pid);
 	dir = opendir(path);
-	while (dir && !found && (entry = readdir(dir))) {
-		struct stat st;
-
-		found = isdigit((unsigned char)entry->d_name[0]) && fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
-			(block ? S_ISBLK(st.st_mode) : S_ISCHR(st.st_mode)) && st.st_rdev == number;
-	}
+	while (dir && !found && (entry = readdir(dir)))
+		found = isdigit((unsigned char)entry->d_name[0]) && is_node(dirfd(dir), entry->d_name, number, block);
 	if (dir)
 		closedir(dir);
 	return found;
