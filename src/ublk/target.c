@@ -57,7 +57,8 @@ void target_params(struct uapi_params *params, uint64_t size)
 
 int target_is_ours(const struct uapi_info *info, struct zsblk_why *why)
 {
-	if ((info->target & ~(uint64_t)UINT32_MAX) != MARK || (info->flags & FLAGS) != FLAGS)
+	if ((info->target & ~(uint64_t)UINT32_MAX) != MARK || (info->flags & FLAGS) != FLAGS ||
+	    (info->flags & UAPI_F_UNPRIVILEGED))
 		return why_say(why, -EPERM, "/dev/ublkb%" PRIu32 " is not a device of zsblk: another program made it",
 			       info->device);
 	return 0;

@@ -4,8 +4,9 @@
  * functions; any thread.
  *
  * The driver keeps 64 bits for the server that made a device. Ours are a magic number and the identifier of the shared segment with
- * the data. Only root can make such a device, so the mark protects from mistakes: no other program's device is ever taken over or
- * removed, and none of ours is served with the data of another.
+ * the data. Anybody who makes a device can write the same; but ordinary users, where udev lets them at the driver, make devices that
+ * the driver knows as theirs, and those are never ours. So the mark protects from mistakes of root's programs: no other program's device
+ * is ever taken over or removed, and none of ours is served with the data of another.
  */
 #ifndef TARGET_H
 #define TARGET_H

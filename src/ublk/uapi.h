@@ -44,6 +44,7 @@ _Static_assert(sizeof(struct uapi_command) == 32, "the driver's layout");
 /* Features of the driver, which are flags of a device as well. */
 #define UAPI_F_USER_RECOVERY         (UINT64_C(1) << 3)
 #define UAPI_F_USER_RECOVERY_REISSUE (UINT64_C(1) << 4)
+#define UAPI_F_UNPRIVILEGED          (UINT64_C(1) << 5) /* made by an ordinary user, where udev lets users at the driver */
 #define UAPI_F_CMD_IOCTL_ENCODE      (UINT64_C(1) << 6)
 #define UAPI_F_USER_COPY             (UINT64_C(1) << 7)
 

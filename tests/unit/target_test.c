@@ -48,6 +48,10 @@ static void test_others(void **state)
 	start_anew(state);
 	info.flags &= ~UAPI_F_USER_COPY;
 	refused(target_is_ours(&info, &why), -EPERM, "another program");
+	/* An ordinary user's, who has copied all the rest. */
+	start_anew(state);
+	info.flags |= UAPI_F_UNPRIVILEGED;
+	refused(target_is_ours(&info, &why), -EPERM, "another program");
 }
 
 static void test_of_another_segment(void **state)
