@@ -108,11 +108,14 @@ bool process_is_dying(pid_t pid)
 {
 	char path[40], stat[1024], status[8192];
 	const char *fields;
+	uint64_t start;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	fields = process_read_stat(path, stat, sizeof stat);
 	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	return fields && read_text(path, status, sizeof status) && process_texts_say_dying(fields, status);
+	/* A zombie says the same as a process that exits. */
+	return fields && read_text(path, status, sizeof status) && process_texts_say_dying(fields, status) &&
+	       process_start_time(pid, &start) != -ESRCH;
 }
 
 pid_t process_parent(pid_t pid)

@@ -99,6 +99,20 @@ static void test_dying(void **state)
 	assert_false(process_is_dying(0));
 }
 
+/* A process that has ended, and that its parent does not collect: nobody may wait for more than that. */
+static void test_ended(void **state)
+{
+	siginfo_t info;
+	pid_t pid = fork();
+
+	must(pid >= 0);
+	if (pid == 0)
+		_exit(0);
+	must(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
+	assert_false(process_is_dying(pid));
+	must(waitpid(pid, NULL, 0) == pid);
+}
+
 /* A child names itself, tells that through the pipe, and lives until the pipe is closed. */
 static pid_t start_child(const char *name, int *end)
 {
@@ -154,7 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_alive),           cmocka_unit_test(test_dead),
 		cmocka_unit_test(test_cannot_tell),     cmocka_unit_test(test_dying),
-		cmocka_unit_test(test_parent_and_name),
+		cmocka_unit_test(test_parent_and_name), cmocka_unit_test(test_ended),
 	};
 
 	return cmocka_run_group_tests_name("process", tests, NULL, NULL);
