@@ -167,6 +167,11 @@ static void test_no_descriptors(void **state)
 	char text[100] = "";
 	int waiting;
 
+	/* There accept() takes the connection off the queue and closes it when the descriptor is above the limit. */
+	if (running_under_valgrind()) {
+		print_message("# valgrind ends clients for whom there is no descriptor\n");
+		skip();
+	}
 	assert_int_equal(folder_open(&folder, top, "one", true, &wrong), 0);
 	assert_true(sd_event_new(&loop) >= 0);
 	assert_int_equal(control_listen(&control, loop, &folder, requested, NULL), 0);
