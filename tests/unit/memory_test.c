@@ -38,9 +38,10 @@ static bool is_in_memory(const char *start, size_t bytes)
 
 /* ------------------------------------------------------------------ malloc() */
 
+/* Pointers are volatile: a compiler may leave out malloc() and free() of memory that nobody uses, and clang does. */
 static void keep_heap(void *opaque)
 {
-	const char *end, *some[3];
+	const char *end, *volatile some[3];
 
 	memory_keep_heap(MIB, 0);
 	end = sbrk(0);
@@ -64,7 +65,7 @@ static void keep_heap(void *opaque)
 
 static void keep_heap_but_large(void *opaque)
 {
-	void *most, *small, *large;
+	void *volatile most, *volatile small, *volatile large;
 
 	memory_keep_heap(MIB, 256 * KIB);
 	/* There is room for it in what is kept. */
@@ -85,7 +86,7 @@ static void keep_heap_but_large(void *opaque)
 /* Left to itself, malloc() has no mapping of its own for the second one. */
 static void map_large(void *opaque)
 {
-	void *at;
+	void *volatile at;
 
 	memory_map_large(512 * KIB);
 	for (unsigned round = 0; round < 2; round++) {
