@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The size of a device in use: grown, shrunk, refused; beside requests; and found again. The memory of its table. */
+#include "lib/emulator.h"
 #include "lib/device.h"
 #include "lib/shm.h"
 #include "lib/test.h"
@@ -306,6 +307,8 @@ static void test_growing_asks_for_memory(void **state)
 	uint64_t before, after;
 	pthread_t thread;
 
+	if (advice_is_ignored())
+		skip();
 	with_reserve();
 	set_free_pages(&dev->resize_spare, 0);
 	segment_count_resident(&dev->seg, dev->layout.table_offset, BYTES(390), &before);
@@ -337,6 +340,8 @@ static void test_start_asks_for_memory(void **state)
 	const struct test_shm *shm = test_shm_new();
 	uint64_t before, after;
 
+	if (advice_is_ignored())
+		skip();
 	tear_down(NULL);
 	params = device_params(200000);
 	params.memory = shm->memory;
