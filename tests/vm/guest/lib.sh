@@ -291,26 +291,64 @@ harm_both() {
 	kill -KILL "$(daemon_pid)" $(pgrep -x "$server_name")
 }
 
+# From the build that serves to the other one. /run/upgrades gets a line: FROM TO. An attempt that failed may have installed the other
+# build already.
 harm_upgrade() {
-	change_plugin && zsblkd --upgrade "$instance" >/run/upgrade.log && runs_installed_plugin
+	local from to
+	from=$(serving_version) || return
+	[ "$from" != "$(installed_version)" ] || install_other_build || return
+	zsblkd --upgrade "$instance" >/run/upgrade.log && to=$(serving_version) && [ "$to" = "$(installed_version)" ] || return
+	echo "$from $to" >>/run/upgrades
 }
 
-# Install the other one of two builds of the plugin, as a package manager does: under a new name, then renamed. Of zsblk-ublk it is another
-# file with the same program.
-change_plugin() {
-	local installed kept=/var/tmp/kept-plugin.so
-	if [ "$TRANSPORT" = ublk ]; then
-		installed=$(type -p zsblk-ublk) && cp "$installed" "$installed.new" && echo >>"$installed.new" &&
-			mv "$installed.new" "$installed"
-		return
-	fi
-	installed=$(find /usr -name nbdkit-zsblk-plugin.so)
-	[ -e "$kept" ] || cp /payload/other-plugin.so "$kept" || return
-	cp "$kept" "$installed.new" && cp "$installed" "$kept" && mv "$installed.new" "$installed"
+# The file that an upgrade of the server installs.
+installed_build() {
+	case $TRANSPORT in
+	nbd) find /usr -name nbdkit-zsblk-plugin.so ;;
+	ublk) type -p zsblk-ublk ;;
+	esac
+}
+
+# Install the other one of the server's two builds, as a package manager does: under a new name, then renamed.
+install_other_build() {
+	local installed kept=/var/tmp/kept-build other=/payload/other-plugin.so
+	[ "$TRANSPORT" = nbd ] || other=/payload/other-ublk
+	installed=$(installed_build)
+	[ -e "$kept" ] || cp "$other" "$kept" || return
+	cp -p "$kept" "$installed.new" && cp -p "$installed" "$kept" && mv "$installed.new" "$installed"
+}
+
+# version_of BUILD
+version_of() {
+	local version
+	case $TRANSPORT in
+	nbd) version=$(nbdkit --dump-plugin "$1" | sed -n 's/^zsblk_version=//p') ;;
+	ublk) version=$("$1" --version | sed -n 's/^zsblk-ublk //p') ;;
+	esac
+	[ -n "$version" ] && echo "$version"
+}
+
+installed_version() {
+	version_of "$(installed_build)"
+}
+
+# serving_version: of the server that the status names, which may run a file that is no longer installed. nbdkit loads no plugin from
+# /proc/PID/map_files, so it gets a copy.
+serving_version() {
+	local pid
+	pid=$(zsblkd --status "$instance" | sed -n '/being replaced/d; s/.* server \([0-9][0-9]*\).*/\1/p')
+	[ -n "$pid" ] || return
+	case $TRANSPORT in
+	nbd)
+		cp "/proc/$pid/map_files/$(sed -n '/plugin\.so/{s/ .*//p;q}' "/proc/$pid/maps")" /var/tmp/serving-plugin.so &&
+			version_of /var/tmp/serving-plugin.so
+		;;
+	ublk) version_of "/proc/$pid/exe" ;;
+	esac
 }
 
 runs_installed_plugin() {
-	! grep -qE '(plugin.so|zsblk-ublk) [(]deleted[)]' "/proc/$(pgrep -x "$server_name")/maps"
+	! grep -q 'plugin.so [(]deleted[)]' "/proc/$(pgrep -x "$server_name")/maps"
 }
 
 nothing_left() {
