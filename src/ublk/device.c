@@ -11,9 +11,18 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/fs.h>
+
+/* Of Linux 5.15. */
+#ifndef BLKGETDISKSEQ
+#define BLKGETDISKSEQ _IOR(0x12, 128, uint64_t)
+#endif
 
 /* Until the kernel has noticed that a server is dead. At most the 30 s of its request timer, and what the timer takes to run. */
 #define DEATH_LIMIT_MS 45000
@@ -146,7 +155,42 @@ static int check_unopened(struct driver *driver, uint32_t number, struct zsblk_w
 	return r;
 }
 
-int device_remove(uint32_t number, bool served, struct zsblk_why *why)
+/*
+ * Claim the disk, and see once more whose it is: its number is not used again as long as it is claimed, and may have been until now.
+ * `sequence`: as of device_remove().
+ */
+static int claim_for_removal(struct driver *driver, uint32_t number, uint64_t sequence, int *claim,
+			     struct zsblk_why *why)
+{
+	struct uapi_info info = {0};
+	uint64_t found = 0;
+	int r = device_claim(driver, number, claim, why);
+
+	if (!r)
+		r = driver_info(driver, number, &info, why);
+	if (!r)
+		r = target_is_ours(&info, why);
+	if (!r && sequence && ioctl(*claim, BLKGETDISKSEQ, &found) < 0)
+		return why_say(why, -errno, "/dev/ublkb%" PRIu32 ": its diskseq cannot be read: %s", number,
+			       strerror(errno));
+	if (!r && found != sequence)
+		return why_say(why, -ENODEV,
+			       "/dev/ublkb%" PRIu32 " is another disk by now: its diskseq is %" PRIu64
+			       ", and not %" PRIu64,
+			       number, found, sequence);
+	return r;
+}
+
+/* A device that was not started yet may have a server all the same. */
+static int check_undisked(struct driver *driver, uint32_t number, uint64_t sequence, struct zsblk_why *why)
+{
+	if (sequence)
+		return why_say(why, -ENODEV, "ublk device %" PRIu32 " has no disk, and so none with diskseq %" PRIu64,
+			       number, sequence);
+	return check_unopened(driver, number, why);
+}
+
+int device_remove(uint32_t number, bool served, uint64_t sequence, struct zsblk_why *why)
 {
 	struct driver *driver = NULL;
 	struct uapi_info info = {0};
@@ -158,10 +202,9 @@ int device_remove(uint32_t number, bool served, struct zsblk_why *why)
 		r = target_is_ours(&info, why);
 	if (!r && !(served && info.state == UAPI_LIVE))
 		r = device_wait_until_free(driver, number, &info, why);
-	/* A device that was not started yet may have a server all the same. */
 	if (!r)
-		r = info.state == UAPI_DEAD ? check_unopened(driver, number, why)
-					    : device_claim(driver, number, &claim, why);
+		r = info.state == UAPI_DEAD ? check_undisked(driver, number, sequence, why)
+					    : claim_for_removal(driver, number, sequence, &claim, why);
 	if (!r)
 		r = driver_stop(driver, number, STOP_LIMIT_S, why);
 	if (claim >= 0)

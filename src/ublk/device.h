@@ -25,8 +25,11 @@ int device_say_not_free(struct driver *driver, const struct uapi_info *info, str
 /* use_claim() of /dev/ublkbN. Programs that only look at a new device are waited for. */
 int device_claim(struct driver *driver, uint32_t number, int *fd, struct zsblk_why *why);
 
-/* Remove a device that zsblk has made. `served`: also while it has a server. -EBUSY: it has one, or somebody uses it. */
-int device_remove(uint32_t number, bool served, struct zsblk_why *why);
+/*
+ * Remove a device that zsblk has made. `served`: also while it has a server. `sequence`: only if the disk has this number among all disks
+ * of the boot (diskseq), or 0: whichever it is. -EBUSY: it has a server, or somebody uses it; -ENODEV: there is no such device.
+ */
+int device_remove(uint32_t number, bool served, uint64_t sequence, struct zsblk_why *why);
 
 /* Call `each` for all devices that zsblk has made. `segment`: of its data; TARGET_NO_SEGMENT: none. */
 typedef void device_each_fn(const struct uapi_info *info, int segment);

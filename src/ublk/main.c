@@ -237,7 +237,9 @@ int main(int argc, char **argv)
 		else if (options.list)
 			status = device_each(print_device, &why) < 0 ? fail(&why) : EXIT_SUCCESS;
 		else if (options.remove)
-			status = device_remove(options.number, options.served, &why) < 0 ? fail(&why) : EXIT_SUCCESS;
+			status = device_remove(options.number, options.served, options.sequence, &why) < 0
+					 ? fail(&why)
+					 : EXIT_SUCCESS;
 		else
 			status = serve_device(&options);
 	}

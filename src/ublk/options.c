@@ -18,6 +18,7 @@ enum {
 	OPT_RECOVER,
 	OPT_REMOVE,
 	OPT_SERVED,
+	OPT_SEQUENCE,
 	OPT_READY,
 	OPT_LIST,
 	OPT_CHECK,
@@ -30,6 +31,7 @@ static const struct option long_options[] = {
 	{"recover", required_argument, NULL, OPT_RECOVER},
 	{"remove", required_argument, NULL, OPT_REMOVE},
 	{"served", no_argument, NULL, OPT_SERVED},
+	{"sequence", required_argument, NULL, OPT_SEQUENCE},
 	{"ready", required_argument, NULL, OPT_READY},
 	{"list", no_argument, NULL, OPT_LIST},
 	{"check", no_argument, NULL, OPT_CHECK},
@@ -51,6 +53,7 @@ static const char help[] =
 	"      --recover N      take /dev/ublkbN over, whose server has died, with the same memory=shm:...\n"
 	"      --remove N       remove /dev/ublkbN, whose server has died and that nobody uses\n"
 	"      --served         with --remove: also while it has a server, which ends then\n"
+	"      --sequence S     with --remove: only if its diskseq (/sys/block/ublkbN/diskseq) is S\n"
 	"      --ready FILE     once the device is there, make FILE a symbolic link with its name, such as ublkb0\n"
 	"      --trial          do all that comes before the device is made, and end\n"
 	"      --check          say why this kernel cannot be used, if it cannot, and end\n"
@@ -88,6 +91,16 @@ static int take_device(struct options *options, const char *option, const char *
 		return why_say(why, -EINVAL, "%s %.60s: give the number of a device, such as 0 for /dev/ublkb0", option,
 			       value);
 	options->number = (uint32_t)number;
+	return 0;
+}
+
+static int take_sequence(struct options *options, const char *value, struct zsblk_why *why)
+{
+	int64_t sequence;
+
+	if (number_parse(value, 1, INT64_MAX, &sequence) < 0)
+		return why_say(why, -EINVAL, "--sequence %.60s: give the number in /sys/block/ublkbN/diskseq", value);
+	options->sequence = (uint64_t)sequence;
 	return 0;
 }
 
@@ -143,6 +156,8 @@ static int take_option(struct options *options, int option, struct zsblk_why *wh
 	case OPT_SERVED:
 		options->served = true;
 		return 0;
+	case OPT_SEQUENCE:
+		return take_sequence(options, optarg, why);
 	case OPT_READY:
 		options->ready = optarg;
 		return 0;
@@ -193,6 +208,8 @@ int options_parse(struct options *options, int argc, char **argv, struct zsblk_w
 		return r;
 	if (!r && options->served && !options->remove)
 		return why_say(why, -EINVAL, "--served goes with --remove");
+	if (!r && options->sequence && !options->remove)
+		return why_say(why, -EINVAL, "--sequence goes with --remove");
 	while (!r && optind < argc)
 		r = options->remove
 			    ? why_say(why, -EINVAL, "--remove takes no parameters; leave out %.60s", argv[optind])

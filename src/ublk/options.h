@@ -12,7 +12,8 @@ struct options {
 	unsigned depth;  /* 0: the default */
 	bool recover;
 	bool remove;       /* only remove the device `number`, */
-	bool served;       /* also while it has a server */
+	bool served;       /* also while it has a server, */
+	uint64_t sequence; /* and only if it is this disk; 0: any */
 	bool list;         /* only list devices */
 	bool check;        /* only see whether devices can be had here */
 	bool trial;        /* do all but make a device */

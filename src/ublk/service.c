@@ -404,10 +404,11 @@ void service_close(struct service *service)
 	if (!service)
 		return;
 	if (service->added && !service->started) {
-		/* Ends the queues that have fetched, too. */
-		driver_stop(service->driver, service->info.device, DRIVER_PATIENCE_S, &why);
-		end_queues(service);
-		driver_delete(service->driver, service->info.device, &why);
+		/* Ends the queues that have fetched, too. Where that fails nobody can wait for them, and the end of the process ends them. */
+		if (driver_stop(service->driver, service->info.device, DRIVER_PATIENCE_S, &why) == 0) {
+			end_queues(service);
+			driver_delete(service->driver, service->info.device, &why);
+		}
 	} else if (!service->params.recover || service->fd < 0) {
 		end_queues(service);
 	}

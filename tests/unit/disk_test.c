@@ -7,6 +7,7 @@
 
 #include "daemon/state/folder.h"
 #include "daemon/transport/ublk/disk.h"
+#include "daemon/transport/ublk/ublk_server.h"
 #include "zsblk.h"
 
 #include <errno.h>
@@ -232,6 +233,24 @@ static void test_leftovers(void **state)
 	assert_string_equal(removed, "--served --remove 0\n--served --remove 2\n");
 }
 
+/* The disk that is meant, and not the next one of its path. */
+static void test_detach(void **state)
+{
+	char removed[100] = "";
+	struct wrong wrong = {""};
+	FILE *f;
+
+	put("list", "#!/bin/sh\necho $* >removed\n");
+	must(chmod("list", 0700) == 0);
+	assert_int_equal(settings_string(&settings.ublk_server, "./list"), 0);
+	assert_int_equal(ublk_server_detach(&settings, &disk, &wrong), 0);
+	f = fopen("removed", "r");
+	assert_non_null(f);
+	assert_true(fread(removed, 1, sizeof removed - 1, f) > 0);
+	fclose(f);
+	assert_string_equal(removed, "--served --remove 0 --sequence 17\n");
+}
+
 static void test_listed(void **state)
 {
 	struct disk_listed listed;
@@ -259,6 +278,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cannot_be_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_detach, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,9 @@ static void test_all(void **state)
 	assert_false(options.served);
 	assert_int_equal(parse("--served --remove 3"), 0);
 	assert_true(options.remove && options.served);
+	assert_int_equal(options.sequence, 0);
+	assert_int_equal(parse("--remove 3 --sequence 17"), 0);
+	assert_int_equal(options.sequence, 17);
 	assert_int_equal(parse("--ready=/run/x/1-2.ready --recover=3 size=1M"), 0);
 	assert_string_equal(options.ready, "/run/x/1-2.ready");
 	assert_int_equal(options.number, 3);
@@ -94,6 +97,8 @@ static void test_limits(void **state)
 	refused("size=1M --device -1", "--device -1: give the number of a device");
 	refused("size=1M --device 1048576", "give the number of a device");
 	refused("size=1M --device /dev/nbd0", "give the number of a device");
+	refused("--remove 1 --sequence 0", "--sequence 0: give the number in");
+	refused("--remove 1 --sequence 1x", "--sequence 1x: give the number in");
 	refused("--remove x", "--remove x: give the number of a device");
 }
 
@@ -111,6 +116,7 @@ static void test_refused(void **state)
 	refused("size=1M --device", "'--device' needs a value");
 	refused("--device 1 --recover 1 size=1M", "give one of --device, --recover and --remove");
 	refused("size=1M --served", "--served goes with --remove");
+	refused("size=1M --sequence 17", "--sequence goes with --remove");
 	refused("--remove 1 size=1M", "--remove takes no parameters; leave out size=1M");
 }
 

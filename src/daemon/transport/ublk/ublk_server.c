@@ -7,6 +7,7 @@
 #include "daemon/transport/ublk/disk.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -104,9 +105,13 @@ int ublk_server_rehearse(const struct settings *settings, unsigned version, cons
 
 int ublk_server_detach(const struct settings *settings, const struct device *device, struct wrong *wrong)
 {
-	char number[16];
-	const char *const arguments[] = {settings->ublk_server, "--served", "--remove", number, NULL};
+	char number[16], sequence[24];
+	const char *arguments[] = {settings->ublk_server, "--served", "--remove", number, "--sequence", sequence, NULL};
 
 	snprintf(number, sizeof number, "%d", device_number(device->path, DISK_START));
+	snprintf(sequence, sizeof sequence, "%" PRIu64, device->sequence);
+	/* What was left of a start may have no disk. */
+	if (!device->sequence)
+		arguments[4] = NULL;
 	return run_program(arguments, REMOVE_LIMIT_S, wrong);
 }
