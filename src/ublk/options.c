@@ -210,6 +210,8 @@ int options_parse(struct options *options, int argc, char **argv, struct zsblk_w
 		return why_say(why, -EINVAL, "--served goes with --remove");
 	if (!r && options->sequence && !options->remove)
 		return why_say(why, -EINVAL, "--sequence goes with --remove");
+	if (!r && options->remove && (options->trial || options->ready))
+		return why_say(why, -EINVAL, "--trial and --ready do not go with --remove");
 	while (!r && optind < argc)
 		r = options->remove
 			    ? why_say(why, -EINVAL, "--remove takes no parameters; leave out %.60s", argv[optind])

@@ -117,6 +117,8 @@ static void test_refused(void **state)
 	refused("--device 1 --recover 1 size=1M", "give one of --device, --recover and --remove");
 	refused("size=1M --served", "--served goes with --remove");
 	refused("size=1M --sequence 17", "--sequence goes with --remove");
+	refused("--trial --remove 1", "--trial and --ready do not go with --remove");
+	refused("--remove 1 --ready /run/x", "--trial and --ready do not go with --remove");
 	refused("--remove 1 size=1M", "--remove takes no parameters; leave out size=1M");
 }
 
