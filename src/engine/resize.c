@@ -94,7 +94,8 @@ static int shrink(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
 	}
 	super_set_blocks(&dev->seg, &dev->layout, blocks);
 	atomic_store(&dev->size, blocks * BLOCK);
-	table_release(&dev->table, &dev->seg, blocks, old);
+	/* Up to the last block there can be: what follows may be entries. */
+	table_release(&dev->table, &dev->seg, blocks, dev->layout.max_blocks);
 	return 0;
 }
 

@@ -75,7 +75,7 @@ uint64_t table_next_written(const struct table *table, uint64_t index, uint64_t 
 
 void table_release(struct table *table, struct segment *seg, uint64_t first, uint64_t end)
 {
-	uint64_t page = pages_of(first), last = pages_of(end);
+	uint64_t page = pages_of(first), last = end == table->n ? pages_of(end) : end / TABLE_PAGE_WORDS;
 	uint64_t words = (uint64_t)((uint8_t *)table->words - seg->base);
 
 	/*

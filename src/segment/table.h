@@ -45,8 +45,8 @@ uint64_t table_next_written(const struct table *table, uint64_t index, uint64_t 
  */
 int table_unmapped_words(const struct table *table, const struct segment *seg, uint64_t *first, uint64_t *in_memory);
 /*
- * Give back the memory of the pages that begin in [first, end). Preconditions: the words from `first` on are 0, up to
- * the end of the last of these pages, and no thread stores one meanwhile.
+ * Give back the memory of the pages all of whose words are in [first, end). Preconditions: these words are 0, and no thread
+ * stores one meanwhile.
  */
 void table_release(struct table *table, struct segment *seg, uint64_t first, uint64_t end);
 /* Bytes of memory that the table takes: written pages, and the map. */

@@ -93,11 +93,26 @@ static void test_table_is_given_back(void **state)
 	must(zsblk_discard(dev, BYTES(LARGE - SMALL), BYTES(SMALL)) == 0);
 	assert_true(device_stats(dev).metadata_bytes >= before + (LARGE - 1024) * 8);
 	assert_int_equal(resize(SMALL), 0);
-	/* But the page with words of both parts. */
-	assert_int_equal(device_stats(dev).metadata_bytes, before + BLOCK_BYTES);
+	/* But the page with words of both parts, and the last one, which may have words of entries. */
+	assert_int_equal(device_stats(dev).metadata_bytes, before + 2 * BLOCK_BYTES);
 	assert_int_equal(resize(LARGE), 0);
 	for (unsigned block = 0; block < LARGE; block++)
 		assert_true(device_has(dev, block, BLOCK_ZERO, 0));
+	device_ok(dev);
+}
+
+/* The page of the table with the last words of blocks may have words of entries as well (docs/format.md). */
+static void test_entries_stay(void **state)
+{
+	must(LARGE % TABLE_PAGE_WORDS);
+	assert_int_equal(resize(LARGE), 0);
+	device_put(dev, LARGE - 1, BLOCK_SAME32, 1);
+	must(zsblk_discard(dev, BLOCK_BYTES, BYTES(LARGE - 1)) == 0);
+	table_store(&dev->table, LARGE, 1234);
+	assert_int_equal(resize(SMALL), 0);
+	assert_int_equal(table_load(&dev->table, LARGE), 1234);
+	assert_true(table_load(&dev->table, LARGE - 1) == 0);
+	table_store(&dev->table, LARGE, 0);
 	device_ok(dev);
 }
 
@@ -387,6 +402,7 @@ int main(void)
 		WITH_DEVICE(test_found_again),           WITH_DEVICE(test_beside_writers_of_the_tail),
 		WITH_DEVICE(test_trial_is_not_seen),     WITH_DEVICE(test_growing_asks_for_memory),
 		WITH_DEVICE(test_start_asks_for_memory), WITH_DEVICE(test_told_to_stop),
+		WITH_DEVICE(test_entries_stay),
 	};
 
 	return cmocka_run_group_tests_name("resize", tests, NULL, NULL);
