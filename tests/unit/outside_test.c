@@ -9,18 +9,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <sched.h>
 #include <sys/resource.h>
 
 static char name[ZSBLK_NAME_MAX + 1];
 
-/*
- * The name has 32 bytes: the longest there can be, and nobody else's. Where the system allows, the segments are in a namespace of
- * their own: whoever makes a segment removes what a killed maker left, and so would any test that runs meanwhile.
- */
+/* 32 bytes: the longest there can be, and nobody else's. */
 static int set_up(void **state)
 {
-	(void)unshare(CLONE_NEWIPC);
 	snprintf(name, sizeof name, "outside-%024d", (int)getpid());
 	return 0;
 }
