@@ -20,7 +20,7 @@ swap_missing()
 {
 	local why=()
 	((EUID == 0)) || why+=("you are not root")
-	[[ -e /sys/module/nbd ]] || modinfo nbd >/dev/null 2>&1 || why+=("this kernel ($(uname -r)) has no nbd module, and no ublk_drv")
+	[[ -e /sys/module/nbd ]] || modinfo nbd >/dev/null 2>&1 || why+=("this kernel ($(uname -r)) has neither the module nbd nor ublk_drv")
 	((${#why[@]})) || why+=("neither nbd nor ublk_drv can be loaded")
 	local IFS=,
 	printf '%s\n' "${why[*]}" | sed 's/,/, /g'

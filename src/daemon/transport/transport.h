@@ -7,8 +7,8 @@
  *             keeper, jobs, start
  *                     |
  *            struct transport (this file)
- *                     |
- *                transport/nbd
+ *                |           |
+ *          transport/nbd  transport/ublk
  */
 #ifndef TRANSPORT_H
 #define TRANSPORT_H
