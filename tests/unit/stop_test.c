@@ -252,16 +252,16 @@ static void test_what_seems_lost(void **state)
 		enum transport_backing backing;
 		bool serves, is_swap, is_mounted, lost, server_attaches;
 	} cases[] = {
-		{TRANSPORT_BACKING_OURS, true, false, false, false},
-		{TRANSPORT_BACKING_UNKNOWN, true, false, false, false},
-		{TRANSPORT_BACKING_OTHER, true, true, false, true},
-		{TRANSPORT_BACKING_OTHER, false, false, true, true},
-		{TRANSPORT_BACKING_UNNAMED, false, false, false, true},
-		{TRANSPORT_BACKING_NONE, true, false, false, true},
+		{TRANSPORT_BACKING_OURS, true, false, false, false, false},
+		{TRANSPORT_BACKING_UNKNOWN, true, false, false, false, false},
+		{TRANSPORT_BACKING_OTHER, true, true, false, true, false},
+		{TRANSPORT_BACKING_OTHER, false, false, true, true, false},
+		{TRANSPORT_BACKING_UNNAMED, false, false, false, true, false},
+		{TRANSPORT_BACKING_NONE, true, false, false, true, false},
 		/* Nobody serves it for the moment, or it looks detached and is in use. */
-		{TRANSPORT_BACKING_NONE, false, false, false, false},
-		{TRANSPORT_BACKING_NONE, true, true, false, false},
-		{TRANSPORT_BACKING_NONE, true, false, true, false},
+		{TRANSPORT_BACKING_NONE, false, false, false, false, false},
+		{TRANSPORT_BACKING_NONE, true, true, false, false, false},
+		{TRANSPORT_BACKING_NONE, true, false, true, false, false},
 		/* A device that its server has made is gone with all servers of it, and no other one is made. */
 		{TRANSPORT_BACKING_NONE, false, false, false, true, true},
 		{TRANSPORT_BACKING_NONE, false, true, false, false, true},
