@@ -135,7 +135,9 @@ class Instance:
         return int(found[1]) if status == 0 and found and "being replaced" not in said else 0
 
     def daemon(self):
-        return int((self.folder / "run" / self.name / "lock").read_text(encoding="ascii").partition("\n")[0])
+        """Its process number, which is in the file just after the daemon has got the lock."""
+        lock = self.folder / "run" / self.name / "lock"
+        return int(soon(lambda: lock.read_text(encoding="ascii")))
 
     def relay(self):
         """The process that hands messages on; 0: there is none."""

@@ -106,33 +106,54 @@ static void test_lock(void **state)
 }
 
 static char at_truncation[40]; /* what is in the file then */
+static off_t truncated_to = -1;
 
-/* Whoever reads the file now has what is in the file before. */
 int ftruncate(int fd, off_t length)
 {
 	ssize_t got = pread(fd, at_truncation, sizeof at_truncation - 1, 0);
 
 	at_truncation[got < 0 ? 0 : got] = '\0';
+	truncated_to = length;
 	return (int)syscall(SYS_ftruncate, fd, length);
 }
 
-/* Another daemon that is refused asks whose the lock is: at no time there is no number, or half of one. */
-static void test_lock_names_its_holder(void **state)
+/*
+ * The file's page may be swapped out, to the device that this daemon is to serve. Only a file that is emptied first is written without
+ * reading the page.
+ */
+static void test_lock_reads_nothing(void **state)
 {
 	struct folder folder = open_it();
 	struct wrong wrong = {""};
-	char pid[20], left[] = "2147483647\n";
+	char pid[20], left[] = "2147483647\n", now[20] = "";
 	int fd = openat(folder.fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	ssize_t got;
 
 	assert_int_equal(write(fd, left, strlen(left)), strlen(left));
 	snprintf(pid, sizeof pid, "%d\n", (int)getpid());
 	assert_int_equal(folder_lock(&folder, NULL, &wrong), 0);
-	if (strncmp(at_truncation, pid, strlen(pid)) != 0)
-		fail_msg("for a moment the file has '%s'", at_truncation);
-	got = pread(fd, left, sizeof left - 1, 0);
-	assert_int_equal(got, strlen(pid));
-	assert_memory_equal(left, pid, (size_t)got);
+	assert_int_equal(truncated_to, 0);
+	assert_string_equal(at_truncation, left);
+	assert_int_equal(pread(fd, now, sizeof now - 1, 0), strlen(pid));
+	assert_string_equal(now, pid);
+	close(fd);
+	folder_close(&folder);
+}
+
+/* So there is a moment at which the lock is held and the file is empty. */
+static void test_holder_is_waited_for(void **state)
+{
+	struct folder folder = open_it();
+	int fd = openat(folder.fd, "lock", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), status;
+	pid_t child;
+
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	child = fork();
+	if (child == 0)
+		lock_in_child(NULL);
+	usleep(20000);
+	dprintf(fd, "%d\n", (int)getpid());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(WEXITSTATUS(status), 42);
 	close(fd);
 	folder_close(&folder);
 }
@@ -361,7 +382,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_made, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_not_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lock, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_lock_names_its_holder, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lock_reads_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_holder_is_waited_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lock_race, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_remove_anothers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_remove_but_a_note, set_up, tear_down),

@@ -19,6 +19,10 @@
 /* Another daemon may remove the folder while we lock it. So often it is made again. */
 #define LOCK_TRIES 100
 
+/* Who has just got the lock writes its number within this time: 100 ms. */
+#define HOLDER_LOOKS    50
+#define HOLDER_EVERY_US 2000
+
 static int refuse(struct wrong *wrong, int error, const char *path, const char *what)
 {
 	wrong_say(wrong, "%s%s %s", path, error == -ENOTDIR || error == -ELOOP ? "" : ":", what);
@@ -109,6 +113,20 @@ static bool is_in_folder(const struct folder *folder, int fd)
 	       fstatat(folder->fd, "lock", &named, AT_SYMLINK_NOFOLLOW) == 0 && open_file.st_ino == named.st_ino;
 }
 
+/* The line with the number of the process that has the lock. It writes that just after it has got the lock. */
+static void read_holder(int fd, char *pid, size_t size)
+{
+	ssize_t got = 0;
+
+	for (int i = 0; i < HOLDER_LOOKS && got <= 0; i++) {
+		if (i)
+			usleep(HOLDER_EVERY_US);
+		got = pread(fd, pid, size - 1, 0);
+	}
+	pid[got < 0 ? 0 : got] = '\0';
+	pid[strcspn(pid, "\n")] = '\0';
+}
+
 /* 0: locked; -EAGAIN: what was locked is gone. */
 static int lock_file(struct folder *folder, pid_t *holder, struct wrong *wrong)
 {
@@ -122,8 +140,7 @@ static int lock_file(struct folder *folder, pid_t *holder, struct wrong *wrong)
 	if (flock(folder->lock, LOCK_EX | LOCK_NB) < 0) {
 		int error = errno;
 
-		(void)!pread(folder->lock, pid, sizeof pid - 1, 0);
-		pid[strcspn(pid, "\n")] = '\0';
+		read_holder(folder->lock, pid, sizeof pid);
 		if (holder)
 			*holder = atoi(pid);
 		wrong_say(wrong,
@@ -158,8 +175,11 @@ int folder_lock(struct folder *folder, pid_t *holder, struct wrong *wrong)
 	if (r)
 		return r;
 	length = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
-	/* First the number, then the end of the file: who is refused the lock reads the first line at any moment. */
-	if (pwrite(folder->lock, pid, (size_t)length, 0) < 0 || ftruncate(folder->lock, length) < 0)
+	/*
+	 * Emptied first, so that nothing of the file is read: its page may be swapped out to the device that has no server until this daemon
+	 * has started one.
+	 */
+	if (ftruncate(folder->lock, 0) < 0 || pwrite(folder->lock, pid, (size_t)length, 0) < 0)
 		return refuse(wrong, -errno, folder->path, strerror(errno));
 	return 0;
 }
