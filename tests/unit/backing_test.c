@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Whose /dev/nbdN is, in a folder that has the files that the nbd client has in /sys. That a kernel writes them so: tests/vm. */
-#include "lib/test.h"
+#include "lib/files.h"
 
 #include "daemon/transport/nbd/backing.h"
 
@@ -8,24 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char top[64];
 static struct device devices[4], found;
-
-/* A file of the kernel's, in the test's own tree. */
-static void put(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 /* nbd0 is ours, nbd1 another zsblkd's, nbd2 is attached to something else, nbd3 to nothing. */
 static int set_up(void **state)
 {
-	strcpy(top, "/tmp/zsblk-backing.XXXXXX");
-	if (!mkdtemp(top) || chdir(top) < 0 || mkdir("sys", 0700) < 0)
+	if (files_enter(state) < 0 || mkdir("sys", 0700) < 0)
 		return -1;
 	for (int i = 0; i < 4; i++) {
 		char path[40];
@@ -35,20 +23,12 @@ static int set_up(void **state)
 		snprintf(path, sizeof path, "/dev/nbd%d", i);
 		device_init(&devices[i], path);
 	}
-	put("sys/nbd0/pid", "17\n");
-	put("sys/nbd0/backend", "zsblk:one\n");
-	put("sys/nbd1/pid", "18\n");
-	put("sys/nbd1/backend", "zsblk:other\n");
-	put("sys/nbd2/pid", "19\n");
+	files_put("sys/nbd0/pid", "17\n");
+	files_put("sys/nbd0/backend", "zsblk:one\n");
+	files_put("sys/nbd1/pid", "18\n");
+	files_put("sys/nbd1/backend", "zsblk:other\n");
+	files_put("sys/nbd2/pid", "19\n");
 	return 0;
-}
-
-static int tear_down(void **state)
-{
-	char remove[100];
-
-	snprintf(remove, sizeof remove, "rm -rf %s", top);
-	return chdir("/") || system(remove);
 }
 
 static void test_found(void **state)
@@ -59,7 +39,7 @@ static void test_found(void **state)
 	assert_string_equal(found.path, "/dev/nbd0");
 	assert_int_equal(backing_find("zsblk:two", &found), -ENODEV);
 	assert_true(backing_has_others(&devices[0]));
-	put("sys/nbd1/backend", "somebody\n");
+	files_put("sys/nbd1/backend", "somebody\n");
 	assert_false(backing_has_others(&devices[0]));
 	assert_true(backing_has_others(&devices[2]));
 }
@@ -97,7 +77,7 @@ static void test_unknown(void **state)
 	assert_int_equal(backing_of(&devices[3], "zsblk:two"), TRANSPORT_BACKING_UNKNOWN);
 	assert_int_equal(backing_find("zsblk:one", &found), 0);
 	assert_int_equal(backing_find("zsblk:two", &found), -EAGAIN);
-	put("sys/nbd1/backend", "somebody\n");
+	files_put("sys/nbd1/backend", "somebody\n");
 	assert_true(backing_has_others(&devices[0]));
 	must(rmdir("sys/nbd3/backend") == 0);
 	assert_false(backing_has_others(&devices[0]));
@@ -110,9 +90,9 @@ static void test_unknown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_found, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_whose, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_found, set_up, files_leave),
+		cmocka_unit_test_setup_teardown(test_whose, set_up, files_leave),
+		cmocka_unit_test_setup_teardown(test_unknown, set_up, files_leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
  * Whose /dev/ublkbN is: the note in the folder, the kernel's numbers of disks, and what a server's program lists. In a folder that has the
  * files of /sys; that a kernel writes them so: tests/vm.
  */
-#include "lib/test.h"
+#include "lib/files.h"
 
 #include "daemon/state/folder.h"
 #include "daemon/transport/ublk/disk.h"
@@ -15,31 +15,19 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
-static char top[64];
 static struct settings settings;
 static struct folder folder;
 static struct device disk, other;
-
-static void put(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 /* ublkb0 is the 17th disk of this boot, and ublkb1 the 18th. */
 static int set_up(void **state)
 {
 	struct wrong wrong = {""};
 
-	strcpy(top, "/tmp/zsblk-disk.XXXXXX");
-	if (!mkdtemp(top) || chdir(top) < 0 || mkdir("sys", 0700) < 0 || mkdir("sys/ublkb0", 0700) < 0 ||
-	    mkdir("sys/ublkb1", 0700) < 0 || mkdir("run", 0700) < 0)
+	if (files_enter(state) < 0 || mkdir("run", 0700) < 0)
 		return -1;
-	put("sys/ublkb0/diskseq", "17\n");
-	put("sys/ublkb1/diskseq", "18\n");
+	files_put("sys/ublkb0/diskseq", "17\n");
+	files_put("sys/ublkb1/diskseq", "18\n");
 	device_init(&disk, "/dev/ublkb0");
 	disk.sequence = 17;
 	device_init(&other, "/dev/ublkb1");
@@ -51,12 +39,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	char remove[100];
-
 	folder_close(&folder);
 	settings_free(&settings);
-	snprintf(remove, sizeof remove, "rm -rf %s", top);
-	return chdir("/") || system(remove);
+	return files_leave(state);
 }
 
 static void test_note(void **state)
@@ -81,7 +66,7 @@ static void test_same_disk(void **state)
 
 	assert_int_equal(disk_backing(&disk, "zsblk:swap0"), TRANSPORT_BACKING_OURS);
 	assert_true(disk_is_attached(&disk));
-	put("sys/ublkb0/diskseq", "19\n");
+	files_put("sys/ublkb0/diskseq", "19\n");
 	assert_int_equal(disk_backing(&disk, "zsblk:swap0"), TRANSPORT_BACKING_OTHER);
 	assert_true(disk_is_attached(&disk));
 	must(unlink("sys/ublkb0/diskseq") == 0);
@@ -195,7 +180,7 @@ static void list(const char *lines)
 	char text[400];
 
 	snprintf(text, sizeof text, "#!/bin/sh\ncat <<END\n%sEND\n", lines);
-	put("list", text);
+	files_put("list", text);
 	must(chmod("list", 0700) == 0);
 	assert_int_equal(settings_string(&settings.ublk_server, "./list"), 0);
 }
@@ -219,8 +204,9 @@ static void test_leftovers(void **state)
 	char removed[100] = "";
 	FILE *f;
 
-	put("list",
-	    "#!/bin/sh\n[ $1 = --list ] && { printf '0 dead 0 5\\n1 live 17 6\\n2 quiesced 0 5\\n3 live 9 -1\\n'; exit; }\necho $* >>removed\n");
+	files_put(
+		"list",
+		"#!/bin/sh\n[ $1 = --list ] && { printf '0 dead 0 5\\n1 live 17 6\\n2 quiesced 0 5\\n3 live 9 -1\\n'; exit; }\necho $* >>removed\n");
 	must(chmod("list", 0700) == 0);
 	assert_int_equal(settings_string(&settings.ublk_server, "./list"), 0);
 	disk_remove_leftovers(&settings, -1);
@@ -240,7 +226,7 @@ static void test_detach(void **state)
 	struct wrong wrong = {""};
 	FILE *f;
 
-	put("list", "#!/bin/sh\necho $* >removed\n");
+	files_put("list", "#!/bin/sh\necho $* >removed\n");
 	must(chmod("list", 0700) == 0);
 	assert_int_equal(settings_string(&settings.ublk_server, "./list"), 0);
 	assert_int_equal(ublk_server_detach(&settings, &disk, &wrong), 0);
