@@ -89,7 +89,7 @@ def no_cross(triple, emulator):
 
 
 def cross(name):
-    return ["--cross-file", str(TOP / f"contrib/lib/{name}.ini"), "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"]
+    return ["--cross-file", str(TOP / f"contrib/lib/{name}.ini"), "-Dplugin=false", "-Dbench=false", "-Dctl=false", "-Ddaemon=false"]
 
 
 OTHER_RELEASE = str(TOP / "contrib/lib/other-release")
@@ -117,13 +117,13 @@ STAGES = [
     Stage("tsan", "gcc, ThreadSanitizer", ["unit", "model"], [*SANITIZE, "-Db_sanitize=thread", "-Dplugin=false"],
           setup="tsan", short=True),
     Stage("fuzz", "clang, libFuzzer with both sanitizers", ["fuzz"],
-          [*SANITIZE, "-Db_sanitize=address,undefined", "-Dfuzz=true", "-Dplugin=false", "-Dbench=false"],
+          [*SANITIZE, "-Db_sanitize=address,undefined", "-Dfuzz=true", "-Dplugin=false", "-Dbench=false", "-Dctl=false"],
           cc="clang", setup="asan", possible=no_command("clang")),
     # The library that shows larger pages is preloaded, as valgrind's own are; it has been tried without valgrind.
     Stage("valgrind", "gcc -O0 under valgrind", ["unit"], build="gcc-debug", setup="valgrind", short=True, without=["large-pages"],
           possible=no_command("valgrind")),
     Stage("32bit", "gcc for 32-bit x86, the libraries", ["unit", "model", "fault"],
-          ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Ddaemon=false"],
+          ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Dctl=false", "-Ddaemon=false"],
           possible=no_i386, no_ublk=no_uring("i386-linux-gnu")),
     Stage("arm64", "gcc for arm64, the libraries, in emulation", ["unit", "model"], cross("arm64"),
           short=True, possible=no_cross("aarch64-linux-gnu", "qemu-aarch64"), no_ublk=no_uring("aarch64-linux-gnu")),

@@ -20,6 +20,7 @@ LAYERS = {
     "src/host": ["src/process", "src/text", "zsblk.h"],
     "plugin": ["src/host", "zsblk.h"],
     "src/ublk": ["src/host", "src/process", "src/text", "zsblk.h"],
+    "src/ctl": ["src/text"],
     "src/bench": ["src/codec", "src/text", "zsblk.h"],
     "src/daemon": ["src/segment", "src/process", "src/text", "zsblk.h"],
 }
