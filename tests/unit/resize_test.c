@@ -4,12 +4,12 @@
 #include "lib/device.h"
 #include "lib/shm.h"
 #include "lib/test.h"
+#include "lib/zoneinfo.h"
 
 #include "engine/sector.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 
 #define SMALL         500u
 #define LARGE         4000u
@@ -289,18 +289,6 @@ static void test_trial_is_not_seen(void **state)
 
 /* ------------------------------------------------------------------ when memory is short */
 
-/* One zone, of whose pages so many are free, is what the device sees of the system from now on. */
-static void set_free_pages(struct spare *spare, unsigned pages)
-{
-	char text[128];
-	int fd = memfd_create("zoneinfo", MFD_CLOEXEC);
-	int len = snprintf(text, sizeof text,
-			   "Node 0, zone Normal\n  pages free %8u\n min 100\n low 200\n protection: (0, 0)\n", pages);
-
-	must(fd >= 0 && write(fd, text, (size_t)len) == len && dup2(fd, spare->fd) >= 0);
-	close(fd);
-}
-
 static void with_reserve(void)
 {
 	tear_down(NULL);
@@ -312,7 +300,7 @@ static void with_reserve(void)
 static void *free_memory_soon(void *opaque)
 {
 	usleep(300000);
-	set_free_pages(&dev->resize_spare, 1000);
+	zoneinfo_set_free(&dev->resize_spare, 1000);
 	return NULL;
 }
 
@@ -325,7 +313,7 @@ static void test_growing_asks_for_memory(void **state)
 	if (advice_is_ignored())
 		skip();
 	with_reserve();
-	set_free_pages(&dev->resize_spare, 0);
+	zoneinfo_set_free(&dev->resize_spare, 0);
 	segment_count_resident(&dev->seg, dev->layout.table_offset, BYTES(390), &before);
 	assert_int_equal(resize(199000), -ENOMEM);
 	assert_non_null(strstr(why.text, "no memory to spare"));
@@ -340,7 +328,7 @@ static void test_growing_asks_for_memory(void **state)
 	segment_count_resident(&dev->seg, dev->layout.table_offset, BYTES(256), &after);
 	assert_int_equal(after, 256);
 	/* What is in memory already is had without asking. */
-	set_free_pages(&dev->resize_spare, 0);
+	zoneinfo_set_free(&dev->resize_spare, 0);
 	assert_int_equal(resize(SMALL), 0);
 	assert_int_equal(resize(SMALL + 10), 0);
 	device_ok(dev);
@@ -365,7 +353,7 @@ static void test_start_asks_for_memory(void **state)
 	zsblk_close(dev);
 	params.reserve = 16 << 20;
 	assert_int_equal(zsblk_open(&params, &dev, &why), 0);
-	set_free_pages(&dev->spare, 0);
+	zoneinfo_set_free(&dev->spare, 0);
 	segment_count_resident(&dev->seg, dev->layout.table_offset, BYTES(390), &before);
 	assert_int_equal(zsblk_start(dev, &why), 0);
 	segment_count_resident(&dev->seg, dev->layout.table_offset, BYTES(390), &after);

@@ -3,6 +3,7 @@
 #include "lib/device.h"
 #include "lib/shm.h"
 #include "lib/test.h"
+#include "lib/zoneinfo.h"
 
 #include "engine/engine.h"
 #include "zsmalloc/zspage.h"
@@ -284,25 +285,6 @@ static void test_backs_off(void **state)
 	assert_int_equal(atomic_load(&releases), before);
 }
 
-/* What the device takes for /proc/zoneinfo is a file of ours from now on. */
-static void take_over_zones(struct zsblk *dev)
-{
-	int fd = memfd_create("zoneinfo", MFD_CLOEXEC);
-
-	must(fd >= 0 && dup2(fd, dev->spare.fd) >= 0);
-	close(fd);
-}
-
-/* One zone, of whose pages so many are free. */
-static void set_free_pages(struct zsblk *dev, unsigned pages)
-{
-	char text[128];
-	int len = snprintf(text, sizeof text,
-			   "Node 0, zone Normal\n  pages free %8u\n min 100\n low 200\n protection: (0, 0)\n", pages);
-
-	must(pwrite(dev->spare.fd, text, (size_t)len, 0) == len);
-}
-
 /* While the system has no memory to spare, none is populated ahead; writes take what they need themselves. */
 static void test_reserve_waits_for_memory(void **state)
 {
@@ -315,16 +297,15 @@ static void test_reserve_waits_for_memory(void **state)
 
 	params.reserve = reserve;
 	assert_int_equal(zsblk_open(&params, &dev, &why), 0);
-	take_over_zones(dev);
-	set_free_pages(dev, 0);
+	zoneinfo_set_free(&dev->spare, 0);
 	assert_int_equal(zsblk_start(dev, &why), -ENOMEM);
 	assert_non_null(strstr(why.text, "reserve=2097152"));
 	assert_true(device_stats(dev).reserved_bytes < reserve);
-	set_free_pages(dev, 1000);
+	zoneinfo_set_free(&dev->spare, 1000);
 	assert_int_equal(zsblk_start(dev, &why), 0);
 	assert_true(device_stats(dev).reserved_bytes >= reserve);
 
-	set_free_pages(dev, 0);
+	zoneinfo_set_free(&dev->spare, 0);
 	for (unsigned i = 0; i < BLOCKS; i++)
 		device_put(dev, i, BLOCK_NOISE, i);
 	misses = device_stats(dev).reserve_misses;
@@ -333,7 +314,7 @@ static void test_reserve_waits_for_memory(void **state)
 	for (unsigned i = 0; i < BLOCKS; i++)
 		assert_true(device_has(dev, i, BLOCK_NOISE, i));
 
-	set_free_pages(dev, 1000);
+	zoneinfo_set_free(&dev->spare, 1000);
 	while (device_stats(dev).reserved_bytes < reserve && patience--)
 		usleep(1000);
 	assert_true(device_stats(dev).reserved_bytes >= reserve);
@@ -353,12 +334,11 @@ static void test_long_work_yields(void **state)
 	dev = device_open(&params);
 	/* The system does not let go and has nothing to spare, so that all the work is there at once when it does. */
 	atomic_store(&refuse_release, true);
-	take_over_zones(dev);
-	set_free_pages(dev, 0);
+	zoneinfo_set_free(&dev->spare, 0);
 	for (unsigned i = 0; i < BLOCKS; i++)
 		device_put(dev, i, BLOCK_NOISE, i);
 	before = atomic_load(&yields);
-	set_free_pages(dev, 1000);
+	zoneinfo_set_free(&dev->spare, 1000);
 	for (unsigned i = 0; i < 10000 && device_stats(dev).reserved_bytes < params.reserve; i++)
 		usleep(1000);
 	assert_true(atomic_load(&yields) - before >= pieces / 4);
@@ -425,8 +405,7 @@ static void test_reserve_of_a_new_segment(void **state)
 	params.memory = shm->memory;
 	for (unsigned round = 0; round < 3; round++) {
 		assert_int_equal(zsblk_open(&params, &dev, &why), 0);
-		take_over_zones(dev);
-		set_free_pages(dev, 0);
+		zoneinfo_set_free(&dev->spare, 0);
 		assert_int_equal(zsblk_start(dev, &why), round < 2 ? -ENOMEM : 0);
 		if (round)
 			device_put(dev, 0, BLOCK_TEXT, 1);
