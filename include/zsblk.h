@@ -113,8 +113,8 @@ struct zsblk_params {
 	/* The longest zspage in pages, 1 to 64. 0, the default: 32; or for a segment that exists, what it has. */
 	unsigned chain;
 	/*
-	 * Called now and then, by the calling thread, while zsblk_start() or zsblk_resize() fills memory. If it returns
-	 * true, the call ends with -EINTR. NULL, the default: such a call cannot be ended.
+	 * Called now and then, by the calling thread, while zsblk_start(), zsblk_resize() or zsblk_set_algorithm()
+	 * fills memory. If it returns true, the call ends with -EINTR. NULL, the default: such a call cannot be ended.
 	 */
 	bool (*interrupted)(void);
 };
@@ -262,6 +262,20 @@ uint64_t zsblk_max_size(const struct zsblk *dev);
 /* The algorithm ("lz4" and so on) and the level for blocks written from now on. */
 const char *zsblk_algorithm_name(const struct zsblk *dev);
 int zsblk_level(const struct zsblk *dev);
+/*
+ * Change them. Requests may be in flight. `algorithm` may be NULL: the one that the device has. `level` is used only if
+ * has_level is true; otherwise the level is the algorithm's default. Blocks that were written before keep their
+ * compression until they are written again, and stay readable.
+ *
+ * The memory of all contexts is made and touched first, beside what there is. Then each context changes between two
+ * requests, so no request waits. The call returns when no request goes on with the old algorithm, after the longest
+ * request at most, and the old memory is given back. Calls run one after the other, and after those of zsblk_resize().
+ *
+ * Errors, with nothing changed: -EINVAL (there is no such algorithm, it has no such level, or the version of its
+ * library that is installed refuses the level), -ENOMEM (the system has no memory to spare for 3 seconds, or no address
+ * space), -EINTR (params->interrupted returned true).
+ */
+int zsblk_set_algorithm(struct zsblk *dev, const char *algorithm, bool has_level, int level, struct zsblk_why *why);
 
 /* ------------------------------------------------------------------ requests
  *

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 /*
  * The context that this thread had last, + 1; 0: none yet. With the default model, thread-local variables of a plugin
@@ -33,29 +34,46 @@ static size_t decoder_bytes(void)
 	return bytes;
 }
 
-static int init_context(struct context *ctx, uint8_t *mem, const struct codec *codec, int level)
+static int init_context(struct context *ctx, uint8_t *mem)
 {
-	size_t bytes = codec->cctx_size(level);
-	int r = codec->cctx_init(mem, bytes, level);
+	int r = 0;
 
-	ctx->cctx = mem;
-	mem += align64(bytes);
 	for (unsigned id = 0; id < CODEC_IDS && !r; id++) {
 		const struct codec *decoder = codec_by_id(id);
 
 		if (!decoder)
 			continue;
-		bytes = decoder->dctx_size();
-		r = decoder->dctx_init(mem, bytes);
+		r = decoder->dctx_init(mem, decoder->dctx_size());
 		ctx->dctx[id] = mem;
-		mem += align64(bytes);
+		mem += align64(decoder->dctx_size());
 	}
+	return r;
+}
+
+/* Give a context that the calling thread holds its part of an encoder. */
+static void use_encoder(struct contexts *contexts, struct context *ctx, const struct encoder *encoder)
+{
+	ctx->cctx = encoder_cctx(encoder, (unsigned)(ctx - contexts->all));
+	/* With release order: whoever sees the new one may free the one before. */
+	atomic_store_explicit(&ctx->encoder, encoder, memory_order_release);
+}
+
+static int init_encoder(struct contexts *contexts, const struct codec *codec, int level)
+{
+	struct encoder *encoder = &contexts->encoders[0];
+	int r = encoder_map(encoder, contexts->n, codec, level);
+
+	if (!r)
+		r = encoder_init(encoder, contexts->n);
+	atomic_store(&contexts->encoder, encoder);
+	for (unsigned i = 0; i < contexts->n && !r; i++)
+		use_encoder(contexts, &contexts->all[i], encoder);
 	return r;
 }
 
 int contexts_init(struct contexts *contexts, unsigned n, const struct codec *codec, int level)
 {
-	size_t each = sizeof(struct context) + align64(codec->cctx_size(level)) + decoder_bytes();
+	size_t each = sizeof(struct context) + decoder_bytes();
 	uint8_t *mem;
 	int r = 0;
 
@@ -70,33 +88,43 @@ int contexts_init(struct contexts *contexts, unsigned n, const struct codec *cod
 	contexts->n = n;
 	mem = (uint8_t *)(contexts->all + n);
 	for (unsigned i = 0; i < n && !r; i++)
-		r = init_context(&contexts->all[i], mem + i * (each - sizeof(struct context)), codec, level);
-	return r;
+		r = init_context(&contexts->all[i], mem + i * decoder_bytes());
+	return r ? r : init_encoder(contexts, codec, level);
 }
 
 void contexts_destroy(struct contexts *contexts)
 {
 	if (!contexts->all)
 		return;
+	for (size_t i = 0; i < 2; i++)
+		encoder_free(&contexts->encoders[i]);
 	segment_private_unmap(contexts->all, contexts->bytes);
 	contexts->all = NULL;
 	pthread_cond_destroy(&contexts->freed);
 	pthread_mutex_destroy(&contexts->lock);
 }
 
-void contexts_warm_up(struct contexts *contexts, const struct codec *codec, int level)
+void contexts_warm_up(struct contexts *contexts)
 {
-	for (unsigned i = 0; i < contexts->n; i++) {
-		struct context *ctx = &contexts->all[i];
-		size_t len;
+	for (unsigned i = 0; i < contexts->n; i++)
+		encoder_warm_up(atomic_load(&contexts->encoder), i, &contexts->all[i]);
+}
 
-		for (unsigned at = 0; at < BLOCK; at++)
-			ctx->block[at] = (uint8_t)(at * at >> 5);
-		memset(ctx->object, 0, sizeof ctx->object);
-		len = codec->compress(ctx->cctx, level, ctx->block, BLOCK, ctx->object, BLOCK);
-		if (len)
-			codec->decompress(ctx->dctx[codec->id], ctx->object, len, ctx->block, BLOCK);
-	}
+static bool try_take(struct context *ctx)
+{
+	return !atomic_load(&ctx->busy) && !atomic_exchange(&ctx->busy, true);
+}
+
+/*
+ * A context that was just taken goes on with the encoder that new requests have. All requests look here, and only a
+ * change of the algorithm stores anything.
+ */
+static inline void follow(struct contexts *contexts, struct context *ctx)
+{
+	const struct encoder *encoder = atomic_load_explicit(&contexts->encoder, memory_order_acquire);
+
+	if (atomic_load_explicit(&ctx->encoder, memory_order_relaxed) != encoder)
+		use_encoder(contexts, ctx, encoder);
 }
 
 static struct context *try_get(struct contexts *contexts)
@@ -108,8 +136,9 @@ static struct context *try_get(struct contexts *contexts)
 		unsigned at = (first + i) % contexts->n;
 		struct context *ctx = &contexts->all[at];
 
-		if (!atomic_load(&ctx->busy) && !atomic_exchange(&ctx->busy, true)) {
+		if (try_take(ctx)) {
 			last_context = at + 1;
+			follow(contexts, ctx);
 			return ctx;
 		}
 	}
@@ -142,6 +171,30 @@ void context_put(struct contexts *contexts, struct context *ctx)
 		pthread_mutex_lock(&contexts->lock);
 		pthread_cond_signal(&contexts->freed);
 		pthread_mutex_unlock(&contexts->lock);
+	}
+}
+
+/*
+ * A context changes its encoder between two requests: when the next request takes it, or, if no request comes, here.
+ * So a context that is never at rest when this thread looks changes all the same, and this thread waits for the longest
+ * request at most.
+ */
+void contexts_switch(struct contexts *contexts, const struct encoder *encoder)
+{
+	const struct timespec moment = {.tv_nsec = 1000 * 1000};
+
+	atomic_store(&contexts->encoder, encoder);
+	for (unsigned i = 0; i < contexts->n; i++) {
+		struct context *ctx = &contexts->all[i];
+
+		while (atomic_load_explicit(&ctx->encoder, memory_order_acquire) != encoder) {
+			if (!try_take(ctx)) {
+				nanosleep(&moment, NULL);
+				continue;
+			}
+			follow(contexts, ctx);
+			context_put(contexts, ctx);
+		}
 	}
 }
 

@@ -226,15 +226,10 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 		r = stripes_init(&dev->stripes, sysconf(_SC_NPROCESSORS_ONLN));
 	if (r)
 		return explain_tables(r, why);
-	r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(), dev->codec,
-			  dev->level);
-	if (r == -EINVAL)
-		return why_fail(why, r,
-				"algorithm=%s level=%d cannot be set up with the version of its library that is "
-				"installed; use another level or algorithm",
-				dev->codec->name, dev->level);
+	r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(),
+			  atomic_load(&dev->codec), zsblk_level(dev));
 	if (r)
-		return why_fail(why, r, "no memory for the contexts of %s: %s", dev->codec->name, strerror(-r));
+		return encoder_explain(r, zsblk_algorithm_name(dev), zsblk_level(dev), why);
 	dev->watermark = zs_core_huge_watermark(dev->core);
 	if (!dev->seg.fresh)
 		r = rebuild(dev, why);
@@ -258,11 +253,20 @@ static void tear_down(struct zsblk *dev)
 	zs_core_destroy(dev->core);
 	spare_close(&dev->spare);
 	spare_close(&dev->worker_spare);
-	spare_close(&dev->resize_spare);
+	spare_close(&dev->change_spare);
 	cgroup_close(dev->cgroup);
+	pthread_mutex_destroy(&dev->change_lock);
 	pthread_mutex_destroy(&dev->resize_lock);
 	pthread_mutex_destroy(&dev->compact_lock);
 	pthread_mutex_destroy(&dev->limit_lock);
+}
+
+static void set_algorithm(struct zsblk *dev, const struct zsblk_params *params)
+{
+	const struct codec *codec = codec_by_name(params_algorithm_name(params));
+
+	atomic_store(&dev->codec, codec);
+	atomic_store(&dev->level, params->has_level ? params->level : codec->level_default);
 }
 
 int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct zsblk_why *why)
@@ -281,8 +285,8 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	memset(dev, 0, sizeof *dev);
 	dev->interrupted = params->interrupted;
 	dev->cgroup = cgroup_open();
-	dev->codec = codec_by_name(params_algorithm_name(params));
-	dev->level = params->has_level ? params->level : dev->codec->level_default;
+	set_algorithm(dev, params);
+	pthread_mutex_init(&dev->change_lock, NULL);
 	pthread_mutex_init(&dev->resize_lock, NULL);
 	pthread_mutex_init(&dev->compact_lock, NULL);
 	pthread_mutex_init(&dev->limit_lock, NULL);
@@ -298,7 +302,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	if (dev->reserve || dev->cgroup) {
 		spare_open(&dev->spare, dev->cgroup);
 		spare_open(&dev->worker_spare, dev->cgroup);
-		spare_open(&dev->resize_spare, dev->cgroup);
+		spare_open(&dev->change_spare, dev->cgroup);
 	}
 	runs_set_reserve(dev->runs, (params->reserve + BLOCK - 1) / BLOCK);
 	*result = dev;
@@ -312,7 +316,7 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	if (r)
 		return why_fail(why, r, "the segment is in use by process %d; stop that one first", holder);
 	segment_after_mlockall(&dev->seg);
-	contexts_warm_up(&dev->contexts, dev->codec, dev->level);
+	contexts_warm_up(&dev->contexts);
 	/*
 	 * A new device waits for its table and its reserve. A device with data starts without them if memory is short:
 	 * while its server is down nobody can swap to it, so no memory becomes free, and waiting would not end. The
@@ -354,16 +358,6 @@ void zsblk_close(struct zsblk *dev)
 bool zsblk_is_removed(const struct zsblk *dev)
 {
 	return segment_is_removed(&dev->seg);
-}
-
-const char *zsblk_algorithm_name(const struct zsblk *dev)
-{
-	return dev->codec->name;
-}
-
-int zsblk_level(const struct zsblk *dev)
-{
-	return dev->level;
 }
 
 struct zs_core *zsblk_pool(struct zsblk *dev)

@@ -8,9 +8,10 @@
  *   cap.c     limits of control groups        stats.c   figures and checks
  *   outside.c segments without a device       why.c     what was wrong, for people
  *   resize.c  the size, and its changes       stripe.c  locks that hold blocks still
+ *   encoder.c what compresses new blocks
  *
- * Locks, in the order in which they are taken: resize_lock, compact_lock, the allocator's compaction lock, one stripe,
- * limit_lock, the allocator's other locks. No thread holds two stripes.
+ * Locks, in the order in which they are taken: change_lock, resize_lock, compact_lock, the allocator's compaction lock,
+ * one stripe, limit_lock, the allocator's other locks. No thread holds two stripes.
  *
  * Functions that return int give 0 or a negative errno, and say why in `why` if they have that parameter.
  */
@@ -49,12 +50,25 @@ struct counters {
 	_Atomic uint64_t failed_reads, failed_writes, failed_discards;
 };
 
+/*
+ * What compresses the blocks that are written: one algorithm at one level, and a compression context of it for each
+ * context. See encoder.c.
+ */
+struct encoder {
+	const struct codec *codec;
+	int level;
+	size_t each; /* bytes from one compression context to the next */
+	size_t bytes;
+	uint8_t *mem; /* NULL: there are none */
+};
+
 /* What one request needs while it runs. */
 struct context {
 	_Alignas(64) _Atomic bool busy;
 	struct counters count;
 	uint64_t read_end; /* where the last read ended, in bytes: one that begins there comes in order */
-	void *cctx;
+	_Atomic(const struct encoder *) encoder; /* the holder stores it; any thread may look */
+	void *cctx;                              /* the encoder's for this context */
 	void *dctx[CODEC_IDS];
 	_Alignas(64) uint8_t object[BLOCK]; /* compressed bytes on their way into the pool */
 	_Alignas(64) uint8_t block[BLOCK];  /* a block that is read or written in part */
@@ -64,6 +78,9 @@ struct contexts {
 	struct context *all;
 	unsigned n;
 	size_t bytes;
+	/* For requests that begin now: one of the two. The other one has memory only while a change is under way. */
+	_Atomic(const struct encoder *) encoder;
+	struct encoder encoders[2];
 	/* Waiting for a context when all are busy; apart from what every request reads. */
 	_Alignas(64) pthread_mutex_t lock;
 	pthread_cond_t freed;
@@ -80,9 +97,11 @@ struct zsblk {
 	_Atomic uint64_t size;       /* bytes; requests compare with it */
 	_Atomic uint64_t end;        /* blocks; nobody publishes a word from here on. See resize.c */
 	struct super_layout layout;  /* what the segment is; blocks and version change under resize_lock */
-	pthread_mutex_t resize_lock; /* one change of the size at a time; before any stripe */
-	const struct codec *codec;
-	int level;
+	pthread_mutex_t change_lock; /* one change that somebody asks for at a time: size, algorithm */
+	pthread_mutex_t resize_lock; /* the size stays what it is; before any stripe */
+	/* What new blocks are compressed with, for people who ask. Requests have it in their context. */
+	_Atomic(const struct codec *) codec;
+	_Atomic int level;
 	unsigned watermark; /* objects above it are stored raw */
 	struct segment seg;
 	struct table table;
@@ -102,7 +121,7 @@ struct zsblk {
 	pthread_t worker, refill;
 	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
 	struct spare worker_spare;
-	struct spare resize_spare; /* under resize_lock */
+	struct spare change_spare; /* under change_lock */
 	struct progress compact_progress;
 	pthread_mutex_t compact_lock; /* guards compact_progress */
 	pthread_mutex_t limit_lock;   /* the pool's limits follow mem_limit and cap, one change at a time */
@@ -126,7 +145,9 @@ static inline void stripe_unlock(struct zsblk *dev, uint64_t block)
 int contexts_init(struct contexts *contexts, unsigned n, const struct codec *codec, int level);
 void contexts_destroy(struct contexts *contexts);
 /* Touch all that a request will touch in a context, so that no request waits for that memory. */
-void contexts_warm_up(struct contexts *contexts, const struct codec *codec, int level);
+void contexts_warm_up(struct contexts *contexts);
+/* From now on requests begin with this encoder. Returns when none goes on with another one. One call at a time. */
+void contexts_switch(struct contexts *contexts, const struct encoder *encoder);
 struct context *context_get(struct contexts *contexts);
 void context_put(struct contexts *contexts, struct context *ctx);
 static inline void count(_Atomic uint64_t *counter, uint64_t n)
@@ -135,6 +156,25 @@ static inline void count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 void contexts_sum(struct zsblk *dev, struct counters *sum);
+
+/* encoder.c */
+/* Get the addresses for `n` compression contexts, which take no memory yet. -ENOMEM: there are none. */
+int encoder_map(struct encoder *encoder, unsigned n, const struct codec *codec, int level);
+/* Make the contexts. -EINVAL: the library of the codec refuses the level. */
+int encoder_init(const struct encoder *encoder, unsigned n);
+/* Give all back. Harmless on a zeroed struct. */
+void encoder_free(struct encoder *encoder);
+static inline void *encoder_cctx(const struct encoder *encoder, unsigned i)
+{
+	return encoder->mem + i * encoder->each;
+}
+/*
+ * Touch all that compressing a block takes: compression context i, and the code. And what it takes to decompress that
+ * block. For the holder of `ctx`, whose buffers are used.
+ */
+void encoder_warm_up(const struct encoder *encoder, unsigned i, struct context *ctx);
+/* Write why there is no encoder. Returns `error`. */
+int encoder_explain(int error, const char *algorithm, int level, struct zsblk_why *why);
 
 /* engine.c */
 /* The allocator under the device, for tests. */
@@ -160,9 +200,11 @@ void engine_keep_frontier(struct zsblk *dev);
  * pool in memory, as far as the reserve is large. What a larger device has beyond is touched when it is written for the
  * first time. The system is asked for memory to spare before any is taken: spare.h. -ENOMEM: it has none, and had none
  * for a while either, unless this is the start of a device with data. -EINTR: dev->interrupted() said so. In service:
- * with resize_lock.
+ * with change_lock.
  */
 int upkeep_populate_table(struct zsblk *dev, uint64_t blocks);
+/* The same for private memory of the process, all of it. */
+int upkeep_populate_private(struct zsblk *dev, void *mem, size_t bytes);
 /*
  * Fill the reserve before requests come. -ENOMEM: there is not that much memory; `wait`: not for a while.
  * -EINTR: dev->interrupted() said so.
@@ -194,6 +236,8 @@ __attribute__((format(printf, 3, 4))) int why_fail(struct zsblk_why *why, int er
 
 /* params.c */
 const char *params_algorithm_name(const struct zsblk_params *params);
+/* 0 if there is this algorithm, and has the level; otherwise -EINVAL. */
+int params_check_algorithm(const char *name, bool has_level, int level, struct zsblk_why *why);
 void params_describe_codecs(char codecs[SUPER_CODECS][16]);
 
 #endif

@@ -104,18 +104,18 @@ const char *params_algorithm_name(const struct zsblk_params *params)
 	return params->algorithm ? params->algorithm : zsblk_algorithm(0)->name;
 }
 
-static int check_algorithm(const struct zsblk_params *params, struct zsblk_why *why)
+int params_check_algorithm(const char *name, bool has_level, int level, struct zsblk_why *why)
 {
-	const struct zsblk_algorithm *algorithm = zsblk_algorithm_by_name(params_algorithm_name(params));
+	const struct zsblk_algorithm *algorithm = zsblk_algorithm_by_name(name);
 	char names[100];
 
 	if (!algorithm) {
 		algorithm_names(names, sizeof names);
-		return why_fail(why, -EINVAL, "algorithm=%s is not known; use one of %s", params->algorithm, names);
+		return why_fail(why, -EINVAL, "algorithm=%s is not known; use one of %s", name, names);
 	}
-	if (params->has_level && (params->level < algorithm->level_min || params->level > algorithm->level_max))
-		return why_fail(why, -EINVAL, "level=%d is out of range for %s; use %d to %d", params->level,
-				algorithm->name, algorithm->level_min, algorithm->level_max);
+	if (has_level && (level < algorithm->level_min || level > algorithm->level_max))
+		return why_fail(why, -EINVAL, "level=%d is out of range for %s; use %d to %d", level, algorithm->name,
+				algorithm->level_min, algorithm->level_max);
 	return 0;
 }
 
@@ -169,6 +169,6 @@ int zsblk_params_check(const struct zsblk_params *params, struct zsblk_why *why)
 	if (!r)
 		r = check_max_size(params, why);
 	if (!r)
-		r = check_algorithm(params, why);
+		r = params_check_algorithm(params_algorithm_name(params), params->has_level, params->level, why);
 	return r ? r : check_memory(params, why);
 }

@@ -136,6 +136,7 @@ int zsblk_resize(struct zsblk *dev, uint64_t size, struct zsblk_why *why)
 
 	if (r)
 		return r;
+	pthread_mutex_lock(&dev->change_lock);
 	pthread_mutex_lock(&dev->resize_lock);
 	if (blocks < dev->layout.blocks)
 		r = shrink(dev, blocks, why);
@@ -144,6 +145,7 @@ int zsblk_resize(struct zsblk *dev, uint64_t size, struct zsblk_why *why)
 	/* What format 1 had no place for. */
 	engine_keep_frontier(dev);
 	pthread_mutex_unlock(&dev->resize_lock);
+	pthread_mutex_unlock(&dev->change_lock);
 	return r;
 }
 

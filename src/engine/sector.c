@@ -204,14 +204,15 @@ static int store_same(struct zsblk *dev, uint64_t block, uint64_t pattern, uint6
 
 int sector_store(struct zsblk *dev, struct context *ctx, uint64_t block, const void *data, uint64_t *word)
 {
+	const struct encoder *encoder = atomic_load_explicit(&ctx->encoder, memory_order_relaxed);
 	uint64_t pattern;
 	size_t size;
 
 	if (fill_detect(data, &pattern))
 		return store_same(dev, block, pattern, word);
-	size = dev->codec->compress(ctx->cctx, dev->level, data, BLOCK, ctx->object, dev->watermark);
+	size = encoder->codec->compress(ctx->cctx, encoder->level, data, BLOCK, ctx->object, dev->watermark);
 	if (size)
-		return store_object(dev, block, WORD_OBJECT, dev->codec->id, ctx->object, (unsigned)size, word);
+		return store_object(dev, block, WORD_OBJECT, encoder->codec->id, ctx->object, (unsigned)size, word);
 	return store_object(dev, block, WORD_OBJECT, CODEC_RAW, data, BLOCK, word);
 }
 

@@ -138,7 +138,7 @@ int upkeep_fill_reserve(struct zsblk *dev, bool wait)
 
 /* ------------------------------------------------------------------ the table */
 
-#define TABLE_PIECE (UINT64_C(512) << 10) /* what the system is asked for at once: spare.h */
+#define POPULATE_PIECE (UINT64_C(512) << 10) /* what the system is asked for at once: spare.h */
 
 /*
  * Has the system memory to spare for a piece? A device that starts is not to be refused below limits that cap_check()
@@ -148,7 +148,7 @@ static bool has_spare(struct zsblk *dev)
 {
 	if (!dev->has_worker)
 		return spare_memory(&dev->spare);
-	return spare_memory_for(&dev->resize_spare, spare_is_realtime(sched_getscheduler(0)));
+	return spare_memory_for(&dev->change_spare, spare_is_realtime(sched_getscheduler(0)));
 }
 
 static int wait_for_spare(struct zsblk *dev)
@@ -179,13 +179,27 @@ static int populate_part(struct zsblk *dev, void *part, uint64_t bytes)
 {
 	int r = 0;
 
-	for (uint64_t at = 0; at < bytes && !r; at += TABLE_PIECE) {
+	for (uint64_t at = 0; at < bytes && !r; at += POPULATE_PIECE) {
 		uint8_t *start = (uint8_t *)part + at;
-		uint64_t len = bytes - at < TABLE_PIECE ? bytes - at : TABLE_PIECE;
+		uint64_t len = bytes - at < POPULATE_PIECE ? bytes - at : POPULATE_PIECE;
 
 		r = is_interrupted(dev) ? -EINTR : is_in_memory(dev, start, len) ? 0 : wait_for_spare(dev);
 		if (!r)
 			r = segment_private_populate(start, len);
+	}
+	return r;
+}
+
+int upkeep_populate_private(struct zsblk *dev, void *mem, size_t bytes)
+{
+	int r = 0;
+
+	for (size_t at = 0; at < bytes && !r; at += POPULATE_PIECE) {
+		size_t len = bytes - at < POPULATE_PIECE ? bytes - at : POPULATE_PIECE;
+
+		r = is_interrupted(dev) ? -EINTR : wait_for_spare(dev);
+		if (!r)
+			r = segment_private_populate((uint8_t *)mem + at, len);
 	}
 	return r;
 }

@@ -7,7 +7,7 @@
  * compares. Beside them one thread compacts, changes the limit, and marks words: as long as a word has its mark, nothing may have
  * happened to its block. With --fault, allocations fail;
  * a failed write leaves each block old or new. With --max-size, the same thread grows and shrinks the device behind the
- * regions, and has the blocks there. At the end every invariant is checked, and for a
+ * regions, and has the blocks there. With --switch it changes the algorithm. At the end every invariant is checked, and for a
  * shared segment everything once more after closing and opening it.
  *
  * A run is repeated with the seed it prints: engine_model --seed N and the same options. --memory
@@ -34,6 +34,7 @@
 static struct {
 	uint64_t seed, ops;
 	unsigned threads, fault;
+	bool switches;   /* the algorithm changes */
 	uint64_t region; /* bytes a thread owns */
 	struct zsblk_params params;
 } opt = {.ops = 20000, .threads = 2, .region = 600 * 4096 + 1234};
@@ -41,7 +42,7 @@ static struct {
 static struct zsblk *dev;
 static uint8_t *truth;
 static atomic_bool stop;
-static unsigned long marks_made, marks_kept;
+static unsigned long marks_made, marks_kept, switches_made;
 static atomic_ulong refused; /* writes that failed, as they may when faults are injected or memory is limited */
 
 struct worker {
@@ -254,6 +255,26 @@ static void change_tail(struct worker *w)
 		die(w, "%d behind the end at %" PRIu64, r, size);
 }
 
+/* ------------------------------------------------------------------ another algorithm */
+
+/* At levels that do not take long. */
+static void change_algorithm(struct worker *w)
+{
+	static const struct {
+		const char *name;
+		int lowest, levels;
+	} choices[] = {{"lz4", 1, 30}, {"lz4hc", 1, 6}, {"zstd", -20, 26}};
+	unsigned i = (unsigned)random_below(&w->random, COUNT_OF(choices));
+	int level = choices[i].lowest + (int)random_below(&w->random, (uint64_t)choices[i].levels);
+	struct zsblk_why why;
+
+	if (zsblk_set_algorithm(dev, choices[i].name, true, level, &why))
+		die(NULL, "%s", why.text);
+	if (strcmp(zsblk_algorithm_name(dev), choices[i].name) != 0 || zsblk_level(dev) != level)
+		die(NULL, "another algorithm than was asked for");
+	switches_made++;
+}
+
 /* ------------------------------------------------------------------ marks */
 
 #define MARKS 64
@@ -342,6 +363,8 @@ static void *disturb(void *opaque)
 			mark(&tail, &marks[i]);
 			marks_made += marks[i].word != 0;
 		}
+		if (opt.switches)
+			change_algorithm(&tail);
 		switch (random_below(&random, 4)) {
 		case 0:
 			zsblk_compact(dev);
@@ -467,6 +490,9 @@ static void set_option(int o, uint64_t n)
 	case 'R':
 		opt.region = n;
 		break;
+	case 'w':
+		opt.switches = true;
+		break;
 	case 'x':
 		opt.params.max_size = (n + 4095) / 4096 * 4096;
 		break;
@@ -478,19 +504,13 @@ static void set_option(int o, uint64_t n)
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"seed", 1, NULL, 's'},
-		{"ops", 1, NULL, 'o'},
-		{"threads", 1, NULL, 't'},
-		{"algorithm", 1, NULL, 'a'},
-		{"level", 1, NULL, 'l'},
-		{"fault", 1, NULL, 'f'},
-		{"limit", 1, NULL, 'm'},
-		{"reserve", 1, NULL, 'r'},
-		{"memory", 1, NULL, 'M'},
-		{"chain", 1, NULL, 'c'},
-		{"region", 1, NULL, 'R'},
-		{"max-size", 1, NULL, 'x'},
-		{0},
+		{"seed", 1, NULL, 's'},    {"ops", 1, NULL, 'o'},
+		{"threads", 1, NULL, 't'}, {"algorithm", 1, NULL, 'a'},
+		{"level", 1, NULL, 'l'},   {"fault", 1, NULL, 'f'},
+		{"limit", 1, NULL, 'm'},   {"reserve", 1, NULL, 'r'},
+		{"memory", 1, NULL, 'M'},  {"chain", 1, NULL, 'c'},
+		{"region", 1, NULL, 'R'},  {"max-size", 1, NULL, 'x'},
+		{"switch", 0, NULL, 'w'},  {0},
 	};
 	int o;
 
@@ -520,6 +540,8 @@ int main(int argc, char **argv)
 	zs_core_inject_failures(zsblk_pool(dev), opt.fault);
 	run_threads();
 	printf("# %lu blocks were marked, and nothing happened to %lu of them for a while\n", marks_made, marks_kept);
+	if (opt.switches)
+		printf("# the algorithm changed %lu times\n", switches_made);
 	check_all("after the run");
 	zsblk_compact(dev);
 	check_all("compacted");

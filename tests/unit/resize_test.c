@@ -300,7 +300,7 @@ static void with_reserve(void)
 static void *free_memory_soon(void *opaque)
 {
 	usleep(300000);
-	zoneinfo_set_free(&dev->resize_spare, 1000);
+	zoneinfo_set_free(&dev->change_spare, 1000);
 	return NULL;
 }
 
@@ -313,7 +313,7 @@ static void test_growing_asks_for_memory(void **state)
 	if (advice_is_ignored())
 		skip();
 	with_reserve();
-	zoneinfo_set_free(&dev->resize_spare, 0);
+	zoneinfo_set_free(&dev->change_spare, 0);
 	segment_count_resident(&dev->seg, dev->layout.table_offset, BYTES(390), &before);
 	assert_int_equal(resize(199000), -ENOMEM);
 	assert_non_null(strstr(why.text, "no memory to spare"));
@@ -328,7 +328,7 @@ static void test_growing_asks_for_memory(void **state)
 	segment_count_resident(&dev->seg, dev->layout.table_offset, BYTES(256), &after);
 	assert_int_equal(after, 256);
 	/* What is in memory already is had without asking. */
-	zoneinfo_set_free(&dev->resize_spare, 0);
+	zoneinfo_set_free(&dev->change_spare, 0);
 	assert_int_equal(resize(SMALL), 0);
 	assert_int_equal(resize(SMALL + 10), 0);
 	device_ok(dev);
