@@ -339,6 +339,32 @@ int zsblk_extents(struct zsblk *dev, uint64_t len, uint64_t offset, zsblk_extent
  */
 int zsblk_resize(struct zsblk *dev, uint64_t size, struct zsblk_why *why);
 
+/* ------------------------------------------------------------------ blocks */
+
+enum zsblk_block_state {
+	ZSBLK_BLOCK_SAME,       /* one repeated word */
+	ZSBLK_BLOCK_RAW,        /* as it is: it did not compress */
+	ZSBLK_BLOCK_COMPRESSED, /* by `algorithm` */
+};
+
+/* How a block is stored. */
+struct zsblk_block {
+	uint64_t block; /* its number: its offset / ZSBLK_BLOCK_SIZE */
+	enum zsblk_block_state state;
+	const char *algorithm; /* of a compressed block, static; otherwise NULL */
+	unsigned size;         /* bytes of its object; 0: there is none, since the table word says all */
+	unsigned stored;       /* bytes that the object takes in its class, without headers and back-references */
+	bool tried;            /* it was tried to compress it better, without gain */
+};
+
+/*
+ * Describe the blocks from number `first` on, at most `n` of them. Blocks that read as zeroes are left out. Returns how
+ * many were described. *next is the number of the block to go on with, or that of the device's blocks, if there are no
+ * more. A call looks at 65536 words of the table at most, so it can describe none although there are more. Each block
+ * is described as it was at some moment during the call. No lock is taken, and no request waits.
+ */
+unsigned zsblk_blocks(const struct zsblk *dev, uint64_t first, struct zsblk_block *blocks, unsigned n, uint64_t *next);
+
 /* ------------------------------------------------------------------ upkeep */
 
 /*

@@ -8,7 +8,7 @@
  *   cap.c     limits of control groups        stats.c   figures and checks
  *   outside.c segments without a device       why.c     what was wrong, for people
  *   resize.c  the size, and its changes       stripe.c  locks that hold blocks still
- *   encoder.c what compresses new blocks
+ *   encoder.c what compresses new blocks      blocks.c  how blocks are stored, for people
  *
  * Locks, in the order in which they are taken: change_lock, resize_lock, compact_lock, the allocator's compaction lock,
  * one stripe, limit_lock, the allocator's other locks. No thread holds two stripes.

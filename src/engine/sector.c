@@ -408,6 +408,28 @@ int sector_each_object(void *opaque, zs_each_fn *each, void *each_opaque)
 	return r;
 }
 
+/* ------------------------------------------------------------------ what people see */
+
+bool sector_describe(const struct zsblk *dev, uint64_t word, struct zsblk_block *found)
+{
+	const struct sector_type *type = type_of(word);
+	struct word_object object = word_object(word);
+
+	if (!word)
+		return false;
+	*found = (struct zsblk_block){.state = ZSBLK_BLOCK_SAME};
+	if (type->has_object) {
+		found->size = object.size;
+		found->stored = zs_core_class_size(dev->core, object_loc(dev, &object).class_index);
+		found->tried = word_tried(word);
+	}
+	if (type->is_same)
+		return true;
+	found->state = object.codec == CODEC_RAW ? ZSBLK_BLOCK_RAW : ZSBLK_BLOCK_COMPRESSED;
+	found->algorithm = object.codec == CODEC_RAW ? NULL : codec_by_id(object.codec)->name;
+	return true;
+}
+
 /* ------------------------------------------------------------------ checks */
 
 const char *sector_check(uint64_t word)

@@ -58,6 +58,9 @@ extern const struct zs_settler sector_settler;
 /* The location of the object that a word names. */
 struct zs_loc sector_loc(const struct zsblk *dev, uint64_t word);
 
+/* Say how the block with this word is stored: all of *found but the number. False: it reads as zeroes. */
+bool sector_describe(const struct zsblk *dev, uint64_t word, struct zsblk_block *found);
+
 /* NULL if this version can have written the word; otherwise what is wrong with it. */
 const char *sector_check(uint64_t word);
 /*

@@ -382,6 +382,28 @@ static void *disturb(void *opaque)
 	return NULL;
 }
 
+/* How blocks are stored, one by one, is what is counted. */
+static void check_blocks(const char *when, const struct zsblk_stats *stats)
+{
+	uint64_t size = 0, raw = 0, same = 0, stored = 0;
+	struct zsblk_block blocks[100];
+
+	for (uint64_t next = 0; next < zsblk_size(dev) / 4096;) {
+		unsigned n = zsblk_blocks(dev, next, blocks, COUNT_OF(blocks), &next);
+
+		for (unsigned i = 0; i < n; i++) {
+			size += blocks[i].size;
+			raw += blocks[i].state == ZSBLK_BLOCK_RAW;
+			same += blocks[i].state == ZSBLK_BLOCK_SAME;
+			stored += blocks[i].state != ZSBLK_BLOCK_SAME;
+		}
+	}
+	if (size != stats->compr_data_size || raw != stats->huge_pages || same != stats->same_pages ||
+	    stored != stats->blocks_stored)
+		die(NULL, "%s: the blocks have %" PRIu64 " bytes, %" PRIu64 " are raw, %" PRIu64 " same-filled", when,
+		    size, raw, same);
+}
+
 static void check_all(const char *when)
 {
 	struct zsblk_why why;
@@ -398,6 +420,7 @@ static void check_all(const char *when)
 			    i / 4096, all[i], truth[i]);
 	free(all);
 	zsblk_get_stats(dev, &stats);
+	check_blocks(when, &stats);
 	printf("# %s: %" PRIu64 " bytes in %" PRIu64 ", pool %" PRIu64 ", same %" PRIu64 ", huge %" PRIu64
 	       ", refused %lu\n",
 	       when, stats.orig_data_size, stats.compr_data_size, stats.pool_bytes, stats.same_pages, stats.huge_pages,
