@@ -3,6 +3,8 @@
 #include "daemon/relay.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/record.h"
+#include "daemon/base/say.h"
 #include "daemon/resources/rights.h"
 #include "process/self.h"
 
@@ -18,6 +20,10 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Our own file and line would say nothing of the message. */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
 
 #define END_WAIT_MS 1000
 /* A relay that dies at once again and again is not started in a busy loop. */
@@ -78,6 +84,46 @@ static void put_dated(const char *text, size_t length, bool *inside)
 	}
 }
 
+/* A record, whole: for the journal. */
+static void put_record(char *line, size_t length)
+{
+	struct iovec fields[RECORD_FIELDS];
+	unsigned n = record_parse(line, length, fields);
+
+	if (n)
+		sd_journal_sendv(fields, (int)n);
+}
+
+/*
+ * What has come, for the journal: records by its own socket, since its stream has no fields; all else by the stream. A record may come
+ * in several pieces.
+ */
+static void put_journal(const char *text, size_t length, bool *inside)
+{
+	static char line[RECORD_BYTES];
+	static size_t used;
+
+	while (length > 0) {
+		const char *end = memchr(text, '\n', length);
+		size_t part = end ? (size_t)(end - text) + 1 : length;
+
+		if (used || (!*inside && text[0] == RECORD_START)) {
+			size_t room = sizeof line - used, fits = part < room ? part : room;
+
+			memcpy(line + used, text, fits);
+			used += fits;
+			if (end)
+				put_record(line, used - 1);
+			used = end ? 0 : used;
+		} else {
+			put(text, part);
+		}
+		*inside = !end;
+		text += part;
+		length -= part;
+	}
+}
+
 /* Copy what comes through the pipe, until all who may write to it have ended. */
 __attribute__((noreturn)) static void copy(int from)
 {
@@ -108,6 +154,8 @@ __attribute__((noreturn)) static void copy(int from)
 	while ((got = read(STDIN_FILENO, buffer, sizeof buffer)) > 0 || (got < 0 && errno == EINTR)) {
 		if (got > 0 && dated)
 			put_dated(buffer, (size_t)got, &inside);
+		else if (got > 0 && say_is_for_journal())
+			put_journal(buffer, (size_t)got, &inside);
 		else if (got > 0)
 			put(buffer, (size_t)got);
 	}

@@ -60,7 +60,7 @@ static int upgrade_timer_event(sd_event_source *source, uint64_t when, void *opa
 		return 0;
 	}
 	upgrade->quiet_limit = 0;
-	r = keeper_replace(keeper, "upgrade");
+	r = keeper_replace(keeper, HISTORY_UPGRADED);
 	upgrade->is_replacing = r == 0;
 	if (r)
 		answer(upgrade, false, "the server is being replaced already");

@@ -2,6 +2,8 @@
 /* Messages to people. See say.h. */
 #include "daemon/base/say.h"
 
+#include "daemon/base/record.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +55,16 @@ static size_t format_line(char *line, size_t size, enum say_level level, const c
 	return (size_t)at;
 }
 
+static void tell_of_dropped(void)
+{
+	unsigned missing = dropped;
+	char line[80];
+
+	dropped = 0;
+	if (missing)
+		write_line(line, (size_t)snprintf(line, sizeof line, "zsblkd: %u messages were dropped\n", missing));
+}
+
 void say(enum say_level level, const char *format, ...)
 {
 	char line[1024];
@@ -60,13 +72,39 @@ void say(enum say_level level, const char *format, ...)
 
 	if (level == SAY_DEBUG && !debug)
 		return;
-	if (dropped) {
-		unsigned missing = dropped;
-
-		dropped = 0;
-		write_line(line, (size_t)snprintf(line, sizeof line, "zsblkd: %u messages were dropped\n", missing));
-	}
+	tell_of_dropped();
 	va_start(args, format);
 	write_line(line, format_line(line, sizeof line, level, format, args));
 	va_end(args);
+}
+
+bool say_is_for_journal(void)
+{
+	return for_journal;
+}
+
+void say_with_fields(enum say_level level, const char *id, const struct say_field *fields, const char *format, ...)
+{
+	struct record record;
+	char text[700];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (!for_journal) {
+		say(level, "%s", text);
+		return;
+	}
+	tell_of_dropped();
+	record_begin(&record);
+	record_add(&record, "MESSAGE", "%s", text);
+	record_add(&record, "PRIORITY", "%d", level);
+	record_add(&record, "SYSLOG_IDENTIFIER", "zsblkd");
+	record_add(&record, "MESSAGE_ID", "%s", id);
+	record_add(&record, "ZSBLK_INSTANCE", "%s", instance);
+	for (; fields->name; fields++)
+		record_add(&record, fields->name, "%s", fields->value);
+	record_end(&record);
+	write_line(record.line, record.used);
 }

@@ -32,9 +32,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
@@ -74,8 +76,9 @@ struct keeper {
 	bool ends_by_itself; /* FENCING: how the server ends is to be said */
 	bool is_hung;        /* FENCING: the probe said so */
 	struct tries tries;
-	uint64_t down_at; /* when service ended; 0: it did not */
-	struct keeper_figures figures;
+	uint64_t down_at;          /* when service ended; 0: it did not */
+	struct history_entry loss; /* how service ended, while down_at says that it did */
+	struct history history;
 	/* Messages that come with each try while there is no server. */
 	struct recurring replaced, ended_how, refused, not_ended;
 	void (*ended)(void *opaque); /* no other server is wanted; to be told when this one has ended */
@@ -101,20 +104,34 @@ static void hang_up(struct keeper *keeper)
 		say(SAY_DEBUG, "server (process %d) took %.1f ms for a probe at most", (int)keeper->server.pid,
 		    (double)longest / 1000);
 	transport_let_go(keeper->end);
-	if (keeper->state == SERVING || (keeper->state == CONNECTING && keeper->adopted))
+	if (keeper->state == SERVING || (keeper->state == CONNECTING && keeper->adopted)) {
 		keeper->down_at = clock_us();
+		keeper->loss = (struct history_entry){.event = HISTORY_DIED, .before = keeper->server.pid};
+	}
 	sd_event_source_set_enabled(keeper->refill, SD_EVENT_OFF);
 }
 
 /* ------------------------------------------------------------------ the end of a server */
 
-/* Kill the server. server_ended() goes on once it has ended. */
-static void fence(struct keeper *keeper, const char *why)
+/* Why the device is out of service. A server that is replaced before it came into service is not the reason. */
+static void note_loss(struct keeper *keeper, pid_t server, enum history_event event, const char *why)
 {
-	if (why)
+	if (!keeper->down_at || keeper->loss.before != server || keeper->loss.why[0] || !why)
+		return;
+	keeper->loss.event = event;
+	snprintf(keeper->loss.why, sizeof keeper->loss.why, "%s", why);
+}
+
+/*
+ * Kill the server. server_ended() goes on once it has ended. `why` goes on from "the server"; NULL: how it ends will tell, or was said.
+ */
+static void fence(struct keeper *keeper, enum history_event event, const char *why)
+{
+	if (why && event != HISTORY_UPGRADED && event != HISTORY_RESIZED)
 		recurring_say(&keeper->replaced, SAY_WARNING, "server (process %d) %s; it is replaced",
 			      (int)keeper->server.pid, why);
 	hang_up(keeper);
+	note_loss(keeper, keeper->server.pid, event, why);
 	keeper->ends_by_itself = false;
 	keeper->never_served = keeper->state == CONNECTING;
 	enter(keeper, FENCING);
@@ -191,6 +208,7 @@ static int server_ended(sd_event_source *source, int fd, uint32_t events, void *
 	hang_up(keeper);
 	keeper->death = sd_event_source_disable_unref(keeper->death);
 	count_end(keeper, server_reap(&keeper->server, how, sizeof how));
+	note_loss(keeper, pid, HISTORY_DIED, how);
 	enter(keeper, DOWN);
 	if (keeper->ended) {
 		keeper->ended(keeper->ended_opaque);
@@ -212,15 +230,28 @@ static int server_ended(sd_event_source *source, int fd, uint32_t events, void *
 
 static void count_outage(struct keeper *keeper, uint64_t outage_us)
 {
-	struct keeper_figures *figures = &keeper->figures;
+	struct history_entry *entry = &keeper->loss;
+	const char *event = history_event_name(entry->event);
+	char outage[24], before[16], server[16];
+	const struct say_field fields[] = {{"ZSBLK_EVENT", event},
+					   {"ZSBLK_OUTAGE_MS", outage},
+					   {"ZSBLK_REASON", entry->why},
+					   {"ZSBLK_SERVER_BEFORE", before},
+					   {"ZSBLK_SERVER", server},
+					   {"ZSBLK_DEVICE", keeper->end->device.path},
+					   {NULL, NULL}};
 
-	figures->replaced++;
-	figures->last_outage_us = outage_us;
-	if (outage_us > figures->longest_outage_us)
-		figures->longest_outage_us = outage_us;
-	say(SAY_NOTICE, "process %d serves %s again, after %.0f ms%s", (int)keeper->server.pid,
-	    keeper->end->device.path, (double)outage_us / 1000,
-	    keeper->server.from_kept ? ", from the files of the one before: what is installed did not work" : "");
+	entry->when = (int64_t)time(NULL);
+	entry->outage_us = outage_us;
+	entry->server = keeper->server.pid;
+	entry->from_kept = keeper->server.from_kept;
+	history_add(&keeper->history, entry);
+	snprintf(outage, sizeof outage, "%.1f", (double)outage_us / 1000);
+	snprintf(before, sizeof before, "%d", (int)entry->before);
+	snprintf(server, sizeof server, "%d", (int)entry->server);
+	say_with_fields(SAY_NOTICE, SAY_ID_REPLACED, fields, "process %d serves %s again, after %.0f ms%s",
+			(int)keeper->server.pid, keeper->end->device.path, (double)outage_us / 1000,
+			entry->from_kept ? ", from the files of the one before: what is installed did not work" : "");
 }
 
 static void serve(struct keeper *keeper)
@@ -252,7 +283,7 @@ static void refused(struct keeper *keeper, const char *why)
 		return;
 	}
 	recurring_say(&keeper->refused, SAY_ERROR, "%s", why);
-	fence(keeper, NULL);
+	fence(keeper, HISTORY_LOST, NULL);
 }
 
 static void news(void *opaque, enum transport_news news, const char *text)
@@ -270,16 +301,15 @@ static void news(void *opaque, enum transport_news news, const char *text)
 		/* Once the device is attached somebody may be waiting for it: what fails is tried again. */
 		keeper->served |= transport_is_attached(&keeper->end->device);
 		/* A first server that ends has said why, and server_ended() says that it ended. */
-		fence(keeper, keeper->served ? text : NULL);
+		fence(keeper, HISTORY_LOST, keeper->served ? text : NULL);
 		break;
 	case TRANSPORT_HUNG:
-		keeper->figures.hung++;
 		keeper->is_hung = true;
-		fence(keeper, text);
+		fence(keeper, HISTORY_HUNG, text);
 		break;
 	case TRANSPORT_ENDS:
 		/* server_ended() says how it ended. */
-		fence(keeper, NULL);
+		fence(keeper, HISTORY_DIED, NULL);
 		keeper->ends_by_itself = true;
 		break;
 	}
@@ -394,7 +424,7 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 		start_server(keeper);
 		break;
 	case CONNECTING:
-		fence(keeper, "did not come into service in time");
+		fence(keeper, HISTORY_LOST, "did not come into service in time");
 		break;
 	case FENCING:
 		/* The server could not be watched. Once it is, its end is told at once. */
@@ -452,8 +482,11 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 
 	/* Somebody may be waiting for a device that is attached: what fails is tried again. */
 	keeper->served = keeper->was_attached = attached;
-	if (attached && !adopted)
+	if (attached && !adopted) {
 		keeper->down_at = clock_us();
+		keeper->loss =
+			(struct history_entry){.event = HISTORY_MISSING, .why = "was gone when this daemon started"};
+	}
 	r = adopted ? server_adopt(&keeper->server, keeper->spec->folder, adopted) : -ESRCH;
 	if (r == -ESRCH) {
 		start_later(keeper, attached ? keeper->end->transport->pause_us : 0);
@@ -475,16 +508,18 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong)
 	return 0;
 }
 
-int keeper_replace(struct keeper *keeper, const char *why)
+int keeper_replace(struct keeper *keeper, enum history_event event)
 {
+	const char *what = event == HISTORY_RESIZED ? "resize" : "upgrade";
+
 	if (keeper->state != SERVING)
 		return -EAGAIN;
-	say(SAY_NOTICE, "%s: server (process %d) is replaced", why, (int)keeper->server.pid);
+	say(SAY_NOTICE, "%s: server (process %d) is replaced", what, (int)keeper->server.pid);
 	/* If its files cannot be kept now, those that are kept already stay: they are of a server that worked before. */
 	(void)server_command_keep(keeper->spec->command, &keeper->server);
 	/* As far as we know, what is installed now is another version. */
 	keeper->tries.failures = 0;
-	fence(keeper, NULL);
+	fence(keeper, event, event == HISTORY_RESIZED ? "was replaced: resize" : "was replaced: upgrade");
 	return 0;
 }
 
@@ -503,7 +538,7 @@ void keeper_end(struct keeper *keeper, void (*ended)(void *opaque), void *opaque
 	keeper->ended = ended;
 	keeper->ended_opaque = opaque;
 	if (keeper->server.pid)
-		fence(keeper, NULL);
+		fence(keeper, HISTORY_DIED, NULL);
 	else
 		ended(opaque);
 }
@@ -542,5 +577,16 @@ bool keeper_is_serving(const struct keeper *keeper)
 
 void keeper_get_figures(const struct keeper *keeper, struct keeper_figures *figures)
 {
-	*figures = keeper->figures;
+	const struct history *history = &keeper->history;
+	unsigned n = history_count(history);
+
+	*figures = (struct keeper_figures){.replaced = history->replaced,
+					   .hung = history->hung,
+					   .last_outage_us = n ? history_at(history, n - 1)->outage_us : 0,
+					   .longest_outage_us = history->longest_outage_us};
+}
+
+const struct history *keeper_history(const struct keeper *keeper)
+{
+	return &keeper->history;
 }

@@ -8,6 +8,7 @@
 #ifndef KEEPER_H
 #define KEEPER_H
 
+#include "daemon/keeper/history.h"
 #include "daemon/resources/ballast.h"
 #include "daemon/server/server.h"
 #include "daemon/state/folder.h"
@@ -32,10 +33,11 @@ struct keeper_spec {
 	void *opaque;
 };
 
+/* A summary of the history. */
 struct keeper_figures {
 	unsigned replaced;       /* servers so far */
-	unsigned hung;           /* of these, those that the probe found to hang */
-	uint64_t last_outage_us; /* from the death of a server until the next one served */
+	unsigned hung;           /* of these, those that did not do their work */
+	uint64_t last_outage_us; /* from the end of service until the next server served */
 	uint64_t longest_outage_us;
 };
 
@@ -52,8 +54,8 @@ int keeper_create(struct keeper **keeper, const struct keeper_spec *spec, struct
  */
 int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong);
 
-/* Put a new server in place of the one there is. `why`: for the log. 0, or -EAGAIN: that is going on already. */
-int keeper_replace(struct keeper *keeper, const char *why);
+/* Put a new server in place of the one there is: HISTORY_UPGRADED or HISTORY_RESIZED. 0, or -EAGAIN: that is going on already. */
+int keeper_replace(struct keeper *keeper, enum history_event event);
 
 /*
  * Look whether the server is still behind the device. The kernel does not tell when somebody else has taken it away there (as nbd-client
@@ -78,5 +80,7 @@ pid_t keeper_server(const struct keeper *keeper);
 bool keeper_server_is_from_kept(const struct keeper *keeper);
 bool keeper_is_serving(const struct keeper *keeper);
 void keeper_get_figures(const struct keeper *keeper, struct keeper_figures *figures);
+/* The keeper's, until keeper_free(). */
+const struct history *keeper_history(const struct keeper *keeper);
 
 #endif
