@@ -16,7 +16,7 @@
 
 #include <sched.h>
 
-/* Some kernels never answer a control command (kernels.c has a list). A healthy one answers within milliseconds. */
+/* Some kernels never answer a control command (machine/kernels.c has a list). A healthy one answers within milliseconds. */
 #define DRIVER_PATIENCE_S 20
 
 struct driver;

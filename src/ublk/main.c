@@ -3,14 +3,13 @@
  * zsblk-ublk: serves a zsblk device as /dev/ublkbN. See zsblk-ublk(8).
  *
  *   options.c   command line          service.c   life of the device       queue.c     its threads
- *   kernels.c   which ones not to use driver.c    control commands         request.c   one request, to the engine
+ *   tune.c      /sys/block            driver.c    control commands         request.c   one request, to the engine
  *   target.c    how we know our own   device.c    one whoever serves it    use.c       who uses it
- *   tune.c      /sys/block
  */
 #include "host/host.h"
 #include "host/protect.h"
+#include "machine/kernels.h"
 #include "ublk/device.h"
-#include "ublk/kernels.h"
 #include "ublk/notify.h"
 #include "ublk/options.h"
 #include "ublk/service.h"

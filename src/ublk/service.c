@@ -14,10 +14,10 @@
  */
 #include "ublk/service.h"
 
+#include "machine/kernels.h"
 #include "process/system_page.h"
 #include "ublk/device.h"
 #include "ublk/driver.h"
-#include "ublk/kernels.h"
 #include "ublk/queue.h"
 #include "ublk/target.h"
 #include "ublk/tune.h"

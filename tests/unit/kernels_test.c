@@ -2,7 +2,7 @@
 /* Which kernels are refused: releases and versions as uname(2) tells them. */
 #include "lib/test.h"
 
-#include "ublk/kernels.h"
+#include "machine/kernels.h"
 
 static void test_table(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Broken kernels. See kernels.h. */
-#include "ublk/kernels.h"
+#include "machine/kernels.h"
 
 #include <stdbool.h>
 #include <stddef.h>
