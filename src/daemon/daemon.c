@@ -26,6 +26,7 @@
 #include "daemon/transport/transport.h"
 #include "daemon/upgrade.h"
 #include "daemon/use.h"
+#include "machine/needs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,7 +117,7 @@ static int look_event(sd_event_source *source, uint64_t when, void *opaque)
 static void say_what_is_not_promised(const struct settings *settings)
 {
 	if (settings->use == SETTINGS_USE_SWAP && getenv("NOTIFY_SOCKET") && sd_booted() > 0 &&
-	    memlimit_process_1_is_swappable("/sys/fs/cgroup"))
+	    needs_process_1_is_swappable("/sys/fs/cgroup"))
 		say(SAY_WARNING,
 		    "process 1 can be swapped out to this device (init.scope has no MemorySwapMax=0, or the kernel has no memory "
 		    "controller: cgroup_disable=memory): if all processes of this service are killed at once, nobody starts it again, and "

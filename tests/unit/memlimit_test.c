@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What an instance needs below a memory limit, and its defaults there. */
-#include "lib/files.h"
 #include "lib/test.h"
 
 #include "daemon/resources/memlimit.h"
@@ -58,27 +57,11 @@ static void test_defaults(void **state)
 	settings_free(&settings);
 }
 
-static void test_process_1(void **state)
-{
-	const char *const texts[] = {"0\n", "max\n", "4096\n", ""};
-
-	assert_int_equal(files_make(NULL), 0);
-	assert_true(memlimit_process_1_is_swappable(files_top));
-	files_put("init.scope/other", "");
-	assert_true(memlimit_process_1_is_swappable(files_top));
-	for (unsigned i = 0; i < 4; i++) {
-		files_put("init.scope/memory.swap.max", texts[i]);
-		assert_int_equal(memlimit_process_1_is_swappable(files_top), i != 0);
-	}
-	assert_int_equal(files_remove(NULL), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_needed),
 		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_process_1),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "daemon/kernel/sysctls.h"
 
 #include "daemon/base/say.h"
+#include "machine/needs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MOST_FREE_KIB (64u << 10)
-#define FREE_SHARE    8u
 /* More than what is written down of three settings. */
 #define RECORD_BYTES 512
 
@@ -143,17 +142,12 @@ static int record_add(int fd, const char *name, uint64_t was, uint64_t made)
 
 /* ------------------------------------------------------------------ settings */
 
-static uint64_t enough_free_kib(void)
-{
-	uint64_t share = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 1024 / FREE_SHARE;
-
-	return share < MOST_FREE_KIB ? share : MOST_FREE_KIB;
-}
-
 /* `fd` and `recorded`: the record, and what is in it already; -1: there is none. */
-static void make(const char *name, uint64_t wanted, bool at_least, int fd, const char *recorded)
+static void make(const struct needs_sysctl *needed, int fd, const char *recorded)
 {
-	uint64_t was;
+	uint64_t ram = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t was, wanted = needs_sysctl_value(needed, ram);
+	const char *name = needed->name;
 	int r = record_has(recorded, name) ? -EEXIST : read_setting(name, &was);
 
 	/* The setting was made before, or this kernel does not have it. */
@@ -161,7 +155,7 @@ static void make(const char *name, uint64_t wanted, bool at_least, int fd, const
 		return;
 	if (r)
 		say(SAY_WARNING, "vm.%s cannot be read, and is not set to %" PRIu64 ": %s", name, wanted, strerror(-r));
-	if (r || was == wanted || (at_least && was > wanted))
+	if (r || needs_sysctl_is_met(needed, ram, was))
 		return;
 	/* The record comes first: nothing is changed without the record of what it was. */
 	r = fd < 0 ? 0 : record_add(fd, name, was, wanted);
@@ -181,9 +175,8 @@ void sysctls_make(const char *file)
 	if (fd < 0)
 		say(SAY_WARNING, "%s: %s; the kernel's settings cannot be undone", file, strerror(-fd));
 	record_read(fd, recorded, sizeof recorded);
-	make("page-cluster", 0, false, fd, recorded);
-	make("watermark_boost_factor", 0, false, fd, recorded);
-	make("min_free_kbytes", enough_free_kib(), true, fd, recorded);
+	for (unsigned i = 0; i < NEEDS_SYSCTLS; i++)
+		make(&needs_sysctls[i], fd, recorded);
 	if (fd >= 0)
 		close(fd);
 }

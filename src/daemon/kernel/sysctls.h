@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The kernel's settings for a system that swaps to memory, behind a server that needs memory itself: made when swap is
- * switched on, and undone when it ends. sysctl(8) shows them.
- *
- *   vm.page-cluster = 0            readahead of swap is for disks
- *   vm.watermark_boost_factor = 0  the kernel raises its watermarks for a while when memory is fragmented: what was enough
- *                                  for the server to reply suddenly is not
- *   vm.min_free_kbytes             at least 64 MiB, or an eighth of memory if that is less: nobody but real-time tasks, as our
- *                                  server is one, may take memory below that mark, and they only down to a half of
- *                                  it (Linux 6.12; three quarters on 6.1). A server has to start from that memory. With
- *                                  14 MiB a server came half the way, and hung: tests/vm/README.md, "Harm".
+ * switched on, and undone when it ends. sysctl(8) shows them. Which ones, and why: machine/needs.h.
  */
 #ifndef SYSCTLS_H
 #define SYSCTLS_H

@@ -3,19 +3,9 @@
 #include "daemon/resources/memlimit.h"
 
 #include "daemon/base/say.h"
-#include "zsblk.h"
+#include "machine/needs.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-/*
- * Programs, heaps, stacks and libraries of supervisor, daemon and server, locked: 22 MiB were measured on two CPUs
- * (tests/vm/README.md, "Below a limit").
- */
-#define OWN_BYTES   (UINT64_C(24) << 20)
-#define LEAST_BYTES (UINT64_C(8) << 20)
-#define WORD        8u
 
 uint64_t memlimit_smallest(void)
 {
@@ -29,8 +19,8 @@ uint64_t memlimit_smallest(void)
 
 uint64_t memlimit_needed(const struct settings *settings, uint64_t limit)
 {
-	return OWN_BYTES + LEAST_BYTES + settings->recovery_reserve + settings_param_bytes(settings, "reserve") +
-	       settings_param_bytes(settings, "size") / ZSBLK_BLOCK_SIZE * WORD + cgroup_margin(limit);
+	return needs_below_limit(settings->recovery_reserve + settings_param_bytes(settings, "reserve"),
+				 settings_param_bytes(settings, "size"), limit);
 }
 
 unsigned memlimit_least_mib(const struct settings *settings)
@@ -67,20 +57,6 @@ int memlimit_check(const struct settings *settings, struct wrong *wrong)
 	}
 	cgroup_close(cgroup);
 	return r;
-}
-
-bool memlimit_process_1_is_swappable(const char *hierarchy)
-{
-	char path[300], limit[24] = "";
-	FILE *f;
-
-	snprintf(path, sizeof path, "%s/init.scope/memory.swap.max", hierarchy);
-	f = fopen(path, "re");
-	if (f && !fgets(limit, sizeof limit, f))
-		limit[0] = '\0';
-	if (f)
-		fclose(f);
-	return strcmp(limit, "0\n") != 0;
 }
 
 void memlimit_open(struct memlimit *memlimit)

@@ -20,21 +20,12 @@ struct memlimit {
 /* Bytes of the smallest limit above this process; 0: there is none. */
 uint64_t memlimit_smallest(void);
 
-/*
- * Bytes that an instance with these settings takes at least below a limit of `limit` bytes: daemon and server, the two reserves, the
- * table, a margin, and 8 MiB of data.
- */
+/* Bytes that an instance with these settings takes at least below a limit of `limit` bytes: needs_below_limit(). */
 uint64_t memlimit_needed(const struct settings *settings, uint64_t limit);
 /* The smallest limit that is large enough, in MiB. */
 unsigned memlimit_least_mib(const struct settings *settings);
 /* Is the limit above this process large enough? 0, or -ENOMEM with the reason. */
 int memlimit_check(const struct settings *settings, struct wrong *wrong);
-
-/*
- * Can process 1 be swapped out? Not if its group (init.scope) may use no swap. `hierarchy`: where control groups are mounted,
- * /sys/fs/cgroup. True as well where the memory controller is not there, or cannot be read.
- */
-bool memlimit_process_1_is_swappable(const char *hierarchy);
 
 void memlimit_open(struct memlimit *memlimit);
 void memlimit_close(struct memlimit *memlimit);

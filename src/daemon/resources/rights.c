@@ -2,6 +2,7 @@
 /* Rights, locks and flags. See rights.h; why each of them is needed: tests/vm/README.md. */
 #include "daemon/resources/rights.h"
 
+#include "machine/needs.h"
 #include "process/memory.h"
 #include "process/self.h"
 #include "process/system_page.h"
@@ -15,8 +16,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <linux/capability.h>
-
 /* The server runs at the lowest real-time priority, and the daemon above it: the daemon has to notice a server that spins. */
 #define PRIORITY_SERVER 1
 #define PRIORITY_DAEMON 2
@@ -26,27 +25,18 @@
 /* More stack than any path of this program uses. */
 #define STACK_BYTES (128u << 10)
 
-static const struct {
-	unsigned capability;
-	const char *name;
-	const char *purpose;
-} needed[] = {
-	{CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "attach the device, swapon"},
-	{CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE", "the I/O flusher flag, and keeping the OOM killer away"},
-	{CAP_IPC_LOCK, "CAP_IPC_LOCK", "locking memory"},
-	{CAP_SYS_NICE, "CAP_SYS_NICE", "real-time scheduling"},
-};
-
 int rights_check(struct wrong *wrong)
 {
 	unsigned missing = 0;
 
-	for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
-		if (self_has_capability(needed[i].capability))
+	for (size_t i = 0; i < NEEDS_CAPABILITIES; i++) {
+		const struct needs_capability *needed = &needs_capabilities[i];
+
+		if (self_has_capability(needed->number))
 			continue;
 		if (!missing++)
 			wrong_say(wrong, "missing rights: ");
-		wrong_add(wrong, "%s%s (%s)", missing > 1 ? ", " : "", needed[i].name, needed[i].purpose);
+		wrong_add(wrong, "%s%s (%s)", missing > 1 ? ", " : "", needed->name, needed->purpose);
 	}
 	if (!missing)
 		return 0;
