@@ -3,8 +3,8 @@
 #include "daemon/child/errand.h"
 
 #include "daemon/base/pidfd.h"
-#include "daemon/child/command.h"
 #include "daemon/kernel/maps.h"
+#include "machine/program.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -58,7 +58,7 @@ void errand_free(struct errand *errand)
 
 __attribute__((noreturn)) static void be_child(struct errand *errand, errand_fn *fn, void *what, int fd, pid_t parent)
 {
-	command_end_with(parent);
+	program_end_with(parent);
 	/* Close the lock on the instance's folder above all: it must not outlive the daemon. */
 	if (fd > STDERR_FILENO + 1)
 		syscall(SYS_close_range, STDERR_FILENO + 1, fd - 1, 0);

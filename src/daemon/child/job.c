@@ -3,8 +3,8 @@
 #include "daemon/child/job.h"
 
 #include "daemon/base/pidfd.h"
-#include "daemon/child/command.h"
 #include "daemon/resources/rights.h"
+#include "machine/program.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -105,7 +105,7 @@ void job_cancel(struct job *job)
 /* In the child: job_cancel() was called. */
 static void cancelled(int number)
 {
-	command_end_running();
+	program_end_running();
 	signal(number, SIG_DFL);
 	raise(number);
 }
@@ -127,7 +127,7 @@ int job_start(struct job *job, job_fn *fn, const void *what, job_done_fn *done, 
 
 		/* Close the folder's lock above all: as long as somebody holds it, the daemon counts as alive. */
 		syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0);
-		command_end_with(daemon);
+		program_end_with(daemon);
 		signal(SIGTERM, cancelled);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);

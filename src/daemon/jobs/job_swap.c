@@ -7,6 +7,7 @@
 #include "daemon/child/command.h"
 #include "daemon/jobs/job_device.h"
 #include "daemon/kernel/sysctls.h"
+#include "machine/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,7 +126,7 @@ static int swapoff_in_child(const char *path)
 	int status;
 
 	if (pid == 0) {
-		command_end_with(parent);
+		program_end_with(parent);
 		_exit(swapoff(path) == 0 ? 0 : errno);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)

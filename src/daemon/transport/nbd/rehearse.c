@@ -7,8 +7,8 @@
 #include "daemon/transport/nbd/rehearse.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/child/command.h"
 #include "daemon/transport/arguments.h"
+#include "machine/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +27,8 @@ static int ask_segment_version(const struct settings *settings, unsigned version
 {
 	const char *const arguments[] = {settings->nbdkit, "--dump-plugin", settings->plugin, NULL};
 	char facts[8192], known[48];
-	struct command_text output = {facts, sizeof facts, 0}, errors = {wrong->text, sizeof wrong->text, 0};
-	int status = 0, r = command_do(arguments, &output, &errors, until, &status);
+	struct program_text output = {facts, sizeof facts, 0}, errors = {wrong->text, sizeof wrong->text, 0};
+	int status = 0, r = program_run(arguments, &output, &errors, until, &status);
 
 	wrong->text[strcspn(wrong->text, "\n")] = '\0';
 	if (r == -ETIMEDOUT)
@@ -71,10 +71,10 @@ static int try_server(const char *const arguments[], const char *socket, uint64_
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		command_become(arguments, parent, -1, output[1]);
+		program_become(arguments, parent, -1, output[1]);
 	r = pid < 0 ? -errno : wait_for_socket(pid, socket, until);
 	if (r == 0 || r == -ETIMEDOUT)
-		command_kill(pid);
+		program_kill(pid);
 	if (r)
 		got = read(output[0], wrong->text, sizeof wrong->text - 1);
 	wrong->text[got > 0 ? got : 0] = '\0';

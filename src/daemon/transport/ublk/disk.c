@@ -4,9 +4,9 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/say.h"
-#include "daemon/child/command.h"
 #include "daemon/state/folder.h"
 #include "daemon/transport/ublk/ublk_server.h"
+#include "machine/program.h"
 #include "zsblk.h"
 
 #include <errno.h>
@@ -121,15 +121,15 @@ static int list_and_call(const struct settings *settings, int (*each)(void *opaq
 {
 	const char *arguments[] = {ublk_server_program(settings), "--list", NULL};
 	char text[LIST_BYTES];
-	struct command_text output = {text, sizeof text, 0};
-	int status = 0, r = command_do(arguments, &output, NULL, clock_after_ms(LIST_LIMIT_MS), &status);
+	struct program_text output = {text, sizeof text, 0};
+	int status = 0, r = program_run(arguments, &output, NULL, clock_after_ms(LIST_LIMIT_MS), &status);
 
 	/*
 	 * Where there is no such program, disks of ublk are those of other programs. (If it was removed while a disk of ours is there, the note
 	 * tells, and whoever has claimed the segment.)
 	 */
 	if (r)
-		return r == -EIO && status == COMMAND_NOT_FOUND ? 0 : r == -EIO ? r : -EAGAIN;
+		return r == -EIO && status == PROGRAM_NOT_FOUND ? 0 : r == -EIO ? r : -EAGAIN;
 	for (char *line = text, *next; !r && *line; line = next) {
 		struct disk_listed listed;
 

@@ -3,8 +3,8 @@
 #include "daemon/transport/ublk/ublk_server.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/child/command.h"
 #include "daemon/transport/ublk/disk.h"
+#include "machine/program.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -26,14 +26,14 @@ const char *ublk_server_program(const struct settings *settings)
 /* Have the program do something, and say why it did not. */
 static int run_program(const char *const arguments[], unsigned limit_s, struct wrong *wrong)
 {
-	struct command_text errors = {wrong->text, sizeof wrong->text, 0};
-	int status = 0, r = command_do(arguments, NULL, &errors, clock_after_ms(limit_s * 1000), &status);
+	struct program_text errors = {wrong->text, sizeof wrong->text, 0};
+	int status = 0, r = program_run(arguments, NULL, &errors, clock_after_ms(limit_s * 1000), &status);
 	static const char prefix[] = "zsblk-ublk: ";
 	struct wrong said;
 
 	wrong->text[strcspn(wrong->text, "\n")] = '\0';
 	said = *wrong;
-	if (status != COMMAND_NOT_FOUND && strncmp(said.text, prefix, sizeof prefix - 1) == 0)
+	if (status != PROGRAM_NOT_FOUND && strncmp(said.text, prefix, sizeof prefix - 1) == 0)
 		wrong_say(wrong, "%s", said.text + sizeof prefix - 1);
 	if (r == -ETIMEDOUT)
 		wrong_say(wrong, "%s %s does not end within %u seconds", arguments[0], arguments[1], limit_s);
@@ -74,8 +74,8 @@ static int ask_segment_version(const struct settings *settings, unsigned version
 {
 	const char *const arguments[] = {settings->ublk_server, "--version", NULL};
 	char said[400], known[48];
-	struct command_text output = {said, sizeof said, 0};
-	int r = command_do(arguments, &output, NULL, clock_after_ms(TRIAL_LIMIT_S * 1000), NULL);
+	struct program_text output = {said, sizeof said, 0};
+	int r = program_run(arguments, &output, NULL, clock_after_ms(TRIAL_LIMIT_S * 1000), NULL);
 
 	snprintf(known, sizeof known, "\nsegment version %u\n", version);
 	if (!r && strstr(said, known))
