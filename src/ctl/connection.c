@@ -81,6 +81,11 @@ void connection_free(struct connection *connection)
 	free(connection);
 }
 
+void connection_set_timeout(struct connection *connection, unsigned timeout_s)
+{
+	connection->timeout_s = timeout_s;
+}
+
 const char *connection_name(const struct connection *connection)
 {
 	return connection->name;
@@ -187,6 +192,9 @@ static int open_exchange(struct connection *connection, enum connection_peer pee
 
 	if (connection->exchanges[peer].fd >= 0)
 		return EXIT_DONE;
+	if (peer == CONNECTION_DAEMON && !connection->is_instance)
+		return complain_note(&connection->problem, EXIT_WRONG_USE,
+				     "this is zsblkd's to do, and --control speaks to a server alone");
 	code = open_folder(connection);
 	if (code)
 		return code;

@@ -28,6 +28,9 @@ struct connection *connection_of_socket(const char *path, unsigned timeout_s);
 /* NULL is allowed. */
 void connection_free(struct connection *connection);
 
+/* From now on each answer may take so long. */
+void connection_set_timeout(struct connection *connection, unsigned timeout_s);
+
 /* The name of the instance, or the path of the socket. */
 const char *connection_name(const struct connection *connection);
 /* Is it an instance, so that it may have a daemon? Asks nobody. */

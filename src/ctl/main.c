@@ -76,6 +76,7 @@ static int run(const struct verb *verb, const struct options *options, char **wo
 	if (!r) {
 		call.connections = named.connections;
 		call.n_connections = named.n;
+		call.is_all = !names && !options->control;
 		call.words = words + names;
 		call.n_words = (size_t)(n - names);
 		r = verb->run(&call);
@@ -119,6 +120,8 @@ int main(int argc, char **argv)
 		verbs_help_one(stdout, verb);
 		return finish(EXIT_DONE);
 	}
+	if (!options_has(&options, OPTION_TIMEOUT) && verb->timeout_s)
+		options.timeout_s = verb->timeout_s;
 	r = check_options(verb, &options);
 	return r ? r : finish(run(verb, &options, argv + first, argc - first));
 }

@@ -60,6 +60,17 @@ struct json_object *member_object(struct json_object *object, const char *name)
 	return find(object, name, json_type_object);
 }
 
+void member_each(struct json_object *object, member_each_fn *each, void *opaque)
+{
+	struct json_object_iterator at, end;
+
+	if (!json_object_is_type(object, json_type_object))
+		return;
+	end = json_object_iter_end(object);
+	for (at = json_object_iter_begin(object); !json_object_iter_equal(&at, &end); json_object_iter_next(&at))
+		each(opaque, json_object_iter_peek_name(&at), json_object_iter_peek_value(&at));
+}
+
 /* json-c says out of memory with NULL, and accepts it as null: the other side refuses that. */
 void member_put_number(struct json_object *object, const char *name, uint64_t value)
 {

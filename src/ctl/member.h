@@ -23,6 +23,10 @@ const char *member_text(struct json_object *object, const char *name);
 struct json_object *member_array(struct json_object *object, const char *name);
 struct json_object *member_object(struct json_object *object, const char *name);
 
+/* Call `each` for every member, in their order. */
+typedef void member_each_fn(void *opaque, const char *name, struct json_object *value);
+void member_each(struct json_object *object, member_each_fn *each, void *opaque);
+
 /* Put one in. */
 void member_put_number(struct json_object *object, const char *name, uint64_t value);
 void member_put_signed(struct json_object *object, const char *name, int64_t value);

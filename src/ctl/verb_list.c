@@ -108,7 +108,7 @@ static int list_one(struct columns *table, struct connection *connection)
 	} else {
 		columns_add_row(table);
 		put_description(table, connection, description);
-		put_statistics(table, statistics);
+		put_statistics(table, member_object(statistics, "statistics"));
 	}
 	json_object_put(description);
 	json_object_put(statistics);

@@ -2,6 +2,8 @@
 /* The table of verbs, and --help, which is made of it. See verbs.h. */
 #include "ctl/verbs.h"
 
+#include "ctl/job.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +15,148 @@ const struct verb verbs[] = {
 		.columns = &verb_list_columns,
 		.summary = "list devices, as zramctl does; what zsblkctl does without a verb",
 		.run = verb_list,
+	},
+	{
+		.name = "status",
+		.names = VERB_NAMES_MANY,
+		.options = OPTION_JSON,
+		.summary = "say in sentences what a device is, holds and did lately",
+		.run = verb_status,
+	},
+	{
+		.name = "stat",
+		.names = VERB_NAMES_MANY,
+		.options = OPTION_JSON | OPTION_FORMAT,
+		.summary = "print the figures of zram's mm_stat and io_stat",
+		.run = verb_stat,
+	},
+	{
+		.name = "classes",
+		.names = VERB_NAMES_ONE,
+		.options = OPTIONS_TABLE & ~OPTION_BYTES,
+		.columns = &verb_classes_columns,
+		.summary = "print the size classes of the allocator",
+		.run = verb_classes,
+	},
+	{
+		.name = "blocks",
+		.words = "[RANGE]",
+		.max_words = 1,
+		.names = VERB_NAMES_ONE,
+		.options = OPTION_JSON | OPTION_NOHEADINGS | OPTION_BYTES | OPTION_FORMAT,
+		.summary = "print what is stored of each block",
+		.run = verb_blocks,
+	},
+	{
+		.name = "limit",
+		.words = "SIZE|none",
+		.min_words = 1,
+		.max_words = 1,
+		.names = VERB_NAMES_ONE,
+		.summary = "limit the memory of stored data",
+		.run = verb_limit,
+	},
+	{
+		.name = "reserve",
+		.words = "SIZE",
+		.min_words = 1,
+		.max_words = 1,
+		.names = VERB_NAMES_ONE,
+		.summary = "keep so much memory ready ahead of demand",
+		.run = verb_reserve,
+	},
+	{
+		.name = "algorithm",
+		.words = "ALGORITHM [LEVEL]",
+		.min_words = 1,
+		.max_words = 2,
+		.names = VERB_NAMES_ONE,
+		.summary = "compress what is written from now on in another way",
+		.run = verb_algorithm,
+	},
+	{
+		.name = "background-cpu",
+		.words = "PERCENT",
+		.min_words = 1,
+		.max_words = 1,
+		.names = VERB_NAMES_ONE,
+		.summary = "let jobs use this share of a processor",
+		.run = verb_background_cpu,
+	},
+	{
+		.name = "resize",
+		.words = "SIZE",
+		.min_words = 1,
+		.max_words = 1,
+		.names = VERB_NAMES_ONE,
+		.timeout_s = 3600,
+		.summary = "change the size of the device",
+		.run = verb_resize,
+	},
+	{
+		.name = "idle",
+		.names = VERB_NAMES_ONE,
+		.options = OPTION_OLDER_THAN,
+		.summary = "mark blocks as idle, all or those not used for so long",
+		.run = verb_idle,
+	},
+	{
+		.name = "recompress",
+		.names = VERB_NAMES_ONE,
+		.options = JOB_OPTIONS | OPTION_TYPE | OPTION_ALGORITHM | OPTION_LEVEL | OPTION_THRESHOLD |
+			   OPTION_MAX_PAGES,
+		.summary = "compress stored blocks again, in the background",
+		.run = verb_recompress,
+	},
+	{
+		.name = "compact",
+		.names = VERB_NAMES_ONE,
+		.options = JOB_OPTIONS,
+		.summary = "join zspages that are filled in part, in the background",
+		.run = verb_compact,
+	},
+	{
+		.name = "check",
+		.names = VERB_NAMES_ONE,
+		.options = JOB_OPTIONS,
+		.summary = "verify all that is stored, in the background",
+		.run = verb_check,
+	},
+	{
+		.name = "jobs",
+		.names = VERB_NAMES_MANY,
+		.options = OPTIONS_TABLE | OPTION_WAIT | OPTION_CANCEL,
+		.columns = &verb_jobs_columns,
+		.summary = "list the work in the background",
+		.run = verb_jobs,
+	},
+	{
+		.name = "reset-peak",
+		.names = VERB_NAMES_ONE,
+		.summary = "set the most memory so far to what is taken now",
+		.run = verb_reset_peak,
+	},
+	{
+		.name = "reset",
+		.names = VERB_NAMES_ONE,
+		.timeout_s = 600,
+		.summary = "free all blocks of a device that nobody uses",
+		.run = verb_reset,
+	},
+	{
+		.name = "upgrade",
+		.names = VERB_NAMES_ONE,
+		.timeout_s = 3600,
+		.summary = "put what is installed now in the place of server and daemon",
+		.run = verb_upgrade,
+	},
+	{
+		.name = "stop",
+		.names = VERB_NAMES_ONE,
+		.options = OPTION_UNLESS_USED,
+		.timeout_s = 86400,
+		.summary = "bring everything back, remove the device, and end",
+		.run = verb_stop,
 	},
 };
 

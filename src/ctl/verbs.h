@@ -29,6 +29,7 @@ struct call {
 	/* One for each instance; not opened yet. With VERB_NAMES_ONE there is one. */
 	struct connection **connections;
 	size_t n_connections;
+	bool is_all; /* no name was given, and these are all instances */
 	/* The other words: between min_words and max_words. */
 	char **words;
 	size_t n_words;
@@ -39,7 +40,8 @@ struct verb {
 	const char *words; /* for people: "SIZE", "[RANGE]"; NULL: it takes none */
 	size_t min_words, max_words;
 	enum verb_names names;
-	uint32_t options; /* OPTION_*, beside OPTIONS_ALWAYS */
+	uint32_t options;   /* OPTION_*, beside OPTIONS_ALWAYS */
+	unsigned timeout_s; /* what --timeout is when it is not given; 0: the usual */
 	const char *summary;
 	const struct column_set *columns; /* NULL: it prints no table */
 	/* Do it. EXIT_*: what is wrong is on standard error by then. */
@@ -57,8 +59,26 @@ const struct verb *verbs_find(const char *name);
 void verbs_help(FILE *out);
 void verbs_help_one(FILE *out, const struct verb *verb);
 
-extern const struct column_set verb_list_columns;
+extern const struct column_set verb_classes_columns, verb_jobs_columns, verb_list_columns;
 
+int verb_algorithm(const struct call *call);
+int verb_background_cpu(const struct call *call);
+int verb_blocks(const struct call *call);
+int verb_check(const struct call *call);
+int verb_classes(const struct call *call);
+int verb_compact(const struct call *call);
+int verb_idle(const struct call *call);
+int verb_jobs(const struct call *call);
+int verb_limit(const struct call *call);
 int verb_list(const struct call *call);
+int verb_recompress(const struct call *call);
+int verb_reserve(const struct call *call);
+int verb_reset(const struct call *call);
+int verb_reset_peak(const struct call *call);
+int verb_resize(const struct call *call);
+int verb_stat(const struct call *call);
+int verb_status(const struct call *call);
+int verb_stop(const struct call *call);
+int verb_upgrade(const struct call *call);
 
 #endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A device in sentences. See describe.h. */
+#include "ctl/describe.h"
+
+#include "ctl/colour.h"
+#include "ctl/human.h"
+#include "ctl/job.h"
+#include "ctl/member.h"
+
+#include <inttypes.h>
+#include <langinfo.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+#define BLOCK 4096
+
+/* So many replacements of servers are told one by one. */
+#define HISTORY_SHOWN 3
+
+#define BAR_WIDTH 30
+
+/* "30 %", and "under 1 %" of what is little and not nothing. */
+static const char *share_text(uint64_t part, uint64_t whole, char text[HUMAN_BYTES])
+{
+	double percent = whole ? (double)part * 100 / (double)whole : 0;
+
+	if (part && percent < 1)
+		snprintf(text, HUMAN_BYTES, "under 1 %%");
+	else
+		snprintf(text, HUMAN_BYTES, "%.0f %%", percent);
+	return text;
+}
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* ------------------------------------------------------------------ what it is */
+
+static bool is_swap(const struct describe_facts *facts)
+{
+	return facts->mountpoint && strcmp(facts->mountpoint, "[SWAP]") == 0;
+}
+
+static enum colour colour_of(const struct describe_facts *facts)
+{
+	const char *state = member_text(facts->daemon, "state");
+
+	if (facts->server_problem)
+		return COLOUR_BAD;
+	if (facts->daemon_problem || (*state && strcmp(state, "in service") != 0) ||
+	    member_number(facts->statistics, "failed_reads") || member_number(facts->statistics, "failed_writes"))
+		return COLOUR_DOUBTFUL;
+	return COLOUR_GOOD;
+}
+
+static void print_title(FILE *out, const struct describe_facts *facts)
+{
+	const char *device = member_text(facts->description, "device");
+	enum colour colour = colour_of(facts);
+
+	if (!*device)
+		device = member_text(facts->daemon, "device");
+	fprintf(out, "%s%s%s %s%s%s\n", colour_on(colour), strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? "\u25cf" : "*",
+		colour_off(colour), facts->name, *device ? " - " : "", device);
+}
+
+static void print_identity(FILE *out, const struct describe_facts *facts)
+{
+	struct json_object *description = facts->description;
+	int64_t started_s = member_signed(description, "started_s");
+	char size[HUMAN_BYTES], time[HUMAN_BYTES];
+
+	human_size(member_number(description, "size"), size);
+	if (is_swap(facts))
+		fprintf(out, "  Swap of %s", size);
+	else if (facts->mountpoint)
+		fprintf(out, "  A disk of %s, mounted on %s", size, facts->mountpoint);
+	else
+		fprintf(out, "  A disk of %s", size);
+	fprintf(out, ", served by process %" PRIu64 " (%s, version %s)", member_number(description, "pid"),
+		member_text(description, "transport"), member_text(description, "version"));
+	if (started_s > 0 && started_s <= facts->now_s)
+		fprintf(out, " for %s", human_time((uint64_t)(facts->now_s - started_s), time));
+	fprintf(out, ".\n");
+	if (is_swap(facts) && strcmp(member_text(description, "lock"), "no") == 0)
+		fprintf(out, "  Its memory is not locked: it can be swapped out itself.\n");
+}
+
+/* ------------------------------------------------------------------ what it holds */
+
+static void print_content(FILE *out, const struct describe_facts *facts)
+{
+	struct json_object *statistics = facts->statistics;
+	uint64_t data = member_number(statistics, "orig_data_size");
+	uint64_t total = member_number(statistics, "mem_used_total");
+	uint64_t same = member_number(statistics, "same_pages"), huge = member_number(statistics, "huge_pages");
+	char sizes[2][HUMAN_BYTES], share[HUMAN_BYTES];
+
+	if (!data) {
+		fprintf(out, "  It holds nothing; what comes is compressed with %s.\n",
+			member_text(facts->description, "algorithm"));
+		return;
+	}
+	fprintf(out, "  It holds %s of data, %s of its size, in %s of memory", human_size(data, sizes[0]),
+		share_text(data, member_number(facts->description, "size"), share), human_size(total, sizes[1]));
+	if (total)
+		fprintf(out, ": %.2f to 1", (double)data / (double)total);
+	fprintf(out, ", with %s.\n", member_text(facts->description, "algorithm"));
+	if (same)
+		fprintf(out, "  %s of it is same-filled and takes next to nothing.\n",
+			share_text(same * BLOCK, data, share));
+	if (huge)
+		fprintf(out, "  %s of it does not compress and is stored as it is.\n",
+			share_text(huge * BLOCK, data, share));
+}
+
+static void print_limit(FILE *out, const struct describe_facts *facts)
+{
+	uint64_t limit = member_number(facts->statistics, "mem_limit");
+	uint64_t cap = member_number(facts->statistics, "mem_cap");
+	uint64_t total = member_number(facts->statistics, "mem_used_total");
+	char sizes[2][HUMAN_BYTES], share[HUMAN_BYTES];
+
+	human_size(member_number(facts->statistics, "mem_used_max"), sizes[0]);
+	if (limit)
+		fprintf(out, "  Of its memory limit of %s %s is taken; the most so far was %s.\n",
+			human_size(limit, sizes[1]), share_text(total, limit, share), sizes[0]);
+	else
+		fprintf(out, "  It has no memory limit; the most so far was %s.\n", sizes[0]);
+	if (cap && (!limit || cap < limit))
+		fprintf(out, "  Its control groups leave %s to it.\n", human_size(cap, sizes[1]));
+}
+
+/* ------------------------------------------------------------------ ages */
+
+struct ages {
+	uint64_t bytes[8];
+	uint64_t total;
+};
+
+static const struct {
+	uint64_t from_s;
+	const char *name;
+} age_steps[] = {
+	{0, "under 1 min"},    {60, "1 to 10 min"},      {600, "10 min to 1 h"},  {3600, "1 to 6 h"},
+	{21600, "6 h to 1 d"}, {86400, "1 d to 1 week"}, {604800, "over 1 week"},
+};
+
+#define AGE_STEPS (sizeof age_steps / sizeof age_steps[0])
+
+/* The server's ranges are finer. */
+static void sum_ages(struct json_object *ranges, struct ages *ages)
+{
+	*ages = (struct ages){0};
+	for (size_t i = 0; ranges && i < json_object_array_length(ranges); i++) {
+		struct json_object *range = json_object_array_get_idx(ranges, i);
+		uint64_t from_s = member_number(range, "from_s"), bytes = member_number(range, "bytes");
+		size_t step = AGE_STEPS - 1;
+
+		while (step && age_steps[step].from_s > from_s)
+			step--;
+		ages->bytes[step] += bytes;
+		ages->total += bytes;
+	}
+}
+
+static void print_ages(FILE *out, const struct describe_facts *facts)
+{
+	int64_t since_s = member_signed(facts->description, "ages_since_s");
+	char size[HUMAN_BYTES], share[HUMAN_BYTES], time[HUMAN_BYTES];
+	struct ages ages;
+
+	sum_ages(facts->ages, &ages);
+	if (!ages.total)
+		return;
+	fprintf(out, "  Time since its data was last used");
+	if (since_s > 0 && since_s <= facts->now_s)
+		fprintf(out, ", which is known for %s", human_time((uint64_t)(facts->now_s - since_s), time));
+	fprintf(out, ":\n");
+	for (size_t i = 0; i < AGE_STEPS; i++) {
+		int width = (int)((double)ages.bytes[i] * BAR_WIDTH / (double)ages.total + 0.5);
+
+		if (ages.bytes[i])
+			fprintf(out, "    %-14s %6s %10s  %.*s\n", age_steps[i].name, human_size(ages.bytes[i], size),
+				share_text(ages.bytes[i], ages.total, share), width, "##############################");
+	}
+}
+
+/* ------------------------------------------------------------------ what it did lately */
+
+static void print_failures(FILE *out, const struct describe_facts *facts)
+{
+	uint64_t writes = member_number(facts->statistics, "failed_writes");
+	uint64_t reads = member_number(facts->statistics, "failed_reads");
+	uint64_t misses = member_number(facts->statistics, "reserve_misses");
+
+	if (writes)
+		fprintf(out, "  %" PRIu64 " write%s failed, since memory or the limit was used up.\n", writes,
+			writes == 1 ? " has" : "s have");
+	if (reads)
+		fprintf(out, "  %" PRIu64 " read%s failed: what is stored is damaged; see zsblkctl check.\n", reads,
+			reads == 1 ? " has" : "s have");
+	if (misses)
+		fprintf(out, "  %" PRIu64 " time%s the reserve was empty, and a request had to wait for memory.\n",
+			misses, plural(misses));
+}
+
+static void print_jobs(FILE *out, const struct describe_facts *facts)
+{
+	for (size_t i = 0; facts->jobs && i < json_object_array_length(facts->jobs); i++) {
+		struct json_object *job = json_object_array_get_idx(facts->jobs, i);
+
+		if (job_is_running(job))
+			fprintf(out, "  Job %" PRIu64 ", %s, is at %u %%.\n", member_number(job, "id"),
+				member_text(job, "kind"), job_percent(job));
+		else
+			fprintf(out, "  The last %s, job %" PRIu64 ": %s%s%s\n", member_text(job, "kind"),
+				member_number(job, "id"), member_text(job, "state"),
+				*member_text(job, "text") ? ": " : "", member_text(job, "text"));
+	}
+}
+
+static void print_replacement(FILE *out, struct json_object *replacement)
+{
+	time_t when = (time_t)member_signed(replacement, "when_s");
+	char text[40] = "";
+	struct tm local;
+
+	if (localtime_r(&when, &local))
+		strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
+	fprintf(out, "    %s: %s; out of service for %" PRIu64 " ms\n", text, member_text(replacement, "why"),
+		member_number(replacement, "outage_ms"));
+}
+
+static void print_history(FILE *out, const struct describe_facts *facts)
+{
+	uint64_t replaced = member_number(facts->daemon, "replacements");
+	struct json_object *history = member_array(facts->daemon, "history");
+	size_t n = history ? json_object_array_length(history) : 0;
+
+	if (!replaced)
+		return;
+	fprintf(out, "  Its server was replaced %" PRIu64 " time%s", replaced, plural(replaced));
+	if (member_has(facts->daemon, "outage_max_ms"))
+		fprintf(out, ", out of service for %" PRIu64 " ms at most",
+			member_number(facts->daemon, "outage_max_ms"));
+	fprintf(out, "%s\n", n ? ":" : ".");
+	for (size_t i = n > HISTORY_SHOWN ? n - HISTORY_SHOWN : 0; i < n; i++)
+		print_replacement(out, json_object_array_get_idx(history, i));
+}
+
+static void print_daemon(FILE *out, const struct describe_facts *facts)
+{
+	const char *state = member_text(facts->daemon, "state"), *fallback = member_text(facts->daemon, "fallback");
+
+	if (facts->daemon_problem)
+		fprintf(out, "  Nobody replaces its server: %s.\n", facts->daemon_problem);
+	if (*state && strcmp(state, "in service") != 0)
+		fprintf(out, "  It is %s. zsblkd says: %s\n", state, member_text(facts->daemon, "sentence"));
+	if (*fallback)
+		fprintf(out, "  It is served over nbd, since ublk cannot be used: %s\n", fallback);
+	print_history(out, facts);
+}
+
+void describe(FILE *out, const struct describe_facts *facts)
+{
+	print_title(out, facts);
+	if (facts->server_problem)
+		fprintf(out, "  Its server does not answer: %s.\n", facts->server_problem);
+	if (facts->description) {
+		print_identity(out, facts);
+		if (facts->statistics) {
+			print_content(out, facts);
+			print_limit(out, facts);
+		}
+	}
+	print_failures(out, facts);
+	print_ages(out, facts);
+	print_jobs(out, facts);
+	print_daemon(out, facts);
+}
