@@ -79,7 +79,7 @@ static int match_device(const struct super_request *request, const struct super_
 				    params->memory, found->blocks * BLOCK, params->size);
 	if (params->max_size && found->max_blocks != wanted->max_blocks)
 		return super_refuse(why, size, -EINVAL,
-				    "%s was made with max_size=%" PRIu64 ", and max_size=%" PRIu64 " was asked for",
+				    "%s was made with max-size=%" PRIu64 ", and max-size=%" PRIu64 " was asked for",
 				    params->memory, found->max_blocks * BLOCK, params->max_size);
 	if (params->chain && found->chain != params->chain)
 		return super_refuse(why, size, -EINVAL, "%s was made with chain=%u, and chain=%u was asked for",

@@ -77,7 +77,7 @@ static int check_max_size(const struct zsblk_params *params, struct zsblk_why *w
 	if (most == 0 || (most >= params->size && most <= ZSBLK_MAX_SIZE && most % BLOCK == 0))
 		return 0;
 	return why_fail(why, -EINVAL,
-			"max_size=%" PRIu64 " is out of range; use a multiple of %u from size=%" PRIu64 " to %" PRIu64
+			"max-size=%" PRIu64 " is out of range; use a multiple of %u from size=%" PRIu64 " to %" PRIu64
 			", or 0 for size",
 			most, BLOCK, params->size, ZSBLK_MAX_SIZE);
 }

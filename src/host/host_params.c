@@ -50,6 +50,11 @@ static int set_size(struct host_params *params, const char *value, struct zsblk_
 	return parse_size("size", value, &params->engine.size, why);
 }
 
+static int set_max_size(struct host_params *params, const char *value, struct zsblk_why *why)
+{
+	return parse_size("max-size", value, &params->engine.max_size, why);
+}
+
 static int set_algorithm(struct host_params *params, const char *value, struct zsblk_why *why)
 {
 	(void)why;
@@ -183,6 +188,8 @@ static const struct key {
 	/* clang-format off */
 	{"size", set_size,
 	 "size=<SIZE>          (required) Size of the device, a multiple of 4096, up to 16T\n", NULL},
+	{"max-size", set_max_size,
+	 "max-size=<SIZE>      Largest size that the device can be given later (default: its size)\n", NULL},
 	{"algorithm", set_algorithm, NULL, add_algorithms},
 	{"level", set_level,
 	 "level=<N>            Level of the algorithm, in the range above\n", NULL},

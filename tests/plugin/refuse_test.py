@@ -15,6 +15,9 @@ CASES = [
     (["size=lots"], ["size=lots", "512M, 2G or 1T"]),
     (["size=-4096"], ["size=-4096", "512M, 2G or 1T"]),
     (["size="], ["size=", "512M, 2G or 1T"]),
+    (["1G", "max-size=512M"], ["max-size=536870912", "from size=1073741824"]),
+    (["1G", "max-size=17T"], ["max-size=", "out of range"]),
+    (["1G", "max-size=more"], ["max-size=more", "512M, 2G or 1T"]),
     (["1G", "algorithm=lzo"], ["algorithm=lzo", "lz4, lz4hc, zstd"]),
     (["1G", "algorithm="], ["algorithm=", "lz4, lz4hc, zstd"]),
     (["1G", "level=0"], ["level=0", "out of range for lz4", "1 to 256"]),
@@ -39,7 +42,7 @@ CASES = [
     (["1G", "stats=/nowhere/at/all"], ["stats=/nowhere/at/all", "exists"]),
     (["1G", "stats=/"], ["stats=/ is a directory", "name a file"]),
     (["1G", "stats=/tmp/"], ["stats=/tmp", "is a directory", "zsblk.stats"]),
-    (["1G", "colour=red"], ["colour=red", "not known", "use size, algorithm"]),
+    (["1G", "colour=red"], ["colour=red", "not known", "use size, max-size, algorithm"]),
     (["1G", "2G"], ["size is given twice", "2G", "once"]),
     (["1G", "level=1", "level=1"], ["level is given twice", "once"]),
     (["1G", "lock=no", "lock=auto"], ["lock is given twice", "auto"]),
@@ -155,7 +158,7 @@ def locked_memory():
 def messages_name_every_parameter():
     "the message for unknown parameters lists all there are"
     text = refuse("1G", "colour=red")
-    for key in ("size", "algorithm", "level", "mem-limit", "memory", "reserve", "lock", "stats"):
+    for key in ("size", "max-size", "algorithm", "level", "mem-limit", "memory", "reserve", "lock", "stats"):
         contains(text, key)
 
 

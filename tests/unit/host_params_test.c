@@ -60,6 +60,7 @@ static void test_each_key(void **state)
 	struct zsblk_why why = {""};
 
 	take("size", "1G");
+	take("max-size", "4G");
 	take("algorithm", "zstd");
 	take("level", "-3");
 	take("mem-limit", "256M");
@@ -70,6 +71,7 @@ static void test_each_key(void **state)
 	if (host_params_complete(&params, &why) != 0)
 		fail_msg("%s", why.text);
 	assert_int_equal(params.engine.size, 1 << 30);
+	assert_int_equal(params.engine.max_size, UINT64_C(4) << 30);
 	assert_string_equal(params.engine.algorithm, "zstd");
 	assert_true(params.engine.has_level);
 	assert_int_equal(params.engine.level, -3);
@@ -86,6 +88,7 @@ static void test_sizes_refused(void **state)
 	expect_refusal(-EINVAL, "size", "lots", "size=lots is not a size", "512M, 2G or 1T");
 	host_params_init(&params);
 	expect_refusal(-EINVAL, "size", "", "size= is not a size", "512M, 2G or 1T");
+	expect_refusal(-EINVAL, "max-size", "big", "max-size=big is not a size", "512M, 2G or 1T");
 	expect_refusal(-EINVAL, "mem-limit", "-1", "mem-limit=-1", "suffix");
 	expect_refusal(-EINVAL, "reserve", "1.5M", "reserve=1.5M", "suffix");
 	assert_int_equal(params.engine.size, 0);
@@ -156,7 +159,7 @@ static void test_once(void **state)
 static void test_unknown(void **state)
 {
 	expect_refusal(-ENOENT, "colour", "red", "parameter colour=red is not known",
-		       "use size, algorithm, level, mem-limit, memory, reserve, lock or stats");
+		       "use size, max-size, algorithm, level, mem-limit, memory, reserve, lock or stats");
 	expect_refusal(-ENOENT, "siz", "1G", "siz=1G", "use size");
 	expect_refusal(-ENOENT, "", "", "parameter =", "use size");
 }
@@ -186,6 +189,11 @@ static void test_complete(void **state)
 	assert_int_equal(host_params_complete(&params, &why), -EINVAL);
 	expect(&why, "multiple of 4096");
 	assert_int_equal(host_params_complete(&params, NULL), -EINVAL);
+	host_params_init(&params);
+	take("size", "1G");
+	take("max-size", "512M");
+	assert_int_equal(host_params_complete(&params, &why), -EINVAL);
+	expect(&why, "max-size=536870912");
 }
 
 /* Without being told, a small part of what may ever be used; as told, whatever was told. */

@@ -123,7 +123,7 @@ static void test_max_size_is_checked(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		other.max_size = i == 0 ? BYTES(SMALL - 1) : i == 1 ? BYTES(LARGE) + 1 : ZSBLK_MAX_SIZE + BLOCK_BYTES;
 		assert_int_equal(zsblk_params_check(&other, &why), -EINVAL);
-		assert_non_null(strstr(why.text, "max_size="));
+		assert_non_null(strstr(why.text, "max-size="));
 	}
 }
 
@@ -149,7 +149,7 @@ static void test_found_again(void **state)
 	params.size = found.size;
 	params.max_size = BYTES(LARGE + 1);
 	assert_int_equal(zsblk_open(&params, &other, &why), -EINVAL);
-	assert_non_null(strstr(why.text, "max_size=16384000"));
+	assert_non_null(strstr(why.text, "max-size=16384000"));
 	params.max_size = 0;
 	dev = device_open(&params);
 	assert_true(device_has(dev, 7, BLOCK_TEXT, 1) && device_has(dev, 2999, BLOCK_TEXT, 2));
