@@ -127,7 +127,12 @@ static void set(struct settings *settings, const char *option, const char *key, 
 
 static bool is_size(const char *key)
 {
-	return strcmp(key, "size") == 0 || strcmp(key, "mem-limit") == 0 || strcmp(key, "reserve") == 0;
+	static const char *const sizes[] = {"size", "max-size", "mem-limit", "reserve"};
+
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+		if (strcmp(key, sizes[i]) == 0)
+			return true;
+	return false;
 }
 
 /*

@@ -181,6 +181,20 @@ static void test_made_and_noted(void **state)
 	assert_string_equal(again.memory, segment.memory);
 }
 
+/* The segment is made with the largest size, and keeps that. */
+static void test_max_size(void **state)
+{
+	struct own_segment segment, again;
+
+	must(settings_replace_param(&settings, "max-size", "1G") == 0);
+	make(&segment);
+	put_in_service(&segment);
+	must(settings_replace_param(&settings, "max-size", "2G") == 0);
+	assert_int_equal(find(&again, SIZE), 0);
+	assert_int_equal(again.found.size, SIZE);
+	assert_int_equal(again.found.max_size, 1 << 30);
+}
+
 /* Somebody has emptied the folder. */
 static void test_found_by_name(void **state)
 {
@@ -370,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_may_remove),
 		cmocka_unit_test(test_choose),
 		WITH_FOLDER(test_made_and_noted),
+		WITH_FOLDER(test_max_size),
 		WITH_FOLDER(test_found_by_name),
 		WITH_FOLDER(test_note_of_another),
 		WITH_FOLDER(test_note_of_another_user),

@@ -17,6 +17,8 @@ static int set_up(void **state)
 {
 	settings_init(&settings);
 	return settings_string(&settings.nbdkit, "/bin/true") || settings_add_param(&settings, "size", "64M") ||
+	       /* The segment has that. */
+	       settings_add_param(&settings, "max-size", "1G") ||
 	       server_command_make(&command, &nbd_transport, &settings, "shm:0x7a73", "/run/x/stats");
 }
 

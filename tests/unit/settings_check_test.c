@@ -126,6 +126,9 @@ static void test_what_the_engine_refuses(void **state)
 	good();
 	set("mem-limit", "64K");
 	check_fails("mem-limit=65536", "use at least");
+	good();
+	set("max-size", "4096B");
+	check_fails("max-size=4096", "from size=");
 	/* What is understood in another way, or not at all, is the plugin's to judge. */
 	again();
 	assert_int_equal(settings_name(&settings, "a", NULL), 0);

@@ -104,6 +104,14 @@ static void test_size(void **state)
 	assert_int_equal(1431654400 % 4096, 0);
 }
 
+static void test_max_size(void **state)
+{
+	refuse_with("max-size", "17T", "max-size = '17T'", "16T");
+	refuse_with("max-size", "big", "max-size = 'big'", "there are ram");
+	set("max-size", "ram/3");
+	expect_word("max-size", "1431654400");
+}
+
 static void test_limits(void **state)
 {
 	set("mem-limit", "0");
@@ -371,7 +379,7 @@ static void test_once(void **state)
 		{"request-timeout", "1"}, {"dead-connection-timeout", "1"},
 		{"probe-timeout", "1"},   {"nbdkit", "nbdkit"},
 		{"transport", "auto"},    {"ublk-server", "a"},
-		{"plugin", "zsblk"},
+		{"plugin", "zsblk"},      {"max-size", "2G"},
 	};
 
 	for (size_t i = 0; i < COUNT_OF(all); i++) {
@@ -466,9 +474,10 @@ static void test_tune(void **state)
 static void test_long_values(void **state)
 {
 	static const char *const names[] = {
-		"size",         "algorithm",   "level",   "mem-limit",       "reserve",
-		"memory",       "device",      "use",     "swap-priority",   "mount-point",
-		"fs-type",      "connections", "threads", "request-timeout", "dead-connection-timeout",
+		"size",         "max-size",      "algorithm",       "level",
+		"mem-limit",    "reserve",       "memory",          "device",
+		"use",          "swap-priority", "mount-point",     "fs-type",
+		"connections",  "threads",       "request-timeout", "dead-connection-timeout",
 		"probe-timeout"};
 	char value[5000];
 
@@ -488,12 +497,31 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(defaults),      TEST(names),           TEST(words),         TEST(string),
-		TEST(size),          TEST(limits),          TEST(algorithm),     TEST(level),
-		TEST(memory),        TEST(device),          TEST(transport),     TEST(use),
-		TEST(swap_priority), TEST(mount),           TEST(numbers),       TEST(probe_timeout),
-		TEST(programs),      TEST(unknown_keys),    TEST(once),          TEST(long_values),
-		TEST(tune),          TEST(default_reserve), TEST(replaced_word), TEST(default_recovery),
+		TEST(defaults),
+		TEST(names),
+		TEST(words),
+		TEST(string),
+		TEST(size),
+		TEST(max_size),
+		TEST(limits),
+		TEST(algorithm),
+		TEST(level),
+		TEST(memory),
+		TEST(device),
+		TEST(transport),
+		TEST(use),
+		TEST(swap_priority),
+		TEST(mount),
+		TEST(numbers),
+		TEST(probe_timeout),
+		TEST(programs),
+		TEST(unknown_keys),
+		TEST(once),
+		TEST(long_values),
+		TEST(tune),
+		TEST(default_reserve),
+		TEST(replaced_word),
+		TEST(default_recovery),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);

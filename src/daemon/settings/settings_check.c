@@ -118,6 +118,7 @@ static int check_params(const struct settings *settings, struct wrong *wrong)
 	params.size = settings_param_bytes(settings, "size");
 	if (!params.size && strcmp(settings_param(settings, "size"), "0") != 0)
 		params.size = ZSBLK_BLOCK_SIZE;
+	params.max_size = settings_param_bytes(settings, "max-size");
 	params.mem_limit = settings_param_bytes(settings, "mem-limit");
 	params.reserve = settings_param_bytes(settings, "reserve");
 	if (settings_param(settings, "algorithm"))

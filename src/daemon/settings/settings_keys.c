@@ -133,6 +133,15 @@ static int set_size(struct settings *settings, struct value value, struct wrong 
 	return set_bytes(settings, "size", bytes - bytes % ZSBLK_BLOCK_SIZE, wrong);
 }
 
+/* The daemon makes the segment with it, and servers find it there. */
+static int set_max_size(struct settings *settings, struct value value, struct wrong *wrong)
+{
+	uint64_t bytes;
+	int r = parse_bytes(settings, value, &bytes, wrong);
+
+	return r < 0 ? r : set_bytes(settings, "max-size", bytes - bytes % ZSBLK_BLOCK_SIZE, wrong);
+}
+
 static int set_mem_limit(struct settings *settings, struct value value, struct wrong *wrong)
 {
 	uint64_t bytes;
@@ -376,6 +385,7 @@ static const struct key {
 	int (*set)(struct settings *settings, struct value value, struct wrong *wrong);
 } keys[] = {
 	{"size", "zram-size", set_size},
+	{"max-size", NULL, set_max_size},
 	{"algorithm", "compression-algorithm", set_algorithm},
 	{"level", NULL, set_level},
 	{"mem-limit", "zram-resident-limit", set_mem_limit},

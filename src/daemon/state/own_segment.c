@@ -197,6 +197,18 @@ static int use_configured(struct own_segment *segment, const struct candidates *
 	return there->why_not_configured;
 }
 
+/* What the device can become was decided when its segment was made. */
+static void tell_max_size(const struct own_segment *segment, const struct settings *settings)
+{
+	uint64_t wanted = settings_param_bytes(settings, "max-size");
+
+	if (wanted && segment->found.size && segment->found.max_size != wanted)
+		say(SAY_WARNING,
+		    "max-size=%" PRIu64 " was asked for; the segment %s was made with %" PRIu64
+		    ", and keeps that until it is removed",
+		    wanted, segment->shown, segment->found.max_size);
+}
+
 int own_segment_find(struct own_segment *segment, const struct settings *settings, const struct folder *folder,
 		     uint64_t device_size, struct wrong *wrong)
 {
@@ -241,6 +253,8 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 		return -EEXIST;
 	}
 	segment->has_name = !r && bears_name(&segment->found, settings->name);
+	if (!r)
+		tell_max_size(segment, settings);
 	return r;
 }
 
@@ -264,6 +278,7 @@ int own_segment_make(struct own_segment *segment, const struct settings *setting
 
 	zsblk_params_init(&params);
 	params.size = settings_param_bytes(settings, "size");
+	params.max_size = settings_param_bytes(settings, "max-size");
 	params.memory = memory ? memory : params.memory;
 	params.algorithm = algorithm ? algorithm : params.algorithm;
 	params.lock_shared = !lock || strcmp(lock, "no") != 0;

@@ -44,13 +44,20 @@ static int add_unless_given(struct arguments *arguments, const struct settings *
 	return settings_param(settings, key) ? 0 : arguments_add(arguments, format, value);
 }
 
+/* The segment, which is made before there is a server, has its largest size. */
+static bool is_of_segment(const char *param)
+{
+	return strncmp(param, "max-size=", 9) == 0;
+}
+
 int arguments_add_params(struct arguments *arguments, const struct settings *settings, const char *memory,
 			 const char *stats)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < settings->n_params; i++)
-		r = r ? r : arguments_add(arguments, "%s", settings->params[i]);
+	for (size_t i = 0; !r && i < settings->n_params; i++)
+		if (!is_of_segment(settings->params[i]))
+			r = arguments_add(arguments, "%s", settings->params[i]);
 	r = r ? r : add_unless_given(arguments, settings, "memory=%s", "memory", memory);
 	r = r ? r : add_unless_given(arguments, settings, "lock=%s", "lock", "yes");
 	return r ? r : add_unless_given(arguments, settings, "stats=%s", "stats", stats);
@@ -59,7 +66,7 @@ int arguments_add_params(struct arguments *arguments, const struct settings *set
 /* Not what only one server may have: the segment, of its size, the lock on memory, the reserve and the statistics. */
 static bool is_for_rehearsal(const char *param)
 {
-	static const char *const others[] = {"memory=", "size=", "lock=", "reserve=", "stats="};
+	static const char *const others[] = {"memory=", "size=", "max-size=", "lock=", "reserve=", "stats="};
 
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
 		if (strncmp(param, others[i], strlen(others[i])) == 0)
