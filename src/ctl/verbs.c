@@ -158,6 +158,13 @@ const struct verb verbs[] = {
 		.summary = "bring everything back, remove the device, and end",
 		.run = verb_stop,
 	},
+	{
+		.name = "doctor",
+		.names = VERB_NAMES_NONE,
+		.options = OPTION_JSON,
+		.summary = "look for what on this machine is in the way of swap, and say what to do",
+		.run = verb_doctor,
+	},
 };
 
 const size_t verbs_count = sizeof verbs / sizeof verbs[0];

@@ -67,6 +67,7 @@ int verb_blocks(const struct call *call);
 int verb_check(const struct call *call);
 int verb_classes(const struct call *call);
 int verb_compact(const struct call *call);
+int verb_doctor(const struct call *call);
 int verb_idle(const struct call *call);
 int verb_jobs(const struct call *call);
 int verb_limit(const struct call *call);
