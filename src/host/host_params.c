@@ -251,7 +251,8 @@ void host_params_init(struct host_params *params)
 void host_params_free(struct host_params *params)
 {
 	free(params->stats_path);
-	params->stats_path = NULL;
+	free(params->inherited);
+	params->stats_path = params->inherited = NULL;
 }
 
 int host_params_set(struct host_params *params, const char *key, const char *value, struct zsblk_why *why)
@@ -267,8 +268,40 @@ int host_params_set(struct host_params *params, const char *key, const char *val
 	return known->set(params, value, why);
 }
 
+static int take_line(struct host_params *params, char *line, struct zsblk_why *why)
+{
+	char *value = strchr(line, '=');
+	const struct key *known;
+
+	if (!value)
+		return 0;
+	*value++ = '\0';
+	known = find_key(line);
+	return known && !is_given(params, line) ? host_params_set(params, line, value, why) : 0;
+}
+
+static int take_inherited(struct host_params *params, struct zsblk_why *why)
+{
+	const char *text = getenv(HOST_PARAMS_VARIABLE);
+	char *rest, *line;
+	int r = 0;
+
+	if (!text || params->inherited)
+		return 0;
+	rest = params->inherited = strdup(text);
+	if (!rest)
+		return no_memory(why);
+	while (!r && (line = strsep(&rest, "\n")))
+		r = take_line(params, line, why);
+	return r;
+}
+
 int host_params_complete(struct host_params *params, struct zsblk_why *why)
 {
+	int r = take_inherited(params, why);
+
+	if (r)
+		return r;
 	if (!is_given(params, "size"))
 		return refuse(why, -EINVAL, "size is missing; say how large the device is to be, for example size=2G");
 	if (!is_given(params, "reserve"))

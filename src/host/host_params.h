@@ -31,8 +31,15 @@ struct host_params {
 	struct zsblk_params engine;
 	enum host_lock lock;
 	char *stats_path; /* absolute, owned by this struct; NULL: no statistics file */
+	char *inherited;  /* a copy of HOST_PARAMS_VARIABLE, which some of the values are in; owned by this struct */
 	unsigned given;   /* a bit for each key of the table that host_params_set() has taken */
 };
+
+/*
+ * Further parameters in the environment: lines of KEY=VALUE. Keys that this version does not know are ignored. So whoever starts
+ * servers of several versions, as zsblkd does, can give the newer ones what the older ones would refuse on the command line.
+ */
+#define HOST_PARAMS_VARIABLE "ZSBLK_PARAMETERS"
 
 /* Every default that depends on nothing. */
 void host_params_init(struct host_params *params);
@@ -49,9 +56,9 @@ void host_params_free(struct host_params *params);
 int host_params_set(struct host_params *params, const char *key, const char *value, struct zsblk_why *why);
 
 /*
- * After the last host_params_set(): fill in the defaults that depend on other parameters, and check all of them
- * together.
- * -EINVAL: they contradict each other.
+ * After the last host_params_set(): take what HOST_PARAMS_VARIABLE has of keys that were not given, fill in the defaults that depend
+ * on other parameters, and check all of them together.
+ * -EINVAL: they contradict each other; or an error of host_params_set().
  */
 int host_params_complete(struct host_params *params, struct zsblk_why *why);
 

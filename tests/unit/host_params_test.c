@@ -209,6 +209,29 @@ static void test_reserve(void **state)
 	assert_int_equal(params.engine.reserve, 0);
 }
 
+/* Of the environment: what is known and was not given. */
+static void test_inherited(void **state)
+{
+	struct zsblk_why why = {""};
+
+	setenv(HOST_PARAMS_VARIABLE, "level=3\nof-a-later-version=7\n\nno value\nmem-limit=1M\nalgorithm=zstd", 1);
+	take("size", "64M");
+	take("mem-limit", "2M");
+	assert_int_equal(host_params_complete(&params, &why), 0);
+	assert_string_equal(params.engine.algorithm, "zstd");
+	assert_int_equal(params.engine.level, 3);
+	assert_int_equal(params.engine.mem_limit, 2 << 20);
+	/* Once: what was taken counts as given. */
+	assert_int_equal(host_params_complete(&params, &why), 0);
+	release(state);
+	start_anew(state);
+	setenv(HOST_PARAMS_VARIABLE, "lock=maybe", 1);
+	take("size", "64M");
+	assert_int_equal(host_params_complete(&params, &why), -EINVAL);
+	expect(&why, "lock=maybe");
+	unsetenv(HOST_PARAMS_VARIABLE);
+}
+
 /* Every key that is taken has its line, in the form that shells complete, and every algorithm has one. */
 static void test_help(void **state)
 {
@@ -242,8 +265,9 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(defaults), TEST(each_key), TEST(sizes_refused), TEST(level),    TEST(lock),    TEST(stats),
-		TEST(once),     TEST(unknown),  TEST(long_values),   TEST(complete), TEST(reserve), TEST(help),
+		TEST(defaults), TEST(each_key), TEST(sizes_refused), TEST(level),       TEST(lock),
+		TEST(stats),    TEST(once),     TEST(unknown),       TEST(long_values), TEST(complete),
+		TEST(reserve),  TEST(help),     TEST(inherited),
 	};
 
 	return cmocka_run_group_tests_name("host_params", tests, NULL, NULL);
