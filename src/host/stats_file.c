@@ -2,6 +2,7 @@
 /* The statistics file. See stats_file.h. */
 #include "host/stats_file.h"
 
+#include "host/stats_list.h"
 #include "host/ticker.h"
 #include "process/spare.h"
 
@@ -36,36 +37,9 @@ static size_t stats_text(struct zsblk *dev, stats_file_more_fn *more, char *text
 	zsblk_get_stats(dev, &stats);
 	at = (size_t)snprintf(text, size, "disksize=%" PRIu64 "\nalgorithm=%s\nlevel=%d\n", zsblk_size(dev),
 			      zsblk_algorithm_name(dev), zsblk_level(dev));
-#define FIGURE(name)                                                                                                   \
-	do {                                                                                                           \
-		if (at < size)                                                                                         \
-			at += (size_t)snprintf(text + at, size - at, #name "=%" PRIu64 "\n", stats.name);              \
-	} while (0)
-	FIGURE(orig_data_size);
-	FIGURE(compr_data_size);
-	FIGURE(mem_used_total);
-	FIGURE(mem_limit);
-	FIGURE(mem_cap);
-	FIGURE(mem_used_max);
-	FIGURE(same_pages);
-	FIGURE(pages_compacted);
-	FIGURE(huge_pages);
-	FIGURE(huge_pages_since);
-	FIGURE(blocks_stored);
-	FIGURE(pool_bytes);
-	FIGURE(metadata_bytes);
-	FIGURE(reserved_bytes);
-	FIGURE(reserve_misses);
-	FIGURE(reads);
-	FIGURE(writes);
-	FIGURE(discards);
-	FIGURE(zeroes);
-	FIGURE(read_bytes);
-	FIGURE(write_bytes);
-	FIGURE(failed_reads);
-	FIGURE(failed_writes);
-	FIGURE(failed_discards);
-#undef FIGURE
+	for (const struct stats_list *one = stats_list; one->name && at < size; one++)
+		at += (size_t)snprintf(text + at, size - at, "%s=%" PRIu64 "\n", one->name,
+				       stats_list_value(one, &stats));
 	if (more && at < size)
 		at += more(text + at, size - at);
 	return at < size ? at : size - 1;
