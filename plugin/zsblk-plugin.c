@@ -32,7 +32,7 @@
 
 static struct host_params params;
 static void say(enum host_says how, const char *text);
-static struct host host = {.params = &params, .say = say};
+static struct host host = {.params = &params, .say = say, .transport = "nbdkit"};
 
 /* ------------------------------------------------------------------ life */
 

@@ -59,10 +59,12 @@ def has_libraries(triple, *modules):
     return subprocess.run(["pkg-config", "--exists", *modules], env=env, check=False).returncode == 0
 
 
-def no_uring(triple):
-    """liburing-dev needs the kernel's headers of that architecture in the version of this machine's, which not every mirror has."""
+def no_ublk_libraries(triple):
+    """liburing-dev needs the kernel's headers of that architecture in the version of this machine's, which not every mirror has.
+    Without json-c src/host and its tests are left out as well."""
     def why():
-        return None if has_libraries(triple, "liburing") else f"liburing of {triple} is not installed (contrib/setup test)"
+        missing = [name for name in ("liburing", "json-c") if not has_libraries(triple, name)]
+        return f"{' and '.join(missing)} of {triple} not installed (contrib/setup test)" if missing else None
     return why
 
 
@@ -124,11 +126,11 @@ STAGES = [
           possible=no_command("valgrind")),
     Stage("32bit", "gcc for 32-bit x86, the libraries", ["unit", "model", "fault"],
           ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Dctl=false", "-Ddaemon=false"],
-          possible=no_i386, no_ublk=no_uring("i386-linux-gnu")),
+          possible=no_i386, no_ublk=no_ublk_libraries("i386-linux-gnu")),
     Stage("arm64", "gcc for arm64, the libraries, in emulation", ["unit", "model"], cross("arm64"),
-          short=True, possible=no_cross("aarch64-linux-gnu", "qemu-aarch64"), no_ublk=no_uring("aarch64-linux-gnu")),
+          short=True, possible=no_cross("aarch64-linux-gnu", "qemu-aarch64"), no_ublk=no_ublk_libraries("aarch64-linux-gnu")),
     Stage("s390x", "gcc for s390x (big-endian), the libraries, in emulation", ["unit", "model"], cross("s390x"),
-          short=True, possible=no_cross("s390x-linux-gnu", "qemu-s390x"), no_ublk=no_uring("s390x-linux-gnu")),
+          short=True, possible=no_cross("s390x-linux-gnu", "qemu-s390x"), no_ublk=no_ublk_libraries("s390x-linux-gnu")),
 ]
 
 

@@ -2,6 +2,7 @@
 /* The host of a device. See host.h. */
 #include "host/host.h"
 
+#include "host/control.h"
 #include "host/protect.h"
 #include "host/stats_file.h"
 #include "host/ticker.h"
@@ -13,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* Room for several thousand writes that come at once, and not much memory to lie idle. */
 #define RESERVE_DEFAULT (UINT64_C(16) << 20)
@@ -160,7 +162,8 @@ static int protect_process(struct host *host)
 
 	if (host->params->lock == HOST_LOCK_NO)
 		return 0;
-	had = protect_apply();
+	had = protect_apply(host->params->control_path ? CONTROL_HEAP_BYTES : 0);
+	host->locked = is_enough(had);
 	say(host, HOST_DEBUG, "lock: memory locked on fault: %s, I/O flusher: %s, OOM killer kept away: %s",
 	    had & PROTECT_MEMORY ? "yes" : "no", had & PROTECT_FLUSHER ? "yes" : "no",
 	    had & PROTECT_OOM ? "yes" : "no");
@@ -193,6 +196,23 @@ static bool look_for_removal(void *opaque)
 	return !removed;
 }
 
+static int start_control(struct host *host)
+{
+	struct zsblk_segment segment = {.name = ""};
+	int r;
+
+	if (!host->params->control_path)
+		return 0;
+	if (has_segment(host) && zsblk_inspect(host->params->engine.memory, &segment, NULL) == 0)
+		memcpy(host->name, segment.name, sizeof host->name);
+	host->started_s = (uint64_t)time(NULL);
+	r = control_start(&host->control, host);
+	if (r < 0)
+		say(host, HOST_ERROR, "the thread that serves control=%s cannot be started: %s",
+		    host->params->control_path, strerror(-r));
+	return r;
+}
+
 static int start_threads(struct host *host)
 {
 	const char *stats = host->params->stats_path;
@@ -207,7 +227,7 @@ static int start_threads(struct host *host)
 		  : 0;
 	if (r < 0)
 		say(host, HOST_ERROR, "the thread that writes stats=%s cannot be started: %s", stats, strerror(-r));
-	return r;
+	return r < 0 ? r : start_control(host);
 }
 
 int host_start(struct host *host)
@@ -235,6 +255,8 @@ void host_stop(struct host *host)
 {
 	struct zsblk_stats s;
 
+	control_stop(host->control);
+	host->control = NULL;
 	ticker_stop(host->watch);
 	host->watch = NULL;
 	stats_file_stop(host->stats_file);

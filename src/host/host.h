@@ -6,9 +6,10 @@
  *
  *   host_prepare()   with all rights: sets limits and flags that are inherited, and opens the device
  *     fork, change of user
- *   host_start()     locks memory, starts the device, the statistics file and the watch over the segment
+ *   host_start()     locks memory, starts the device, the statistics file, the control socket and the watch over the
+ *                    segment
  *     requests
- *   host_stop()      ends the watch, and writes the last statistics
+ *   host_stop()      ends the control socket and the watch, and writes the last statistics
  *   host_close()     closes the device
  *
  * One thread calls these, in this order. Functions that return int give 0, or a negative errno after the reason was
@@ -33,12 +34,17 @@ struct host {
 	void (*say)(enum host_says how, const char *text);
 	/* Further lines of the statistics file (stats_file.h); NULL: none. */
 	size_t (*more_statistics)(char *text, size_t size);
+	const char *transport; /* "nbdkit" or "ublk" */
 
 	/* Belongs to the host; all zeroes at first. */
 	struct zsblk *device; /* for requests between host_start() and host_stop() */
 	struct stats_file *stats_file;
 	struct ticker *watch;
-	unsigned lock_can; /* PROTECT_... bits that host_prepare() found can be had */
+	struct control *control;
+	char name[ZSBLK_NAME_MAX + 1]; /* the segment's; empty: none */
+	uint64_t started_s;            /* seconds since 1970 */
+	bool locked;                   /* what swap needs of protect.h is had */
+	unsigned lock_can;             /* PROTECT_... bits that host_prepare() found can be had */
 };
 
 /*

@@ -3,9 +3,12 @@
 #include "host/host_params.h"
 
 #include "host/host.h"
+#include "text/number.h"
 #include "text/size.h"
+#include "varlink/socket.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -158,6 +161,40 @@ static int set_stats(struct host_params *params, const char *value, struct zsblk
 	return check_stats_path(params->stats_path, why);
 }
 
+static int set_control(struct host_params *params, const char *value, struct zsblk_why *why)
+{
+	struct varlink_why wrong;
+	int r;
+
+	if (!value[0])
+		return refuse(why, -EINVAL,
+			      "control= names no socket; give one in a directory that is yours to write, such as "
+			      "control=/run/zsblk.control");
+	errno = ENOMEM;
+	params->control_path = absolute_path(value);
+	if (!params->control_path)
+		return refuse(why, -errno, "control=" SHOWN ": %s; give a path that begins with /", value,
+			      strerror(errno));
+	r = varlink_socket_check(params->control_path, &wrong);
+	return r ? refuse(why, r, "control=" SHOWN ": %s", value, wrong.text) : 0;
+}
+
+static int set_control_group(struct host_params *params, const char *value, struct zsblk_why *why)
+{
+	struct group *group = getgrnam(value);
+	int64_t number;
+
+	if (group)
+		params->control_group = group->gr_gid;
+	else if (number_parse(value, 0, UINT32_MAX - 1, &number) == 0)
+		params->control_group = (gid_t)number;
+	else
+		return refuse(why, -EINVAL,
+			      "control-group=" SHOWN " is no group; give a name that getent group lists, or a number",
+			      value);
+	return 0;
+}
+
 /* ------------------------------------------------------------------ all of them */
 
 /* Adds lines to a text of help: as snprintf() does. */
@@ -208,6 +245,11 @@ static const struct key {
 	 "                     CAP_SYS_RESOURCE): what can be had (default), all or fail, nothing\n", NULL},
 	{"stats", set_stats,
 	 "stats=<FILE>         Keep statistics in this file\n", NULL},
+	{"control", set_control,
+	 "control=<SOCKET>     Answer zsblkctl and others on this Unix socket\n", NULL},
+	{"control-group", set_control_group,
+	 "control-group=<GROUP>\n"
+	 "                     Let members of this group look there; root and the server's user may change things\n", NULL},
 	/* clang-format on */
 };
 #define N_KEYS (sizeof keys / sizeof keys[0])
@@ -233,7 +275,7 @@ static bool is_given(const struct host_params *params, const char *name)
 
 static int unknown_key(const char *name, const char *value, struct zsblk_why *why)
 {
-	char names[160];
+	char names[240];
 	size_t n = 0;
 
 	for (size_t i = 0; i < N_KEYS && n < sizeof names; i++)
@@ -244,15 +286,16 @@ static int unknown_key(const char *name, const char *value, struct zsblk_why *wh
 
 void host_params_init(struct host_params *params)
 {
-	*params = (struct host_params){.lock = HOST_LOCK_AUTO};
+	*params = (struct host_params){.lock = HOST_LOCK_AUTO, .control_group = VARLINK_NO_GROUP};
 	zsblk_params_init(&params->engine);
 }
 
 void host_params_free(struct host_params *params)
 {
 	free(params->stats_path);
+	free(params->control_path);
 	free(params->inherited);
-	params->stats_path = params->inherited = NULL;
+	params->stats_path = params->control_path = params->inherited = NULL;
 }
 
 int host_params_set(struct host_params *params, const char *key, const char *value, struct zsblk_why *why)
@@ -304,6 +347,10 @@ int host_params_complete(struct host_params *params, struct zsblk_why *why)
 		return r;
 	if (!is_given(params, "size"))
 		return refuse(why, -EINVAL, "size is missing; say how large the device is to be, for example size=2G");
+	if (is_given(params, "control-group") && !is_given(params, "control"))
+		return refuse(why, -EINVAL,
+			      "control-group is given without control; say where the socket is to be, for example "
+			      "control=/run/zsblk.control");
 	if (!is_given(params, "reserve"))
 		params->engine.reserve = host_default_reserve(&params->engine);
 	return zsblk_params_check(&params->engine, why);

@@ -20,6 +20,8 @@
 
 #include "zsblk.h"
 
+#include <sys/types.h>
+
 /* How much of protect.h is wanted, so that the process never waits for memory that only it can free. */
 enum host_lock {
 	HOST_LOCK_AUTO, /* what the rights permit */
@@ -30,9 +32,11 @@ enum host_lock {
 struct host_params {
 	struct zsblk_params engine;
 	enum host_lock lock;
-	char *stats_path; /* absolute, owned by this struct; NULL: no statistics file */
-	char *inherited;  /* a copy of HOST_PARAMS_VARIABLE, which some of the values are in; owned by this struct */
-	unsigned given;   /* a bit for each key of the table that host_params_set() has taken */
+	char *stats_path;    /* absolute, owned by this struct; NULL: no statistics file */
+	char *control_path;  /* absolute, owned by this struct; NULL: no control socket */
+	gid_t control_group; /* who may look there; -1: no group */
+	char *inherited;     /* a copy of HOST_PARAMS_VARIABLE, which some of the values are in; owned by this struct */
+	unsigned given;      /* a bit for each key of the table that host_params_set() has taken */
 };
 
 /*

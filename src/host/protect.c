@@ -59,7 +59,7 @@ unsigned protect_prepare(void)
 	return can;
 }
 
-unsigned protect_apply(void)
+unsigned protect_apply(size_t more_heap)
 {
 	unsigned had = 0;
 
@@ -76,7 +76,7 @@ unsigned protect_apply(void)
 		 * Buffers larger than any request of a kernel that swaps have mappings of their own. These go back to
 		 * the system when their connection ends. The heap would keep them, locked.
 		 */
-		memory_keep_heap(PROTECT_HEAP_BYTES, PROTECT_HEAP_LARGEST);
+		memory_keep_heap(PROTECT_HEAP_BYTES + more_heap, PROTECT_HEAP_LARGEST);
 	}
 	if (self_become_io_flusher())
 		had |= PROTECT_FLUSHER;

@@ -36,8 +36,11 @@
  */
 unsigned protect_prepare(void);
 
-/* To be called after the last fork, before any other thread is started. Returns the bits that the process has now. */
-unsigned protect_apply(void);
+/*
+ * To be called after the last fork, before any other thread is started. `more_heap`: bytes of heap that stay populated beside
+ * PROTECT_HEAP_BYTES. Returns the bits that the process has now.
+ */
+unsigned protect_apply(size_t more_heap);
 
 /* Write for people which of `wanted` is not in `had`, and what each of them takes. */
 void protect_describe_missing(unsigned wanted, unsigned had, char *text, size_t size);

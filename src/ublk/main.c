@@ -169,7 +169,8 @@ static int check_kernel(bool any_kernel)
 
 static int serve_device(struct options *options)
 {
-	struct host host = {.params = &options->host, .say = say, .more_statistics = say_swap_requests};
+	struct host host = {
+		.params = &options->host, .say = say, .more_statistics = say_swap_requests, .transport = "ublk"};
 	struct service_params params = {
 		.host = &host,
 		.number = options->number,

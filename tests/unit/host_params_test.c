@@ -5,8 +5,11 @@
 #include "host/host_params.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct host_params params;
@@ -53,6 +56,8 @@ static void test_defaults(void **state)
 	assert_false(params.engine.has_level);
 	assert_int_equal(params.lock, HOST_LOCK_AUTO);
 	assert_null(params.stats_path);
+	assert_null(params.control_path);
+	assert_true(params.control_group == (gid_t)-1);
 }
 
 static void test_each_key(void **state)
@@ -68,6 +73,8 @@ static void test_each_key(void **state)
 	take("reserve", "8192K");
 	take("lock", "no");
 	take("stats", "/tmp/zsblk.stats");
+	take("control", "/tmp/zsblk.control");
+	take("control-group", "12345");
 	if (host_params_complete(&params, &why) != 0)
 		fail_msg("%s", why.text);
 	assert_int_equal(params.engine.size, 1 << 30);
@@ -81,6 +88,8 @@ static void test_each_key(void **state)
 	assert_int_equal(params.lock, HOST_LOCK_NO);
 	assert_false(params.engine.lock_shared);
 	assert_string_equal(params.stats_path, "/tmp/zsblk.stats");
+	assert_string_equal(params.control_path, "/tmp/zsblk.control");
+	assert_int_equal(params.control_group, 12345);
 }
 
 static void test_sizes_refused(void **state)
@@ -146,6 +155,54 @@ static void test_stats(void **state)
 	expect_refusal(-EINVAL, "stats", "", "names no file", "stats=/run/zsblk.stats");
 }
 
+static void test_control(void **state)
+{
+	char folder[] = "/tmp/zsblk-params-XXXXXX", path[64], long_path[200];
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/file", folder);
+	assert_int_equal(close(open(path, O_WRONLY | O_CREAT, 0600)), 0);
+	expect_refusal(-EEXIST, "control", path, "file is not a socket", "give another path");
+	assert_int_equal(unlink(path), 0);
+
+	host_params_free(&params);
+	host_params_init(&params);
+	assert_int_equal(chmod(folder, 0777), 0);
+	expect_refusal(-EPERM, "control", path, "has mode 0777", "only you can write to");
+	assert_int_equal(rmdir(folder), 0);
+
+	host_params_free(&params);
+	host_params_init(&params);
+	expect_refusal(-ENOENT, "control", path, "control=/tmp", "No such file");
+
+	host_params_free(&params);
+	host_params_init(&params);
+	memset(long_path, 'x', sizeof long_path);
+	long_path[0] = '/';
+	long_path[sizeof long_path - 1] = '\0';
+	expect_refusal(-ENAMETOOLONG, "control", long_path, "is too long for a socket", "shorter path");
+
+	host_params_free(&params);
+	host_params_init(&params);
+	expect_refusal(-EINVAL, "control", "", "names no socket", "control=/run/zsblk.control");
+}
+
+static void test_control_group(void **state)
+{
+	struct zsblk_why why = {""};
+
+	expect_refusal(-EINVAL, "control-group", "no such group", "control-group=no such group", "getent group");
+	host_params_init(&params);
+	expect_refusal(-EINVAL, "control-group", "4294967295", "control-group=4294967295", "a number");
+	host_params_init(&params);
+	take("size", "1G");
+	take("control-group", "root");
+	assert_int_equal(params.control_group, 0);
+	assert_int_equal(host_params_complete(&params, &why), -EINVAL);
+	expect(&why, "without control");
+	expect(&why, "control=/run");
+}
+
 static void test_once(void **state)
 {
 	take("level", "1");
@@ -158,8 +215,9 @@ static void test_once(void **state)
 
 static void test_unknown(void **state)
 {
-	expect_refusal(-ENOENT, "colour", "red", "parameter colour=red is not known",
-		       "use size, max-size, algorithm, level, mem-limit, memory, reserve, lock or stats");
+	expect_refusal(
+		-ENOENT, "colour", "red", "parameter colour=red is not known",
+		"use size, max-size, algorithm, level, mem-limit, memory, reserve, lock, stats, control or control-group");
 	expect_refusal(-ENOENT, "siz", "1G", "siz=1G", "use size");
 	expect_refusal(-ENOENT, "", "", "parameter =", "use size");
 }
@@ -173,7 +231,7 @@ static void test_long_values(void **state)
 	expect_refusal(-EINVAL, "size", text, "size=xxx", "512M, 2G or 1T");
 	expect_refusal(-EINVAL, "size", text, "given twice", "give it once");
 	expect_refusal(-EINVAL, "lock", text, "lock=xxx", "auto, yes or no");
-	expect_refusal(-ENOENT, text, text, "parameter xxx", "lock or stats");
+	expect_refusal(-ENOENT, text, text, "parameter xxx", "lock, stats, control or control-group");
 	text[sizeof text / 2] = '/';
 	expect_refusal(-ENAMETOOLONG, "stats", text, "cannot be written", "such as /run");
 }
@@ -265,9 +323,9 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(defaults), TEST(each_key), TEST(sizes_refused), TEST(level),       TEST(lock),
-		TEST(stats),    TEST(once),     TEST(unknown),       TEST(long_values), TEST(complete),
-		TEST(reserve),  TEST(help),     TEST(inherited),
+		TEST(defaults),    TEST(each_key), TEST(sizes_refused), TEST(level), TEST(lock),
+		TEST(stats),       TEST(control),  TEST(control_group), TEST(once),  TEST(unknown),
+		TEST(long_values), TEST(complete), TEST(reserve),       TEST(help),  TEST(inherited),
 	};
 
 	return cmocka_run_group_tests_name("host_params", tests, NULL, NULL);

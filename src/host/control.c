@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The thread of the control socket. See control.h. It must not make anything worse while memory is short:
+ *
+ * 1. It touches its stack at the start, while it still has the server's scheduling class. A thread that waits for the first page
+ *    of its stack holds the lock on the address space, and the server's real-time threads would wait for that lock.
+ * 2. Its buffers are in memory from the start. json-c takes its memory from the heap, which protect_apply() has populated for that.
+ * 3. From then on it is an ordinary thread, so that its work comes after that of requests, and no I/O flusher. A flusher that needs
+ *    memory may not swap, and would try for ever below the kernel's min watermark.
+ * 4. The kernel takes memory for sockets. An ordinary thread waits for that as everybody does. A thread that waits there keeps a
+ *    server that was killed from ending, and the next server waits for that end. So clients wait while there is no memory to spare.
+ */
+#include "host/control.h"
+
+#include "host/control_methods.h"
+#include "host/host.h"
+#include "process/self.h"
+#include "process/spare.h"
+#include "process/thread.h"
+#include "varlink/idl.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Between two looks whether there is memory again, and whether the socket is still there. */
+#define SHORT_MS 250
+#define LOOK_MS  5000
+/* Of the 64 KiB that thread_start_background() gives. */
+#define STACK_TOUCHED (48u * 1024)
+
+struct control {
+	struct host *host;
+	struct varlink_server *server;
+	struct spare spare;
+	int stop;         /* an eventfd */
+	int listen_error; /* the last one said */
+	pthread_t thread;
+};
+
+/* ------------------------------------------------------------------ the socket */
+
+static void listen_if_needed(struct control *control)
+{
+	const struct host *host = control->host;
+	struct varlink_why why;
+	char text[400];
+	int r = varlink_server_is_there(control->server) ? 0 : varlink_server_listen(control->server, &why);
+
+	if (r && r != control->listen_error) {
+		snprintf(text, sizeof text, "there is no control socket: %s. Requests are served all the same",
+			 why.text);
+		host->say(HOST_ERROR, text);
+	} else if (!r && control->listen_error) {
+		host->say(HOST_NOTICE, "the control socket is there now");
+	}
+	control->listen_error = r;
+}
+
+/* ------------------------------------------------------------------ the thread */
+
+__attribute__((noinline)) static void touch_stack(void)
+{
+	volatile char stack[STACK_TOUCHED];
+
+	for (size_t i = 0; i < sizeof stack; i += 1024)
+		stack[i] = 0;
+}
+
+static void become_ordinary(void)
+{
+	const struct sched_param param = {.sched_priority = 0};
+
+	pthread_setschedparam(pthread_self(), SCHED_OTHER, &param);
+	self_end_io_flusher();
+}
+
+static void *run(void *opaque)
+{
+	struct control *control = opaque;
+	struct pollfd fds[] = {
+		{.fd = control->stop, .events = POLLIN},
+		{.fd = varlink_server_fd(control->server), .events = POLLIN},
+	};
+
+	touch_stack();
+	become_ordinary();
+	for (;;) {
+		bool spare = spare_memory_for(&control->spare, false);
+		int n = poll(fds, spare ? 2 : 1, spare ? LOOK_MS : SHORT_MS);
+
+		if (n > 0 && fds[0].revents)
+			return NULL;
+		if (!spare)
+			continue;
+		if (n == 0)
+			listen_if_needed(control);
+		/* Between two steps others get the processor, and the server learns that it is to end. */
+		if (n > 0 && fds[1].revents && spare_memory_for(&control->spare, false))
+			varlink_server_step(control->server);
+	}
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void destroy(struct control *control)
+{
+	varlink_server_close(control->server);
+	spare_close(&control->spare);
+	if (control->stop >= 0)
+		close(control->stop);
+	free(control);
+}
+
+int control_start(struct control **result, struct host *host)
+{
+	const struct varlink_service service = {
+		.product = host->transport,
+		.version = ZSBLK_VERSION,
+		.idl = idl_device,
+		.methods = control_methods,
+		.opaque = host,
+		.path = host->params->control_path,
+		.group = host->params->control_group,
+	};
+	struct control *control = calloc(1, sizeof *control);
+	int r;
+
+	if (!control)
+		return -ENOMEM;
+	control->host = host;
+	control->stop = eventfd(0, EFD_CLOEXEC);
+	r = control->stop < 0 ? -errno : varlink_server_open(&control->server, &service);
+	if (!r) {
+		spare_open(&control->spare, NULL);
+		listen_if_needed(control);
+		r = thread_start_background(&control->thread, "zsblk-control", run, control);
+	}
+	if (r) {
+		destroy(control);
+		return r;
+	}
+	*result = control;
+	return 0;
+}
+
+void control_stop(struct control *control)
+{
+	if (!control)
+		return;
+	(void)!write(control->stop, &(uint64_t){1}, sizeof(uint64_t));
+	pthread_join(control->thread, NULL);
+	destroy(control);
+}
