@@ -4,8 +4,7 @@
  *
  * Each thread owns a region of the device and of the array; regions begin and end in the middle of
  * blocks, so that neighbours share one. It does random requests of every kind in its region and
- * compares. Beside them one thread compacts, changes the limit, and marks words: as long as a word has its mark, nothing may have
- * happened to its block. With --fault, allocations fail;
+ * compares. Beside them one thread works on the device: engine_beside.c. With --fault, allocations fail;
  * a failed write leaves each block old or new. With --max-size, the same thread grows and shrinks the device behind the
  * regions, and has the blocks there. With --switch it changes the algorithm. At the end every invariant is checked, and for a
  * shared segment everything once more after closing and opening it.
@@ -13,8 +12,8 @@
  * A run is repeated with the seed it prints: engine_model --seed N and the same options. --memory
  * shm is a segment with a key of its own.
  */
-#include "engine/sector.h"
-#include "lib/random.h"
+#include "engine_model.h"
+
 #include "lib/shm.h"
 
 #include <errno.h>
@@ -31,28 +30,13 @@
 #define MAX_THREADS 16
 #define MAX_REQUEST (40 * 1024)
 
-static struct {
-	uint64_t seed, ops;
-	unsigned threads, fault;
-	bool switches;   /* the algorithm changes */
-	uint64_t region; /* bytes a thread owns */
-	struct zsblk_params params;
-} opt = {.ops = 20000, .threads = 2, .region = 600 * 4096 + 1234};
+struct model_options opt = {.ops = 20000, .threads = 2, .region = 600 * 4096 + 1234};
 
-static struct zsblk *dev;
-static uint8_t *truth;
-static atomic_bool stop;
-static unsigned long marks_made, marks_kept, switches_made;
+struct zsblk *dev;
+uint8_t *truth;
 static atomic_ulong refused; /* writes that failed, as they may when faults are injected or memory is limited */
 
-struct worker {
-	uint64_t random, start, len;
-	uint8_t *data, *check;
-	const char *op;
-	uint64_t off, n, step;
-};
-
-__attribute__((format(printf, 2, 3), noreturn)) static void die(const struct worker *w, const char *format, ...)
+void die(const struct worker *w, const char *format, ...)
 {
 	va_list args;
 
@@ -67,7 +51,7 @@ __attribute__((format(printf, 2, 3), noreturn)) static void die(const struct wor
 	abort();
 }
 
-static void compare(const struct worker *w, const uint8_t *got, const uint8_t *want, uint64_t off, uint64_t n)
+void compare(const struct worker *w, const uint8_t *got, const uint8_t *want, uint64_t off, uint64_t n)
 {
 	for (uint64_t i = 0; i < n; i++)
 		if (got[i] != want[i])
@@ -75,7 +59,7 @@ static void compare(const struct worker *w, const uint8_t *got, const uint8_t *w
 			    (off + i) / 4096, got[i], want[i]);
 }
 
-static void do_read(struct worker *w)
+void do_read(struct worker *w)
 {
 	int r = zsblk_read(dev, w->check, w->n, w->off);
 
@@ -108,7 +92,7 @@ static void accept_either(struct worker *w, int error)
 	memcpy(truth + w->off, w->check, w->n);
 }
 
-static void do_write(struct worker *w)
+void do_write(struct worker *w)
 {
 	int r;
 
@@ -124,7 +108,7 @@ static void do_write(struct worker *w)
 		memcpy(truth + w->off, w->data, w->n);
 }
 
-static void do_clear(struct worker *w, bool discard)
+void do_clear(struct worker *w, bool discard)
 {
 	int r = discard ? zsblk_discard(dev, w->n, w->off) : zsblk_write_zeroes(dev, w->n, w->off);
 
@@ -206,181 +190,7 @@ static void *work(void *opaque)
 	return NULL;
 }
 
-/* ------------------------------------------------------------------ another size */
-
-/* The first byte that is not 0 from `at` on, or the end. */
-static uint64_t first_data(uint64_t at)
-{
-	while (at < opt.params.max_size && !truth[at])
-		at++;
-	return at;
-}
-
-static void resize(struct worker *w)
-{
-	uint64_t old = zsblk_size(dev);
-	struct zsblk_why why;
-	int r, expected;
-
-	w->op = "resize";
-	w->off = opt.params.size + random_below(&w->random, (opt.params.max_size - opt.params.size) / 4096 + 1) * 4096;
-	expected = first_data(w->off) < opt.params.max_size ? -ENOTEMPTY : 0;
-	r = zsblk_resize(dev, w->off, &why);
-	if (r != expected)
-		die(w, "%d, and not %d: %s", r, expected, why.text);
-	if (zsblk_size(dev) != (r ? old : w->off))
-		die(w, "the device has %" PRIu64 " bytes", zsblk_size(dev));
-}
-
-/* Write to, or discard, a block behind the regions, inside or outside of the device. */
-static void change_tail(struct worker *w)
-{
-	uint64_t size = zsblk_size(dev);
-	int r;
-
-	w->off = opt.params.size + random_below(&w->random, (opt.params.max_size - opt.params.size) / 4096) * 4096;
-	w->n = 4096;
-	w->op = "write behind the regions";
-	if (w->off < size) {
-		if (random_below(&w->random, 3))
-			do_clear(w, true);
-		else
-			do_write(w);
-		do_read(w);
-		return;
-	}
-	memset(w->data, 0x5a, w->n);
-	r = zsblk_write(dev, w->data, w->n, w->off);
-	if (r != -EINVAL)
-		die(w, "%d behind the end at %" PRIu64, r, size);
-}
-
-/* ------------------------------------------------------------------ another algorithm */
-
-/* At levels that do not take long. */
-static void change_algorithm(struct worker *w)
-{
-	static const struct {
-		const char *name;
-		int lowest, levels;
-	} choices[] = {{"lz4", 1, 30}, {"lz4hc", 1, 6}, {"zstd", -20, 26}};
-	unsigned i = (unsigned)random_below(&w->random, COUNT_OF(choices));
-	int level = choices[i].lowest + (int)random_below(&w->random, (uint64_t)choices[i].levels);
-	struct zsblk_why why;
-
-	if (zsblk_set_algorithm(dev, choices[i].name, true, level, &why))
-		die(NULL, "%s", why.text);
-	if (strcmp(zsblk_algorithm_name(dev), choices[i].name) != 0 || zsblk_level(dev) != level)
-		die(NULL, "another algorithm than was asked for");
-	switches_made++;
-}
-
-/* ------------------------------------------------------------------ marks */
-
-#define MARKS 64
-
-struct marked {
-	uint64_t block, word; /* word 0: none */
-	uint8_t bytes[4096];
-};
-
-static struct marked marks[MARKS];
-
-/* A second mark on the block would look like the first one, which a write may have taken away meanwhile. */
-static bool is_worked_on(uint64_t block)
-{
-	for (unsigned i = 0; i < MARKS; i++)
-		if (marks[i].word && marks[i].block == block)
-			return true;
-	return false;
-}
-
-static void load_held(struct worker *w, struct context *ctx, uint64_t word, uint8_t *bytes)
-{
-	if (sector_load(dev, ctx, word, 0, 4096, bytes))
-		die(w, "the object cannot be read");
-}
-
-/* As somebody does who is about to work on the object without holding its block. */
-static void mark(struct worker *w, struct marked *m)
-{
-	struct context *ctx = context_get(&dev->contexts);
-	uint64_t word;
-
-	m->word = 0;
-	m->block = random_below(&w->random, zsblk_size(dev) / 4096);
-	stripe_lock(dev, m->block);
-	word = table_load(&dev->table, m->block);
-	if ((word_type(word) == WORD_OBJECT || word_type(word) == WORD_SAME64) && !is_worked_on(m->block)) {
-		if (word_is_marked(word))
-			die(w, "block %" PRIu64 " was marked by nobody", m->block);
-		m->word = word_mark(word);
-		table_store(&dev->table, m->block, m->word);
-		load_held(w, ctx, m->word, m->bytes);
-	}
-	stripe_unlock(dev, m->block);
-	context_put(&dev->contexts, ctx);
-}
-
-/* The work is done. Has anything happened meanwhile? Returns whether the mark was still there. */
-static bool look_for_mark(struct worker *w, const struct marked *m)
-{
-	struct context *ctx = context_get(&dev->contexts);
-	bool found;
-
-	w->op = "look for the mark";
-	w->off = m->block * 4096;
-	stripe_lock(dev, m->block);
-	found = m->word && table_load(&dev->table, m->block) == m->word;
-	if (found) {
-		load_held(w, ctx, m->word, w->check);
-		compare(w, w->check, m->bytes, w->off, 4096);
-		table_store(&dev->table, m->block, word_unmark(m->word));
-	}
-	stripe_unlock(dev, m->block);
-	context_put(&dev->contexts, ctx);
-	return found;
-}
-
-/* ------------------------------------------------------------------ beside them */
-
-static void *disturb(void *opaque)
-{
-	uint64_t random = opt.seed ^ 0x5eed;
-	struct worker tail = {.random = random, .data = malloc(4096), .check = malloc(4096)};
-	struct zsblk_stats stats;
-	bool more;
-
-	(void)opaque;
-	while (!atomic_load(&stop)) {
-		for (unsigned i = 0; opt.params.max_size && i < 20; i++, tail.step++)
-			if (random_below(&random, 2))
-				resize(&tail);
-			else
-				change_tail(&tail);
-		for (unsigned i = 0; i < MARKS; i += 1 + (unsigned)random_below(&random, 8)) {
-			marks_kept += look_for_mark(&tail, &marks[i]);
-			mark(&tail, &marks[i]);
-			marks_made += marks[i].word != 0;
-		}
-		if (opt.switches)
-			change_algorithm(&tail);
-		switch (random_below(&random, 4)) {
-		case 0:
-			zsblk_compact(dev);
-			break;
-		case 1:
-			zsblk_get_stats(dev, &stats);
-			break;
-		default:
-			zsblk_compact_step(dev, &more);
-		}
-		usleep((unsigned)random_below(&random, 300));
-	}
-	free(tail.data);
-	free(tail.check);
-	return NULL;
-}
+/* ------------------------------------------------------------------ all of it */
 
 /* How blocks are stored, one by one, is what is counted. */
 static void check_blocks(const char *when, const struct zsblk_stats *stats)
@@ -438,7 +248,7 @@ static void open_device(void)
 static void run_threads(void)
 {
 	static struct worker workers[MAX_THREADS];
-	pthread_t threads[MAX_THREADS], disturber;
+	pthread_t threads[MAX_THREADS], beside;
 	uint64_t seed = opt.seed;
 
 	for (unsigned i = 0; i < opt.threads; i++) {
@@ -451,14 +261,14 @@ static void run_threads(void)
 		};
 		pthread_create(&threads[i], NULL, work, &workers[i]);
 	}
-	pthread_create(&disturber, NULL, disturb, NULL);
+	pthread_create(&beside, NULL, beside_run, NULL);
 	for (unsigned i = 0; i < opt.threads; i++) {
 		pthread_join(threads[i], NULL);
 		free(workers[i].data);
 		free(workers[i].check);
 	}
-	atomic_store(&stop, true);
-	pthread_join(disturber, NULL);
+	atomic_store(&beside_stop, true);
+	pthread_join(beside, NULL);
 }
 
 static void clear_and_check(void)
@@ -562,9 +372,7 @@ int main(int argc, char **argv)
 	open_device();
 	zs_core_inject_failures(zsblk_pool(dev), opt.fault);
 	run_threads();
-	printf("# %lu blocks were marked, and nothing happened to %lu of them for a while\n", marks_made, marks_kept);
-	if (opt.switches)
-		printf("# the algorithm changed %lu times\n", switches_made);
+	beside_print();
 	check_all("after the run");
 	zsblk_compact(dev);
 	check_all("compacted");

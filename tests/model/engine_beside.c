@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What goes on beside the requests of the engine's model, in one thread: compaction, other sizes and algorithms, and
+ * marks. As long as a word has its mark, nothing may have happened to its block.
+ */
+#include "engine_model.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+atomic_bool beside_stop;
+static unsigned long marks_made, marks_kept, switches_made;
+
+/* ------------------------------------------------------------------ another size */
+
+/* The first byte that is not 0 from `at` on, or the end. */
+static uint64_t first_data(uint64_t at)
+{
+	while (at < opt.params.max_size && !truth[at])
+		at++;
+	return at;
+}
+
+static void resize(struct worker *w)
+{
+	uint64_t old = zsblk_size(dev);
+	struct zsblk_why why;
+	int r, expected;
+
+	w->op = "resize";
+	w->off = opt.params.size + random_below(&w->random, (opt.params.max_size - opt.params.size) / 4096 + 1) * 4096;
+	expected = first_data(w->off) < opt.params.max_size ? -ENOTEMPTY : 0;
+	r = zsblk_resize(dev, w->off, &why);
+	if (r != expected)
+		die(w, "%d, and not %d: %s", r, expected, why.text);
+	if (zsblk_size(dev) != (r ? old : w->off))
+		die(w, "the device has %" PRIu64 " bytes", zsblk_size(dev));
+}
+
+/* Write to, or discard, a block behind the regions, inside or outside of the device. */
+static void change_tail(struct worker *w)
+{
+	uint64_t size = zsblk_size(dev);
+	int r;
+
+	w->off = opt.params.size + random_below(&w->random, (opt.params.max_size - opt.params.size) / 4096) * 4096;
+	w->n = 4096;
+	w->op = "write behind the regions";
+	if (w->off < size) {
+		if (random_below(&w->random, 3))
+			do_clear(w, true);
+		else
+			do_write(w);
+		do_read(w);
+		return;
+	}
+	memset(w->data, 0x5a, w->n);
+	r = zsblk_write(dev, w->data, w->n, w->off);
+	if (r != -EINVAL)
+		die(w, "%d behind the end at %" PRIu64, r, size);
+}
+
+/* ------------------------------------------------------------------ another algorithm */
+
+/* At levels that do not take long. */
+static void change_algorithm(struct worker *w)
+{
+	static const struct {
+		const char *name;
+		int lowest, levels;
+	} choices[] = {{"lz4", 1, 30}, {"lz4hc", 1, 6}, {"zstd", -20, 26}};
+	unsigned i = (unsigned)random_below(&w->random, COUNT_OF(choices));
+	int level = choices[i].lowest + (int)random_below(&w->random, (uint64_t)choices[i].levels);
+	struct zsblk_why why;
+
+	if (zsblk_set_algorithm(dev, choices[i].name, true, level, &why))
+		die(NULL, "%s", why.text);
+	if (strcmp(zsblk_algorithm_name(dev), choices[i].name) != 0 || zsblk_level(dev) != level)
+		die(NULL, "another algorithm than was asked for");
+	switches_made++;
+}
+
+/* ------------------------------------------------------------------ marks */
+
+#define MARKS 64
+
+struct marked {
+	uint64_t block, word; /* word 0: none */
+	uint8_t bytes[4096];
+};
+
+static struct marked marks[MARKS];
+
+/* A second mark on the block would look like the first one, which a write may have taken away meanwhile. */
+static bool is_worked_on(uint64_t block)
+{
+	for (unsigned i = 0; i < MARKS; i++)
+		if (marks[i].word && marks[i].block == block)
+			return true;
+	return false;
+}
+
+static void load_held(struct worker *w, struct context *ctx, uint64_t word, uint8_t *bytes)
+{
+	if (sector_load(dev, ctx, word, 0, 4096, bytes))
+		die(w, "the object cannot be read");
+}
+
+/* As somebody does who is about to work on the object without holding its block. */
+static void mark(struct worker *w, struct marked *m)
+{
+	struct context *ctx = context_get(&dev->contexts);
+	uint64_t word;
+
+	m->word = 0;
+	m->block = random_below(&w->random, zsblk_size(dev) / 4096);
+	stripe_lock(dev, m->block);
+	word = table_load(&dev->table, m->block);
+	if ((word_type(word) == WORD_OBJECT || word_type(word) == WORD_SAME64) && !is_worked_on(m->block)) {
+		if (word_is_marked(word))
+			die(w, "block %" PRIu64 " was marked by nobody", m->block);
+		m->word = word_mark(word);
+		table_store(&dev->table, m->block, m->word);
+		load_held(w, ctx, m->word, m->bytes);
+	}
+	stripe_unlock(dev, m->block);
+	context_put(&dev->contexts, ctx);
+}
+
+/* The work is done. Has anything happened meanwhile? Returns whether the mark was still there. */
+static bool look_for_mark(struct worker *w, const struct marked *m)
+{
+	struct context *ctx = context_get(&dev->contexts);
+	bool found;
+
+	w->op = "look for the mark";
+	w->off = m->block * 4096;
+	stripe_lock(dev, m->block);
+	found = m->word && table_load(&dev->table, m->block) == m->word;
+	if (found) {
+		load_held(w, ctx, m->word, w->check);
+		compare(w, w->check, m->bytes, w->off, 4096);
+		table_store(&dev->table, m->block, word_unmark(m->word));
+	}
+	stripe_unlock(dev, m->block);
+	context_put(&dev->contexts, ctx);
+	return found;
+}
+
+/* ------------------------------------------------------------------ beside them */
+
+void *beside_run(void *opaque)
+{
+	uint64_t random = opt.seed ^ 0x5eed;
+	struct worker tail = {.random = random, .data = malloc(4096), .check = malloc(4096)};
+	struct zsblk_stats stats;
+	bool more;
+
+	(void)opaque;
+	while (!atomic_load(&beside_stop)) {
+		for (unsigned i = 0; opt.params.max_size && i < 20; i++, tail.step++)
+			if (random_below(&random, 2))
+				resize(&tail);
+			else
+				change_tail(&tail);
+		for (unsigned i = 0; i < MARKS; i += 1 + (unsigned)random_below(&random, 8)) {
+			marks_kept += look_for_mark(&tail, &marks[i]);
+			mark(&tail, &marks[i]);
+			marks_made += marks[i].word != 0;
+		}
+		if (opt.switches)
+			change_algorithm(&tail);
+		switch (random_below(&random, 4)) {
+		case 0:
+			zsblk_compact(dev);
+			break;
+		case 1:
+			zsblk_get_stats(dev, &stats);
+			break;
+		default:
+			zsblk_compact_step(dev, &more);
+		}
+		usleep((unsigned)random_below(&random, 300));
+	}
+	free(tail.data);
+	free(tail.check);
+	return NULL;
+}
+
+void beside_print(void)
+{
+	printf("# %lu blocks were marked, and nothing happened to %lu of them for a while\n", marks_made, marks_kept);
+	if (opt.switches)
+		printf("# the algorithm changed %lu times\n", switches_made);
+}
