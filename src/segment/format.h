@@ -53,8 +53,9 @@ struct format_state {
 	format_checked compatible, read_only, incompatible; /* features */
 	format_checked last_block;                          /* blocks of the device, less 1 */
 	/* Hints. Nothing depends on a hint, and whoever uses one verifies it. */
-	uint64_t frontier; /* see super_frontier() */
-	uint64_t reserved_hints[27];
+	uint64_t frontier;     /* see super_frontier() */
+	uint64_t ages_seconds; /* see super_ages_seconds() */
+	uint64_t reserved_hints[26];
 };
 
 /* Where the parts of the segment are. Format 2 only. Written once. */

@@ -4,12 +4,12 @@
  *
  *   0        4096   each part begins on a page boundary                              on one of 64 KiB
  *   +--------+------+---------------------------------------+- - - - - - - - - - - - -+--------------------------+
- *   | super  | map  | table: one 64-bit word for each block | ages, room: for later   | pool: pages of zspages   |
+ *   | super  | map  | table: one 64-bit word for each block | ages; room, for later   | pool: pages of zspages   |
  *   +--------+------+---------------------------------------+- - - - - - - - - - - - -+--------------------------+
  *
  * The system takes memory back in pages of its own, so the pool begins on a system page: a multiple of 64 KiB, the
- * largest system page there is. The layout is then the same on all systems. What lies between table and pool is not touched
- * yet, and takes no memory. In format 1 there is nothing, and the pool begins on a page of 4096 bytes.
+ * largest system page there is. The layout is then the same on all systems. The room is not touched yet, and takes no
+ * memory. In format 1 nothing lies between table and pool, and the pool begins on a page of 4096 bytes.
  *
  * Three kinds of bytes, and what shows that they are damaged:
  *
@@ -152,6 +152,7 @@ static void fill_rest(struct super *super, const struct super_layout *layout)
 	super->state.incompatible = format_check(layout->features.incompatible);
 	super->state.last_block = format_check((uint32_t)(layout->blocks - 1));
 	super->state.frontier = 0;
+	super->state.ages_seconds = 0;
 	super->places = (struct format_places){
 		.map_offset = layout->map_offset,
 		.table_offset = layout->table_offset,
@@ -215,6 +216,17 @@ void super_set_blocks(struct segment *seg, struct super_layout *layout, uint64_t
 uint64_t *super_frontier(struct segment *seg, const struct super_layout *layout)
 {
 	return layout->version == 1 ? NULL : &super_of(seg)->state.frontier;
+}
+
+void super_begin_ages(struct segment *seg, struct super_layout *layout)
+{
+	layout->features.compatible |= SUPER_HAS_AGES;
+	__atomic_store_n(&super_of(seg)->state.compatible, format_check(layout->features.compatible), __ATOMIC_RELEASE);
+}
+
+uint64_t *super_ages_seconds(struct segment *seg, const struct super_layout *layout)
+{
+	return layout->ages_offset ? &super_of(seg)->state.ages_seconds : NULL;
 }
 
 /* ------------------------------------------------------------------ blank or ours */

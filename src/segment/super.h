@@ -35,6 +35,9 @@ struct super_features {
 	uint32_t incompatible; /* nothing */
 };
 
+/* Compatible features. */
+#define SUPER_HAS_AGES 1u /* ages were written to their part, and the hint beside the frontier says for how long */
+
 /* What a segment is, and where its parts are. */
 struct super_layout {
 	uint32_t version; /* of the format: 1 or SUPER_VERSION */
@@ -110,6 +113,16 @@ void super_set_blocks(struct segment *seg, struct super_layout *layout, uint64_t
  * Raise it before memory is taken beyond. NULL: this format has no place for it.
  */
 uint64_t *super_frontier(struct segment *seg, const struct super_layout *layout);
+
+/*
+ * Say that the segment has ages from now on, before the first one is stored. A segment without the part must not be given.
+ * For the holder of the claim, one thread at a time.
+ */
+void super_begin_ages(struct segment *seg, struct super_layout *layout);
+/*
+ * The place of a hint: for how many seconds the ages in the segment were kept. NULL: the segment has no such part.
+ */
+uint64_t *super_ages_seconds(struct segment *seg, const struct super_layout *layout);
 
 /*
  * Note, and ask, whether a server has come into service with the segment. Before that nobody relies on anything in it.
