@@ -355,6 +355,9 @@ struct zsblk_block {
 	unsigned size;         /* bytes of its object; 0: there is none, since the table word says all */
 	unsigned stored;       /* bytes that the object takes in its class, without headers and back-references */
 	bool tried;            /* it was tried to compress it better, without gain */
+	bool idle;             /* marked by zsblk_mark_idle(), and not read or written since */
+	bool has_age; /* the next member says something; otherwise nothing is known yet, and the block counts as new */
+	uint64_t age_s; /* seconds since it was read or written, at least */
 };
 
 /*
@@ -364,6 +367,42 @@ struct zsblk_block {
  * is described as it was at some moment during the call. No lock is taken, and no request waits.
  */
 unsigned zsblk_blocks(const struct zsblk *dev, uint64_t first, struct zsblk_block *blocks, unsigned n, uint64_t *next);
+
+/* ------------------------------------------------------------------ ages
+ *
+ * The age of a block is the time since it was read or written last. It is kept in a byte for each block, always: an age of
+ * up to 12 seconds is known to the second, a higher one to within a quarter. Ages say what is at least true: no block is younger
+ * than its age says.
+ *
+ * Time counts while a device is open that was started, and the machine is awake. A shared segment of the present format
+ * keeps the ages for the next zsblk_open(). Otherwise they begin anew, and so do they for a block for which there was no
+ * memory.
+ */
+
+/* Seconds for which the ages of this device were kept: no age is higher. */
+uint64_t zsblk_ages_since(const struct zsblk *dev);
+
+/*
+ * Mark the blocks as idle that were neither read nor written for at least `older_than_s` seconds; 0: all blocks. Blocks
+ * that are same-filled or zero are left out. The next read or write of a block takes its mark off. *marked is the number
+ * of blocks that were not marked before. Requests may be in flight, and none waits. Always returns 0.
+ */
+int zsblk_mark_idle(struct zsblk *dev, uint64_t older_than_s, uint64_t *marked);
+
+/* Blocks of an age. */
+struct zsblk_age_range {
+	uint64_t from_s; /* the lowest age, in seconds */
+	uint64_t blocks; /* that hold something: same-filled blocks included, zero ones not */
+	uint64_t idle;   /* of these, marked as idle */
+	uint64_t bytes;  /* of the objects of these blocks */
+};
+
+/*
+ * Count the blocks by age. The caller sets from_s of `n` ranges: 0 in the first one, and more in each that follows. A range
+ * ends where the next one begins. Reads the whole table; requests may be in flight, and none waits. -EINVAL: from_s is
+ * not so.
+ */
+int zsblk_ages(struct zsblk *dev, struct zsblk_age_range *ranges, unsigned n);
 
 /* ------------------------------------------------------------------ upkeep */
 
@@ -402,7 +441,7 @@ struct zsblk_stats {
 
 	uint64_t blocks_stored;  /* blocks held compressed or raw; same-filled ones left out */
 	uint64_t pool_bytes;     /* mem_used_total without headers and back-references */
-	uint64_t metadata_bytes; /* table, back-references, zspage and page-run descriptors */
+	uint64_t metadata_bytes; /* table, ages, back-references, zspage and page-run descriptors */
 	uint64_t reserved_bytes; /* populated and not in use: the reserve, free pages not given back yet, those that
 				    * threads keep at hand, and the populated ends of zspages */
 	uint64_t reserve_misses; /* times that a request found the reserve empty */

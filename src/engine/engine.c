@@ -2,6 +2,7 @@
 /* The life of a device: open, start, close. */
 #include "engine/engine.h"
 
+#include "engine/aging.h"
 #include "engine/sector.h"
 #include "segment/claim.h"
 #include "segment/refused.h"
@@ -224,6 +225,8 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 		dev->runs = zs_core_runs(dev->core);
 	if (!r)
 		r = stripes_init(&dev->stripes, sysconf(_SC_NPROCESSORS_ONLN));
+	if (!r)
+		r = aging_open(dev);
 	if (r)
 		return explain_tables(r, why);
 	r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(),
@@ -249,6 +252,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 static void tear_down(struct zsblk *dev)
 {
 	contexts_destroy(&dev->contexts);
+	aging_close(dev);
 	stripes_destroy(&dev->stripes);
 	zs_core_destroy(dev->core);
 	spare_close(&dev->spare);
@@ -259,6 +263,8 @@ static void tear_down(struct zsblk *dev)
 	pthread_mutex_destroy(&dev->resize_lock);
 	pthread_mutex_destroy(&dev->compact_lock);
 	pthread_mutex_destroy(&dev->limit_lock);
+	spare_close(&dev->aging_spare);
+	pthread_mutex_destroy(&dev->aging_lock);
 }
 
 static void set_algorithm(struct zsblk *dev, const struct zsblk_params *params)
@@ -290,6 +296,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	pthread_mutex_init(&dev->resize_lock, NULL);
 	pthread_mutex_init(&dev->compact_lock, NULL);
 	pthread_mutex_init(&dev->limit_lock, NULL);
+	pthread_mutex_init(&dev->aging_lock, NULL);
 	r = build(dev, params, why);
 	if (r) {
 		tear_down(dev);
@@ -303,6 +310,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 		spare_open(&dev->spare, dev->cgroup);
 		spare_open(&dev->worker_spare, dev->cgroup);
 		spare_open(&dev->change_spare, dev->cgroup);
+		spare_open(&dev->aging_spare, dev->cgroup);
 	}
 	runs_set_reserve(dev->runs, (params->reserve + BLOCK - 1) / BLOCK);
 	*result = dev;
@@ -317,6 +325,9 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 		return why_fail(why, r, "the segment is in use by process %d; stop that one first", holder);
 	segment_after_mlockall(&dev->seg);
 	contexts_warm_up(&dev->contexts);
+	r = aging_start(dev);
+	if (r)
+		return why_fail(why, r, "no memory for the ages of blocks: %s", strerror(-r));
 	/*
 	 * A new device waits for its table and its reserve. A device with data starts without them if memory is short:
 	 * while its server is down nobody can swap to it, so no memory becomes free, and waiting would not end. The

@@ -9,9 +9,11 @@
  *   outside.c segments without a device       why.c     what was wrong, for people
  *   resize.c  the size, and its changes       stripe.c  locks that hold blocks still
  *   encoder.c what compresses new blocks      blocks.c  how blocks are stored, for people
+ *   ages.c    ages of blocks                  aging.c   keeping and marking them
  *
  * Locks, in the order in which they are taken: change_lock, resize_lock, compact_lock, the allocator's compaction lock,
- * one stripe, limit_lock, the allocator's other locks. No thread holds two stripes.
+ * one stripe, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages is taken by no
+ * request, and no lock after it; aging_lock only before that one.
  *
  * Functions that return int give 0 or a negative errno, and say why in `why` if they have that parameter.
  */
@@ -19,6 +21,7 @@
 #define ENGINE_H
 
 #include "codec/codec.h"
+#include "engine/ages.h"
 #include "engine/stripe.h"
 #include "process/spare.h"
 #include "segment/segment.h"
@@ -125,6 +128,10 @@ struct zsblk {
 	struct progress compact_progress;
 	pthread_mutex_t compact_lock; /* guards compact_progress */
 	pthread_mutex_t limit_lock;   /* the pool's limits follow mem_limit and cap, one change at a time */
+	struct ages ages;
+	uint64_t aged_at;           /* the worker's: when it let them grow older last, in seconds */
+	pthread_mutex_t aging_lock; /* guards aging_spare */
+	struct spare aging_spare;
 };
 
 /*

@@ -34,6 +34,8 @@ static int replace(struct zsblk *dev, struct context *ctx, uint64_t block, uint6
 		return -EINVAL;
 	}
 	old = sector_publish(dev, ctx, block, word);
+	if (word)
+		ages_touch(&dev->ages, block);
 	stripe_unlock(dev, block);
 	sector_drop(dev, old);
 	if (word)
@@ -43,10 +45,14 @@ static int replace(struct zsblk *dev, struct context *ctx, uint64_t block, uint6
 
 static int read_block(struct zsblk *dev, struct context *ctx, uint64_t block, unsigned from, unsigned len, uint8_t *out)
 {
+	uint64_t word;
 	int r;
 
 	stripe_lock(dev, block);
-	r = sector_load(dev, ctx, table_load(&dev->table, block), from, len, out);
+	word = table_load(&dev->table, block);
+	if (word)
+		ages_touch(&dev->ages, block);
+	r = sector_load(dev, ctx, word, from, len, out);
 	stripe_unlock(dev, block);
 	return r;
 }
@@ -132,9 +138,12 @@ static int change_held(struct zsblk *dev, struct context *ctx, uint64_t block, u
 	else
 		memset(ctx->block + from, 0, len);
 	r = sector_store(dev, ctx, block, ctx->block, &word);
-	if (!r)
-		*old = sector_publish(dev, ctx, block, word);
-	return r;
+	if (r)
+		return r;
+	*old = sector_publish(dev, ctx, block, word);
+	if (word)
+		ages_touch(&dev->ages, block);
+	return 0;
 }
 
 /* Change part of a block: to `data`, or to zeroes when that is NULL. */

@@ -96,6 +96,7 @@ static int shrink(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
 	atomic_store(&dev->size, blocks * BLOCK);
 	/* Up to the last block there can be: what follows may be entries. */
 	table_release(&dev->table, &dev->seg, blocks, dev->layout.max_blocks);
+	ages_release(&dev->ages, blocks, dev->layout.max_blocks);
 	return 0;
 }
 

@@ -244,6 +244,7 @@ bool sector_refill(struct zsblk *dev, uint64_t block, const void *data)
 				 __ATOMIC_RELAXED);
 		/* After the bytes: a thread that has read the old ones must not find its mark any more. */
 		table_store(&dev->table, block, word_unmark(word));
+		ages_touch(&dev->ages, block);
 	}
 	stripe_unlock(dev, block);
 	return same;
@@ -314,6 +315,7 @@ static inline void prefetch_object(const struct zsblk *dev, uint64_t word, unsig
  */
 void sector_prefetch_load(const struct zsblk *dev, uint64_t block)
 {
+	ages_prefetch(&dev->ages, block);
 	prefetch_object(dev, table_load(&dev->table, block), PREFETCH_BYTES, false);
 }
 
@@ -328,8 +330,10 @@ void sector_prefetch_reuse(const struct zsblk *dev, uint64_t word)
 
 void sector_prefetch_drop(const struct zsblk *dev, uint64_t block)
 {
-	uint64_t word = table_load(&dev->table, block);
+	uint64_t word;
 
+	ages_prefetch(&dev->ages, block);
+	word = table_load(&dev->table, block);
 	if (type_of(word)->has_object)
 		zs_core_prefetch_free(dev->core, sector_loc(dev, word));
 }
@@ -428,6 +432,18 @@ bool sector_describe(const struct zsblk *dev, uint64_t word, struct zsblk_block 
 	found->state = object.codec == CODEC_RAW ? ZSBLK_BLOCK_RAW : ZSBLK_BLOCK_COMPRESSED;
 	found->algorithm = object.codec == CODEC_RAW ? NULL : codec_by_id(object.codec)->name;
 	return true;
+}
+
+/* ------------------------------------------------------------------ what a word holds */
+
+bool sector_has_data(uint64_t word)
+{
+	return type_of(word)->has_object && !type_of(word)->is_same;
+}
+
+unsigned sector_object_bytes(uint64_t word)
+{
+	return type_of(word)->has_object ? word_object(word).size : 0;
 }
 
 /* ------------------------------------------------------------------ checks */

@@ -60,6 +60,10 @@ struct zs_loc sector_loc(const struct zsblk *dev, uint64_t word);
 
 /* Say how the block with this word is stored: all of *found but the number. False: it reads as zeroes. */
 bool sector_describe(const struct zsblk *dev, uint64_t word, struct zsblk_block *found);
+/* The block is stored compressed or raw: it is neither empty nor same-filled. */
+bool sector_has_data(uint64_t word);
+/* Bytes of the object that a word names; 0: none. */
+unsigned sector_object_bytes(uint64_t word);
 
 /* NULL if this version can have written the word; otherwise what is wrong with it. */
 const char *sector_check(uint64_t word);

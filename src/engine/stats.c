@@ -41,7 +41,8 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 		.blocks_stored = sum.objects,
 		.pool_bytes =
 			pool.pages_used * BLOCK > pool.header_bytes ? pool.pages_used * BLOCK - pool.header_bytes : 0,
-		.metadata_bytes = table_bytes(&dev->table) + pool.header_bytes + pool.descriptor_bytes,
+		.metadata_bytes =
+			table_bytes(&dev->table) + ages_bytes(&dev->ages) + pool.header_bytes + pool.descriptor_bytes,
 		.reserved_bytes = pool.pages_reserved * BLOCK,
 		.reserve_misses = pool.reserve_misses,
 		.reads = sum.reads,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Work beside the requests: the two background threads, and compaction. */
+#include "engine/aging.h"
 #include "engine/sector.h"
 #include "process/thread.h"
 
@@ -204,6 +205,16 @@ int upkeep_populate_private(struct zsblk *dev, void *mem, size_t bytes)
 	return r;
 }
 
+/* Nobody waits for ages: those that find no memory now get some later (aging.c). */
+static int populate_ages(struct zsblk *dev, uint64_t blocks)
+{
+	int r = populate_part(dev, dev->ages.bytes, blocks);
+
+	if (!r)
+		r = ages_add_pages(&dev->ages, 0, (blocks + SEGMENT_PAGE - 1) / SEGMENT_PAGE);
+	return r == -EINTR ? r : 0;
+}
+
 int upkeep_populate_table(struct zsblk *dev, uint64_t blocks)
 {
 	uint64_t table = blocks * sizeof *dev->table.words, wanted = cap_table_bytes(dev, dev->reserve);
@@ -214,7 +225,10 @@ int upkeep_populate_table(struct zsblk *dev, uint64_t blocks)
 	r = runs_populate_descriptors(dev->runs, dev->reserve);
 	if (!r)
 		r = populate_part(dev, dev->table.map, table_map_bytes(blocks));
-	return r ? r : populate_part(dev, dev->table.words, table < wanted ? table : wanted);
+	table = table < wanted ? table : wanted;
+	if (!r)
+		r = populate_part(dev, dev->table.words, table);
+	return r ? r : populate_ages(dev, table / sizeof *dev->table.words);
 }
 
 /* ------------------------------------------------------------------ the background threads */
@@ -311,6 +325,7 @@ static bool compact_round(struct zsblk *dev, struct backoff *backoff)
 		if (!trim(dev, backoff, 0))
 			return false;
 		compact_step(dev, &progress, &more);
+		aging_keep(dev);
 		/* Without this, a thread of a real-time class would keep the CPU from the server's other threads. */
 		sched_yield();
 	}
@@ -367,6 +382,7 @@ static void *work(void *opaque)
 		if (now.tv_sec == looked)
 			continue;
 		looked = now.tv_sec;
+		aging_keep(dev);
 		magazines_drain(dev->runs);
 		/*
 		 * One thread only: a result must not be replaced by an earlier one. With a reserve the refill thread

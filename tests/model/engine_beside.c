@@ -151,6 +151,17 @@ static bool look_for_mark(struct worker *w, const struct marked *m)
 
 /* ------------------------------------------------------------------ beside them */
 
+static void mark_idle(uint64_t *random)
+{
+	struct zsblk_age_range ranges[] = {{.from_s = 0}, {.from_s = 1}, {.from_s = 10}};
+	uint64_t marked;
+
+	if (zsblk_mark_idle(dev, random_below(random, 3), &marked) || zsblk_ages(dev, ranges, 3))
+		die(NULL, "marking failed");
+	if (ranges[0].blocks + ranges[1].blocks + ranges[2].blocks > zsblk_max_size(dev) / 4096)
+		die(NULL, "more blocks than there are");
+}
+
 void *beside_run(void *opaque)
 {
 	uint64_t random = opt.seed ^ 0x5eed;
@@ -172,9 +183,12 @@ void *beside_run(void *opaque)
 		}
 		if (opt.switches)
 			change_algorithm(&tail);
-		switch (random_below(&random, 4)) {
+		switch (random_below(&random, 5)) {
 		case 0:
 			zsblk_compact(dev);
+			break;
+		case 2:
+			mark_idle(&random);
 			break;
 		case 1:
 			zsblk_get_stats(dev, &stats);

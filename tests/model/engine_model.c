@@ -4,7 +4,7 @@
  *
  * Each thread owns a region of the device and of the array; regions begin and end in the middle of
  * blocks, so that neighbours share one. It does random requests of every kind in its region and
- * compares. Beside them one thread works on the device: engine_beside.c. With --fault, allocations fail;
+ * compares, and looks that no block is younger than its age says. Beside them one thread works on the device: engine_beside.c. With --fault, allocations fail;
  * a failed write leaves each block old or new. With --max-size, the same thread grows and shrinks the device behind the
  * regions, and has the blocks there. With --switch it changes the algorithm. At the end every invariant is checked, and for a
  * shared segment everything once more after closing and opening it.
@@ -167,6 +167,38 @@ static void choose_range(struct worker *w)
 	}
 }
 
+/* ------------------------------------------------------------------ ages */
+
+static time_t *used; /* when each block was read or written, at least, by the thread that owns it */
+
+static time_t now_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/*
+ * The blocks that this thread alone has, and that hold something, were used, at `start` or later. No block is younger than its
+ * age says.
+ */
+static void compare_ages(const struct worker *w, time_t start, bool were_used)
+{
+	uint64_t first = (w->start + 4095) / 4096, end = (w->start + w->len) / 4096, seconds;
+	bool idle;
+
+	for (uint64_t block = w->off / 4096; block * 4096 < w->off + w->n; block++) {
+		if (block < first || block >= end || !table_load(&dev->table, block))
+			continue;
+		if (were_used)
+			used[block] = start;
+		if (ages_look(&dev->ages, block, &seconds, &idle) && (time_t)seconds > now_seconds() - used[block] + 1)
+			die(w, "block %" PRIu64 " has age %" PRIu64 ", and was used %ld s ago", block, seconds,
+			    (long)(now_seconds() - used[block]));
+	}
+}
+
 static void *work(void *opaque)
 {
 	struct worker *w = opaque;
@@ -175,9 +207,11 @@ static void *work(void *opaque)
 	for (w->step = 0; w->step < opt.ops; w->step++) {
 		unsigned dice = (unsigned)random_below(&w->random, 20);
 		unsigned op = dice < 9 ? 0 : dice < 16 ? 1 : dice < 18 ? 2 : dice < 19 ? 3 : 4;
+		time_t start;
 
 		choose_range(w);
 		w->op = names[op];
+		start = now_seconds();
 		if (op == 0)
 			do_write(w);
 		else if (op == 1)
@@ -186,6 +220,7 @@ static void *work(void *opaque)
 			do_clear(w, op == 2);
 		else
 			do_extents(w);
+		compare_ages(w, start, op < 2);
 	}
 	return NULL;
 }
@@ -212,6 +247,28 @@ static void check_blocks(const char *when, const struct zsblk_stats *stats)
 	    stored != stats->blocks_stored)
 		die(NULL, "%s: the blocks have %" PRIu64 " bytes, %" PRIu64 " are raw, %" PRIu64 " same-filled", when,
 		    size, raw, same);
+}
+
+/* All that can be marked is, and nothing is once it was read. */
+static void check_idle(void)
+{
+	struct zsblk_age_range all = {.from_s = 0};
+	struct zsblk_stats stats;
+	uint64_t marked;
+	uint8_t block;
+
+	zsblk_get_stats(dev, &stats);
+	if (zsblk_mark_idle(dev, 0, &marked) || zsblk_ages(dev, &all, 1))
+		die(NULL, "marking failed");
+	if (all.idle != stats.blocks_stored || all.blocks * 4096 != stats.orig_data_size ||
+	    all.bytes != stats.compr_data_size)
+		die(NULL, "%" PRIu64 " blocks are idle of %" PRIu64 ", in %" PRIu64 " bytes", all.idle, all.blocks,
+		    all.bytes);
+	for (uint64_t at = 0; at < zsblk_size(dev); at += 4096)
+		if (zsblk_read(dev, &block, 1, at))
+			die(NULL, "a block cannot be read");
+	if (zsblk_ages(dev, &all, 1) || all.idle)
+		die(NULL, "%" PRIu64 " blocks are idle that were read", all.idle);
 }
 
 static void check_all(const char *when)
@@ -367,6 +424,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	shared = strcmp(opt.params.memory, "anon") != 0;
 	truth = calloc(1, opt.params.max_size ? opt.params.max_size : opt.params.size);
+	used = calloc(opt.params.size / 4096, sizeof *used);
 	if (shared)
 		zsblk_remove(opt.params.memory, NULL);
 	open_device();
@@ -374,6 +432,7 @@ int main(int argc, char **argv)
 	run_threads();
 	beside_print();
 	check_all("after the run");
+	check_idle();
 	zsblk_compact(dev);
 	check_all("compacted");
 	if (opt.fault && !atomic_load(&refused))
@@ -389,5 +448,6 @@ int main(int argc, char **argv)
 	if (shared && zsblk_remove(opt.params.memory, NULL))
 		die(NULL, "the segment cannot be removed");
 	free(truth);
+	free(used);
 	return 0;
 }
