@@ -23,7 +23,7 @@ _zsblkctl_options()
 	'' | list) echo "$table" ;;
 	classes) echo '--json --raw --noheadings --output --output-all' ;;
 	jobs) echo "$table --wait --cancel" ;;
-	status) echo --json ;;
+	status | doctor) echo --json ;;
 	stat) echo '--json --format' ;;
 	blocks) echo '--json --noheadings --bytes --format' ;;
 	compact | check) echo "$job" ;;
@@ -58,7 +58,7 @@ _zsblkctl_value()
 
 _zsblkctl()
 {
-	local verbs='list status stat classes blocks limit reserve algorithm background-cpu resize idle recompress compact check jobs reset-peak reset upgrade stop'
+	local verbs='list status stat classes blocks limit reserve algorithm background-cpu resize idle recompress compact check jobs reset-peak reset upgrade stop doctor'
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' by_socket='' words=0 i
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -77,6 +77,7 @@ _zsblkctl()
 	[[ $by_socket ]] && ((words++))
 	case $verb in
 	'') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current") ;;
+	doctor) ;;
 	list | status | stat | jobs) [[ $by_socket ]] || mapfile -t COMPREPLY < <(compgen -W "$(_zsblkctl_names)" -- "$current") ;;
 	*)
 		if ((words == 0)); then

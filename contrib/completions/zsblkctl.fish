@@ -71,6 +71,7 @@ complete -c zsblkctl -n __zsblkctl_no_verb -a reset-peak -d 'set the most memory
 complete -c zsblkctl -n __zsblkctl_no_verb -a reset -d 'free all blocks of a device that nobody uses'
 complete -c zsblkctl -n __zsblkctl_no_verb -a upgrade -d 'put what is installed now in the place of server and daemon'
 complete -c zsblkctl -n __zsblkctl_no_verb -a stop -d 'bring everything back, remove the device, and end'
+complete -c zsblkctl -n __zsblkctl_no_verb -a doctor -d 'look for what on this machine is in the way of swap'
 
 complete -c zsblkctl -n "__zsblkctl_verb $many; or __zsblkctl_after 0 $one" -a '(__zsblkctl_names)' -d instance
 complete -c zsblkctl -n '__zsblkctl_after 1 algorithm' -a 'lz4 lz4hc zstd'
@@ -80,7 +81,7 @@ complete -c zsblkctl -l control -r -F -d 'speak to the server behind this socket
 complete -c zsblkctl -l timeout -x -d 'wait so long for an answer, in seconds'
 complete -c zsblkctl -s h -l help -d 'print help'
 complete -c zsblkctl -s V -l version -d 'print the version'
-complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb $table status stat blocks compact check recompress" -s J -l json -d 'print JSON'
+complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb $table status stat blocks compact check recompress doctor" -s J -l json -d 'print JSON'
 complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb $table" -l raw -d 'print columns with one blank between them'
 complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb $table blocks" -s n -l noheadings -d 'leave out the names of the columns'
 complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb list jobs blocks" -s b -l bytes -d 'print sizes in bytes'

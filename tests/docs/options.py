@@ -72,6 +72,41 @@ def check_daemon(build):
              "man/zsblk.conf.5 has every key of configuration files")
 
 
+def verb_rows():
+    """Names of verbs and of their long options, as src/ctl/verbs.c and options.c have them."""
+    source, header = tap.read("src/ctl/verbs.c"), tap.read("src/ctl/options.c")
+    names = {bit: f"--{name}" for name, bit in re.findall(r'\{"([a-z-]+)",\s+(OPTION_[A-Z_]+),', header)}
+    return re.findall(r'\.name = "([a-z-]+)"', source), set(names.values())
+
+
+def completed(path):
+    """The words of a completion, and the long options in it: fish has them without dashes."""
+    text = tap.read(path)
+    return set(re.findall(r"[a-z][a-z-]+", text)), options(text) | {f"--{name}" for name in re.findall(r"-l ([a-z-]+)", text)}
+
+
+def check_ctl(build):
+    what = "man/zsblkctl.8 and completions have the verbs and options of zsblkctl --help"
+    program = find(build, "src/ctl/zsblkctl")
+    if not program:
+        tap.skip(what, "zsblkctl is not built")
+        return
+    status, text = run(program, "--help")
+    verbs, known = verb_rows()
+    told = re.findall(r"^  ([a-z][a-z-]*)(?: |$)", text.split("\nVerbs\n")[1].split("\n\n")[0], flags=re.M)
+    tap.result(status == 0 and told == verbs and options(text) == known, "zsblkctl --help has all verbs and options", text)
+    page = tap.read("man/zsblkctl.8")
+    shown = page_options("man/zsblkctl.8")
+    paragraphs = re.findall(r"^\.It Cm ([a-z-]+)(?: |$)", page, flags=re.M)
+    tap.none([f"{verb}: has no paragraph" for verb in verbs if verb not in paragraphs] +
+             [f"{verb}: there is no such verb" for verb in paragraphs if verb not in verbs] +
+             [f"{o}: not in the man page" for o in sorted(known - shown)] + [f"{o}: not in --help" for o in sorted(shown - known)], what)
+    for name in ("zsblkctl.bash", "_zsblkctl", "zsblkctl.fish"):
+        words, own = completed(f"contrib/completions/{name}")
+        # Options of other programs are in there as well.
+        tap.none([verb for verb in verbs if verb not in words] + sorted(known - own), f"contrib/completions/{name}")
+
+
 def check_ublk(build):
     what = "man/zsblk-ublk.8 has the options and parameters of zsblk-ublk --help"
     program = find(build, "src/ublk/zsblk-ublk")
@@ -123,6 +158,7 @@ def main():
     check_daemon(build)
     check_plugin(build)
     check_ublk(build)
+    check_ctl(build)
     names = ["README.md", "CONTRIBUTING.md"] + glob.glob("docs/**/*.md", root_dir=tap.TOP, recursive=True)
     documents = options("".join(tap.read(name) for name in names))
     for script in sorted(glob.glob("contrib/*", root_dir=tap.TOP)):
