@@ -2,17 +2,9 @@
 /* Colours. See colour.h. */
 #include "ctl/colour.h"
 
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
+#include "ctl/terminal.h"
+
 #include <unistd.h>
-
-static bool are_wanted(void)
-{
-	const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
-
-	return isatty(STDOUT_FILENO) && !(none && *none) && terminal && strcmp(terminal, "dumb") != 0;
-}
 
 const char *colour_on(enum colour colour)
 {
@@ -23,10 +15,10 @@ const char *colour_on(enum colour colour)
 		[COLOUR_BAD] = "\033[1;31m",
 	};
 
-	return are_wanted() ? sequences[colour] : "";
+	return terminal_has_colours(STDOUT_FILENO) ? sequences[colour] : "";
 }
 
 const char *colour_off(enum colour colour)
 {
-	return colour != COLOUR_NONE && are_wanted() ? "\033[0m" : "";
+	return colour != COLOUR_NONE && terminal_has_colours(STDOUT_FILENO) ? "\033[0m" : "";
 }
