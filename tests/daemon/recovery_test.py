@@ -264,6 +264,24 @@ def test_files_outlive_daemon(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
+def test_killed_after_upgrade(instance):
+    """Daemon and server are killed soon after an upgrade: that says nothing against what is installed."""
+    server = instance.serve("--verbose")
+    point(instance.ask("--upgrade", 60)[0] == 0, "--upgrade to a version that works", instance.said())
+    server = must(instance.new_server(server), "which serves", instance.said())
+    # The next daemon finds the server while that is dying: such a server is there, and does not answer any more.
+    daemon = instance.daemon()
+    instance.mark()
+    os.kill(server, signal.SIGSTOP)
+    os.kill(daemon, signal.SIGKILL)
+    point(instance.says(f"connecting to process {server} "), "the daemon is killed: the next one finds the server",
+          instance.said())
+    os.kill(server, signal.SIGKILL)
+    server = must(instance.new_server(server), "the server is killed: there is another", instance.said())
+    point(OLD_FILES not in instance.ask("--status")[1] + instance.said(), "of what is installed", instance.said())
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
 def test_relay(instance):
     """The process that hands messages on is killed."""
     server = instance.serve()
@@ -409,6 +427,7 @@ def test_foreign(instance):
 TESTS = {
     "faults": test_faults,
     "upgrades": test_upgrades,
+    "killed-after-upgrade": test_killed_after_upgrade,
     "trial": test_trial,
     "start-that-hangs": test_start_that_hangs,
     "folder-removed": test_folder_removed,

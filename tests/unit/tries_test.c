@@ -60,6 +60,13 @@ static void test_ends(void **state)
 		{{true, STEADY_US, false, false}, 0, 0, "it had worked before it crashed"},
 		{{true, STEADY_US, true, true}, 0, 0, "it had worked before it hung"},
 		{{true, STEADY_US, false, true}, 0, 0, "it had worked before it was killed"},
+		{{false, 0, false, true, true}, 0, 3, "an earlier daemon's ended before it had answered this one"},
+		{{true, STEADY_US - 1, false, true, true},
+		 0,
+		 3,
+		 "an earlier daemon's ended soon after it had answered"},
+		{{false, 0, true, true, true}, 1, 4, "an earlier daemon's did not answer, and was killed for it"},
+		{{true, STEADY_US, false, true, true}, 0, 0, "an earlier daemon's had worked before it ended"},
 	};
 
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {

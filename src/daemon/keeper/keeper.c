@@ -193,7 +193,8 @@ static void count_end(struct keeper *keeper, bool was_killed)
 	tries_count(&keeper->tries, &(struct tries_end){.served = since,
 							.served_us = since ? clock_us() - since : 0,
 							.hung = keeper->is_hung,
-							.killed = was_killed});
+							.killed = was_killed,
+							.adopted = keeper->adopted});
 	keeper->serving_since = 0;
 	keeper->is_hung = false;
 }
@@ -424,6 +425,8 @@ static int timer_event(sd_event_source *source, uint64_t when, void *opaque)
 		start_server(keeper);
 		break;
 	case CONNECTING:
+		/* One that was behind the device before, and does not answer, hangs. */
+		keeper->is_hung = keeper->adopted;
 		fence(keeper, HISTORY_LOST, "did not come into service in time");
 		break;
 	case FENCING:

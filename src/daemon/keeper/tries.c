@@ -8,9 +8,12 @@
 
 void tries_count(struct tries *tries, const struct tries_end *end)
 {
+	/* What has ended under the eyes of nobody has shown nothing about what is installed: it may have been killed with its daemon. */
+	bool says_nothing = end->adopted || (end->served && end->killed);
+
 	if (end->served && end->served_us >= STEADY_US)
 		tries->failures = 0;
-	else if (!end->served || end->hung || !end->killed)
+	else if (end->hung || !says_nothing)
 		tries->failures++;
 }
 

@@ -26,6 +26,8 @@ struct tries_end {
 	uint64_t served_us; /* and was there for so long */
 	bool hung;
 	bool killed; /* by SIGKILL, which says nothing of the server */
+	/* It was behind the device before this daemon was there, and how it ended is not known: nobody but its parent is told. */
+	bool adopted;
 };
 
 void tries_count(struct tries *tries, const struct tries_end *end);
