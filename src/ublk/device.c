@@ -181,13 +181,26 @@ static int claim_for_removal(struct driver *driver, uint32_t number, uint64_t se
 	return r;
 }
 
-/* A device that was not started yet may have a server all the same. */
+/*
+ * A device that was not started yet may have a server all the same, which has opened it, or is about to. The lock stays until the driver is
+ * closed: nobody makes a device meanwhile, nor one of this number.
+ */
 static int check_undisked(struct driver *driver, uint32_t number, uint64_t sequence, struct zsblk_why *why)
 {
+	struct uapi_info info = {0};
+	int r;
+
 	if (sequence)
 		return why_say(why, -ENODEV, "ublk device %" PRIu32 " has no disk, and so none with diskseq %" PRIu64,
 			       number, sequence);
-	return check_unopened(driver, number, why);
+	r = driver_lock(driver, why);
+	if (!r)
+		r = driver_info(driver, number, &info, why);
+	if (!r)
+		r = target_is_ours(&info, why);
+	if (!r && info.state != UAPI_DEAD)
+		return device_say_not_free(driver, &info, why);
+	return r ? r : check_unopened(driver, number, why);
 }
 
 int device_remove(uint32_t number, bool served, uint64_t sequence, struct zsblk_why *why)

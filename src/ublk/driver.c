@@ -11,10 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define CONTROL "/dev/ublk-control"
 #define NEEDED  (UAPI_F_USER_RECOVERY | UAPI_F_USER_RECOVERY_REISSUE | UAPI_F_CMD_IOCTL_ENCODE | UAPI_F_USER_COPY)
+
+/* To make a device takes milliseconds. */
+#define LOCK_LIMIT_MS 5000u
+#define LOCK_POLL_MS  5u
 
 struct driver {
 	int fd;
@@ -223,6 +228,30 @@ void driver_close(struct driver *driver)
 	if (driver->fd >= 0)
 		close(driver->fd);
 	free(driver);
+}
+
+/* ------------------------------------------------------------------ the lock */
+
+/* Others of ours open the control device, too, and nobody without the right to make devices can. */
+int driver_lock(struct driver *driver, struct zsblk_why *why)
+{
+	for (unsigned waited_ms = 0; flock(driver->fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_POLL_MS) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return why_say(why, -errno, CONTROL " cannot be locked: %s", strerror(errno));
+		if (waited_ms >= LOCK_LIMIT_MS)
+			return why_say(
+				why, -EBUSY,
+				"another process is just making or removing a device, and is not done after %u seconds; try "
+				"again, or end that process (lslocks says which)",
+				LOCK_LIMIT_MS / 1000);
+		usleep(LOCK_POLL_MS * 1000);
+	}
+	return 0;
+}
+
+void driver_unlock(struct driver *driver)
+{
+	flock(driver->fd, LOCK_UN);
 }
 
 /* ------------------------------------------------------------------ commands */

@@ -28,6 +28,14 @@ void driver_close(struct driver *driver);
 
 /* Why io_uring_queue_init() gave `error`. Returns that. */
 int driver_ring_refused(int error, struct zsblk_why *why);
+/*
+ * Between driver_add() and the open of its /dev/ublkcN a new device looks like one that was left behind. Whoever makes a device, or removes
+ * one that looks so, has this lock meanwhile. -EBUSY: another process still has it, after some seconds.
+ */
+int driver_lock(struct driver *driver, struct zsblk_why *why);
+/* Also where the lock was not taken. */
+void driver_unlock(struct driver *driver);
+
 
 /* Make a device of what *info asks for. *info gets what was made: the device's number is in it, and there may be fewer queues. */
 int driver_add(struct driver *driver, struct uapi_info *info, struct zsblk_why *why);

@@ -256,15 +256,30 @@ static int fetch(struct service *service, struct zsblk_why *why)
 	return r;
 }
 
+/*
+ * Nobody takes the device for one that was left behind. If another process keeps the lock, the device is made without: that process may be
+ * stuck in the kernel for good.
+ */
+static int make_device(struct service *service, struct zsblk_why *why)
+{
+	struct zsblk_why locked;
+	int r;
+
+	(void)driver_lock(service->driver, &locked);
+	r = add_device(service, why);
+	if (!r)
+		r = open_node(service, why);
+	driver_unlock(service->driver);
+	return r;
+}
+
 static int start_new(struct service *service, struct zsblk_why *why)
 {
 	struct zsblk_why slow;
-	int r = add_device(service, why);
+	int r = make_device(service, why);
 
 	if (!r)
 		r = create_queues(service, why);
-	if (!r)
-		r = open_node(service, why);
 	if (!r)
 		r = fetch(service, why);
 	if (!r)
