@@ -304,7 +304,8 @@ int driver_params(struct driver *driver, uint32_t device, struct uapi_params *pa
 		    why);
 }
 
-int driver_affinity(struct driver *driver, uint32_t device, uint16_t queue, cpu_set_t *set, struct zsblk_why *why)
+int driver_affinity(struct driver *driver, uint32_t device, uint16_t queue, struct processors *set,
+		    struct zsblk_why *why)
 {
 	/* The command says to which queue in its data. */
 	return call(driver,

@@ -11,10 +11,9 @@
 #ifndef DRIVER_H
 #define DRIVER_H
 
+#include "process/processors.h"
 #include "ublk/uapi.h"
 #include "zsblk.h"
-
-#include <sched.h>
 
 /* Some kernels never answer a control command (machine/kernels.c has a list). A healthy one answers within milliseconds. */
 #define DRIVER_PATIENCE_S 20
@@ -28,6 +27,7 @@ void driver_close(struct driver *driver);
 
 /* Why io_uring_queue_init() gave `error`. Returns that. */
 int driver_ring_refused(int error, struct zsblk_why *why);
+
 /*
  * Between driver_add() and the open of its /dev/ublkcN a new device looks like one that was left behind. Whoever makes a device, or removes
  * one that looks so, has this lock meanwhile. -EBUSY: another process still has it, after some seconds.
@@ -36,7 +36,6 @@ int driver_lock(struct driver *driver, struct zsblk_why *why);
 /* Also where the lock was not taken. */
 void driver_unlock(struct driver *driver);
 
-
 /* Make a device of what *info asks for. *info gets what was made: the device's number is in it, and there may be fewer queues. */
 int driver_add(struct driver *driver, struct uapi_info *info, struct zsblk_why *why);
 /* -ENODEV: there is no such device. */
@@ -44,7 +43,8 @@ int driver_info(struct driver *driver, uint32_t device, struct uapi_info *info, 
 int driver_set_params(struct driver *driver, uint32_t device, struct uapi_params *params, struct zsblk_why *why);
 int driver_params(struct driver *driver, uint32_t device, struct uapi_params *params, struct zsblk_why *why);
 /* The processors whose requests come to this queue. */
-int driver_affinity(struct driver *driver, uint32_t device, uint16_t queue, cpu_set_t *set, struct zsblk_why *why);
+int driver_affinity(struct driver *driver, uint32_t device, uint16_t queue, struct processors *set,
+		    struct zsblk_why *why);
 
 /*
  * All tags of all queues have been fetched: /dev/ublkbN is made, and the kernel looks for partitions on it, so that the queues have

@@ -215,7 +215,7 @@ static void *run(void *opaque)
 	int r;
 
 	/* A set that is not allowed here (cpuset) leaves the thread where it may be. */
-	(void)pthread_setaffinity_np(pthread_self(), sizeof queue->params.processors, &queue->params.processors);
+	(void)pthread_setaffinity_np(pthread_self(), sizeof queue->params.processors, queue->params.processors.sets);
 	touch_stack();
 	r = make_ring(queue);
 	enter(queue, r < 0 ? ENDED : READY, r);

@@ -13,9 +13,8 @@
 #ifndef QUEUE_H
 #define QUEUE_H
 
+#include "process/processors.h"
 #include "ublk/request.h"
-
-#include <sched.h>
 
 struct queue;
 
@@ -25,7 +24,7 @@ struct queue_params {
 	struct zsblk *device;
 	uint16_t number;
 	uint16_t depth;
-	cpu_set_t processors;
+	struct processors processors;
 	_Atomic int *gate;               /* one for all queues of a device: QUEUE_WAIT until queue_fetch() */
 	int ended_fd;                    /* an eventfd, which gets 1 when the thread ends, for whatever reason */
 	_Atomic uint64_t *swap_requests; /* counts requests of swap: the kernel marks them when it writes */

@@ -53,7 +53,7 @@ static int set_up(void **state)
 				       .gate = &gate,
 				       .ended_fd = eventfd(0, EFD_CLOEXEC),
 				       .swap_requests = &swap_requests};
-	CPU_SET(0, &params.processors);
+	CPU_SET_S(0, sizeof params.processors, params.processors.sets);
 	queue = NULL;
 	gate = QUEUE_WAIT;
 	thread_fails = ring_fails = 0;

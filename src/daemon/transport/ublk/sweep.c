@@ -3,12 +3,12 @@
 #include "daemon/transport/ublk/sweep.h"
 
 #include "daemon/resources/rights.h"
+#include "process/processors.h"
 #include "zsblk.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,18 +62,17 @@ int sweep_first_cpu(const char *list)
 static bool move_to_queue(const struct device *device, unsigned queue)
 {
 	char name[32], list[64];
-	cpu_set_t set;
+	struct processors set = {0};
 	int cpu;
 
 	snprintf(name, sizeof name, "mq/%u/cpu_list", queue);
 	if (device_attribute(device, name, list, sizeof list))
 		return false;
 	cpu = sweep_first_cpu(list);
-	CPU_ZERO(&set);
-	if (cpu >= 0 && cpu < CPU_SETSIZE)
-		CPU_SET(cpu, &set);
+	if (cpu >= 0 && cpu < PROCESSORS_MOST)
+		CPU_SET_S((size_t)cpu, sizeof set, set.sets);
 	/* A processor that is not there any more, or not for us: the read goes by way of another queue. */
-	(void)sched_setaffinity(0, sizeof set, &set);
+	(void)sched_setaffinity(0, sizeof set, set.sets);
 	return true;
 }
 
