@@ -181,10 +181,7 @@ static int make_ring(struct queue *queue)
 	return 0;
 }
 
-/*
- * One system call, in which a thread that is killed goes on to its end. Threads that waited asleep would come to it one after the
- * other, so they wait awake.
- */
+/* One system call, in which a thread that is killed goes on to its end. All threads come to it at the same moment: gate.h. */
 static int fetch_all(struct queue *queue)
 {
 	struct io_uring_cqe *cqe;
@@ -193,9 +190,7 @@ static int fetch_all(struct queue *queue)
 	for (unsigned tag = 0; tag < queue->params.depth; tag++)
 		prepare_io(queue, UAPI_FETCH, (uint16_t)tag, -1);
 	enter(queue, ARMED, 0);
-	while (atomic_load_explicit(queue->params.gate, memory_order_acquire) == QUEUE_WAIT)
-		sched_yield();
-	if (*queue->params.gate == QUEUE_GO_HOME)
+	if (gate_wait(queue->params.gate) == GATE_GIVEN_UP)
 		return -ECANCELED;
 	r = io_uring_submit(&queue->ring);
 	if (r != queue->params.depth)
@@ -222,7 +217,7 @@ static void *run(void *opaque)
 	if (r < 0)
 		return NULL;
 	wait_beyond(queue, READY);
-	r = *queue->params.gate == QUEUE_GO_HOME ? -ECANCELED : fetch_all(queue);
+	r = gate_look(queue->params.gate) == GATE_GIVEN_UP ? -ECANCELED : fetch_all(queue);
 	if (!r) {
 		enter(queue, SERVING, 0);
 		r = serve_until_gone(queue);
@@ -308,7 +303,7 @@ int queue_fetch(struct queue *const *queues, unsigned n, int fd, struct zsblk_wh
 	for (unsigned i = 0; i < n; i++)
 		wait_beyond(queues[i], ARMING);
 	if (n)
-		atomic_store_explicit(queues[0]->params.gate, QUEUE_GO, memory_order_release);
+		gate_set(queues[0]->params.gate, GATE_OPEN);
 	for (unsigned i = 0; i < n; i++) {
 		int r = wait_beyond(queues[i], ARMED);
 
@@ -348,7 +343,7 @@ static void send_home(struct queue *queue)
 {
 	pthread_mutex_lock(&queue->lock);
 	if (queue->phase <= ARMED)
-		atomic_store_explicit(queue->params.gate, QUEUE_GO_HOME, memory_order_release);
+		gate_set(queue->params.gate, GATE_GIVEN_UP);
 	if (queue->phase == READY) {
 		queue->phase = ARMING;
 		pthread_cond_broadcast(&queue->changed);

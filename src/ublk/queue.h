@@ -14,18 +14,17 @@
 #define QUEUE_H
 
 #include "process/processors.h"
+#include "ublk/gate.h"
 #include "ublk/request.h"
 
 struct queue;
-
-enum queue_gate { QUEUE_WAIT, QUEUE_GO, QUEUE_GO_HOME };
 
 struct queue_params {
 	struct zsblk *device;
 	uint16_t number;
 	uint16_t depth;
 	struct processors processors;
-	_Atomic int *gate;               /* one for all queues of a device: QUEUE_WAIT until queue_fetch() */
+	struct gate *gate;               /* one for all queues of a device, shut: queue_fetch() opens it */
 	int ended_fd;                    /* an eventfd, which gets 1 when the thread ends, for whatever reason */
 	_Atomic uint64_t *swap_requests; /* counts requests of swap: the kernel marks them when it writes */
 };

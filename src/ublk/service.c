@@ -51,7 +51,7 @@ struct service {
 	bool started; /* it serves */
 	int fd;       /* of /dev/ublkcN */
 	int ended_fd;
-	_Atomic int gate;  /* enum queue_gate */
+	struct gate gate;
 	unsigned n_queues; /* those there are */
 	struct queue **queues;
 };
@@ -204,7 +204,7 @@ static int add_device(struct service *service, struct zsblk_why *why)
 
 static int create_queues(struct service *service, struct zsblk_why *why)
 {
-	service->gate = QUEUE_WAIT;
+	service->gate = (struct gate){GATE_SHUT};
 	service->queues = calloc(service->info.queues, sizeof(struct queue *));
 	if (!service->queues)
 		return why_say(why, -ENOMEM, "no memory");

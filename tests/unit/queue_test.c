@@ -44,7 +44,7 @@ static struct queue_params params;
 static struct queue *queue;
 static struct zsblk_why why;
 static _Atomic uint64_t swap_requests;
-static _Atomic int gate;
+static struct gate gate;
 
 static int set_up(void **state)
 {
@@ -55,7 +55,7 @@ static int set_up(void **state)
 				       .swap_requests = &swap_requests};
 	CPU_SET_S(0, sizeof params.processors, params.processors.sets);
 	queue = NULL;
-	gate = QUEUE_WAIT;
+	gate = (struct gate){GATE_SHUT};
 	thread_fails = ring_fails = 0;
 	map_fails = false;
 	why.text[0] = '\0';
