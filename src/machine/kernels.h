@@ -13,7 +13,7 @@ const char *kernels_verdict(const char *release, const char *version);
 
 /*
  * Before Linux 6.15 a recovery must not be begun (START_USER_RECOVERY) when the last one was begun and left before all queues had
- * a server: the driver crashes. service.c says what is done about it.
+ * a server: the driver crashes, or refuses. service.c says what is done about it.
  */
 bool kernels_begin_recovery_once(const char *release, const char *version);
 

@@ -40,7 +40,8 @@ enum phase {
 	STARTING, /* the thread gets its memory */
 	READY,    /* it waits for a descriptor, or to be told to end */
 	ARMING,
-	ARMED, /* it waits at the gate */
+	ARMED,   /* it waits at the gate */
+	REFUSED, /* the driver took none of its tags; as READY */
 	SERVING,
 	ENDED,
 };
@@ -51,8 +52,9 @@ struct queue {
 	struct request_place place;
 	_Atomic(const struct uapi_descriptor *) descriptors;
 	/* The thread's own. */
-	unsigned tags_out; /* with the driver or with the thread: not given back to a device that ends */
-	int refused;       /* what the driver said of a tag, other than UAPI_GONE; 0: nothing */
+	unsigned tags_out;     /* with the driver or with the thread: not given back to a device that ends */
+	int refused;           /* what the driver said of a tag, other than UAPI_GONE; 0: nothing */
+	bool is_refused_whole; /* the last fetch: no tag was taken */
 
 	pthread_t thread;
 	bool has_thread;
@@ -85,6 +87,15 @@ static int wait_beyond(struct queue *queue, enum phase phase)
 	error = queue->error;
 	pthread_mutex_unlock(&queue->lock);
 	return error;
+}
+
+/* Until there is something to fetch from, or the thread is to end. */
+static void wait_until_armed(struct queue *queue)
+{
+	pthread_mutex_lock(&queue->lock);
+	while (queue->phase == READY || queue->phase == REFUSED)
+		pthread_cond_wait(&queue->changed, &queue->lock);
+	pthread_mutex_unlock(&queue->lock);
 }
 
 /* ------------------------------------------------------------------ serving */
@@ -181,12 +192,30 @@ static int make_ring(struct queue *queue)
 	return 0;
 }
 
+/* There are no requests before the device is started: what is there is refusals. */
+static int take_refusals(struct queue *queue)
+{
+	struct io_uring_cqe *cqe;
+	unsigned refused = 0;
+	int first = 0;
+
+	while (io_uring_peek_cqe(&queue->ring, &cqe) == 0) {
+		if (!refused++)
+			first = cqe->res < 0 ? cqe->res : -EIO;
+		io_uring_cqe_seen(&queue->ring, cqe);
+	}
+	queue->is_refused_whole = refused == queue->params.depth;
+	return refused ? why_say(&queue->why, first, "queue %u: the driver refuses its tags: %s", queue->params.number,
+				 strerror(-first))
+		       : 0;
+}
+
 /* One system call, in which a thread that is killed goes on to its end. All threads come to it at the same moment: gate.h. */
 static int fetch_all(struct queue *queue)
 {
-	struct io_uring_cqe *cqe;
 	int r;
 
+	queue->is_refused_whole = false;
 	for (unsigned tag = 0; tag < queue->params.depth; tag++)
 		prepare_io(queue, UAPI_FETCH, (uint16_t)tag, -1);
 	enter(queue, ARMED, 0);
@@ -197,11 +226,23 @@ static int fetch_all(struct queue *queue)
 		return why_say(&queue->why, r < 0 ? r : -EIO, "queue %u: the driver took %d requests of %u",
 			       queue->params.number, r, queue->params.depth);
 	queue->tags_out = queue->params.depth;
-	/* There are no requests yet: what is there is a refusal. */
-	if (io_uring_peek_cqe(&queue->ring, &cqe) == 0)
-		return why_say(&queue->why, cqe->res < 0 ? cqe->res : -EIO, "queue %u: the driver refuses its tags: %s",
-			       queue->params.number, strerror(-cqe->res));
-	return 0;
+	return take_refusals(queue);
+}
+
+/* Until the driver has all tags. If it takes none of them, the thread waits for the next queue_fetch(). */
+static int fetch_until_taken(struct queue *queue)
+{
+	for (;;) {
+		int r;
+
+		wait_until_armed(queue);
+		if (gate_look(queue->params.gate) == GATE_GIVEN_UP)
+			return -ECANCELED;
+		r = fetch_all(queue);
+		if (!r || !queue->is_refused_whole)
+			return r;
+		enter(queue, REFUSED, r);
+	}
 }
 
 static void *run(void *opaque)
@@ -216,8 +257,7 @@ static void *run(void *opaque)
 	enter(queue, r < 0 ? ENDED : READY, r);
 	if (r < 0)
 		return NULL;
-	wait_beyond(queue, READY);
-	r = gate_look(queue->params.gate) == GATE_GIVEN_UP ? -ECANCELED : fetch_all(queue);
+	r = fetch_until_taken(queue);
 	if (!r) {
 		enter(queue, SERVING, 0);
 		r = serve_until_gone(queue);
@@ -296,6 +336,8 @@ int queue_fetch(struct queue *const *queues, unsigned n, int fd, struct zsblk_wh
 {
 	int first = 0;
 
+	if (n)
+		gate_set(queues[0]->params.gate, GATE_SHUT);
 	for (unsigned i = 0; i < n; i++) {
 		queues[i]->place.fd = fd;
 		enter(queues[i], ARMING, 0);
@@ -328,6 +370,16 @@ int queue_map(struct queue *queue, struct zsblk_why *why)
 	return 0;
 }
 
+bool queue_is_refused(struct queue *queue)
+{
+	bool is_refused;
+
+	pthread_mutex_lock(&queue->lock);
+	is_refused = queue->phase == REFUSED;
+	pthread_mutex_unlock(&queue->lock);
+	return is_refused;
+}
+
 int queue_error(struct queue *queue)
 {
 	int error;
@@ -342,9 +394,9 @@ int queue_error(struct queue *queue)
 static void send_home(struct queue *queue)
 {
 	pthread_mutex_lock(&queue->lock);
-	if (queue->phase <= ARMED)
+	if (queue->phase <= REFUSED)
 		gate_set(queue->params.gate, GATE_GIVEN_UP);
-	if (queue->phase == READY) {
+	if (queue->phase == READY || queue->phase == REFUSED) {
 		queue->phase = ARMING;
 		pthread_cond_broadcast(&queue->changed);
 	}

@@ -33,10 +33,13 @@ struct queue_params {
 int queue_create(struct queue **queue, const struct queue_params *params, struct zsblk_why *why);
 /*
  * `fd`: of /dev/ublkcN. All queues begin at the same moment, and each fetches all of its tags in one system call: a process that is killed
- * meanwhile has, but for microseconds, fetched all of them or none. 0 once the driver has all; else a negative errno, with the reason.
+ * meanwhile has, but for microseconds, fetched all of them or none. 0 once the driver has all; else a negative errno, with the reason. Queues
+ * whose tags were all refused (queue_is_refused()) may be called again for.
  */
 int queue_fetch(struct queue *const *queues, unsigned n, int fd, struct zsblk_why *why);
-/* Before the device is started. Returns 0, or a negative errno with the reason. */
+/* The driver has refused all of the queue's tags, and has none of them. */
+bool queue_is_refused(struct queue *queue);
+/* After queue_fetch(), and before the device is started. Returns 0, or a negative errno with the reason. */
 int queue_map(struct queue *queue, struct zsblk_why *why);
 /* What ended the thread, as a negative errno; 0 if it has not ended, or with the device. */
 int queue_error(struct queue *queue);

@@ -15,7 +15,6 @@
 #include "ublk/service.h"
 
 #include "machine/kernels.h"
-#include "process/system_page.h"
 #include "ublk/device.h"
 #include "ublk/driver.h"
 #include "ublk/queue.h"
@@ -31,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -246,14 +244,24 @@ static int open_node(struct service *service, struct zsblk_why *why)
 	return 0;
 }
 
+/*
+ * The driver lets the first process map that comes after ADD_DEV or START_USER_RECOVERY, and no other. So nobody maps before the fetches: a
+ * process that is killed between the two would leave a device that nobody else can take over.
+ */
+static int map(struct service *service, struct zsblk_why *why)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < service->n_queues && !r; i++)
+		r = queue_map(service->queues[i], why);
+	return r;
+}
+
 static int fetch(struct service *service, struct zsblk_why *why)
 {
 	int r = queue_fetch(service->queues, service->n_queues, service->fd, why);
 
-	/* After the fetches: see recover_begun(). */
-	for (unsigned i = 0; i < service->n_queues && !r; i++)
-		r = queue_map(service->queues[i], why);
-	return r;
+	return r ? r : map(service, why);
 }
 
 /*
@@ -318,24 +326,12 @@ static int recover_anew(struct service *service, struct zsblk_why *why)
 	return r;
 }
 
-/* The driver lets the first process map that comes after the start of a recovery, and no other. */
-static bool can_map(const struct service *service)
-{
-	size_t bytes = (size_t)system_page_ceil(service->info.depth * sizeof(struct uapi_descriptor));
-	void *at = mmap(NULL, bytes, PROT_READ, MAP_SHARED, service->fd, 0);
-
-	if (at == MAP_FAILED)
-		return false;
-	munmap(at, bytes);
-	return true;
-}
-
 /*
- * Go on with a recovery that a server has begun that was killed before it had fetched anything. Before Linux 6.15 the driver crashes
- * when such a recovery is begun again, and says nowhere that one was begun; but nobody has mapped descriptors since. That can also
- * look so by chance, if the memory of this process has taken the place of the dead one's. Then the driver refuses the fetches.
+ * Go on with a recovery that a server has begun that was killed before it had fetched anything. Before Linux 6.15 such a recovery cannot be
+ * begun again: the driver refuses that (EINVAL), or crashes, by version. And it says nowhere that one was begun. But then it takes the fetches,
+ * and before that it refuses them all, since the tags are the dead server's.
  *
- * -EAGAIN: no recovery was begun, and *service has nothing more of it.
+ * -EAGAIN: no recovery was begun. The queues can be used again.
  */
 static int recover_begun(struct service *service, struct zsblk_why *why)
 {
@@ -344,14 +340,16 @@ static int recover_begun(struct service *service, struct zsblk_why *why)
 
 	if (r < 0)
 		return r;
-	if (open_node(service, why) < 0 || !can_map(service)) {
+	if (open_node(service, why) < 0) {
 		close_node(service);
 		return -EAGAIN;
 	}
-	if (fetch(service, why) == 0)
-		return driver_end_recovery(service->driver, service->info.device, START_LIMIT_S, why);
+	if (queue_fetch(service->queues, service->n_queues, service->fd, why) == 0) {
+		r = map(service, why);
+		return r ? r : driver_end_recovery(service->driver, service->info.device, START_LIMIT_S, why);
+	}
 	for (unsigned i = 0; i < service->n_queues; i++)
-		refused += queue_error(service->queues[i]) != 0;
+		refused += queue_is_refused(service->queues[i]);
 	if (refused < service->n_queues)
 		return why_say(
 			why, -EIO,
@@ -359,7 +357,7 @@ static int recover_begun(struct service *service, struct zsblk_why *why)
 			" cannot be taken over: another server was killed in the middle of that, and this kernel "
 			"has no way on from there",
 			service->info.device);
-	end_queues(service);
+	close_node(service);
 	return -EAGAIN;
 }
 
