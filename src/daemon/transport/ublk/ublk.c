@@ -53,6 +53,7 @@ struct ublk_end {
 	sd_event_source *timer; /* not serving: the next look for the contact; serving: the next look at the server */
 	struct transport_server server; /* pid 0: none */
 	bool serves;
+	bool adopted; /* the server is an earlier daemon's: nobody knows yet whether it hangs */
 	struct sweep *sweep;
 	struct watch watch;
 	bool has_failed; /* a read gave an error, and that was said */
@@ -180,7 +181,8 @@ static void ublk_serve(struct ublk_end *ublk)
 	if (sweep_is_out(ublk->sweep))
 		watch_asked(&ublk->watch, now);
 	ublk->serves = true;
-	clock_set(ublk->timer, watch_interval(&ublk->watch));
+	/* A new server has just shown that it lives. The other kind is asked at once. */
+	clock_set(ublk->timer, ublk->adopted ? 0 : watch_interval(&ublk->watch));
 	ublk->spec.news(ublk->spec.opaque, TRANSPORT_SERVES, NULL);
 }
 
@@ -222,6 +224,7 @@ static void ublk_reach(struct transport_end *end, const struct transport_server 
 	struct ublk_end *ublk = ublk_of(end);
 
 	ublk->server = *server;
+	ublk->adopted = adopted;
 	say(SAY_DEBUG, "connecting to process %d at %s", (int)server->pid, server->contact);
 	ublk_look_for_contact(ublk);
 }
