@@ -70,6 +70,12 @@ bench_in()
 	first_of "$1/zsblk-bench" "$1/src/bench/zsblk-bench"
 }
 
+# Nothing where liburing is missing.
+ublk_in()
+{
+	first_of "$1/zsblk-ublk" "$1/src/ublk/zsblk-ublk"
+}
+
 daemon_in()
 {
 	first_of "$1/zsblkd" "$1/src/daemon/zsblkd"

@@ -133,13 +133,16 @@ class Bench:
     def machines(self):
         if self.args.vm:
             say("virtual machines")
-            self.raw["vm"] = vm.run(self.plugin)
+            self.raw["vm"] = vm.swap(self.plugin)
+            if self.args.ublk:
+                self.raw["speed"] = vm.speed(self.plugin, self.args.ublk)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="contrib/bench")
     parser.add_argument("--plugin", required=True)
     parser.add_argument("--zsblk-bench", required=True)
+    parser.add_argument("--ublk")
     parser.add_argument("--version", required=True)
     parser.add_argument("--output", type=pathlib.Path, required=True)
     parser.add_argument("--pages")

@@ -84,5 +84,28 @@ def swap_rows(raw):
         yield Row("swap load in a VM, time / kernel zram", 2.0, None, True, note="run with --vm")
 
 
+def speed_rows(raw):
+    """zram, NBD and ublk in one boot. Each is given the vm.page-cluster that it is fastest with."""
+    run = raw.get("speed") or {"requests": [], "swap": []}
+    single = {row["way"]: row for row in run["requests"] if (row["what"], row["depth"], row["jobs"]) == ("read", 1, 1)}
+    load = {}
+    for row in run["swap"]:
+        if row["way"] not in load or row["seconds"] < load[row["way"]]["seconds"]:
+            load[row["way"]] = row
+    there = {"zram", "nbd", "ublk"} <= single.keys() & load.keys()
+    note = "" if there else "run with --vm"
+    yield Row("4 KiB random reads in a VM, one at a time, over ublk / over NBD", 3,
+              single["ublk"]["iops"] / single["nbd"]["iops"] if there else None,
+              note=", ".join(f"{way} {single[way]['iops']} a second" for way in ("zram", "nbd", "ublk")) if there else note)
+    yield Row("the same, processor time of the server, ublk / NBD", 0.5,
+              single["ublk"]["server_us"] / single["nbd"]["server_us"] if there else None, True,
+              note="with what the codec takes" if there else note)
+    for way, budget in (("ublk", 1.5), ("nbd", 3.0)):
+        yield Row(f"swap load in a VM over {way}, time / kernel zram in the same boot", budget,
+                  load[way]["seconds"] / load["zram"]["seconds"] if there else None, True,
+                  note=f"{load[way]['seconds']:.1f} s against {load['zram']['seconds']:.1f} s; {load[way]['pages'][1]} pages in "
+                       f"against {load['zram']['pages'][1]}" if there else note)
+
+
 def rows(raw):
-    return [*engine_rows(raw), *transport_rows(raw), *restart_rows(raw), *swap_rows(raw)]
+    return [*engine_rows(raw), *transport_rows(raw), *restart_rows(raw), *swap_rows(raw), *speed_rows(raw)]

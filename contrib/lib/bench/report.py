@@ -98,6 +98,24 @@ def zram_table(raw):
     return table(["", "pages / compressed", "pool / compressed", "4k random reads/s", "4k random writes/s"], rows)
 
 
+def ways_tables(run):
+    """Scenario speed: requests of each way beside those of the others, and the load."""
+    ways = ["zram", "nbd", "ublk"]
+    requests = {(row["what"], row["depth"], row["jobs"], row["way"]): row for row in run["requests"]}
+    rows = []
+    for what, depth, jobs in dict.fromkeys(key[:3] for key in requests):
+        each = [requests.get((what, depth, jobs, way)) for way in ways]
+        rows.append([f"{what}, depth {depth}, {jobs} job{'s' if jobs > 1 else ''}",
+                     *(short(row and row["iops"]) for row in each),
+                     *(f"{row['p50_us']} / {row['p99_us']}" if row else "-" for row in each),
+                     *(f"{row['server_us']:.0f}" if row else "-" for row in each[1:])])
+    loads = [[row["cluster"], row["way"], f"{row['seconds']:.1f}", f"{row['fill_s']:.1f}", f"{row['check_s']:.1f}", *row["pages"]]
+             for row in run["swap"]]
+    return [table(["", *(f"{way}, a second" for way in ways), *(f"{way}, us, 50 / 99 %" for way in ways),
+                   *(f"{way}, server's us" for way in ways[1:])], rows),
+            table(["vm.page-cluster", "way", "all, s", "fill, s", "check, s", "pages out", "pages in"], loads)]
+
+
 def markdown(raw):
     jobs = [job for job in transport.JOBS if any(job in runs for runs in raw["fio"].values())]
     small, large = [job for job in jobs if job.startswith("4k")], [job for job in jobs if job.startswith("128k")]
@@ -137,4 +155,9 @@ def markdown(raw):
         parts += ["## Restart\n\nThe device lives in a System V shared memory segment and is full of captured pages. The server is killed "
                   "(SIGKILL); milliseconds from starting nbdkit again to the answer of the first read, nbdkit's own start-up "
                   "included.\n", table(["device", "blocks stored", "pool, MiB", "fastest", "median", "slowest"], rows)]
+    if raw.get("speed"):
+        requests, loads = ways_tables(raw["speed"])
+        parts += [f"## Zram, NBD and ublk in one virtual machine\n\nLinux {raw['speed']['kernel']}, 400 MB, two CPUs, one boot: random requests "
+                  "of 4 KiB by fio on the kernel's device. \"server's us\" is processor time of the server for a request.\n", requests,
+                  "The swap load: two processes fill 450 MB, and read all of it twice in random order.\n", loads]
     return "\n".join(parts)
