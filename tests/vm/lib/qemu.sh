@@ -11,7 +11,7 @@
 
 # What the initramfs loads; what the scenario may load.
 boot_modules=(virtio_pci virtio_blk ext4)
-payload_modules=(nbd zram lz4 lz4hc zstd)
+payload_modules=(nbd zram lz4 lz4hc zstd mq-deadline)
 
 # What in the kernel log means that the machine failed, whatever the scenario says.
 kernel_failures='Kernel panic|BUG:|Oops:|blocked for more than|Killed process [0-9]+ \((nbdkit|zsblk-ublk)'
