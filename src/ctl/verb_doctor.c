@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* zsblkctl doctor: what on this machine is in the way of swap (machine/doctor.h), printed. It asks no server, and changes nothing. */
+#include "ctl/colour.h"
 #include "ctl/complain.h"
 #include "ctl/exit.h"
 #include "ctl/member.h"
@@ -18,7 +19,6 @@
 
 struct page {
 	unsigned width; /* 0: lines are as long as they are */
-	bool has_colours;
 };
 
 /* A paragraph, with lines that are no wider than the page. `column`: where it begins. */
@@ -44,12 +44,12 @@ static void print_words(const struct page *page, const char *text, unsigned colu
 	putchar('\n');
 }
 
-static void print_severity(const struct page *page, enum doctor_severity severity)
+static void print_severity(enum doctor_severity severity)
 {
-	static const char *const colours[] = {"\33[32m", "\33[36m", "\33[33m", "\33[1;31m"};
+	static const enum colour colours[] = {COLOUR_GOOD, COLOUR_NONE, COLOUR_DOUBTFUL, COLOUR_BAD};
 
-	printf("%s%-*s%s", page->has_colours ? colours[severity] : "", (int)INDENT, doctor_severity_name(severity),
-	       page->has_colours ? "\33[0m" : "");
+	printf("%s%-*s%s", colour_on(colours[severity]), (int)INDENT, doctor_severity_name(severity),
+	       colour_off(colours[severity]));
 }
 
 /* Commands and remarks are lines to copy: they stay as long as they are. */
@@ -67,7 +67,7 @@ static void print_finding(const struct page *page, const struct doctor_finding *
 {
 	char text[sizeof finding->what + 40];
 
-	print_severity(page, finding->severity);
+	print_severity(finding->severity);
 	snprintf(text, sizeof text, "%s: %s", finding->check, finding->what);
 	print_words(page, text, INDENT);
 	printf("%*s", (int)INDENT, "");
@@ -90,7 +90,7 @@ static void print_well(const struct page *page, const struct doctor_report *repo
 	}
 	if (!length)
 		return;
-	print_severity(page, DOCTOR_WELL);
+	print_severity(DOCTOR_WELL);
 	print_words(page, text, INDENT);
 }
 
@@ -104,7 +104,7 @@ static void print_count(const struct doctor_report *report, enum doctor_severity
 /* The worst come first. */
 static void print_report(const struct doctor_report *report)
 {
-	const struct page page = {terminal_width(STDOUT_FILENO), terminal_has_colours(STDOUT_FILENO)};
+	const struct page page = {terminal_width(STDOUT_FILENO)};
 
 	for (enum doctor_severity severity = DOCTOR_PROBLEM; severity > DOCTOR_WELL; severity--)
 		for (unsigned i = 0; i < doctor_count(report); i++)
