@@ -30,6 +30,7 @@ _zsblkctl_options()
 	recompress) echo "$job --type --algorithm --level --threshold --max-pages" ;;
 	idle) echo --older-than ;;
 	stop) echo --unless-used ;;
+	top) echo '--batch --count --interval --view' ;;
 	esac
 }
 
@@ -45,26 +46,27 @@ _zsblkctl_value()
 		[[ $3 == stat ]] && formats='zram mm_stat io_stat'
 		mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$2")
 		;;
+	--view) mapfile -t COMPREPLY < <(compgen -W 'devices latency memory classes ages' -- "$2") ;;
 	--output | -o)
 		# Of a list the last one.
 		local before=''
 		[[ $2 == *,* ]] && before=${2%,*},
 		mapfile -t COMPREPLY < <(compgen -P "$before" -W "$(_zsblkctl_columns "${3:-list}")" -- "${2##*,}")
 		;;
-	--timeout | --older-than | --level | --threshold | --max-pages) COMPREPLY=() ;;
+	--timeout | --older-than | --level | --threshold | --max-pages | --count | --interval | -d) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
 
 _zsblkctl()
 {
-	local verbs='list status stat classes blocks limit reserve algorithm background-cpu resize idle recompress compact check jobs reset-peak reset upgrade stop doctor'
+	local verbs='list status stat classes blocks limit reserve algorithm background-cpu resize idle recompress compact check jobs reset-peak reset upgrade stop top doctor'
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' by_socket='' words=0 i
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--control) by_socket=1 ; ((i++)) ;;
-		--timeout | --output | -o | --format | --older-than | --type | --algorithm | --level | --threshold | --max-pages) ((i++)) ;;
+		--timeout | --output | -o | --format | --older-than | --type | --algorithm | --level | --threshold | --max-pages | --count | --interval | -d | --view) ((i++)) ;;
 		-*) ;;
 		*) if [[ -z $verb ]]; then verb=${COMP_WORDS[i]}; else ((words++)); fi ;;
 		esac
@@ -78,7 +80,7 @@ _zsblkctl()
 	case $verb in
 	'') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current") ;;
 	doctor) ;;
-	list | status | stat | jobs) [[ $by_socket ]] || mapfile -t COMPREPLY < <(compgen -W "$(_zsblkctl_names)" -- "$current") ;;
+	list | status | stat | jobs | top) [[ $by_socket ]] || mapfile -t COMPREPLY < <(compgen -W "$(_zsblkctl_names)" -- "$current") ;;
 	*)
 		if ((words == 0)); then
 			mapfile -t COMPREPLY < <(compgen -W "$(_zsblkctl_names)" -- "$current")

@@ -15,7 +15,7 @@ function __zsblkctl_words
             continue
         end
         switch $word
-            case --control --timeout --output -o --format --older-than --type --algorithm --level --threshold --max-pages
+            case --control --timeout --output -o --format --older-than --type --algorithm --level --threshold --max-pages --count --interval -d --view
                 set skip 1
             case '-*'
             case '*'
@@ -47,7 +47,7 @@ function __zsblkctl_columns
     zsblkctl $words[1] --help 2>/dev/null | sed -n '/^Columns$/,$s/^ *\([A-Z0-9%_-]*\)  \(.*\)/\1\t\2/p'
 end
 
-set -l many list status stat jobs
+set -l many list status stat jobs top
 set -l one classes blocks limit reserve algorithm background-cpu resize idle recompress compact check reset-peak reset upgrade stop
 set -l table list classes jobs
 
@@ -71,6 +71,7 @@ complete -c zsblkctl -n __zsblkctl_no_verb -a reset-peak -d 'set the most memory
 complete -c zsblkctl -n __zsblkctl_no_verb -a reset -d 'free all blocks of a device that nobody uses'
 complete -c zsblkctl -n __zsblkctl_no_verb -a upgrade -d 'put what is installed now in the place of server and daemon'
 complete -c zsblkctl -n __zsblkctl_no_verb -a stop -d 'bring everything back, remove the device, and end'
+complete -c zsblkctl -n __zsblkctl_no_verb -a top -d 'show what devices do just now, again and again'
 complete -c zsblkctl -n __zsblkctl_no_verb -a doctor -d 'look for what on this machine is in the way of swap'
 
 complete -c zsblkctl -n "__zsblkctl_verb $many; or __zsblkctl_after 0 $one" -a '(__zsblkctl_names)' -d instance
@@ -98,3 +99,7 @@ complete -c zsblkctl -n '__zsblkctl_verb recompress' -l level -x -d 'compress at
 complete -c zsblkctl -n '__zsblkctl_verb recompress' -l threshold -x -d 'only blocks stored in this many bytes or more'
 complete -c zsblkctl -n '__zsblkctl_verb recompress' -l max-pages -x -d 'try no more than this many blocks'
 complete -c zsblkctl -n '__zsblkctl_verb stop' -l unless-used -d 'only if nothing uses the device'
+complete -c zsblkctl -n '__zsblkctl_verb top' -l batch -d 'print text instead of a screen'
+complete -c zsblkctl -n '__zsblkctl_verb top' -l count -x -d 'with --batch: end after so many times'
+complete -c zsblkctl -n '__zsblkctl_verb top' -s d -l interval -x -d 'look so often, in seconds'
+complete -c zsblkctl -n '__zsblkctl_verb top' -l view -x -a 'devices latency memory classes ages' -d 'begin with this view'

@@ -74,6 +74,7 @@ static int run(const struct verb *verb, const struct options *options, char **wo
 		return EXIT_WRONG_USE;
 	r = verb->names == VERB_NAMES_NONE ? EXIT_DONE : named_find(&named, options, words, (size_t)names);
 	if (!r) {
+		call.is_for_all = verb->names == VERB_NAMES_MANY && !names && !options_has(options, OPTION_CONTROL);
 		call.connections = named.connections;
 		call.n_connections = named.n;
 		call.is_all = !names && !options->control;

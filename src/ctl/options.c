@@ -14,6 +14,7 @@
 
 #define TIMEOUT_S      10
 #define TIMEOUT_MOST_S 86400
+#define INTERVAL_MS    1000
 /* The age of a block is a time since the server began, in seconds: ten years are for ever. */
 #define AGE_MOST_S (UINT64_C(10) * 365 * 86400)
 
@@ -106,6 +107,39 @@ static int take_max_pages(struct options *options, const char *value)
 	return EXIT_DONE;
 }
 
+static int take_count(struct options *options, const char *value)
+{
+	int64_t count;
+
+	if (number_parse(value, 1, INT64_MAX, &count) < 0)
+		return -1;
+	options->count = (uint64_t)count;
+	return EXIT_DONE;
+}
+
+/* Seconds with up to three decimals. */
+static int take_interval(struct options *options, const char *value)
+{
+	const char *point = strchr(value, '.');
+	char text[24] = "";
+	int64_t ms;
+
+	snprintf(text, sizeof text, "%.*s%-3.3s", point ? (int)(point - value) : (int)strlen(value), value,
+		 point ? point + 1 : "");
+	for (char *blank = text; (blank = strchr(blank, ' '));)
+		*blank = '0';
+	if ((point && strlen(point + 1) > 3) || number_parse(text, 100, 3600000, &ms) < 0)
+		return -1;
+	options->interval_ms = (unsigned)ms;
+	return EXIT_DONE;
+}
+
+static int take_view(struct options *options, const char *value)
+{
+	options->view = value;
+	return EXIT_DONE;
+}
+
 static const struct option_row rows[] = {
 	{"control", OPTION_CONTROL, 0, "SOCKET", "speak to the server behind this socket, and give no NAME",
 	 take_control, "the path of a socket"},
@@ -133,6 +167,11 @@ static const struct option_row rows[] = {
 	{"max-pages", OPTION_MAX_PAGES, 0, "N", "try no more than this many blocks", take_max_pages,
 	 "a number, 1 or more"},
 	{"unless-used", OPTION_UNLESS_USED, 0, NULL, "only if nothing uses the device", NULL, NULL},
+	{"batch", OPTION_BATCH, 0, NULL, "print text instead of a screen", NULL, NULL},
+	{"count", OPTION_COUNT, 0, "N", "with --batch: end after so many times", take_count, "a number, 1 or more"},
+	{"interval", OPTION_INTERVAL, 'd', "SECONDS", "look so often (default 1)", take_interval,
+	 "a number of seconds from 0.1 to 3600, such as 0.5"},
+	{"view", OPTION_VIEW, 0, "VIEW", "begin with devices, latency, memory, classes or ages", take_view, ""},
 	{"help", OPTION_HELP, 'h', NULL, "print this text", NULL, NULL},
 	{"version", OPTION_VERSION, 'V', NULL, "print the version", NULL, NULL},
 };
@@ -181,7 +220,7 @@ int options_parse(struct options *options, int argc, char **argv)
 	char letters[2 * ROWS + 2];
 	int option, r = EXIT_DONE;
 
-	*options = (struct options){.timeout_s = TIMEOUT_S};
+	*options = (struct options){.timeout_s = TIMEOUT_S, .interval_ms = INTERVAL_MS};
 	fill(table, letters);
 	optind = 0;
 	opterr = 0;

@@ -31,6 +31,11 @@ enum {
 	OPTION_THRESHOLD = 1 << 17,
 	OPTION_MAX_PAGES = 1 << 18,
 	OPTION_UNLESS_USED = 1 << 19,
+	/* How top looks. */
+	OPTION_BATCH = 1 << 20,
+	OPTION_COUNT = 1 << 21,
+	OPTION_INTERVAL = 1 << 22,
+	OPTION_VIEW = 1 << 23,
 };
 
 #define OPTIONS_ALWAYS (OPTION_HELP | OPTION_VERSION | OPTION_CONTROL | OPTION_TIMEOUT)
@@ -48,6 +53,9 @@ struct options {
 	int level;
 	uint64_t threshold; /* bytes */
 	uint64_t max_pages;
+	uint64_t count;       /* 0: without end */
+	unsigned interval_ms; /* between two looks */
+	const char *view;     /* NULL: the usual one */
 };
 
 /* Was the option given? */

@@ -159,6 +159,15 @@ const struct verb verbs[] = {
 		.run = verb_stop,
 	},
 	{
+		.name = "top",
+		.names = VERB_NAMES_MANY,
+		.options = OPTION_BATCH | OPTION_COUNT | OPTION_INTERVAL | OPTION_VIEW,
+		/* While one server does not answer, the others are not looked at. */
+		.timeout_s = 2,
+		.summary = "show what devices do just now, again and again",
+		.run = verb_top,
+	},
+	{
 		.name = "doctor",
 		.names = VERB_NAMES_NONE,
 		.options = OPTION_JSON,

@@ -26,6 +26,8 @@ struct verb;
 struct call {
 	const struct verb *verb;
 	const struct options *options;
+	/* No name was given, and connections are those of all instances that there are now. */
+	bool is_for_all;
 	/* One for each instance; not opened yet. With VERB_NAMES_ONE there is one. */
 	struct connection **connections;
 	size_t n_connections;
@@ -80,6 +82,7 @@ int verb_resize(const struct call *call);
 int verb_stat(const struct call *call);
 int verb_status(const struct call *call);
 int verb_stop(const struct call *call);
+int verb_top(const struct call *call);
 int verb_upgrade(const struct call *call);
 
 #endif

@@ -96,6 +96,8 @@ LINES = [
     ("zsblkctl recompress swap0 --t", ["--type", "--timeout", "--threshold"], ["--older-than"]),
     ("zsblkctl recompress swap0 --type hu", ["huge", "huge_idle"], ["idle"]),
     ("zsblkctl stat --format ", ["zram", "mm_stat", "io_stat"], ["list"]),
+    ("zsblkctl top --", ["--batch", "--interval", "--view", "--timeout"], ["--json"]),
+    ("zsblkctl top --view me", ["memory"], ["devices"]),
     ("zsblkctl algorithm swap0 lz", ["lz4", "lz4hc"], ["zstd"]),
     ("zsblkctl list --output NAME,DISK", ["DISKSIZE"], ["DATA"]),
 ]
@@ -126,7 +128,7 @@ def check_names(shell):
         here.serve("swap0", "64M")
         here.serve("work", "64M")
         here.make("dead")
-        for line in ("zsblkctl status ", "zsblkctl limit ", "zsblkctl --timeout 5 stop "):
+        for line in ("zsblkctl status ", "zsblkctl top -d 1 ", "zsblkctl limit ", "zsblkctl --timeout 5 stop "):
             check(shell, here, line, ["swap0", "work"], ["dead", "list"])
         check(shell, here, "zsblkctl limit swap0 ", ["none"] if shell.name != "fish" else [], ["work"])
 
