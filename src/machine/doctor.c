@@ -40,6 +40,7 @@ static const struct {
 	{"ublk", doctor_check_ublk},
 	{"transport", doctor_check_transport},
 	{"memory limit", doctor_check_limit},
+	{"swap limit", doctor_check_swap_limit},
 	{"process 1", doctor_check_controller},
 	{"page size", doctor_check_page_size},
 	{"kernel settings", doctor_check_settings},

@@ -96,6 +96,26 @@ void doctor_check_limit(struct doctor *doctor)
 	doctor_names(doctor, SLICE "/system-zsblk.slice", check_service, doctor);
 }
 
+/* ------------------------------------------------------------------ who may swap */
+
+/* Groups that most programs are in. */
+void doctor_check_swap_limit(struct doctor *doctor)
+{
+	static const char *const groups[] = {"user.slice", "system.slice", "machine.slice"};
+	char path[100];
+	int64_t limit;
+
+	for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+		snprintf(path, sizeof path, "/sys/fs/cgroup/%s/memory.swap.max", groups[i]);
+		if (!doctor_number(doctor, path, &limit) || limit)
+			continue;
+		doctor_find(doctor, DOCTOR_WARNING,
+			    "No program below that group is ever swapped out, whatever swap there is.",
+			    "memory.swap.max of control group /%s is 0", groups[i]);
+		doctor_remedy(doctor, "systemctl set-property %s MemorySwapMax=infinity", groups[i]);
+	}
+}
+
 /* ------------------------------------------------------------------ process 1 */
 
 static bool has_memory_controller(const struct doctor *doctor)

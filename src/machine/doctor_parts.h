@@ -81,6 +81,7 @@ void doctor_check_locking(struct doctor *doctor);
 void doctor_check_realtime(struct doctor *doctor);
 
 void doctor_check_limit(struct doctor *doctor);
+void doctor_check_swap_limit(struct doctor *doctor);
 void doctor_check_controller(struct doctor *doctor);
 void doctor_check_killers(struct doctor *doctor);
 

@@ -305,6 +305,15 @@ static void test_limit_of_service(void **state)
 	       "MemoryMax=");
 }
 
+static void test_swap_limit(void **state)
+{
+	put("/sys/fs/cgroup/system.slice/memory.swap.max", "max\n");
+	expect_nothing();
+	put("/sys/fs/cgroup/system.slice/memory.swap.max", "0\n");
+	expect("swap limit", DOCTOR_WARNING, "memory.swap.max of control group /system.slice is 0",
+	       "systemctl set-property system.slice MemorySwapMax=infinity");
+}
+
 static void test_process_1(void **state)
 {
 	put("/sys/fs/cgroup/init.scope/memory.swap.max", "max\n");
@@ -406,6 +415,11 @@ static void test_other_swap(void **state)
 	put("/proc/swaps", "Filename Type Size Used Priority\n/dev/sda2 partition 1000 0 100\n");
 	expect("other swap", DOCTOR_WARNING, "/dev/sda2 has priority 100, as zsblk (by default) has",
 	       "swapon --priority 99 /dev/sda2");
+	/* Another program's device of the same kind. */
+	put("/proc/swaps", "Filename Type Size Used Priority\n/dev/nbd9 partition 1000 0 100\n");
+	put("/sys/block/nbd9/backend", "somebody\n");
+	expect("other swap", DOCTOR_WARNING, "/dev/nbd9 has priority 100, as zsblk (by default) has",
+	       "swapoff /dev/nbd9");
 	put("/run/zsblk/swap0/lock", "");
 	assert_int_equal(symlink("ublkb0 7", files_path("/run/zsblk/swap0/disk")), 0);
 	put("/proc/swaps",
@@ -500,6 +514,7 @@ int main(void)
 		ON_MACHINE(test_sandbox),
 		ON_MACHINE(test_limit),
 		ON_MACHINE(test_limit_of_service),
+		ON_MACHINE(test_swap_limit),
 		ON_MACHINE(test_process_1),
 		ON_MACHINE(test_killers),
 		ON_MACHINE(test_needed_settings),
