@@ -247,7 +247,9 @@ int zsblk_keep(const char *memory, struct zsblk_keep **keep, struct zsblk_why *w
 void zsblk_keep_end(struct zsblk_keep *keep);
 /* True if somebody has removed the segment. It then ends with the last process that has it attached. */
 bool zsblk_keep_is_removed(const struct zsblk_keep *keep);
-/* The same, for the segment of an open device. */
+/* The size of the device in the segment now, in bytes; 0: there is none yet. Allocates nothing, and asks the system nothing. */
+uint64_t zsblk_keep_size(const struct zsblk_keep *keep);
+/* Has somebody removed the segment of an open device? As zsblk_keep_is_removed(). */
 bool zsblk_is_removed(const struct zsblk *dev);
 
 /*

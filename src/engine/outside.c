@@ -277,6 +277,16 @@ bool zsblk_keep_is_removed(const struct zsblk_keep *keep)
 	return segment_is_removed(&keep->seg);
 }
 
+uint64_t zsblk_keep_size(const struct zsblk_keep *keep)
+{
+	struct super_layout layout;
+	char why[200];
+
+	if (super_is_blank(&keep->seg) || super_read(&keep->seg, &layout, why, sizeof why))
+		return 0;
+	return layout.blocks * BLOCK;
+}
+
 bool zsblk_segments_are_removed(void)
 {
 	int fd = open("/proc/sys/kernel/shm_rmid_forced", O_RDONLY | O_CLOEXEC);

@@ -355,7 +355,7 @@ static void test_kept(void **state)
 	id = make(&params);
 	snprintf(memory, sizeof memory, "shm:id=%d", id);
 	assert_int_equal(zsblk_keep(memory, &keep, &why), 0);
-	assert_false(zsblk_keep_is_removed(keep));
+	assert_true(!zsblk_keep_is_removed(keep) && zsblk_keep_size(keep) == params.size);
 	assert_true(WIFSIGNALED(test_in_child(write_and_die, memory)));
 	/* No child has it attached. */
 	assert_int_equal(shmctl(id, IPC_STAT, &ds), 0);
