@@ -160,6 +160,13 @@ static void serving(void *opaque)
 	use_begin(daemon->use);
 }
 
+static uint64_t size_of_segment(void *opaque)
+{
+	const struct daemon *daemon = opaque;
+
+	return own_segment_size(&daemon->instance.segment);
+}
+
 /* The first server did not come into service. */
 static void not_serving(void *opaque, const char *why)
 {
@@ -308,6 +315,7 @@ static int make_keeper(struct daemon *daemon, struct wrong *wrong)
 			      .device = &daemon->start.found.device},
 		.start_timeout = START_LIMIT_MS +
 				 START_LIMIT_MS_PER_GIB * (unsigned)(settings_param_bytes(settings, "size") >> 30),
+		.size = size_of_segment,
 		.serving = serving,
 		.failed = not_serving,
 		.opaque = daemon,

@@ -28,7 +28,8 @@ struct instance {
 	const struct transport *transport;
 	char fallback[200]; /* why it is not another transport, which would be better; empty: none would */
 	char backend[48];   /* the device's identifier */
-	char stats[FOLDER_PATH_MAX + 60]; /* path of the server's statistics */
+	char stats[FOLDER_PATH_MAX + 60];        /* path of the server's statistics */
+	char control_path[FOLDER_PATH_MAX + 60]; /* of the server's control socket */
 	struct server_command *command;
 	struct ballast *ballast;
 	struct keeper *keeper;

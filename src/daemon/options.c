@@ -153,6 +153,12 @@ static bool is_plain(const char *value, char *text, size_t size)
 	return true;
 }
 
+/* Those that the daemon keeps to itself, or passes on in a way that servers of older versions understand. */
+static bool is_own(const char *key)
+{
+	return strcmp(key, "control-group") == 0 || strcmp(key, "background-cpu") == 0;
+}
+
 /* Parameters go to the plugin as they are, and the plugin judges them; but sizes are given to it in bytes. */
 static void add_plugin_param(struct settings *settings, const char *param)
 {
@@ -167,6 +173,13 @@ static void add_plugin_param(struct settings *settings, const char *param)
 	/* --status reads them. */
 	if (strcmp(key, "stats") == 0)
 		options_refuse("%s: the statistics of a server are in /run/zsblk/NAME/stats; leave it out", param);
+	if (strcmp(key, "control") == 0)
+		options_refuse("%s: the control socket of a server is /run/zsblk/NAME/control; leave it out", param);
+	if (is_own(key)) {
+		if (settings_set(settings, key, equals + 1, &wrong))
+			options_refuse("%s", wrong.text);
+		return;
+	}
 	r = settings_param(settings, key) ? -EEXIST : 0;
 	if (!r && !is_size(key)) {
 		r = settings_add_param(settings, key, equals + 1);

@@ -222,7 +222,7 @@ static int make_command(struct instance *instance, struct wrong *wrong)
 	const struct settings *settings = instance->settings;
 	struct kept kept;
 	int r = server_command_make(&instance->command, instance->transport, settings, instance->segment.memory,
-				    instance->stats);
+				    instance->stats, instance->control_path);
 
 	if (r) {
 		wrong_say(wrong, "%s=%s cannot be run: %s", instance->transport->server_name,
@@ -241,6 +241,7 @@ static int prepare_instance(struct start *start, struct instance *instance, stru
 	int r;
 
 	folder_file(&instance->folder, "stats", instance->stats);
+	folder_file(&instance->folder, FOLDER_CONTROL, instance->control_path);
 	r = look_around(start, instance, wrong);
 	if (!r)
 		r = choose_transport(start, instance, wrong);

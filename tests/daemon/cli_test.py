@@ -95,6 +95,8 @@ def main():
     refused("a request with a second name", ["--stop", "a", "b"], "--stop", "nothing else")
     refused("a request with a setting", ["--status", "a", "--device", "/dev/nbd0"], "--status", "nothing else")
     refused("a request to a name that cannot be", ["--status", "../a"], "--status", "'../a'", "letters")
+    refused("a control socket of one's own", [*one, "size=1G", "control=/run/x"], "control=/run/x", "/run/zsblk/NAME/control")
+    refused("a share of a processor that there is not", [*one, "size=1G", "background-cpu=0"], "background-cpu", "1 to 100")
     refused("statistics of one's own", [*one, "size=1G", "stats=/run/x"], "stats=/run/x", "/run/zsblk/NAME/stats")
     refused("an algorithm that there is not", [*one, "size=1G", "algorithm=lzo-rle"], "lzo-rle", "use one of")
     refused("a level that it has not", [*one, "size=1G", "algorithm=zstd", "level=900"], "level=900", "zstd")

@@ -384,7 +384,28 @@ def test_two_with_one_key(instance):
           instance.said())
 
 
+def test_half_resized(instance):
+    """The segment has another size than the kernel's device, as after a resize that was interrupted: the segment's counts."""
+    whole = 64 << 20
+    server = instance.serve("max-size=128M")
+    instance.world.size = whole // 2
+    os.kill(server, signal.SIGKILL)
+    server = must(instance.new_server(server), "the server is killed: there is another", instance.said())
+    point(instance.world.size == whole and f"has {whole} bytes now, and had {whole // 2}" in instance.said(), "and the kernel is told the size",
+          (instance.world.size, instance.said()))
+    instance.world.size = whole // 2
+    instance.kill()
+    os.kill(server, signal.SIGKILL)
+    soon(lambda: not instance.servers())
+    instance.mark()
+    instance.start()
+    must(instance.new_server(server), "all are killed, and it is started again", instance.said())
+    point(instance.world.size == whole, "the segment's size counts", (instance.world.size, instance.said()))
+    point(instance.ask("--stop")[0] == 0 and instance.process.wait(30) == 0, "--stop", instance.said())
+
+
 TESTS = {
+    "half-resized": test_half_resized,
     "private": test_private,
     "squatted-key": test_squatted_key,
     "failed-mount": test_failed_mount,

@@ -44,8 +44,10 @@ static int set_up(void **state)
 	    folder_open(&folder, top, "one", true, &wrong))
 		return -1;
 	folder_file(&folder, "stats", stats);
-	return server_command_make(&command, &nbd_transport, &settings, "shm:1", stats) || sd_event_new(&loop) < 0 ? -1
-														   : 0;
+	return server_command_make(&command, &nbd_transport, &settings, "shm:1", stats, "/tmp/zsblk-control") ||
+			       sd_event_new(&loop) < 0
+		       ? -1
+		       : 0;
 }
 
 /* None is to stay, whatever became of a test: it would keep our standard error open, and heeds no other signal. */
@@ -329,9 +331,13 @@ static void test_no_such_program(void **state)
 	struct server_command *none;
 
 	assert_int_equal(settings_string(&settings.nbdkit, "there-is-no-such-program"), 0);
-	assert_int_equal(server_command_make(&none, &nbd_transport, &settings, "shm:1", "/tmp/stats"), -ENOENT);
+	assert_int_equal(
+		server_command_make(&none, &nbd_transport, &settings, "shm:1", "/tmp/stats", "/tmp/zsblk-control"),
+		-ENOENT);
 	assert_int_equal(settings_string(&settings.nbdkit, "/dev/null"), 0);
-	assert_int_equal(server_command_make(&none, &nbd_transport, &settings, "shm:1", "/tmp/stats"), -EACCES);
+	assert_int_equal(
+		server_command_make(&none, &nbd_transport, &settings, "shm:1", "/tmp/stats", "/tmp/zsblk-control"),
+		-EACCES);
 }
 
 int main(void)

@@ -175,6 +175,12 @@ int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *set
 	return -(int)world()->refuse;
 }
 
+int netlink_resize(struct netlink *netlink, int index, const char *backend, uint64_t size)
+{
+	world()->size = size;
+	return 0;
+}
+
 int netlink_disconnect(struct netlink *netlink, int index)
 {
 	world()->attached = 0;

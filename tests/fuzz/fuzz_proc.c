@@ -85,7 +85,8 @@ static void read_command_line(const uint8_t *bytes, size_t len)
 	if (!command) {
 		must(settings_string(&settings.nbdkit, "/bin/true") == 0 &&
 		     settings_add_param(&settings, "size", "64M") == 0);
-		must(server_command_make(&command, &nbd_transport, &settings, "shm:0x7a73", "/run/x/stats") == 0);
+		must(server_command_make(&command, &nbd_transport, &settings, "shm:0x7a73", "/run/x/stats",
+					 "/run/x/control") == 0);
 	}
 	settings_free(&settings);
 	memcpy(text, bytes, len);

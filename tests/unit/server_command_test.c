@@ -19,7 +19,8 @@ static int set_up(void **state)
 	return settings_string(&settings.nbdkit, "/bin/true") || settings_add_param(&settings, "size", "64M") ||
 	       /* The segment has that. */
 	       settings_add_param(&settings, "max-size", "1G") ||
-	       server_command_make(&command, &nbd_transport, &settings, "shm:0x7a73", "/run/x/stats");
+	       server_command_make(&command, &nbd_transport, &settings, "shm:0x7a73", "/run/x/stats",
+				   "/tmp/zsblk-control");
 }
 
 static int tear_down(void **state)
@@ -54,10 +55,21 @@ static void test_same(void **state)
 			       "--unix=\0/proc/self/fd/4\0" WORDS)));
 }
 
+/* The device's size is the segment's, and changes. */
+static void test_size(void **state)
+{
+	assert_true(matches(OF(START SOCKET "zsblk\0"
+					    "size=65M\0memory=shm:0x7a73\0lock=yes\0stats=/run/x/stats\0")));
+	server_command_set_size(command, UINT64_MAX);
+	server_command_set_size(command, 0);
+	assert_true(matches(OF(START SOCKET "zsblk\0" WORDS)));
+	assert_false(matches(OF(START SOCKET "zsblk\0size\0memory=shm:0x7a73\0lock=yes\0stats=/run/x/stats\0")));
+}
+
 static void test_others(void **state)
 {
 	assert_false(matches(OF(START SOCKET "zsblk\0"
-					     "size=65M\0memory=shm:0x7a73\0lock=yes\0stats=/run/x/stats\0")));
+					     "level=65M\0memory=shm:0x7a73\0lock=yes\0stats=/run/x/stats\0")));
 	assert_false(matches(OF(START SOCKET "memory\0" WORDS)));
 	assert_false(matches(OF("@nbdkit\0--foreground\0--threads=1\0" SOCKET "zsblk\0" WORDS)));
 	assert_false(matches(OF(START SOCKET "zsblk\0" WORDS "mem-limit=8M\0")));
@@ -80,7 +92,9 @@ static void test_device(void **state)
 {
 	server_command_free(command);
 	assert_int_equal(settings_string(&settings.ublk_server, "/bin/true"), 0);
-	assert_int_equal(server_command_make(&command, &ublk_transport, &settings, "shm:0x7a73", "/run/x/stats"), 0);
+	assert_int_equal(server_command_make(&command, &ublk_transport, &settings, "shm:0x7a73", "/run/x/stats",
+					     "/tmp/zsblk-control"),
+			 0);
 	assert_true(matches(OF("@zsblk-ublk\0--ready=/run/x/1-2.ready\0" WORDS)));
 	assert_true(matches(OF("@zsblk-ublk\0--ready=/run/x/1-2.ready\0--recover=3\0" WORDS)));
 	assert_true(matches(OF("@zsblk-ublk\0--ready=/run/x/1-2.ready\0--device=3\0" WORDS)));
@@ -144,6 +158,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_same, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_size, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_device, set_up, tear_down),

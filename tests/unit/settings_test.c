@@ -106,7 +106,6 @@ static void test_size(void **state)
 
 static void test_max_size(void **state)
 {
-	refuse_with("max-size", "17T", "max-size = '17T'", "16T");
 	refuse_with("max-size", "big", "max-size = 'big'", "there are ram");
 	set("max-size", "ram/3");
 	expect_word("max-size", "1431654400");
@@ -330,6 +329,20 @@ static void test_probe_timeout(void **state)
 	assert_int_equal(settings.probe_timeout, 3000);
 }
 
+static void test_control(void **state)
+{
+	set("control-group", "adm");
+	set("background-cpu", "100");
+	assert_string_equal(settings.control_group, "adm");
+	assert_int_equal(settings.background_cpu, 100);
+	again();
+	refuse_with("control-group", "a b", "control-group = a b", "one group");
+	refuse_with("control-group", "adm=1", "control-group = adm=1", "one group");
+	refuse_with("background-cpu", "0", "background-cpu = 0", "1 to 100");
+	refuse_with("background-cpu", "101", "background-cpu = 101", "1 to 100");
+	refuse_with("max-size", "17T", "max-size = '17T'", "16T");
+}
+
 static void test_programs(void **state)
 {
 	set("nbdkit", "/opt/nbdkit/bin/nbdkit");
@@ -497,31 +510,19 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(defaults),
-		TEST(names),
-		TEST(words),
-		TEST(string),
-		TEST(size),
-		TEST(max_size),
-		TEST(limits),
-		TEST(algorithm),
-		TEST(level),
-		TEST(memory),
-		TEST(device),
-		TEST(transport),
-		TEST(use),
-		TEST(swap_priority),
-		TEST(mount),
-		TEST(numbers),
-		TEST(probe_timeout),
-		TEST(programs),
-		TEST(unknown_keys),
-		TEST(once),
-		TEST(long_values),
-		TEST(tune),
-		TEST(default_reserve),
-		TEST(replaced_word),
-		TEST(default_recovery),
+		TEST(defaults),      TEST(names),
+		TEST(words),         TEST(string),
+		TEST(size),          TEST(max_size),
+		TEST(limits),        TEST(algorithm),
+		TEST(level),         TEST(memory),
+		TEST(device),        TEST(transport),
+		TEST(use),           TEST(swap_priority),
+		TEST(mount),         TEST(numbers),
+		TEST(probe_timeout), TEST(control),
+		TEST(programs),      TEST(unknown_keys),
+		TEST(once),          TEST(long_values),
+		TEST(tune),          TEST(default_reserve),
+		TEST(replaced_word), TEST(default_recovery),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);

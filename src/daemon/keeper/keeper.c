@@ -384,6 +384,8 @@ static int spawn_server(struct keeper *keeper)
 	const struct device *device = &keeper->end->device;
 	char argument[DEVICE_PATH + 16] = "";
 
+	/* The size may have been changed by a server that is not there any more. */
+	server_command_set_size(keeper->spec->command, keeper->spec->size(keeper->spec->opaque));
 	if (transport->device_argument)
 		transport->device_argument(device, transport_is_attached(device), argument, sizeof argument);
 	return server_spawn(&keeper->server, keeper->spec->command, keeper->spec->folder, argument,

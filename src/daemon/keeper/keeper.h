@@ -26,6 +26,8 @@ struct keeper_spec {
 	struct transport_spec transport; /* but for `news`, `may_fork` and `opaque`, which are the keeper's */
 	/* Milliseconds that a server in place of another may take to come into service, at the first try. */
 	unsigned start_timeout;
+	/* The size of the device in the segment, in bytes, for the next server. */
+	uint64_t (*size)(void *opaque);
 	/* A server serves the device: for the first time, or again. */
 	void (*serving)(void *opaque);
 	/* The first server did not come up, or the device could not be attached. There is no second try. */

@@ -23,6 +23,9 @@
 #define KEPT_PROGRAM_PATH "/proc/self/fd/3"
 #define KEPT_MODULE_PATH  "/proc/self/fd/4"
 
+/* host_params.h */
+#define VARIABLE "ZSBLK_PARAMETERS="
+
 struct server_command {
 	const struct transport *transport;
 	struct arguments arguments;
@@ -30,21 +33,37 @@ struct server_command {
 	struct kept kept;
 	server_kept_fn *kept_changed; /* NULL: nobody is told */
 	char *program;
+	char *parameters; /* further ones, in the environment */
 	char **environment;
 };
 
 /* ------------------------------------------------------------------ the command line */
 
+/*
+ * What servers of older versions do not know, and would refuse on their command line: a server may be one of the version before, from
+ * files that were kept or after a package was taken back.
+ */
+static int make_parameters(char **parameters, const struct settings *settings, const char *control)
+{
+	char group[80] = "", cpu[40] = "";
+
+	if (settings->control_group)
+		snprintf(group, sizeof group, "\ncontrol-group=%.60s", settings->control_group);
+	if (settings->background_cpu)
+		snprintf(cpu, sizeof cpu, "\nbackground-cpu=%u", settings->background_cpu);
+	return asprintf(parameters, VARIABLE "control=%s%s%s", control, group, cpu) < 0 ? -ENOMEM : 0;
+}
+
 /* The daemon's environment, without what systemd meant for the daemon alone. */
 static int make_environment(struct server_command *command)
 {
-	static const char *const ours[] = {"LISTEN_", "NOTIFY_SOCKET=", "WATCHDOG_", "MALLOC_ARENA_MAX="};
+	static const char *const ours[] = {"LISTEN_", "NOTIFY_SOCKET=", "WATCHDOG_", "MALLOC_ARENA_MAX=", VARIABLE};
 	static char arenas[] = "MALLOC_ARENA_MAX=1";
 	size_t n = 0, kept = 0;
 
 	while (environ[n])
 		n++;
-	command->environment = calloc(n + 2, sizeof *command->environment);
+	command->environment = calloc(n + 3, sizeof *command->environment);
 	if (!command->environment)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
@@ -55,7 +74,8 @@ static int make_environment(struct server_command *command)
 		if (keep)
 			command->environment[kept++] = environ[i];
 	}
-	command->environment[kept] = arenas;
+	command->environment[kept++] = arenas;
+	command->environment[kept] = command->parameters;
 	return 0;
 }
 
@@ -89,7 +109,7 @@ static int find_program(const char *name, char **program)
 }
 
 int server_command_make(struct server_command **result, const struct transport *transport,
-			const struct settings *settings, const char *memory, const char *stats)
+			const struct settings *settings, const char *memory, const char *stats, const char *control)
 {
 	struct server_command *command = calloc(1, sizeof *command);
 	int r = command ? find_program(transport->program(settings), &command->program) : -ENOMEM;
@@ -100,6 +120,8 @@ int server_command_make(struct server_command **result, const struct transport *
 	}
 	if (!r)
 		r = transport->arguments(&command->arguments, settings, memory, stats);
+	if (!r)
+		r = make_parameters(&command->parameters, settings, control);
 	if (!r)
 		r = make_environment(command);
 	if (!r)
@@ -208,6 +230,11 @@ bool server_command_is_of(struct server_command *command, pid_t pid)
 	return got >= 0 && server_command_matches(command, text, (size_t)got);
 }
 
+void server_command_set_size(struct server_command *command, uint64_t bytes)
+{
+	arguments_set_size(&command->arguments, bytes);
+}
+
 void server_command_free(struct server_command *command)
 {
 	if (!command)
@@ -216,6 +243,7 @@ void server_command_free(struct server_command *command)
 	kept_close(&command->kept);
 	errand_free(command->errand);
 	free(command->program);
+	free(command->parameters);
 	free(command->environment);
 	free(command);
 }

@@ -13,18 +13,20 @@
 struct transport;
 
 /*
- * The command line of every server to come. Made once, since a recovery is not the time to allocate. `stats`:
- * path of the statistics file.
+ * The command line of every server to come. Made once, since a recovery is not the time to allocate. `stats`: path of the statistics file; `control`: of
+ * the control socket.
  */
 struct server_command;
 int server_command_make(struct server_command **command, const struct transport *transport,
-			const struct settings *settings, const char *memory, const char *stats);
+			const struct settings *settings, const char *memory, const char *stats, const char *control);
 /*
  * Begin with these files, which an earlier daemon kept; they become the command's. `changed` is told of every change: what it gets is
  * what the next daemon is to begin with.
  */
 typedef void server_kept_fn(const struct kept *kept);
 void server_command_inherit(struct server_command *command, const struct kept *kept, server_kept_fn *changed);
+/* The size of the device, in bytes, that servers are started with from now on. */
+void server_command_set_size(struct server_command *command, uint64_t bytes);
 void server_command_free(struct server_command *command);
 /*
  * What is asked of a running server is asked by a child, and waited for so long at most: to answer, the kernel takes the lock on the

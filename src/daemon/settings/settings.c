@@ -61,6 +61,7 @@ void settings_free(struct settings *settings)
 	free(settings->mount_point);
 	free(settings->fs_type);
 	free(settings->mount_options);
+	free(settings->control_group);
 	free(settings->nbdkit);
 	free(settings->plugin);
 	free(settings->path);

@@ -45,6 +45,11 @@ struct settings {
 	unsigned dead_timeout;    /* seconds that requests wait for a server, 1 to 86400 */
 	unsigned probe_timeout;   /* milliseconds without an answer after which a server hangs, 100 to 600000 */
 
+	/* Of the server's control socket. */
+	char *control_group; /* whose members may look; NULL: nobody's */
+	unsigned
+		background_cpu; /* per cent of a processor for work in the background, 1 to 100; 0: the server's default */
+
 	uint64_t recovery_reserve; /* bytes that are held for the start of a server when memory is short */
 
 	/* What to run: a path, or a name looked up in PATH. */

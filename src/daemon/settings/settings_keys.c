@@ -362,6 +362,20 @@ static int set_probe_timeout(struct settings *settings, struct value value, stru
 	return 0;
 }
 
+static int set_control_group(struct settings *settings, struct value value, struct wrong *wrong)
+{
+	/* A line of its own in the environment of servers. */
+	if (!*value.text || value.text[strcspn(value.text, " \t\n=:")])
+		return wrong_say(wrong, "%s = %.80s: the name of one group, or its number, is needed", value.key,
+				 value.text);
+	return keep(&settings->control_group, value.text, wrong);
+}
+
+static int set_background_cpu(struct settings *settings, struct value value, struct wrong *wrong)
+{
+	return natural(value.key, value.text, 1, 100, &settings->background_cpu, wrong);
+}
+
 static int set_ublk_server(struct settings *settings, struct value value, struct wrong *wrong)
 {
 	return keep(&settings->ublk_server, value.text, wrong);
@@ -385,9 +399,9 @@ static const struct key {
 	int (*set)(struct settings *settings, struct value value, struct wrong *wrong);
 } keys[] = {
 	{"size", "zram-size", set_size},
-	{"max-size", NULL, set_max_size},
 	{"algorithm", "compression-algorithm", set_algorithm},
 	{"level", NULL, set_level},
+	{"max-size", NULL, set_max_size},
 	{"mem-limit", "zram-resident-limit", set_mem_limit},
 	{"reserve", NULL, set_reserve},
 	{"memory", NULL, set_memory},
@@ -405,6 +419,8 @@ static const struct key {
 	{"dead-connection-timeout", NULL, set_dead_timeout},
 	{"probe-timeout", NULL, set_probe_timeout},
 	{"recovery-reserve", NULL, set_recovery_reserve},
+	{"control-group", NULL, set_control_group},
+	{"background-cpu", NULL, set_background_cpu},
 	{"ublk-server", NULL, set_ublk_server},
 	{"nbdkit", NULL, set_nbdkit},
 	{"plugin", NULL, set_plugin},

@@ -51,6 +51,9 @@ void folder_close(struct folder *folder);
  */
 void folder_remove(struct folder *folder, const char *keep);
 
+/* The server's control socket (its parameter control=). */
+#define FOLDER_CONTROL "control"
+
 /* "FOLDER/NAME" into `path`. */
 void folder_file(const struct folder *folder, const char *name, char path[FOLDER_PATH_MAX + 60]);
 /* What a server makes there once it has started, by which it is met; `kind`: one of FOLDER_CONTACTS. */

@@ -62,6 +62,15 @@ static bool is_anothers(const struct zsblk_segment *found, const char *name)
 }
 
 /*
+ * May that be what an attached device of this size has? A resize that was interrupted leaves the segment larger; the kernel is told of it
+ * when the next server is there.
+ */
+static bool fits(const struct zsblk_segment *found, uint64_t device_size)
+{
+	return device_size && found->size >= device_size;
+}
+
+/*
  * A segment that a start made that did not get anywhere: no server came into service with it, and none is about to. It may not
  * be what is asked for now, and nothing is in it.
  */
@@ -99,7 +108,7 @@ static int look_for_named(struct own_segment_facts *facts, struct candidates *th
 	if (facts->configured_fits && there->configured.id == id)
 		return 0;
 	facts->named = facts->attached || !is_discarded(&there->named, memory);
-	facts->named_fits = facts->named && there->named.size == device_size;
+	facts->named_fits = facts->named && fits(&there->named, device_size);
 	return 0;
 }
 
@@ -157,7 +166,8 @@ static int use_noted(struct own_segment *segment, const struct candidates *there
 		r = -ENOENT;
 		snprintf(why.text, sizeof why.text, "%s bears the name of another instance, %s", there->note,
 			 segment->found.name);
-	} else if (!r && device_size && segment->found.size != device_size) {
+	} else if (!r && device_size && segment->found.size != device_size &&
+		   !bears_name(&segment->found, settings->name)) {
 		r = -ENOENT;
 		snprintf(why.text, sizeof why.text, "%s holds %" PRIu64 " bytes, and the device has %" PRIu64,
 			 there->note, segment->found.size, device_size);
@@ -293,6 +303,11 @@ int own_segment_make(struct own_segment *segment, const struct settings *setting
 	if (r)
 		wrong_say(wrong, "%s/" OWN_SEGMENT_NOTE ": %s", folder->path, strerror(-r));
 	return r;
+}
+
+uint64_t own_segment_size(const struct own_segment *segment)
+{
+	return segment->keep ? zsblk_keep_size(segment->keep) : segment->found.size;
 }
 
 void own_segment_serves(struct own_segment *segment, const struct folder *folder)

@@ -74,6 +74,8 @@ int own_segment_make(struct own_segment *segment, const struct settings *setting
 		     struct wrong *wrong);
 /* Its identifier, -1: there is none yet. */
 int own_segment_id(const struct own_segment *segment);
+/* The size of the device in it now, in bytes; 0: not known. */
+uint64_t own_segment_size(const struct own_segment *segment);
 /* A server serves it: note it, and keep it attached, so that its removal by others is survived. */
 void own_segment_serves(struct own_segment *segment, const struct folder *folder);
 /* Has somebody removed it? Said once. */

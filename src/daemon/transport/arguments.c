@@ -3,9 +3,13 @@
 #include "daemon/transport/arguments.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of "size=", with a number of bytes. */
+#define SIZE_ARGUMENT 32u
 
 int arguments_add(struct arguments *arguments, const char *format, const char *value)
 {
@@ -50,14 +54,43 @@ static bool is_of_segment(const char *param)
 	return strncmp(param, "max-size=", 9) == 0;
 }
 
+static bool is_size(const char *argument)
+{
+	return strncmp(argument, "size=", 5) == 0;
+}
+
+/* With room for any size that the device may get. */
+static int add_size(struct arguments *arguments, const char *param)
+{
+	char padded[SIZE_ARGUMENT];
+	int r;
+
+	memset(padded, ' ', sizeof padded - 1);
+	padded[sizeof padded - 1] = '\0';
+	arguments->size = arguments->n;
+	r = arguments_add(arguments, "%s", strlen(param) < sizeof padded ? padded : param);
+	if (!r)
+		strcpy(arguments->list[arguments->size], param);
+	return r;
+}
+
+void arguments_set_size(struct arguments *arguments, uint64_t bytes)
+{
+	if (arguments->size && bytes)
+		snprintf(arguments->list[arguments->size], SIZE_ARGUMENT, "size=%" PRIu64, bytes);
+}
+
 int arguments_add_params(struct arguments *arguments, const struct settings *settings, const char *memory,
 			 const char *stats)
 {
 	int r = 0;
 
-	for (size_t i = 0; !r && i < settings->n_params; i++)
-		if (!is_of_segment(settings->params[i]))
-			r = arguments_add(arguments, "%s", settings->params[i]);
+	for (size_t i = 0; !r && i < settings->n_params; i++) {
+		const char *param = settings->params[i];
+
+		if (!is_of_segment(param))
+			r = is_size(param) ? add_size(arguments, param) : arguments_add(arguments, "%s", param);
+	}
 	r = r ? r : add_unless_given(arguments, settings, "memory=%s", "memory", memory);
 	r = r ? r : add_unless_given(arguments, settings, "lock=%s", "lock", "yes");
 	return r ? r : add_unless_given(arguments, settings, "stats=%s", "stats", stats);
@@ -110,6 +143,7 @@ bool arguments_match(const struct arguments *arguments, const char *module, cons
 		/* Each argument ends with a NUL. */
 		if (at + length >= bytes)
 			return false;
+		may_differ |= arguments->size && i == arguments->size && is_size(argument);
 		may_differ |= arguments->module && i == arguments->module && strcmp(argument, module) == 0;
 		if (!may_differ && strcmp(arguments->list[i], argument) != 0)
 			return false;

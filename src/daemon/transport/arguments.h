@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define ARGUMENTS_MAX (SETTINGS_MAX_PARAMS + 16)
 /* No argument has this place. */
@@ -21,6 +22,7 @@ struct arguments {
 	char *list[ARGUMENTS_MAX + 1]; /* ends with NULL */
 	unsigned n;
 	unsigned module;  /* the place of the file that the server loads; ARGUMENTS_NONE: none */
+	unsigned size;    /* the place of the device's size, which may change; ARGUMENTS_NONE: there is none */
 	unsigned contact; /* the place of an argument that ends with the path by which the server is met */
 	unsigned
 		device; /* the place of one that says which device a server is for, and is left out where it is empty */
@@ -37,13 +39,15 @@ int arguments_add_device(struct arguments *arguments);
 /* The parameters that were given, and those that swap needs unless they were given. */
 int arguments_add_params(struct arguments *arguments, const struct settings *settings, const char *memory,
 			 const char *stats);
+/* The size that servers are started with from now on, in bytes. Allocates nothing. */
+void arguments_set_size(struct arguments *arguments, uint64_t bytes);
 /* The parameters for the trial of a server: on a little memory of its own, and without what only one server may have. */
 int arguments_add_trial_params(struct arguments *arguments, const struct settings *settings);
 void arguments_free(struct arguments *arguments);
 
 /*
  * Are these the bytes of /proc/PID/cmdline (arguments, each ended by a NUL) of a server with these arguments? These may differ: its name,
- * what is each server's own, and the module, which may be `module` as well.
+ * what is each server's own, the size, which a device changes in use, and the module, which may be `module` as well.
  */
 bool arguments_match(const struct arguments *arguments, const char *module, const char *text, size_t bytes);
 

@@ -105,6 +105,11 @@ void transport_reach(struct transport_end *end, const struct transport_server *s
 	end->transport->reach(end, server, adopted);
 }
 
+int transport_set_size(struct transport_end *end, uint64_t size, struct wrong *wrong)
+{
+	return end->transport->set_size(end, size, wrong);
+}
+
 void transport_let_go(struct transport_end *end)
 {
 	end->transport->let_go(end);

@@ -122,6 +122,11 @@ void transport_close(struct transport_end *end);
  * caller's to decide. Only one server at a time.
  */
 void transport_reach(struct transport_end *end, const struct transport_server *server, bool adopted);
+/*
+ * The device is to have another size, in bytes. Where the server tells the kernel that (server_attaches), it has done so. 0 or a negative
+ * errno, with the reason.
+ */
+int transport_set_size(struct transport_end *end, uint64_t size, struct wrong *wrong);
 /* The server has ended, or is to end. Nothing more is told of it. */
 void transport_let_go(struct transport_end *end);
 /* Look whether the kernel still has the server; if not, that is told. */
@@ -160,6 +165,7 @@ struct transport {
 	int (*open)(struct transport_end **end, const struct transport_spec *spec, struct wrong *wrong);
 	void (*close)(struct transport_end *end);
 	void (*reach)(struct transport_end *end, const struct transport_server *server, bool adopted);
+	int (*set_size)(struct transport_end *end, uint64_t size, struct wrong *wrong);
 	void (*let_go)(struct transport_end *end);
 	void (*check)(struct transport_end *end);
 	uint64_t (*longest_probe_us)(const struct transport_end *end);

@@ -98,10 +98,8 @@ static void init_device(struct device *device, int index)
 
 /* May the kernel have the server's connections? */
 static int check_server(const struct attachment *attachment, enum transport_backing backing, pid_t server,
-			uint64_t size, bool detaching, struct wrong *wrong)
+			bool detaching, struct wrong *wrong)
 {
-	uint64_t has = backing == TRANSPORT_BACKING_OURS ? device_size(attachment->device) : 0;
-
 	if (backing == TRANSPORT_BACKING_OTHER || backing == TRANSPORT_BACKING_UNNAMED) {
 		wrong_say(wrong, "%s is attached to another server now; process %d is not given to it",
 			  attachment->device->path, (int)server);
@@ -116,11 +114,6 @@ static int check_server(const struct attachment *attachment, enum transport_back
 		wrong_say(wrong, "%s is being detached; process %d is not given to it", attachment->device->path,
 			  (int)server);
 		return -ESHUTDOWN;
-	}
-	if (has && has != size) {
-		wrong_say(wrong, "%s has %" PRIu64 " bytes, and process %d serves %" PRIu64, attachment->device->path,
-			  has, (int)server, size);
-		return -EINVAL;
 	}
 	return 0;
 }
@@ -188,6 +181,21 @@ static void take_device(struct attachment *attachment, int index)
 		say(SAY_WARNING, "%s", wrong.text);
 }
 
+int attachment_set_size(struct attachment *attachment, uint64_t size, struct wrong *wrong)
+{
+	uint64_t has = device_size(attachment->device);
+	int r = has == size ? 0
+			    : netlink_resize(&attachment->netlink, index_of(attachment->device),
+					     attachment->spec->backend, size);
+
+	if (r)
+		wrong_say(wrong, "%s has %" PRIu64 " bytes and cannot be given %" PRIu64 ": %s",
+			  attachment->device->path, has, size, strerror(-r));
+	else if (has != size)
+		say(SAY_NOTICE, "%s has %" PRIu64 " bytes now, and had %" PRIu64, attachment->device->path, size, has);
+	return r;
+}
+
 int attachment_hand_over(struct attachment *attachment, const struct dial *dial, pid_t server, bool adopted,
 			 bool detaching, struct wrong *wrong)
 {
@@ -195,10 +203,11 @@ int attachment_hand_over(struct attachment *attachment, const struct dial *dial,
 	unsigned n = attachment->spec->connections;
 	enum transport_backing backing = backing_of(attachment->device, attachment->spec->backend);
 	bool attached = backing == TRANSPORT_BACKING_OURS;
+	struct wrong size_wrong;
 	struct dial_server facts;
 
 	dial_server(dial, &facts);
-	r = check_server(attachment, backing, server, facts.size, detaching, wrong);
+	r = check_server(attachment, backing, server, detaching, wrong);
 	if (r)
 		return r;
 	for (unsigned i = 0; i < n; i++)
@@ -212,6 +221,12 @@ int attachment_hand_over(struct attachment *attachment, const struct dial *dial,
 		take_device(attachment, index);
 	if (!attachment->timer_ms)
 		look_at_timer(attachment);
+	/*
+	 * The size was changed, and the kernel was not told yet: with the size it has, the device works. The connection of an adopted server
+	 * may be from before the change, and nbdkit keeps to the size that a connection began with.
+	 */
+	if (attached && !adopted && attachment_set_size(attachment, facts.size, &size_wrong))
+		say(SAY_ERROR, "%s", size_wrong.text);
 	return 0;
 }
 

@@ -57,13 +57,16 @@ void attachment_close(struct attachment *attachment);
 
 /*
  * Give the kernel the connections of a server, process `server`, all of which are ready; the device is attached if it is not yet.
- * `adopted`: the kernel has connections to that server already, and takes none. `detaching`: the device must not be attached. 0, or with the reason: -EBUSY: the device is attached to
+ * `adopted`: the kernel has connections to that server already, and takes none. `detaching`: the device must not be attached. A device that is attached gets the size that the server has. 0, or with the reason: -EBUSY: the device is attached to
  * somebody else's server, or cannot be attached while somebody has it open; -EAGAIN: that cannot be told now; -ESHUTDOWN: the device is
- * being detached; -EINVAL: the server has another size; -EOPNOTSUPP: the kernel does not remember whose a device is; or an error of the
+ * being detached; -EOPNOTSUPP: the kernel does not remember whose a device is; or an error of the
  * kernel.
  */
 int attachment_hand_over(struct attachment *attachment, const struct dial *dial, pid_t server, bool adopted,
 			 bool detaching, struct wrong *wrong);
+
+/* Have the attached device this size, in bytes. 0 or an error of the kernel, with the reason. */
+int attachment_set_size(struct attachment *attachment, uint64_t size, struct wrong *wrong);
 
 /* Has the kernel shut down a connection that it got from us? */
 bool attachment_is_cut(const struct attachment *attachment);

@@ -209,6 +209,11 @@ static void nbd_reach(struct transport_end *end, const struct transport_server *
 	nbd_try_to_dial(nbd);
 }
 
+static int nbd_set_size(struct transport_end *end, uint64_t size, struct wrong *wrong)
+{
+	return attachment_set_size(&nbd_of(end)->attachment, size, wrong);
+}
+
 /* ------------------------------------------------------------------ in service */
 
 static void nbd_check(struct transport_end *end)
@@ -351,6 +356,7 @@ const struct transport nbd_transport = {
 	.open = nbd_open,
 	.close = nbd_close,
 	.reach = nbd_reach,
+	.set_size = nbd_set_size,
 	.let_go = nbd_let_go,
 	.check = nbd_check,
 	.longest_probe_us = nbd_longest_probe_us,

@@ -249,6 +249,17 @@ int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *set
 	return talk(netlink->requests, message, NULL, NULL);
 }
 
+int netlink_resize(struct netlink *netlink, int index, const char *backend, uint64_t size)
+{
+	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];
+	struct nlmsghdr *message = begin_message(buffer, netlink->family, NBD_CMD_RECONFIGURE, NBD_GENL_VERSION);
+
+	mnl_attr_put_u32(message, NBD_ATTR_INDEX, (uint32_t)index);
+	mnl_attr_put_strz(message, NBD_ATTR_BACKEND_IDENTIFIER, backend);
+	mnl_attr_put_u64(message, NBD_ATTR_SIZE_BYTES, size);
+	return talk(netlink->requests, message, NULL, NULL);
+}
+
 int netlink_disconnect(struct netlink *netlink, int index)
 {
 	_Alignas(struct nlmsghdr) char buffer[BUFFER_BYTES];

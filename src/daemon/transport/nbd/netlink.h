@@ -43,6 +43,8 @@ void netlink_close(struct netlink *netlink);
 int netlink_connect(struct netlink *netlink, const struct netlink_setup *setup, int *index);
 /* Give an attached device new sockets for those that are dead. Of the setup only index, backend and sockets count. */
 int netlink_reconfigure(struct netlink *netlink, const struct netlink_setup *setup);
+/* Give an attached device another size, in bytes. */
+int netlink_resize(struct netlink *netlink, int index, const char *backend, uint64_t size);
 int netlink_disconnect(struct netlink *netlink, int index);
 
 /*

@@ -169,13 +169,26 @@ static int ublk_take_disk(struct ublk_end *ublk, struct device *device, struct w
 	return 0;
 }
 
-static void ublk_serve(struct ublk_end *ublk)
+static void ublk_probe_size(struct ublk_end *ublk, uint64_t bytes)
 {
-	unsigned timeout = ublk->spec.settings->probe_timeout;
-	uint64_t blocks = device_size(&ublk->end.device) / ZSBLK_BLOCK_SIZE, now = clock_us();
+	uint64_t blocks = bytes / ZSBLK_BLOCK_SIZE;
 
 	ublk->blocks = blocks ? blocks : 1;
 	ublk->stride = watch_stride(ublk->blocks);
+}
+
+static int ublk_set_size(struct transport_end *end, uint64_t size, struct wrong *wrong)
+{
+	ublk_probe_size(ublk_of(end), size);
+	return 0;
+}
+
+static void ublk_serve(struct ublk_end *ublk)
+{
+	unsigned timeout = ublk->spec.settings->probe_timeout;
+	uint64_t now = clock_us();
+
+	ublk_probe_size(ublk, device_size(&ublk->end.device));
 	watch_init(&ublk->watch, timeout, STUCK_PROBES * timeout, now);
 	/* A sweep that the server before did not answer is this one's to answer. */
 	if (sweep_is_out(ublk->sweep))
@@ -298,6 +311,7 @@ const struct transport ublk_transport = {
 	.open = ublk_open,
 	.close = ublk_close,
 	.reach = ublk_reach,
+	.set_size = ublk_set_size,
 	.let_go = ublk_let_go,
 	.longest_probe_us = ublk_longest_probe_us,
 	.program = ublk_server_program,
