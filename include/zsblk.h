@@ -455,6 +455,53 @@ struct zsblk_stats {
 	uint64_t failed_reads, failed_writes, failed_discards;
 };
 void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats);
+
+/*
+ * Latency histograms: how long calls took since the device was opened. They are always kept. One call in 16 is timed,
+ * chosen at random, whatever block the call is about.
+ */
+enum zsblk_latency_kind {
+	/*
+	 * Requests, failed ones included, with all waiting: for a context, for another request, for memory. A request
+	 * may be of any length. zsblk_write_zeroes() counts as a discard.
+	 */
+	ZSBLK_LATENCY_READ,
+	ZSBLK_LATENCY_WRITE,
+	ZSBLK_LATENCY_DISCARD,
+	/* What the codec takes for a block of a request. Same-filled blocks, and reads of raw ones, need no codec. */
+	ZSBLK_LATENCY_COMPRESS,
+	ZSBLK_LATENCY_DECOMPRESS,
+	ZSBLK_LATENCY_KINDS
+};
+
+#define ZSBLK_LATENCY_BUCKETS 273u
+
+struct zsblk_latency {
+	uint64_t count;   /* calls that were timed */
+	uint64_t sum_ns;  /* nanoseconds of all of them together */
+	uint64_t max_ns;  /* the longest of them */
+	unsigned sampled; /* one call in so many is timed */
+	/* How many took longer than zsblk_latency_bucket(i - 1) nanoseconds, and at most zsblk_latency_bucket(i). */
+	uint64_t buckets[ZSBLK_LATENCY_BUCKETS];
+};
+
+/* While calls are in flight, the sum and the longest call may be a moment behind the buckets. */
+void zsblk_get_latency(struct zsblk *dev, enum zsblk_latency_kind kind, struct zsblk_latency *latency);
+/* "read", "write", "discard", "compress" or "decompress"; NULL: there is no such kind. The result is static. */
+const char *zsblk_latency_name(enum zsblk_latency_kind kind);
+/*
+ * The upper end of a bucket in nanoseconds, at most an eighth above any time in it. Powers of two are ends of buckets,
+ * from 8 to 2^36 (69 seconds). The last bucket, from there on, has none: UINT64_MAX.
+ */
+uint64_t zsblk_latency_bucket(unsigned bucket);
+/* Add `other` to *sum: of another device, for instance. */
+void zsblk_latency_merge(struct zsblk_latency *sum, const struct zsblk_latency *other);
+/*
+ * The time in nanoseconds that `percent` (0 to 100) of the calls did not exceed: never too short, and at most an eighth
+ * too long. 0 if there was no call.
+ */
+uint64_t zsblk_latency_percentile(const struct zsblk_latency *latency, double percent);
+
 /* Set mem_used_max to the present mem_used_total. */
 void zsblk_reset_mem_used_max(struct zsblk *dev);
 /* Change the limit, in bytes; 0: none. Memory that was taken above a lower limit stays until it is freed. */

@@ -34,10 +34,11 @@ static size_t decoder_bytes(void)
 	return bytes;
 }
 
-static int init_context(struct context *ctx, uint8_t *mem)
+static int init_context(struct context *ctx, uint8_t *mem, uint32_t seed)
 {
 	int r = 0;
 
+	latency_init(&ctx->latencies, seed);
 	for (unsigned id = 0; id < CODEC_IDS && !r; id++) {
 		const struct codec *decoder = codec_by_id(id);
 
@@ -88,7 +89,7 @@ int contexts_init(struct contexts *contexts, unsigned n, const struct codec *cod
 	contexts->n = n;
 	mem = (uint8_t *)(contexts->all + n);
 	for (unsigned i = 0; i < n && !r; i++)
-		r = init_context(&contexts->all[i], mem + i * decoder_bytes());
+		r = init_context(&contexts->all[i], mem + i * decoder_bytes(), i);
 	return r ? r : init_encoder(contexts, codec, level);
 }
 
@@ -106,8 +107,10 @@ void contexts_destroy(struct contexts *contexts)
 
 void contexts_warm_up(struct contexts *contexts)
 {
-	for (unsigned i = 0; i < contexts->n; i++)
+	for (unsigned i = 0; i < contexts->n; i++) {
+		memset(contexts->all[i].latencies.of, 0, sizeof contexts->all[i].latencies.of);
 		encoder_warm_up(atomic_load(&contexts->encoder), i, &contexts->all[i]);
+	}
 }
 
 static bool try_take(struct context *ctx)
@@ -138,6 +141,7 @@ static struct context *try_get(struct contexts *contexts)
 
 		if (try_take(ctx)) {
 			last_context = at + 1;
+			ctx->waited = 0;
 			follow(contexts, ctx);
 			return ctx;
 		}
@@ -148,9 +152,11 @@ static struct context *try_get(struct contexts *contexts)
 struct context *context_get(struct contexts *contexts)
 {
 	struct context *ctx = try_get(contexts);
+	uint64_t began;
 
 	if (ctx)
 		return ctx;
+	began = latency_now();
 	pthread_mutex_lock(&contexts->lock);
 	/*
 	 * No wake-up is lost: either this thread sees that `busy` was cleared, or the thread that clears it sees
@@ -161,6 +167,7 @@ struct context *context_get(struct contexts *contexts)
 		pthread_cond_wait(&contexts->freed, &contexts->lock);
 	atomic_fetch_sub(&contexts->waiting, 1);
 	pthread_mutex_unlock(&contexts->lock);
+	ctx->waited = latency_now() - began;
 	return ctx;
 }
 

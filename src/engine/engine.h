@@ -10,6 +10,7 @@
  *   resize.c  the size, and its changes       stripe.c  locks that hold blocks still
  *   encoder.c what compresses new blocks      blocks.c  how blocks are stored, for people
  *   ages.c    ages of blocks                  aging.c   keeping and marking them
+ *   latency.c how long requests take
  *
  * Locks, in the order in which they are taken: change_lock, resize_lock, compact_lock, the allocator's compaction lock,
  * one stripe, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages is taken by no
@@ -22,6 +23,7 @@
 
 #include "codec/codec.h"
 #include "engine/ages.h"
+#include "engine/latency.h"
 #include "engine/stripe.h"
 #include "process/spare.h"
 #include "segment/segment.h"
@@ -70,9 +72,11 @@ struct context {
 	_Alignas(64) _Atomic bool busy;
 	struct counters count;
 	uint64_t read_end; /* where the last read ended, in bytes: one that begins there comes in order */
+	uint64_t waited;   /* nanoseconds for which the holder has waited for it */
 	_Atomic(const struct encoder *) encoder; /* the holder stores it; any thread may look */
 	void *cctx;                              /* the encoder's for this context */
 	void *dctx[CODEC_IDS];
+	struct latencies latencies;
 	_Alignas(64) uint8_t object[BLOCK]; /* compressed bytes on their way into the pool */
 	_Alignas(64) uint8_t block[BLOCK];  /* a block that is read or written in part */
 };

@@ -77,17 +77,27 @@ static void prefetch_next(const struct zsblk *dev, uint64_t block)
 		sector_prefetch_load(dev, block + 1);
 }
 
+/* The time of a request begins before it waits for its context. */
+static uint64_t request_begin(struct context *ctx, enum zsblk_latency_kind kind)
+{
+	uint64_t now = latency_begin(&ctx->latencies, kind);
+
+	return now ? now - ctx->waited : 0;
+}
+
 int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset)
 {
 	struct context *ctx;
 	uint8_t *out = buf;
 	size_t left = len;
+	uint64_t began;
 	bool in_order;
 	int r = 0;
 
 	if (!resize_has_range(dev, offset, len))
 		return -EINVAL;
 	ctx = context_get(&dev->contexts);
+	began = request_begin(ctx, ZSBLK_LATENCY_READ);
 	in_order = offset == ctx->read_end;
 	ctx->read_end = offset + len;
 	if (left && !in_order)
@@ -107,6 +117,7 @@ int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset)
 		count(&ctx->count.failed_reads, 1);
 	else
 		count(&ctx->count.read_bytes, len);
+	latency_end(&ctx->latencies, ZSBLK_LATENCY_READ, began);
 	context_put(&dev->contexts, ctx);
 	return r;
 }
@@ -167,11 +178,13 @@ int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset)
 	struct context *ctx;
 	const uint8_t *data = buf;
 	size_t left = len;
+	uint64_t began;
 	int r = 0;
 
 	if (!resize_has_range(dev, offset, len))
 		return -EINVAL;
 	ctx = context_get(&dev->contexts);
+	began = request_begin(ctx, ZSBLK_LATENCY_WRITE);
 	while (left && !r) {
 		unsigned n = piece_len(offset, left);
 
@@ -188,6 +201,7 @@ int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset)
 		count(&ctx->count.failed_writes, 1);
 	else
 		count(&ctx->count.write_bytes, len);
+	latency_end(&ctx->latencies, ZSBLK_LATENCY_WRITE, began);
 	context_put(&dev->contexts, ctx);
 	return r;
 }
@@ -249,15 +263,18 @@ static int clear(struct zsblk *dev, struct context **ctx, uint64_t len, uint64_t
 static int clear_counted(struct zsblk *dev, uint64_t len, uint64_t offset, bool is_discard)
 {
 	struct context *ctx;
+	uint64_t began;
 	int r;
 
 	if (!resize_has_range(dev, offset, len))
 		return -EINVAL;
 	ctx = context_get(&dev->contexts);
+	began = request_begin(ctx, ZSBLK_LATENCY_DISCARD);
 	r = clear(dev, &ctx, len, offset);
 	count(is_discard ? &ctx->count.discards : &ctx->count.zeroes, 1);
 	if (r)
 		count(&ctx->count.failed_discards, 1);
+	latency_end(&ctx->latencies, ZSBLK_LATENCY_DISCARD, began);
 	context_put(&dev->contexts, ctx);
 	return r;
 }

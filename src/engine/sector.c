@@ -108,12 +108,17 @@ static int load_whole(struct zsblk *dev, struct context *ctx, uint64_t word, uin
 {
 	struct word_object object = word_object(word);
 	const void *bytes = zs_core_address(dev->core, sector_loc(dev, word));
+	uint64_t began;
+	int r;
 
 	if (object.codec == CODEC_RAW) {
 		memcpy(out, bytes, BLOCK);
 		return 0;
 	}
-	return codec_by_id(object.codec)->decompress(ctx->dctx[object.codec], bytes, object.size, out, BLOCK);
+	began = latency_begin(&ctx->latencies, ZSBLK_LATENCY_DECOMPRESS);
+	r = codec_by_id(object.codec)->decompress(ctx->dctx[object.codec], bytes, object.size, out, BLOCK);
+	latency_end(&ctx->latencies, ZSBLK_LATENCY_DECOMPRESS, began);
+	return r;
 }
 
 static int load_object(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
@@ -205,12 +210,14 @@ static int store_same(struct zsblk *dev, uint64_t block, uint64_t pattern, uint6
 int sector_store(struct zsblk *dev, struct context *ctx, uint64_t block, const void *data, uint64_t *word)
 {
 	const struct encoder *encoder = atomic_load_explicit(&ctx->encoder, memory_order_relaxed);
-	uint64_t pattern;
+	uint64_t pattern, began;
 	size_t size;
 
 	if (fill_detect(data, &pattern))
 		return store_same(dev, block, pattern, word);
+	began = latency_begin(&ctx->latencies, ZSBLK_LATENCY_COMPRESS);
 	size = encoder->codec->compress(ctx->cctx, encoder->level, data, BLOCK, ctx->object, dev->watermark);
+	latency_end(&ctx->latencies, ZSBLK_LATENCY_COMPRESS, began);
 	if (size)
 		return store_object(dev, block, WORD_OBJECT, encoder->codec->id, ctx->object, (unsigned)size, word);
 	return store_object(dev, block, WORD_OBJECT, CODEC_RAW, data, BLOCK, word);
