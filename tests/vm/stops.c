@@ -6,14 +6,12 @@
  *   added    it has made a device, and has not opened /dev/ublkcN
  *   begun    it has begun a recovery, and does not go on with one
  *   opened   it has begun a recovery, or goes on with one, and has fetched nothing
- *   half     the same, and the last queue has fetched nothing while the others have fetched all
- *   fetched  the same, and all queues have; the recovery was not ended
+ *   fetched  the driver has all requests, and the recovery was not ended
  */
 #include "ublk/driver.h"
 #include "ublk/queue.h"
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,16 +24,11 @@ int __wrap_driver_end_recovery(struct driver *driver, uint32_t device, unsigned 
 int __real_queue_fetch(struct queue *const *queues, unsigned n, int fd, struct zsblk_why *why);
 int __wrap_queue_fetch(struct queue *const *queues, unsigned n, int fd, struct zsblk_why *why);
 
-static bool is_wanted(const char *place)
+static void stop_at(const char *place)
 {
 	const char *wanted = getenv("ZSBLK_STOP_AT");
 
-	return wanted && strcmp(wanted, place) == 0;
-}
-
-static void stop_at(const char *place)
-{
-	if (is_wanted(place))
+	if (wanted && strcmp(wanted, place) == 0)
 		raise(SIGSTOP);
 }
 
@@ -58,15 +51,8 @@ int __wrap_driver_start_recovery(struct driver *driver, uint32_t device, struct 
 
 int __wrap_queue_fetch(struct queue *const *queues, unsigned n, int fd, struct zsblk_why *why)
 {
-	int r;
-
 	stop_at("opened");
-	if (!is_wanted("half") || n < 2)
-		return __real_queue_fetch(queues, n, fd, why);
-	r = __real_queue_fetch(queues, n - 1, fd, why);
-	if (!r)
-		stop_at("half");
-	return r ? r : __real_queue_fetch(queues + n - 1, 1, fd, why);
+	return __real_queue_fetch(queues, n, fd, why);
 }
 
 int __wrap_driver_end_recovery(struct driver *driver, uint32_t device, unsigned limit_s, struct zsblk_why *why)
