@@ -5,7 +5,7 @@
  *   start.c     rights, folder, lock; what is there already (found.c); the segment
  *   keeper.c    a server behind the device, from now on
  *   use.c       swapon or mount, then READY=1
- *   status.c, upgrade.c, stop.c: what is asked for
+ *   status.c, upgrade.c, resize.c, stop.c: what is asked for
  *
  * Each part decides for itself. This file passes on what concerns several of them: that a server serves, that time has passed.
  */
@@ -16,6 +16,8 @@
 #include "daemon/child/job.h"
 #include "daemon/instance.h"
 #include "daemon/keeper/keeper.h"
+#include "daemon/report.h"
+#include "daemon/resize.h"
 #include "daemon/resources/memlimit.h"
 #include "daemon/server/server_command.h"
 #include "daemon/start.h"
@@ -56,6 +58,7 @@ struct daemon {
 	struct stop *stop;
 	struct use *use;
 	struct upgrade *upgrade;
+	struct resize *resize;
 	struct memlimit memlimit;
 	sd_event_source *look_timer;
 	bool is_orphan; /* the supervisor has died */
@@ -142,9 +145,10 @@ static void serving(void *opaque)
 	struct daemon *daemon = opaque;
 	struct instance *instance = &daemon->instance;
 	pid_t adopted = daemon->start.found.server;
-	bool is_adopted = keeper_server(instance->keeper) == adopted;
+	bool is_adopted = adopted && keeper_server(instance->keeper) == adopted;
 
 	own_segment_serves(&instance->segment, &instance->folder);
+	resize_serves(daemon->resize, is_adopted);
 	if (upgrade_serves(daemon->upgrade, !is_adopted))
 		use_swap_again(daemon->use);
 	if (use_is_ready(daemon->use) || job_is_running(instance->job))
@@ -176,28 +180,48 @@ static void not_serving(void *opaque, const char *why)
 
 /* ------------------------------------------------------------------ what comes into the loop */
 
-static void requested(void *opaque, unsigned client, const char *request)
+static void make_way(struct daemon *daemon, unsigned client)
+{
+	enum stop_state state = stop_state(daemon->stop);
+	bool may = daemon->is_orphan && (state == STOP_NOT || state == STOP_RETRYING);
+
+	control_answer(daemon->instance.control, client, may,
+		       may ? "" : "this daemon has a supervisor, or is stopping");
+	if (!may)
+		return;
+	say(SAY_NOTICE, "making way for another daemon");
+	exit_loop(daemon, EXIT_SUCCESS);
+}
+
+static void requested(void *opaque, unsigned client, const struct control_request *request)
 {
 	struct daemon *daemon = opaque;
-	enum stop_state state = stop_state(daemon->stop);
 
-	if (strcmp(request, "status") == 0) {
+	switch (request->verb) {
+	case CONTROL_STATUS:
 		status_ask(daemon->status, client);
-	} else if (strcmp(request, "upgrade") == 0) {
+		break;
+	case CONTROL_STOP:
+	case CONTROL_STOP_UNUSED:
+		stop_request(daemon->stop, client, request->verb == CONTROL_STOP);
+		break;
+	case CONTROL_UPGRADE:
 		upgrade_request(daemon->upgrade, client);
-	} else if (strcmp(request, "stop") == 0 || strcmp(request, "stop-unused") == 0) {
-		stop_request(daemon->stop, client, strcmp(request, "stop") == 0);
-	} else if (strcmp(request, "make-way") == 0) {
-		bool may = daemon->is_orphan && (state == STOP_NOT || state == STOP_RETRYING);
-
-		control_answer(daemon->instance.control, client, may, "");
-		if (may) {
-			say(SAY_NOTICE, "making way for another daemon");
-			exit_loop(daemon, EXIT_SUCCESS);
-		}
-	} else {
-		control_answer(daemon->instance.control, client, false, "that request is not known");
+		break;
+	case CONTROL_RESIZE:
+		resize_request(daemon->resize, client, request->size);
+		break;
+	case CONTROL_MAKE_WAY:
+		make_way(daemon, client);
+		break;
 	}
+}
+
+static struct json_object *report(void *opaque)
+{
+	struct daemon *daemon = opaque;
+
+	return report_status(&daemon->instance, stop_state(daemon->stop) != STOP_NOT);
 }
 
 static int stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *opaque)
@@ -331,7 +355,13 @@ static int make_parts(struct daemon *daemon, struct wrong *wrong)
 	if (!r)
 		r = job_create(&instance->job, instance->loop);
 	if (!r)
-		r = control_listen(&instance->control, instance->loop, &instance->folder, requested, daemon);
+		r = control_listen(&instance->control, &(struct control_spec){.loop = instance->loop,
+									      .folder = &instance->folder,
+									      .group = instance->control_group,
+									      .version = ZSBLKD_VERSION,
+									      .request = requested,
+									      .report = report,
+									      .opaque = daemon});
 	if (!r)
 		r = status_create(&daemon->status, instance, fill_in, daemon);
 	if (!r)
@@ -340,6 +370,8 @@ static int make_parts(struct daemon *daemon, struct wrong *wrong)
 		r = use_create(&daemon->use, instance, daemon->stop, daemon->status, ready, daemon);
 	if (!r)
 		r = upgrade_create(&daemon->upgrade, instance, daemon->stop, daemon->use);
+	if (!r)
+		r = resize_create(&daemon->resize, instance, daemon->stop, daemon->use);
 	if (r) {
 		wrong_say(wrong, "%s: %s", instance->folder.path, strerror(-r));
 		return r;
@@ -354,6 +386,7 @@ static void clean_up(struct daemon *daemon)
 	keeper_free(instance->keeper);
 	control_close(instance->control);
 	job_free(instance->job);
+	resize_free(daemon->resize);
 	upgrade_free(daemon->upgrade);
 	use_free(daemon->use);
 	stop_free(daemon->stop);

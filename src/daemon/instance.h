@@ -10,6 +10,7 @@
 #include "daemon/state/own_segment.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct ballast;
 struct control;
@@ -35,7 +36,8 @@ struct instance {
 	struct keeper *keeper;
 	struct job *job; /* whatever changes the device: one at a time */
 	struct control *control;
-	bool in_service; /* the device is or was swap, mounted, or ready for use: what is stored is somebody's */
+	gid_t control_group; /* whose members may look; (gid_t)-1: nobody's */
+	bool in_service;     /* the device is or was swap, mounted, or ready for use: what is stored is somebody's */
 };
 
 #endif

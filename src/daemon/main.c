@@ -18,23 +18,30 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Seconds after which a daemon that does not answer hangs; 0: never. */
-static unsigned patience(const char *request)
-{
-	if (strcmp(request, "status") == 0)
-		return 10;
+/* Requests as options name them. */
+static const struct {
+	const char *name;
+	enum control_verb verb;
+	unsigned patience; /* seconds after which a daemon that does not answer hangs; 0: never */
+} requests[] = {
+	{"status", CONTROL_STATUS, 10},
 	/* The daemon tries a new server, and waits until that serves. */
-	if (strcmp(request, "upgrade") == 0)
-		return 120;
+	{"upgrade", CONTROL_UPGRADE, 120},
 	/* swapoff takes its time. */
-	return 0;
-}
+	{"stop", CONTROL_STOP, 0},
+	{"stop-unused", CONTROL_STOP_UNUSED, 0},
+};
 
 static int ask_daemon(const struct options *options)
 {
 	struct wrong answer = {""};
-	int r = control_ask(FOLDER_TOP, options->request_name, options->request, patience(options->request), &answer);
+	size_t i = 0;
+	int r;
 
+	while (strcmp(requests[i].name, options->request) != 0)
+		i++;
+	r = control_ask(FOLDER_TOP, options->request_name, &(struct control_request){.verb = requests[i].verb},
+			requests[i].patience, &answer);
 	if (r)
 		fprintf(stderr, "zsblkd: %s\n", answer.text);
 	else

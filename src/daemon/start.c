@@ -50,7 +50,8 @@ static int machine_ask_to_make_way(void *opaque)
 	const struct instance *instance = opaque;
 	struct wrong answer;
 
-	return control_ask(FOLDER_TOP, instance->settings->name, "make-way", MAKE_WAY_S, &answer);
+	return control_ask(FOLDER_TOP, instance->settings->name, &(struct control_request){.verb = CONTROL_MAKE_WAY},
+			   MAKE_WAY_S, &answer);
 }
 
 static void machine_kill_daemon(void *opaque, pid_t daemon)

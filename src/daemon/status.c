@@ -41,7 +41,7 @@ __attribute__((format(printf, 3, 4))) static void add(char *text, size_t size, c
 
 void status_describe(const struct status_facts *facts, char *text, size_t size)
 {
-	const struct keeper_figures *servers = &facts->servers;
+	const struct history_figures *servers = &facts->servers;
 
 	snprintf(text, size, "%s: %s%s", facts->device, facts->figures, facts->figures[0] ? ", " : "");
 	if (facts->server)
@@ -85,7 +85,7 @@ static void describe(struct status *status, const char *figures, struct status_f
 		.is_from_kept = keeper_server_is_from_kept(keeper),
 		.segment_is_removed = own_segment_is_removed(&instance->segment),
 	};
-	keeper_get_figures(keeper, &facts->servers);
+	history_get_figures(keeper_history(keeper), &facts->servers);
 	status->look(status->opaque, facts);
 	if (facts->is_detaching) {
 		facts->is_swap = device_is_swap(device);

@@ -20,7 +20,7 @@ struct status_facts {
 	pid_t server;         /* 0: none */
 	bool is_serving;
 	bool is_from_kept; /* the server is from the files of the one before, since what is installed did not work */
-	struct keeper_figures servers;
+	struct history_figures servers;
 	bool swap_is_off;    /* by somebody else */
 	bool cannot_restart; /* no other server would come up with the present parameters */
 	bool segment_is_removed;

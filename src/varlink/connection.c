@@ -6,6 +6,7 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@ void varlink_connection_close(struct varlink_connection *connection)
 	json_object_put(connection->call.in);
 	connection->call = (struct varlink_call){.in = NULL};
 	connection->method = NULL;
+	/* A child of ours may have a copy of the descriptor, and the epoll goes on with that. */
+	epoll_ctl(connection->epoll, EPOLL_CTL_DEL, connection->fd, NULL);
 	close(connection->fd);
 	connection->fd = -1;
 }

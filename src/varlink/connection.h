@@ -24,7 +24,8 @@ struct varlink_connection {
 	bool oneway;
 	bool replied;
 
-	int fd; /* -1: free */
+	int epoll; /* that the descriptor is in */
+	int fd;    /* -1: free */
 	enum varlink_rights rights;
 	bool ended;              /* the client sends nothing more */
 	uint64_t heard_ms;       /* when it last sent something */

@@ -296,6 +296,7 @@ static void take_client(struct varlink_server *server)
 		close(fd);
 		return;
 	}
+	client->epoll = server->epoll;
 	client->fd = fd;
 	client->rights = rights;
 	client->face = NULL;
@@ -382,6 +383,8 @@ int varlink_server_listen(struct varlink_server *server, struct varlink_why *why
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = LISTENING};
 	int r;
 
+	if (server->socket.fd >= 0)
+		epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->socket.fd, NULL);
 	varlink_socket_close(&server->socket);
 	server->deaf = false;
 	r = varlink_socket_listen(&server->socket, server->service.path, server->service.group, why);

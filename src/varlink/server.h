@@ -10,8 +10,8 @@
  * reply. The buffers are in memory from the start. Whoever connects when all places are taken gets the place of
  * somebody with no call, or with fewer rights, who has been silent for longest; or none.
  */
-#ifndef SERVER_H
-#define SERVER_H
+#ifndef VARLINK_SERVER_H
+#define VARLINK_SERVER_H
 
 #include "varlink/peer.h"
 #include "varlink/socket.h"

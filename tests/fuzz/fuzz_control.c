@@ -2,16 +2,16 @@
 /*
  * The control socket, from both sides.
  *
- * Input: a byte of set-up, then operations of clients: what to do, which client, and the bytes of a request. Whatever
- * they do, a request is one line of at most CONTROL_TEXT_MAX bytes, each client has a number of its own, the answers
- * come whole, and no descriptor is left. With the lowest bit of the set-up the rest of the input is what some daemon
- * answers instead.
+ * Input: a byte of set-up, then operations of clients: what to do, which client, and the bytes of a call. Whatever
+ * they do, each request has a number of its own, nobody is answered twice, the loop comes to rest, and no descriptor is left. With the
+ * lowest bit of the set-up the rest of the input is what some daemon of an older version answers instead.
  */
 #include "fuzz/text.h"
 
 #include "daemon/state/control.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <systemd/sd-event.h>
@@ -47,12 +47,17 @@ static void set_up_once(void)
 
 /* ------------------------------------------------------------------ the daemon's side */
 
-static void requested(void *opaque, unsigned client, const char *request)
+static void requested(void *opaque, unsigned client, const struct control_request *request)
 {
-	must(client != CONTROL_NOBODY);
-	must(strlen(request) <= CONTROL_TEXT_MAX && !strchr(request, '\n'));
+	must(client && client != CONTROL_NOBODY);
+	must(request->verb <= CONTROL_MAKE_WAY && request->size <= INT64_MAX);
 	must(n_asked < COUNT_OF(asked));
 	asked[n_asked++] = client;
+}
+
+static struct json_object *report(void *opaque)
+{
+	return json_object_new_object();
 }
 
 /* Until nothing is left to do: a client that stays and asks nothing is no work. */
@@ -85,18 +90,29 @@ static int connect_to_it(void)
 	char path[FOLDER_PATH_MAX + 60];
 	int fd;
 
-	folder_file(&folder, "control", path);
-	fd = folder_connect(path, SOCK_SEQPACKET, 1);
+	folder_file(&folder, "daemon", path);
+	fd = folder_connect(path, SOCK_STREAM, 1);
 	must(fd >= 0);
 	return fd;
 }
 
 static void send_some(int fd, struct input *input)
 {
+	static const char *const calls[] = {
+		"{\"method\":\"org.zsblk.Daemon.GetStatus\"}",
+		"{\"method\":\"org.zsblk.Daemon.Stop\",\"parameters\":{\"unless_used\":true}}",
+		"{\"method\":\"org.zsblk.Daemon.Resize\",\"parameters\":{\"size\":-1}}",
+		"{\"method\":\"org.zsblk.Daemon.MakeWay\",\"oneway\":true}",
+	};
+	unsigned which = (unsigned)take(input, 1);
 	char request[2 * CONTROL_TEXT_MAX];
-	size_t length =
-		(size_t)take(input, 1) % 4 ? (size_t)take(input, 1) % 16 : (size_t)take(input, 2) % sizeof request;
+	size_t length = which % 4 ? (size_t)take(input, 1) % 16 : (size_t)take(input, 2) % sizeof request;
 
+	if (which & 4) {
+		(void)!send(fd, calls[which / 8 % COUNT_OF(calls)], strlen(calls[which / 8 % COUNT_OF(calls)]) + 1,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+		return;
+	}
 	for (size_t i = 0; i < length; i++)
 		request[i] = input->left ? (char)take(input, 1) : 'x';
 	(void)!send(fd, request, length, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -105,12 +121,8 @@ static void send_some(int fd, struct input *input)
 static void receive(int fd)
 {
 	char text[CONTROL_TEXT_MAX + 2];
-	ssize_t got = recv(fd, text, sizeof text, MSG_DONTWAIT);
 
-	if (got <= 0)
-		return;
-	must(got <= CONTROL_TEXT_MAX && memchr(text, '\n', (size_t)got));
-	must(strncmp(text, "ok\n", 3) == 0 || strncmp(text, "failed\n", 7) == 0);
+	(void)!recv(fd, text, sizeof text, MSG_DONTWAIT);
 }
 
 static void operate(struct input *input, int fds[CLIENTS])
@@ -142,7 +154,12 @@ static void serve(struct input *input)
 
 	close(lowest);
 	n_asked = n_answered = 0;
-	must(control_listen(&control, loop, &folder, requested, NULL) == 0);
+	must(control_listen(&control, &(struct control_spec){.loop = loop,
+							     .folder = &folder,
+							     .group = (gid_t)-1,
+							     .version = "0",
+							     .request = requested,
+							     .report = report}) == 0);
 	for (unsigned i = 0; i < CLIENTS; i++)
 		fds[i] = -1;
 	for (unsigned n = 0; input->left && n < OPERATIONS; n++)
@@ -187,7 +204,7 @@ static void ask(struct input *input)
 	int r;
 
 	must(answerer.listening >= 0 && pthread_create(&thread, NULL, give_answer, &answerer) == 0);
-	r = control_ask(top, "one", "status", 0, &text);
+	r = control_ask(top, "one", &(struct control_request){.verb = CONTROL_STATUS}, 0, &text);
 	pthread_join(thread, NULL);
 	close(answerer.listening);
 	must(r == 0 || r == -EACCES || r == -EREMOTEIO);

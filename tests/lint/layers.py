@@ -24,7 +24,7 @@ LAYERS = {
     "src/ublk": ["src/host", "src/machine", "src/process", "src/text", "zsblk.h"],
     "src/ctl": ["src/machine", "src/text"],
     "src/bench": ["src/codec", "src/text", "zsblk.h"],
-    "src/daemon": ["src/segment", "src/machine", "src/process", "src/text", "zsblk.h"],
+    "src/daemon": ["src/varlink", "src/segment", "src/machine", "src/process", "src/text", "zsblk.h"],
 }
 # Each protocol is spoken in one folder.
 PROTOCOLS = {"nbdkit-plugin.h": "plugin", "liburing.h": "src/ublk", "libnbd.h": "src/daemon", "libmnl/libmnl.h": "src/daemon"}

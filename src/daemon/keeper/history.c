@@ -35,6 +35,16 @@ const struct history_entry *history_at(const struct history *history, unsigned i
 	return &history->entries[(first + index) % HISTORY_ENTRIES];
 }
 
+void history_get_figures(const struct history *history, struct history_figures *figures)
+{
+	unsigned n = history_count(history);
+
+	*figures = (struct history_figures){.replaced = history->replaced,
+					    .hung = history->hung,
+					    .last_outage_us = n ? history_at(history, n - 1)->outage_us : 0,
+					    .longest_outage_us = history->longest_outage_us};
+}
+
 static int compare(const void *a, const void *b)
 {
 	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;

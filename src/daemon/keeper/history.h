@@ -42,7 +42,16 @@ struct history {
 	uint64_t longest_outage_us;
 };
 
+/* A summary. */
+struct history_figures {
+	unsigned replaced;       /* servers so far */
+	unsigned hung;           /* of these, those that did not do their work */
+	uint64_t last_outage_us; /* from the end of service until the next server served */
+	uint64_t longest_outage_us;
+};
+
 void history_add(struct history *history, const struct history_entry *entry);
+void history_get_figures(const struct history *history, struct history_figures *figures);
 /* How many are kept. */
 unsigned history_count(const struct history *history);
 /* The one at `index` of those that are kept, the oldest first. */

@@ -528,6 +528,11 @@ int keeper_replace(struct keeper *keeper, enum history_event event)
 	return 0;
 }
 
+int keeper_set_size(struct keeper *keeper, uint64_t size, struct wrong *wrong)
+{
+	return transport_set_size(keeper->end, size, wrong);
+}
+
 void keeper_detaching(struct keeper *keeper, bool detaching)
 {
 	keeper->end->detaching = detaching;
@@ -578,17 +583,6 @@ bool keeper_server_is_from_kept(const struct keeper *keeper)
 bool keeper_is_serving(const struct keeper *keeper)
 {
 	return keeper->state == SERVING;
-}
-
-void keeper_get_figures(const struct keeper *keeper, struct keeper_figures *figures)
-{
-	const struct history *history = &keeper->history;
-	unsigned n = history_count(history);
-
-	*figures = (struct keeper_figures){.replaced = history->replaced,
-					   .hung = history->hung,
-					   .last_outage_us = n ? history_at(history, n - 1)->outage_us : 0,
-					   .longest_outage_us = history->longest_outage_us};
 }
 
 const struct history *keeper_history(const struct keeper *keeper)

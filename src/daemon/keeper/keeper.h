@@ -35,14 +35,6 @@ struct keeper_spec {
 	void *opaque;
 };
 
-/* A summary of the history. */
-struct keeper_figures {
-	unsigned replaced;       /* servers so far */
-	unsigned hung;           /* of these, those that did not do their work */
-	uint64_t last_outage_us; /* from the end of service until the next server served */
-	uint64_t longest_outage_us;
-};
-
 /*
  * 0, -ENOMEM, an error of transport_open() or of sd_event_add_io(3), with the reason. *spec stays the caller's, and has to
  * live as long.
@@ -58,6 +50,9 @@ int keeper_start(struct keeper *keeper, pid_t adopted, struct wrong *wrong);
 
 /* Put a new server in place of the one there is: HISTORY_UPGRADED or HISTORY_RESIZED. 0, or -EAGAIN: that is going on already. */
 int keeper_replace(struct keeper *keeper, enum history_event event);
+
+/* As transport_set_size(). */
+int keeper_set_size(struct keeper *keeper, uint64_t size, struct wrong *wrong);
 
 /*
  * Look whether the server is still behind the device. The kernel does not tell when somebody else has taken it away there (as nbd-client
@@ -81,7 +76,6 @@ pid_t keeper_server(const struct keeper *keeper);
 /* Was the server started from files that were kept, since what is installed did not work? */
 bool keeper_server_is_from_kept(const struct keeper *keeper);
 bool keeper_is_serving(const struct keeper *keeper);
-void keeper_get_figures(const struct keeper *keeper, struct keeper_figures *figures);
 /* The keeper's, until keeper_free(). */
 const struct history *keeper_history(const struct keeper *keeper);
 

@@ -21,7 +21,7 @@
 #define PRIORITY_DAEMON 2
 
 /* What a daemon has allocated after some recoveries, with up to 64 connections, is less than 400 KiB. */
-#define HEAP_BYTES (512u << 10)
+#define HEAP_BYTES (1280u << 10)
 /* More stack than any path of this program uses. */
 #define STACK_BYTES (128u << 10)
 

@@ -1,144 +1,223 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The control socket. See control.h. */
+/*
+ * The control socket. See control.h.
+ *
+ * A method that is not answered at once is run again until there is an answer (VARLINK_AGAIN). Until then the request has a place here,
+ * since its client may go away before. Whoever has an answer has it sent at once: the daemon may end just after that.
+ */
 #include "daemon/state/control.h"
 
-#include "daemon/base/clock.h"
+#include "daemon/base/say.h"
+#include "varlink/idl.h"
+#include "varlink/server.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <systemd/sd-event.h>
 
-/* Seconds for a daemon to accept a connection. */
-#define ACCEPT_S 10u
-/* If there is no descriptor for a client, the daemon tries to accept it again after so long. */
-#define AGAIN_US 1000000u
-
-struct client {
-	struct control *control;
-	sd_event_source *source;
-	int fd; /* -1: free */
-	unsigned number;
-	bool has_asked;
+struct place {
+	unsigned number; /* 0: free */
+	bool answered, ok;
+	char text[CONTROL_TEXT_MAX];
 };
 
 struct control {
-	sd_event *loop;
+	struct control_spec spec;
+	struct varlink_service service;
+	struct varlink_server *server;
 	sd_event_source *source;
-	sd_event_source *again; /* after AGAIN_US */
-	int fd;
-	control_request_fn *request;
-	void *opaque;
+	char path[FOLDER_PATH_MAX + 60];
 	unsigned last_number;
-	struct client clients[CONTROL_CLIENTS];
+	bool is_inside; /* a request is being made: its answer is sent when that returns */
+	struct place places[CONTROL_CLIENTS];
 };
 
-static void end_client(struct client *client)
+/* ------------------------------------------------------------------ places */
+
+static struct place *find_place(struct control *control, unsigned number)
 {
-	client->source = sd_event_source_disable_unref(client->source);
-	if (client->fd >= 0)
-		close(client->fd);
-	client->fd = -1;
+	for (unsigned i = 0; number && i < CONTROL_CLIENTS; i++)
+		if (control->places[i].number == number)
+			return &control->places[i];
+	return NULL;
 }
 
-static int client_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
+/* A free place, or that of an answer which nobody has fetched for longest: its client has gone. */
+static struct place *new_place(struct control *control)
 {
-	struct client *client = opaque;
-	char request[CONTROL_TEXT_MAX + 1];
-	ssize_t got = recv(fd, request, sizeof request - 1, MSG_DONTWAIT);
-
-	if (got <= 0) {
-		end_client(client);
-		return 0;
-	}
-	request[got] = '\0';
-	request[strcspn(request, "\n")] = '\0';
-	client->has_asked = true;
-	client->control->request(client->control->opaque, client->number, request);
-	return 0;
-}
-
-/* A place for a client: a free one, or that of the one who has been silent for longest. NULL: all wait for answers. */
-static struct client *find_place(struct control *control)
-{
-	struct client *place = NULL;
+	struct place *place = NULL;
 
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
-		struct client *client = &control->clients[i];
+		struct place *other = &control->places[i];
 
-		if (client->fd < 0)
-			return client;
-		if (!client->has_asked && (!place || client->number < place->number))
-			place = client;
+		if (!other->number) {
+			place = other;
+			break;
+		}
+		if (other->answered && (!place || other->number < place->number))
+			place = other;
 	}
-	if (place)
-		end_client(place);
+	if (!place)
+		return NULL;
+	/* Neither 0 nor CONTROL_NOBODY. */
+	control->last_number = control->last_number < CONTROL_NOBODY - 1 ? control->last_number + 1 : 1;
+	*place = (struct place){.number = control->last_number};
 	return place;
 }
 
-static int new_client(sd_event_source *source, int fd, uint32_t events, void *opaque)
+void control_answer(struct control *control, unsigned number, bool ok, const char *text)
+{
+	struct place *place = find_place(control, number);
+
+	if (!place)
+		return;
+	place->answered = true;
+	place->ok = ok;
+	snprintf(place->text, sizeof place->text, "%s", text);
+	if (control->is_inside)
+		return;
+	varlink_server_again(control->server);
+	varlink_server_step(control->server);
+}
+
+/* ------------------------------------------------------------------ methods */
+
+static void reply(struct control *control, struct varlink_call *call, const struct place *place, bool is_status)
+{
+	struct json_object *out;
+
+	if (!place->ok) {
+		varlink_refuse(call, "Refused", "%s", place->text);
+		return;
+	}
+	out = is_status ? control->spec.report(control->spec.opaque) : json_object_new_object();
+	if (!out) {
+		varlink_refuse(call, "Failed", "no memory");
+		return;
+	}
+	varlink_add_string(out, is_status ? "sentence" : "text", place->text);
+	varlink_reply(call, out);
+}
+
+/* state[0]: the number of the request. */
+static enum varlink_result ask(void *opaque, struct varlink_call *call, const struct control_request *request)
 {
 	struct control *control = opaque;
-	int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct client *client;
+	struct place *place;
 
-	if (connection < 0) {
-		/* No descriptor or no memory: the client goes on waiting, and the loop would be woken for it all the time. */
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-			sd_event_source_set_enabled(source, SD_EVENT_OFF);
-			clock_set(control->again, AGAIN_US);
+	if (!call->state[0]) {
+		place = new_place(control);
+		if (!place) {
+			varlink_refuse(call, "Busy", "%u other requests wait for their answers; ask again later",
+				       CONTROL_CLIENTS);
+			return VARLINK_DONE;
 		}
-		return 0;
+		call->state[0] = place->number;
+		control->is_inside = true;
+		control->spec.request(control->spec.opaque, place->number, request);
+		control->is_inside = false;
 	}
-	client = find_place(control);
-	if (!client) {
-		close(connection);
-		return 0;
-	}
-	client->fd = connection;
-	client->has_asked = false;
-	client->number = ++control->last_number;
-	if (sd_event_add_io(control->loop, &client->source, connection, EPOLLIN, client_event, client) < 0)
-		end_client(client);
-	return 0;
+	place = find_place(control, (unsigned)call->state[0]);
+	if (place && !place->answered)
+		return VARLINK_AGAIN;
+	if (place)
+		reply(control, call, place, request->verb == CONTROL_STATUS);
+	else
+		varlink_refuse(call, "Failed", "the answer was not fetched in time");
+	if (place)
+		place->number = 0;
+	return VARLINK_DONE;
 }
 
-static int listen_again(sd_event_source *source, uint64_t when, void *opaque)
+static enum varlink_result get_status(void *opaque, struct varlink_call *call)
+{
+	return ask(opaque, call, &(struct control_request){.verb = CONTROL_STATUS});
+}
+
+static enum varlink_result stop(void *opaque, struct varlink_call *call)
+{
+	bool unused = false;
+
+	varlink_bool(call, "unless_used", &unused);
+	return ask(opaque, call, &(struct control_request){.verb = unused ? CONTROL_STOP_UNUSED : CONTROL_STOP});
+}
+
+static enum varlink_result upgrade(void *opaque, struct varlink_call *call)
+{
+	return ask(opaque, call, &(struct control_request){.verb = CONTROL_UPGRADE});
+}
+
+static enum varlink_result resize(void *opaque, struct varlink_call *call)
+{
+	int64_t size = 0;
+
+	varlink_int(call, "size", &size);
+	return ask(opaque, call,
+		   &(struct control_request){.verb = CONTROL_RESIZE, .size = size < 0 ? 0 : (uint64_t)size});
+}
+
+static enum varlink_result make_way(void *opaque, struct varlink_call *call)
+{
+	return ask(opaque, call, &(struct control_request){.verb = CONTROL_MAKE_WAY});
+}
+
+static const struct varlink_method methods[] = {
+	{"GetStatus", VARLINK_LOOK, get_status}, {"Stop", VARLINK_CHANGE, stop},
+	{"Upgrade", VARLINK_CHANGE, upgrade},    {"Resize", VARLINK_CHANGE, resize},
+	{"MakeWay", VARLINK_CHANGE, make_way},   {NULL, VARLINK_NOTHING, NULL},
+};
+
+/* ------------------------------------------------------------------ life */
+
+static int server_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
 {
 	struct control *control = opaque;
 
-	sd_event_source_set_enabled(control->source, SD_EVENT_ON);
+	varlink_server_step(control->server);
 	return 0;
 }
 
-int control_listen(struct control **result, struct sd_event *loop, const struct folder *folder,
-		   control_request_fn *request, void *opaque)
+/* The daemon has the lock of the folder, so what has the name is of one that is gone. A child of that may still have it open. */
+static void listen_for_clients(struct control *control)
+{
+	struct varlink_why why;
+
+	unlinkat(control->spec.folder->fd, FOLDER_DAEMON, 0);
+	if (varlink_server_listen(control->server, &why))
+		say(SAY_ERROR, "no control socket: %s; the device is served all the same", why.text);
+}
+
+int control_listen(struct control **result, const struct control_spec *spec)
 {
 	struct control *control = calloc(1, sizeof *control);
 	int r;
 
 	if (!control)
 		return -ENOMEM;
-	*control = (struct control){.loop = loop, .request = request, .opaque = opaque};
-	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
-		control->clients[i] = (struct client){.control = control, .fd = -1};
-	control->fd = folder_listen(folder, "control", SOCK_SEQPACKET);
-	r = control->fd < 0 ? control->fd
-			    : sd_event_add_io(loop, &control->source, control->fd, EPOLLIN, new_client, control);
-	if (r >= 0)
-		r = sd_event_add_time(loop, &control->again, CLOCK_MONOTONIC, 0, 0, listen_again, control);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(control->again, SD_EVENT_OFF);
+	control->spec = *spec;
+	folder_file(spec->folder, FOLDER_DAEMON, control->path);
+	control->service = (struct varlink_service){.product = "zsblkd",
+						    .version = spec->version,
+						    .idl = idl_daemon,
+						    .methods = methods,
+						    .opaque = control,
+						    .path = control->path,
+						    .group = spec->group};
+	r = varlink_server_open(&control->server, &control->service);
+	if (!r)
+		r = sd_event_add_io(spec->loop, &control->source, varlink_server_fd(control->server), EPOLLIN,
+				    server_event, control);
 	if (r < 0) {
 		control_close(control);
 		return r;
 	}
+	listen_for_clients(control);
 	*result = control;
 	return 0;
 }
@@ -147,66 +226,7 @@ void control_close(struct control *control)
 {
 	if (!control)
 		return;
-	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
-		end_client(&control->clients[i]);
 	sd_event_source_disable_unref(control->source);
-	sd_event_source_disable_unref(control->again);
-	if (control->fd >= 0)
-		close(control->fd);
+	varlink_server_close(control->server);
 	free(control);
-}
-
-void control_answer(struct control *control, unsigned number, bool ok, const char *text)
-{
-	char answer[CONTROL_TEXT_MAX];
-	int length = snprintf(answer, sizeof answer, "%s\n%s", ok ? "ok" : "failed", text);
-
-	if (length >= (int)sizeof answer)
-		length = sizeof answer - 1;
-	for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
-		struct client *client = &control->clients[i];
-
-		if (client->fd < 0 || client->number != number)
-			continue;
-		(void)!send(client->fd, answer, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
-		end_client(client);
-	}
-}
-
-int control_ask(const char *top, const char *name, const char *request, unsigned seconds, struct wrong *answer)
-{
-	char path[FOLDER_PATH_MAX + 60], text[CONTROL_TEXT_MAX + 1];
-	struct folder folder;
-	ssize_t got;
-	int fd, r = folder_open(&folder, top, name, false, answer);
-
-	if (r && r != -ENOENT)
-		return r;
-	folder_file(&folder, "control", path);
-	folder_close(&folder);
-	/* A daemon that is well accepts at once, whatever it is asked for. */
-	fd = r ? r : folder_connect(path, SOCK_SEQPACKET, seconds && seconds < ACCEPT_S ? seconds : ACCEPT_S);
-	if (fd == -EAGAIN) {
-		snprintf(answer->text, sizeof answer->text, "zsblkd for '%s' does not answer", name);
-		return -EREMOTEIO;
-	}
-	if (fd < 0) {
-		snprintf(answer->text, sizeof answer->text, "there is no zsblkd for '%s' (%s: %s)", name, path,
-			 strerror(-fd));
-		return -ESRCH;
-	}
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = (time_t)seconds}, sizeof(struct timeval));
-	got = send(fd, request, strlen(request), MSG_NOSIGNAL);
-	if (got >= 0)
-		got = recv(fd, text, sizeof text - 1, 0);
-	close(fd);
-	if (got <= 0) {
-		snprintf(answer->text, sizeof answer->text,
-			 got == 0 ? "zsblkd for '%s' ended before it answered" : "zsblkd for '%s' does not answer",
-			 name);
-		return -EREMOTEIO;
-	}
-	text[got] = '\0';
-	snprintf(answer->text, sizeof answer->text, "%s", strchr(text, '\n') ? strchr(text, '\n') + 1 : "");
-	return strncmp(text, "ok\n", 3) == 0 ? 0 : -EACCES;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The daemon's control socket: FOLDER/control, SOCK_SEQPACKET, mode 0600. One request a connection, one word:
- * "stop", "stop-unused", "upgrade", "status", or "make-way" (from another daemon, to one whose supervisor has died).
- * The answer comes once that is done: "ok" or "failed", a newline, and a text for people. Both are at most 1000 bytes.
+ * The daemon's control socket: FOLDER/daemon, org.zsblk.Daemon over Varlink. docs/control.md has rights and limits.
+ *
+ * A request is answered now or later, with one line for people. The loop never waits for a client: what clients can take is bounded, and
+ * is in memory from the start (varlink/server.h).
  */
 #ifndef CONTROL_H
 #define CONTROL_H
@@ -11,21 +12,49 @@
 #include "daemon/state/folder.h"
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 struct sd_event;
+struct json_object;
 struct control;
 
+/* Bytes of an answer, and of the requests of daemons before 0.1. */
 #define CONTROL_TEXT_MAX 1000
-/* One more, and one that has asked nothing yet has to go. */
+/* So many requests wait for their answers at most; varlink/server.h has no more clients. */
 #define CONTROL_CLIENTS 8u
 /* No client has this number. */
 #define CONTROL_NOBODY (~0u)
 
-/* A request: answer it with control_answer(), now or later. No other client gets the same number. */
-typedef void control_request_fn(void *opaque, unsigned client, const char *request);
+enum control_verb {
+	CONTROL_STATUS,
+	CONTROL_STOP,
+	CONTROL_STOP_UNUSED, /* only if nobody uses the device */
+	CONTROL_UPGRADE,
+	CONTROL_RESIZE,
+	CONTROL_MAKE_WAY, /* from another daemon, to one whose supervisor has died */
+};
 
-int control_listen(struct control **control, struct sd_event *loop, const struct folder *folder,
-		   control_request_fn *request, void *opaque);
+struct control_request {
+	enum control_verb verb;
+	uint64_t size; /* CONTROL_RESIZE: bytes */
+};
+
+struct control_spec {
+	struct sd_event *loop;
+	const struct folder *folder;
+	gid_t group; /* whose members may look; (gid_t)-1: nobody's */
+	const char *version;
+	/* A request: answer it with control_answer(), now or later. No other client gets the same number. */
+	void (*request)(void *opaque, unsigned client, const struct control_request *request);
+	/* The members of the reply to GetStatus, as things are now, but for the sentence. NULL: no memory. */
+	struct json_object *(*report)(void *opaque);
+	void *opaque;
+};
+
+/* 0, -ENOMEM, or an error of sd-event. A socket that cannot be made is no error: that is said. *spec is copied. */
+int control_listen(struct control **control, const struct control_spec *spec);
+/* NULL is allowed. */
 void control_close(struct control *control);
 
 /* Answer a client, who may have gone, or CONTROL_NOBODY. */
@@ -34,8 +63,9 @@ void control_answer(struct control *control, unsigned client, bool ok, const cha
 /*
  * The other side: ask the daemon of an instance and wait for the answer, `seconds` at most (0: as long as it takes).
  * 0 or, when it failed, -EACCES, with its text in answer->text; -ESRCH when no daemon is there; -EREMOTEIO when
- * it does not answer; what folder_open() says.
+ * it does not answer; what folder_open() says. A daemon of a version before 0.1 is asked as such a one was.
  */
-int control_ask(const char *top, const char *name, const char *request, unsigned seconds, struct wrong *answer);
+int control_ask(const char *top, const char *name, const struct control_request *request, unsigned seconds,
+		struct wrong *answer);
 
 #endif

@@ -5,7 +5,8 @@
  * knows the device's backend, and each server is here by its name, also while it has claimed nothing yet.
  *
  *   lock             held by the daemon while it lives; its number is in it
- *   control          the daemon's socket, see control.h
+ *   daemon           the daemon's socket, see control.h
+ *   control          the server's, see host/control.h; daemons before 0.1 had theirs there
  *   PID-START.server there is such a server: its process number and start time; from before it becomes one
  *   PID-START.sock   its socket, if it has one
  *   PID-START.ready  or a link to nothing, with the name of the disk that it serves
@@ -51,8 +52,9 @@ void folder_close(struct folder *folder);
  */
 void folder_remove(struct folder *folder, const char *keep);
 
-/* The server's control socket (its parameter control=). */
+/* The server's control socket (its parameter control=), and the daemon's. */
 #define FOLDER_CONTROL "control"
+#define FOLDER_DAEMON  "daemon"
 
 /* "FOLDER/NAME" into `path`. */
 void folder_file(const struct folder *folder, const char *name, char path[FOLDER_PATH_MAX + 60]);
