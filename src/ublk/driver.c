@@ -25,6 +25,7 @@ struct driver {
 	int fd;
 	bool has_ring;
 	struct io_uring ring;
+	uint64_t features;
 	uint64_t commands; /* so far; the number of each comes back with its answer */
 };
 
@@ -195,6 +196,7 @@ static int check_features(struct driver *driver, struct zsblk_why *why)
 			       "this kernel's ublk driver is too old: it has features 0x%" PRIx64
 			       " and lacks 0x%" PRIx64 ". Linux 6.5 has them all",
 			       features, (uint64_t)(NEEDED & ~features));
+	driver->features = features;
 	return 0;
 }
 
@@ -353,5 +355,18 @@ int driver_end_recovery(struct driver *driver, uint32_t device, unsigned limit_s
 	return call(driver,
 		    &(struct call){UAPI_END_USER_RECOVERY, "END_USER_RECOVERY", device, UAPI_NO_QUEUE, NULL, 0,
 				   (uint64_t)getpid(), limit_s},
+		    why);
+}
+
+bool driver_can_set_size(const struct driver *driver)
+{
+	return driver->features & UAPI_F_UPDATE_SIZE;
+}
+
+int driver_set_size(struct driver *driver, uint32_t device, uint64_t bytes, struct zsblk_why *why)
+{
+	return call(driver,
+		    &(struct call){UAPI_UPDATE_SIZE, "UPDATE_SIZE", device, UAPI_NO_QUEUE, NULL, 0, bytes / 512,
+				   DRIVER_PATIENCE_S},
 		    why);
 }

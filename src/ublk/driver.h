@@ -59,6 +59,11 @@ int driver_stop(struct driver *driver, uint32_t device, unsigned limit_s, struct
 /* Remove the device. Whoever has /dev/ublkcN open keeps its number from being used again for as long. */
 int driver_delete(struct driver *driver, uint32_t device, struct zsblk_why *why);
 
+/* Does the driver know driver_set_size()? */
+bool driver_can_set_size(const struct driver *driver);
+/* Give a device that is started another size: a multiple of 512 bytes. Requests may be in flight. */
+int driver_set_size(struct driver *driver, uint32_t device, uint64_t bytes, struct zsblk_why *why);
+
 /* -EBUSY: the old server is not gone, or somebody has its /dev/ublkcN open. */
 int driver_start_recovery(struct driver *driver, uint32_t device, struct zsblk_why *why);
 /* All tags of all queues have been fetched by the calling process. */

@@ -18,6 +18,7 @@
 #include "ublk/device.h"
 #include "ublk/driver.h"
 #include "ublk/queue.h"
+#include "ublk/resize.h"
 #include "ublk/target.h"
 #include "ublk/tune.h"
 #include "ublk/why.h"
@@ -373,9 +374,13 @@ static int start_recovered(struct service *service, struct zsblk_why *why)
 
 int service_start(struct service *service, struct zsblk_why *why)
 {
+	const struct host *host = service->params.host;
+	struct zsblk_why size;
 	int r = service->params.recover ? start_recovered(service, why) : start_new(service, why);
 
 	service->started = r == 0;
+	if (!r && service->params.recover && resize_finish(service->driver, service->info.device, host->device, &size))
+		host->say(HOST_NOTICE, size.text);
 	return r;
 }
 

@@ -84,8 +84,10 @@ int target_fits(const struct uapi_info *info, const struct uapi_params *params, 
 			       ", and not of segment %d; give "
 			       "memory=shm:id=%" PRId32 " or the key of that (ipcs -m)",
 			       info->device, (int32_t)(uint32_t)info->target, segment, (int32_t)(uint32_t)info->target);
-	if (params->sectors != size >> SECTOR_SHIFT)
-		return why_say(why, -EINVAL, "/dev/ublkb%" PRIu32 " has %" PRIu64 " bytes, and not size=%" PRIu64,
+	/* The segment grows first: whoever had grown it may have been killed before the driver was told. */
+	if (params->sectors > size >> SECTOR_SHIFT)
+		return why_say(why, -EINVAL,
+			       "/dev/ublkb%" PRIu32 " has %" PRIu64 " bytes, and size=%" PRIu64 " is less",
 			       info->device, params->sectors << SECTOR_SHIFT, size);
 	return 0;
 }

@@ -38,8 +38,9 @@ _Static_assert(sizeof(struct uapi_command) == 32, "the driver's layout");
 #define UAPI_GET_PARAMS          _IOR('u', 0x09, struct uapi_command)
 #define UAPI_START_USER_RECOVERY _IOWR('u', 0x10, struct uapi_command)
 #define UAPI_END_USER_RECOVERY   _IOWR('u', 0x11, struct uapi_command)
-#define UAPI_GET_FEATURES        _IOR('u', 0x13, struct uapi_command) /* Linux 6.5 */
-#define UAPI_DEL_DEV_ASYNC       _IOR('u', 0x14, struct uapi_command) /* Linux 6.9 */
+#define UAPI_GET_FEATURES        _IOR('u', 0x13, struct uapi_command)  /* Linux 6.5 */
+#define UAPI_UPDATE_SIZE         _IOWR('u', 0x15, struct uapi_command) /* Linux 6.16; data: sectors */
+#define UAPI_DEL_DEV_ASYNC       _IOR('u', 0x14, struct uapi_command)  /* Linux 6.9 */
 
 /* Features of the driver, which are flags of a device as well. */
 #define UAPI_F_USER_RECOVERY         (UINT64_C(1) << 3)
@@ -47,6 +48,7 @@ _Static_assert(sizeof(struct uapi_command) == 32, "the driver's layout");
 #define UAPI_F_UNPRIVILEGED          (UINT64_C(1) << 5) /* made by an ordinary user, where udev lets users at the driver */
 #define UAPI_F_CMD_IOCTL_ENCODE      (UINT64_C(1) << 6)
 #define UAPI_F_USER_COPY             (UINT64_C(1) << 7)
+#define UAPI_F_UPDATE_SIZE           (UINT64_C(1) << 10)
 
 enum uapi_state {
 	UAPI_DEAD,     /* not started, or stopped */
