@@ -253,7 +253,26 @@ static void test_mode_of_top(void **state)
 	snprintf(path, sizeof path, "%s/top", top);
 	assert_int_equal(folder_open(&folder, path, "one", true, &wrong), 0);
 	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(st.st_mode & 07777, 0711);
+	folder_close(&folder);
+}
+
+/* A group comes by, and neither lists nor changes anything. */
+static void test_let_in(void **state)
+{
+	struct folder folder = open_it();
+	struct wrong wrong = {""};
+	struct stat st;
+
+	assert_int_equal(folder_let_in(&folder, getgid()), 0);
+	assert_int_equal(fstat(folder.fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0710);
+	assert_int_equal(st.st_gid, getgid());
+	assert_int_equal(stat(top, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0711);
+	folder_close(&folder);
+	/* Neither is refused the next time. */
+	assert_int_equal(folder_open(&folder, top, "one", false, &wrong), 0);
 	folder_close(&folder);
 }
 
@@ -388,6 +407,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_remove_anothers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_remove_but_a_note, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_mode_of_top, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_let_in, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_notes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sockets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_servers, set_up, tear_down),

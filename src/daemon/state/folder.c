@@ -77,12 +77,24 @@ int folder_open(struct folder *folder, const char *top, const char *name, bool m
 
 	*folder = (struct folder){.fd = -1, .lock = -1};
 	snprintf(folder->path, sizeof folder->path, "%s/%s", top, name);
-	above = open_folder(AT_FDCWD, top, top, make, 0700, wrong);
+	above = open_folder(AT_FDCWD, top, top, make, 0711, wrong);
 	if (above < 0)
 		return above;
 	folder->fd = open_folder(above, name, folder->path, make, 0700, wrong);
 	close(above);
 	return folder->fd < 0 ? folder->fd : 0;
+}
+
+int folder_let_in(const struct folder *folder, gid_t group)
+{
+	int above = openat(folder->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = above < 0 ? -errno : 0;
+
+	/* The group first: until then the mode is for nobody. */
+	if (!r && (fchown(folder->fd, (uid_t)-1, group) < 0 || fchmod(folder->fd, 0710) < 0 || fchmod(above, 0711) < 0))
+		r = -errno;
+	if (above >= 0)
+		close(above);
+	return r;
 }
 
 int folder_note(const struct folder *folder, const char *name, const char *text)

@@ -39,10 +39,15 @@ struct folder {
 #endif
 
 /*
- * Open the folder of `name` in `top`, making it if it does not exist and `make`; 0700, and refused with -EPERM when it
+ * Open the folder of `name` in `top`, making it if it does not exist and `make`; 0700 and `top` 0711, and refused with -EPERM when it
  * belongs to another user or others may write to it. -ENOENT if it does not exist.
  */
 int folder_open(struct folder *folder, const char *top, const char *name, bool make, struct wrong *wrong);
+/*
+ * Let members of a group come by the names of its sockets, whose own modes say what they may do; nobody sees what else is there. 0 or a
+ * negative errno.
+ */
+int folder_let_in(const struct folder *folder, gid_t group);
 /* Become its daemon. -EBUSY, with the number of the live one in the reason and in *holder (0: not known; may be NULL). */
 int folder_lock(struct folder *folder, pid_t *holder, struct wrong *wrong);
 void folder_close(struct folder *folder);
