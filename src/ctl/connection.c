@@ -3,10 +3,9 @@
 #include "ctl/connection.h"
 
 #include "ctl/complain.h"
-#include "ctl/exchange.h"
 #include "ctl/exit.h"
-#include "ctl/member.h"
 #include "ctl/place.h"
+#include "varlink/client.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,15 +17,15 @@
 /* How often a server is looked for while it is being replaced. */
 #define LOOK_MS 50
 
-#define ERROR_NAME_MAX 60
+#define ERROR_NAME_MAX 128
 
 struct connection {
 	char *name;
 	bool is_instance;
 	unsigned timeout_s;
-	int folder;       /* that the sockets lie in; -1: not open */
-	const char *file; /* what the server's socket is called there */
-	struct exchange exchanges[2];
+	int folder;                        /* that the sockets lie in; -1: not open */
+	const char *file;                  /* what the server's socket is called there */
+	struct varlink_client *clients[2]; /* NULL: not open */
 	struct complaint problem;
 	char error[ERROR_NAME_MAX];
 };
@@ -51,8 +50,7 @@ static struct connection *create(const char *name, bool is_instance, unsigned ti
 					  .is_instance = is_instance,
 					  .timeout_s = timeout_s,
 					  .folder = -1,
-					  .file = "control",
-					  .exchanges = {{.fd = -1}, {.fd = -1}}};
+					  .file = "control"};
 	if (connection->name)
 		return connection;
 	free(connection);
@@ -69,21 +67,35 @@ struct connection *connection_of_socket(const char *path, unsigned timeout_s)
 	return create(path, false, timeout_s);
 }
 
+static void disconnect(struct connection *connection, enum connection_peer peer)
+{
+	varlink_client_close(connection->clients[peer]);
+	connection->clients[peer] = NULL;
+}
+
 void connection_free(struct connection *connection)
 {
 	if (!connection)
 		return;
-	exchange_close(&connection->exchanges[CONNECTION_SERVER]);
-	exchange_close(&connection->exchanges[CONNECTION_DAEMON]);
+	disconnect(connection, CONNECTION_SERVER);
+	disconnect(connection, CONNECTION_DAEMON);
 	if (connection->folder >= 0)
 		close(connection->folder);
 	free(connection->name);
 	free(connection);
 }
 
+static int patience_ms(const struct connection *connection)
+{
+	return (int)connection->timeout_s * 1000;
+}
+
 void connection_set_timeout(struct connection *connection, unsigned timeout_s)
 {
 	connection->timeout_s = timeout_s;
+	for (size_t i = 0; i < 2; i++)
+		if (connection->clients[i])
+			varlink_client_set_patience(connection->clients[i], patience_ms(connection));
 }
 
 const char *connection_name(const struct connection *connection)
@@ -184,13 +196,14 @@ static int cannot_connect(struct connection *connection, enum connection_peer pe
 	}
 }
 
-static int open_exchange(struct connection *connection, enum connection_peer peer, int64_t until_ms)
+static int open_client(struct connection *connection, enum connection_peer peer)
 {
+	int64_t until_ms = place_now_ms() + patience_ms(connection);
 	const char *file;
 	bool waited = false;
 	int fd, code;
 
-	if (connection->exchanges[peer].fd >= 0)
+	if (connection->clients[peer])
 		return EXIT_DONE;
 	if (peer == CONNECTION_DAEMON && !connection->is_instance)
 		return complain_note(&connection->problem, EXIT_WRONG_USE,
@@ -208,104 +221,76 @@ static int open_exchange(struct connection *connection, enum connection_peer pee
 	}
 	if (fd < 0)
 		return cannot_connect(connection, peer, fd, waited);
-	exchange_init(&connection->exchanges[peer], fd);
-	return EXIT_DONE;
+	if (varlink_client_take(&connection->clients[peer], fd, patience_ms(connection)) == 0)
+		return EXIT_DONE;
+	return complain_note(&connection->problem, EXIT_FAILED, "no memory");
 }
 
 /* ------------------------------------------------------------------ messages */
 
-/* The socket is of no use any more: half a message may be in it. */
-static int broken(struct connection *connection, enum connection_peer peer, int error)
+/* The other side has refused: its own words, where it has given some. */
+static int refused(struct connection *connection, enum connection_peer peer, const struct varlink_failure *failure)
+{
+	const char *dot = strrchr(failure->error, '.'), *name = dot ? dot + 1 : failure->error;
+	struct complaint *problem = &connection->problem;
+
+	snprintf(connection->error, sizeof connection->error, "%s", name);
+	if (strcmp(name, "PermissionDenied") == 0)
+		return complain_note(problem, EXIT_NOT_ALLOWED, "%s does not allow you this; be root", peers[peer]);
+	if (strcmp(name, "MethodNotFound") == 0 || strcmp(name, "MethodNotImplemented") == 0 ||
+	    strcmp(name, "InterfaceNotFound") == 0)
+		return complain_note(problem, EXIT_FAILED, "%s is of another version, which cannot do this",
+				     peers[peer]);
+	return complain_note(problem, EXIT_FAILED, "%s", failure->text);
+}
+
+/* What went wrong with a call. But for what the other side says itself, the connection is of no use any more: half a message may be in it. */
+static int failed(struct connection *connection, enum connection_peer peer, int error,
+		  const struct varlink_failure *failure)
 {
 	struct complaint *problem = &connection->problem;
 
-	exchange_close(&connection->exchanges[peer]);
+	if (error == -EREMOTEIO)
+		return refused(connection, peer, failure);
+	disconnect(connection, peer);
 	switch (error) {
 	case -ETIMEDOUT:
 		return complain_note(problem, EXIT_NO_ANSWER,
 				     "%s has not answered within %u s; what was asked may still be done", peers[peer],
 				     connection->timeout_s);
 	case -ECONNRESET:
-	case -EPIPE:
 		return complain_note(problem, EXIT_NO_ANSWER, "%s has ended before it answered", peers[peer]);
 	case -EBADMSG:
-	case -EMSGSIZE:
 		return complain_note(problem, EXIT_NO_ANSWER, "%s does not speak Varlink", peers[peer]);
 	default:
-		return complain_note(problem, EXIT_NO_ANSWER, "the connection to %s is broken: %s", peers[peer],
-				     strerror(-error));
+		return complain_note(problem, EXIT_FAILED, "%s: %s", peers[peer], failure->text);
 	}
-}
-
-/* The other side has refused: its own words, where it has given some. */
-static int refused(struct connection *connection, enum connection_peer peer, const char *error,
-		   struct json_object *parameters)
-{
-	const char *dot = strrchr(error, '.'), *reason = member_text(parameters, "reason");
-	struct complaint *problem = &connection->problem;
-
-	snprintf(connection->error, sizeof connection->error, "%s", dot ? dot + 1 : error);
-	if (*reason)
-		complain_note(problem, EXIT_FAILED, "%s", reason);
-	else if (strcmp(connection->error, "MethodNotFound") == 0 ||
-		 strcmp(connection->error, "MethodNotImplemented") == 0 ||
-		 strcmp(connection->error, "InterfaceNotFound") == 0)
-		complain_note(problem, EXIT_FAILED, "%s is of another version, which cannot do this", peers[peer]);
-	else if (strcmp(connection->error, "PermissionDenied") == 0)
-		complain_note(problem, EXIT_FAILED, "%s does not allow you this; be root", peers[peer]);
-	else if (strcmp(connection->error, "InvalidParameter") == 0)
-		complain_note(problem, EXIT_FAILED, "%s does not take the parameter %s", peers[peer],
-			      member_text(parameters, "parameter"));
-	else
-		complain_note(problem, EXIT_FAILED, "%s has refused: %s", peers[peer], error);
-	return strcmp(connection->error, "PermissionDenied") == 0 ? EXIT_NOT_ALLOWED : EXIT_FAILED;
-}
-
-static int64_t deadline(const struct connection *connection)
-{
-	return place_now_ms() + (int64_t)connection->timeout_s * 1000;
 }
 
 static int ask(struct connection *connection, enum connection_peer peer, const char *method,
 	       struct json_object *parameters, bool more)
 {
-	struct json_object *message = json_object_new_object();
-	int64_t until_ms = deadline(connection);
+	struct varlink_failure failure;
 	char name[100];
 	int code, r;
 
 	connection->error[0] = '\0';
 	snprintf(name, sizeof name, "%s.%s", interfaces[peer], method);
-	member_put_text(message, "method", name);
-	json_object_object_add(message, "parameters", parameters ? parameters : json_object_new_object());
-	if (more)
-		member_put_bool(message, "more", true);
-	code = open_exchange(connection, peer, until_ms);
-	if (!code) {
-		r = exchange_send(&connection->exchanges[peer], message, until_ms);
-		code = r ? broken(connection, peer, r) : EXIT_DONE;
+	code = open_client(connection, peer);
+	if (code) {
+		json_object_put(parameters);
+		return code;
 	}
-	json_object_put(message);
-	return code;
+	r = varlink_client_send(connection->clients[peer], name, parameters, more, &failure);
+	return r ? failed(connection, peer, r, &failure) : EXIT_DONE;
 }
 
-/* One answer: *reply is its parameters. */
 static int take(struct connection *connection, enum connection_peer peer, struct json_object **reply, bool *continues)
 {
-	struct json_object *message, *parameters;
-	int code = EXIT_DONE, r;
+	struct varlink_failure failure;
+	int r = varlink_client_receive(connection->clients[peer], false, reply, continues, &failure);
 
-	r = exchange_receive(&connection->exchanges[peer], &message, deadline(connection));
-	if (r)
-		return broken(connection, peer, r);
-	parameters = member_object(message, "parameters");
-	*continues = member_bool(message, "continues");
-	if (member_has(message, "error"))
-		code = refused(connection, peer, member_text(message, "error"), parameters);
-	else
-		*reply = parameters ? json_object_get(parameters) : json_object_new_object();
-	json_object_put(message);
-	return code;
+	return r ? failed(connection, peer, r, &failure) : EXIT_DONE;
 }
 
 int connection_call(struct connection *connection, enum connection_peer peer, const char *method,
@@ -341,6 +326,6 @@ int connection_watch(struct connection *connection, enum connection_peer peer, c
 	}
 	/* More of them would come. */
 	if (!code && continues)
-		exchange_close(&connection->exchanges[peer]);
+		disconnect(connection, peer);
 	return code;
 }

@@ -95,6 +95,25 @@ int varlink_client_open(struct varlink_client **result, const char *path, int ms
 	return 0;
 }
 
+int varlink_client_take(struct varlink_client **result, int fd, int ms)
+{
+	struct varlink_client *client = calloc(1, sizeof *client);
+
+	if (!client) {
+		close(fd);
+		return -ENOMEM;
+	}
+	client->ms = ms;
+	client->fd = fd;
+	*result = client;
+	return 0;
+}
+
+void varlink_client_set_patience(struct varlink_client *client, int ms)
+{
+	client->ms = ms;
+}
+
 void varlink_client_close(struct varlink_client *client)
 {
 	if (!client)

@@ -23,6 +23,13 @@ struct varlink_failure {
  * wait), -ENAMETOOLONG, -ENOMEM.
  */
 int varlink_client_open(struct varlink_client **client, const char *path, int ms);
+/*
+ * The same over a stream socket that is connected already, by a caller who had to look at who listens there. The descriptor is the client's from
+ * then on, also on failure: -ENOMEM.
+ */
+int varlink_client_take(struct varlink_client **client, int fd, int ms);
+/* How long to wait for each reply from now on. */
+void varlink_client_set_patience(struct varlink_client *client, int ms);
 /* NULL is allowed. */
 void varlink_client_close(struct varlink_client *client);
 

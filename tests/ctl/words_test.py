@@ -206,9 +206,9 @@ def errors_are_shown():
         path = os.path.join(here.path, "socket")
         for error, parameters, text, status in [
                 ("org.zsblk.Device.Refused", {"reason": "3 is wrong"}, "socket: 3 is wrong", FAILED),
-                ("org.zsblk.Device.Strange", {}, "has refused: org.zsblk.Device.Strange", FAILED),
+                ("org.zsblk.Device.Strange", {}, "socket: Strange", FAILED),
                 ("org.varlink.service.MethodNotFound", {"method": "x"}, "of another version", FAILED),
-                ("org.varlink.service.InvalidParameter", {"parameter": "bytes"}, "the parameter bytes", FAILED),
+                ("org.varlink.service.InvalidParameter", {"parameter": "bytes"}, "InvalidParameter: bytes", FAILED),
                 ("org.varlink.service.PermissionDenied", {}, "does not allow you", NOT_ALLOWED)]:
             listener = listen(path)
             answer(listener, json.dumps({"error": error, "parameters": parameters}).encode() + b"\0")

@@ -22,7 +22,7 @@ LAYERS = {
     "src/host": ["src/varlink", "src/process", "src/text", "zsblk.h"],
     "plugin": ["src/host", "zsblk.h"],
     "src/ublk": ["src/host", "src/machine", "src/process", "src/text", "zsblk.h"],
-    "src/ctl": ["src/machine", "src/text"],
+    "src/ctl": ["src/varlink", "src/machine", "src/text"],
     "src/bench": ["src/codec", "src/text", "zsblk.h"],
     "src/daemon": ["src/varlink", "src/segment", "src/machine", "src/process", "src/text", "zsblk.h"],
 }
