@@ -450,7 +450,7 @@ struct zsblk_stats {
 
 	/* Requests so far, failed ones included. A request beyond the device's end is not counted anywhere. */
 	uint64_t reads, writes, discards, zeroes;
-	uint64_t read_bytes, write_bytes; /* of requests that succeeded */
+	uint64_t read_bytes, write_bytes, discard_bytes; /* of requests that succeeded */
 	/* Failed requests; zsblk_write_zeroes() counts as a discard. */
 	uint64_t failed_reads, failed_writes, failed_discards;
 };

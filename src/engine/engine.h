@@ -51,7 +51,7 @@ struct counters {
 	_Atomic uint64_t huge;        /* +- */
 	_Atomic uint64_t huge_since;
 	_Atomic uint64_t reads, writes, discards, zeroes;
-	_Atomic uint64_t read_bytes, write_bytes;
+	_Atomic uint64_t read_bytes, write_bytes, discard_bytes;
 	_Atomic uint64_t failed_reads, failed_writes, failed_discards;
 };
 

@@ -274,6 +274,8 @@ static int clear_counted(struct zsblk *dev, uint64_t len, uint64_t offset, bool 
 	count(is_discard ? &ctx->count.discards : &ctx->count.zeroes, 1);
 	if (r)
 		count(&ctx->count.failed_discards, 1);
+	else if (is_discard)
+		count(&ctx->count.discard_bytes, len);
 	latency_end(&ctx->latencies, ZSBLK_LATENCY_DISCARD, began);
 	context_put(&dev->contexts, ctx);
 	return r;

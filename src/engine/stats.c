@@ -51,6 +51,7 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 		.zeroes = sum.zeroes,
 		.read_bytes = sum.read_bytes,
 		.write_bytes = sum.write_bytes,
+		.discard_bytes = sum.discard_bytes,
 		.failed_reads = sum.failed_reads,
 		.failed_writes = sum.failed_writes,
 		.failed_discards = sum.failed_discards,

@@ -204,6 +204,7 @@ static void test_requests_are_counted(void **state)
 	assert_int_equal(stats.reads, 1);
 	assert_int_equal(stats.read_bytes, 5000);
 	assert_int_equal(stats.discards, 2);
+	assert_int_equal(stats.discard_bytes, 4096 + 10);
 	assert_int_equal(stats.zeroes, 1);
 	assert_int_equal(stats.failed_reads + stats.failed_writes + stats.failed_discards, 0);
 }
