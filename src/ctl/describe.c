@@ -110,10 +110,10 @@ static void print_content(FILE *out, const struct describe_facts *facts)
 		fprintf(out, ": %.2f to 1", (double)data / (double)total);
 	fprintf(out, ", with %s.\n", member_text(facts->description, "algorithm"));
 	if (same)
-		fprintf(out, "  %s of it is same-filled and takes next to nothing.\n",
+		fprintf(out, "  Of that, %s is same-filled and takes next to nothing.\n",
 			share_text(same * BLOCK, data, share));
 	if (huge)
-		fprintf(out, "  %s of it does not compress and is stored as it is.\n",
+		fprintf(out, "  Of that, %s does not compress and is stored as it is.\n",
 			share_text(huge * BLOCK, data, share));
 }
 

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A device in sentences: what servers and daemons answer, and what is said of it. */
+#include "lib/test.h"
+
+#include "ctl/describe.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW 1800000000
+
+#define DESCRIPTION                                                                                                    \
+	"\"version\": \"1.2.3\", \"pid\": 77, \"transport\": \"ublk\", \"size\": 4294967296, \"algorithm\": \"lz4\", \"lock\": \"yes\""
+#define STATISTICS                                                                                                     \
+	"\"orig_data_size\": 1073741824, \"mem_used_total\": 268435456, \"mem_used_max\": 268435456, \"same_pages\": 26215, \"huge_pages\": 100"
+
+struct answers {
+	const char *description, *statistics, *ages, *jobs, *daemon;
+};
+
+static struct json_object *parse(const char *text)
+{
+	struct json_object *object = text ? json_tokener_parse(text) : NULL;
+
+	assert_true(!text || object);
+	return object;
+}
+
+/* What is said, without its first line. The caller frees it. */
+static char *say(struct describe_facts facts, const struct answers *answers)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	facts.name = "swap0";
+	facts.now_s = NOW;
+	facts.description = parse(answers->description);
+	facts.statistics = parse(answers->statistics);
+	facts.ages = parse(answers->ages);
+	facts.jobs = parse(answers->jobs);
+	facts.daemon = parse(answers->daemon);
+	describe(out, &facts);
+	fclose(out);
+	json_object_put(facts.description);
+	json_object_put(facts.statistics);
+	json_object_put(facts.ages);
+	json_object_put(facts.jobs);
+	json_object_put(facts.daemon);
+	return text;
+}
+
+static void expect(struct describe_facts facts, struct answers answers, const char *wanted)
+{
+	char *text = say(facts, &answers);
+
+	assert_string_equal(text, wanted);
+	free(text);
+}
+
+static void test_swap(void **state)
+{
+	expect((struct describe_facts){.mountpoint = "[SWAP]"},
+	       (struct answers){
+		       .description = "{" DESCRIPTION ", \"device\": \"/dev/ublkb0\", \"started_s\": 1799913600}",
+		       .statistics = "{" STATISTICS ", \"mem_limit\": 536870912, \"mem_cap\": 300000000}",
+	       },
+	       "* swap0 - /dev/ublkb0\n"
+	       "  Swap of 4G, served by process 77 (ublk, version 1.2.3) for 1 d.\n"
+	       "  It holds 1G of data, 25 % of its size, in 256M of memory: 4.00 to 1, with lz4.\n"
+	       "  Of that, 10 % is same-filled and takes next to nothing.\n"
+	       "  Of that, under 1 % does not compress and is stored as it is.\n"
+	       "  Of its memory limit of 512M 50 % is taken; the most so far was 256M.\n"
+	       "  Its control groups leave 286.1M to it.\n");
+}
+
+static void test_disk(void **state)
+{
+	expect((struct describe_facts){.mountpoint = "/mnt"},
+	       (struct answers){.description = "{" DESCRIPTION "}", .statistics = "{}"},
+	       "* swap0\n"
+	       "  A disk of 4G, mounted on /mnt, served by process 77 (ublk, version 1.2.3).\n"
+	       "  It holds nothing; what comes is compressed with lz4.\n"
+	       "  It has no memory limit; the most so far was 0B.\n");
+}
+
+static void test_trouble(void **state)
+{
+	expect((struct describe_facts){.server_problem = "nobody listens", .daemon_problem = "it has ended"},
+	       (struct answers){.statistics = "{\"failed_writes\": 1, \"failed_reads\": 2, \"reserve_misses\": 3}"},
+	       "* swap0\n"
+	       "  Its server does not answer: nobody listens.\n"
+	       "  1 write has failed, since memory or the limit was used up.\n"
+	       "  2 reads have failed: what is stored is damaged; see zsblkctl check.\n"
+	       "  3 times the reserve was empty, and a request had to wait for memory.\n"
+	       "  Nobody replaces its server: it has ended.\n");
+}
+
+static void test_ages(void **state)
+{
+	expect((struct describe_facts){0},
+	       (struct answers){
+		       .description = "{" DESCRIPTION ", \"ages_since_s\": 1799996400}",
+		       .ages = "[{\"from_s\": 0, \"bytes\": 1048576}, {\"from_s\": 32, \"bytes\": 1048576},"
+			       " {\"from_s\": 3600, \"bytes\": 6291456}]",
+	       },
+	       "* swap0\n"
+	       "  A disk of 4G, served by process 77 (ublk, version 1.2.3).\n"
+	       "  Time since its data was last used, which is known for 1 h:\n"
+	       "    under 1 min        2M       25 %  ########\n"
+	       "    1 to 6 h           6M       75 %  #######################\n");
+}
+
+static void test_jobs(void **state)
+{
+	expect((struct describe_facts){0},
+	       (struct answers){
+		       .jobs = "[{\"id\": 3, \"kind\": \"compact\", \"state\": \"running\", \"done\": 1, \"total\": 3},"
+			       " {\"id\": 2, \"kind\": \"check\", \"state\": \"done\", \"text\": \"all is well\"}]",
+	       },
+	       "* swap0\n"
+	       "  Job 3, compact, is at 33 %.\n"
+	       "  The last check, job 2: done: all is well\n");
+}
+
+static void test_history(void **state)
+{
+	setenv("TZ", "UTC", 1);
+	expect((struct describe_facts){0},
+	       (struct answers){
+		       .daemon =
+			       "{\"device\": \"/dev/nbd0\", \"state\": \"being replaced\", \"sentence\": \"wait\", \"fallback\": \"no module\","
+			       " \"replacements\": 1, \"outage_max_ms\": 450, \"history\":"
+			       " [{\"when_s\": 1799999999, \"why\": \"it was killed\", \"outage_ms\": 450}]}",
+	       },
+	       "* swap0 - /dev/nbd0\n"
+	       "  It is being replaced. zsblkd says: wait\n"
+	       "  It is served over nbd, since ublk cannot be used: no module\n"
+	       "  Its server was replaced 1 time, out of service for 450 ms at most:\n"
+	       "    2027-01-15 07:59:59: it was killed; out of service for 450 ms\n");
+}
+
+/* An older or newer server: members that are missing, or of another type. */
+static void test_strange(void **state)
+{
+	expect((struct describe_facts){0},
+	       (struct answers){.description = "{\"size\": \"large\", \"pid\": null}",
+				.statistics = "{\"orig_data_size\": {}}",
+				.ages = "[1, null]",
+				.jobs = "[]",
+				.daemon = "{\"history\": 5}"},
+	       "* swap0\n"
+	       "  A disk of 0B, served by process 0 (, version ).\n"
+	       "  It holds nothing; what comes is compressed with .\n"
+	       "  It has no memory limit; the most so far was 0B.\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_swap),    cmocka_unit_test(test_disk), cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_ages),    cmocka_unit_test(test_jobs), cmocka_unit_test(test_history),
+		cmocka_unit_test(test_strange),
+	};
+
+	/* Whatever the tests are run on. */
+	setenv("NO_COLOR", "1", 1);
+	return cmocka_run_group_tests_name("describe", tests, NULL, NULL);
+}
