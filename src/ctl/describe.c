@@ -18,7 +18,8 @@
 /* So many replacements of servers are told one by one. */
 #define HISTORY_SHOWN 3
 
-#define BAR_WIDTH 30
+#define BAR_WIDTH   30
+#define RANGE_BYTES (2 * HUMAN_BYTES + 8)
 
 /* "30 %", and "under 1 %" of what is little and not nothing. */
 static const char *share_text(uint64_t part, uint64_t whole, char text[HUMAN_BYTES])
@@ -136,57 +137,53 @@ static void print_limit(FILE *out, const struct describe_facts *facts)
 
 /* ------------------------------------------------------------------ ages */
 
-struct ages {
-	uint64_t bytes[8];
-	uint64_t total;
-};
-
-static const struct {
-	uint64_t from_s;
-	const char *name;
-} age_steps[] = {
-	{0, "under 1 min"},    {60, "1 to 10 min"},      {600, "10 min to 1 h"},  {3600, "1 to 6 h"},
-	{21600, "6 h to 1 d"}, {86400, "1 d to 1 week"}, {604800, "over 1 week"},
-};
-
-#define AGE_STEPS (sizeof age_steps / sizeof age_steps[0])
-
-/* The server's ranges are finer. */
-static void sum_ages(struct json_object *ranges, struct ages *ages)
+/* "10 s to 1 min": a range ends where the next one begins. */
+static const char *range_text(struct json_object *range, struct json_object *next, char text[RANGE_BYTES])
 {
-	*ages = (struct ages){0};
-	for (size_t i = 0; ranges && i < json_object_array_length(ranges); i++) {
-		struct json_object *range = json_object_array_get_idx(ranges, i);
-		uint64_t from_s = member_number(range, "from_s"), bytes = member_number(range, "bytes");
-		size_t step = AGE_STEPS - 1;
+	uint64_t from_s = member_number(range, "from_s");
+	char from[HUMAN_BYTES], to[HUMAN_BYTES];
 
-		while (step && age_steps[step].from_s > from_s)
-			step--;
-		ages->bytes[step] += bytes;
-		ages->total += bytes;
-	}
+	human_time(from_s, from);
+	human_time(member_number(next, "from_s"), to);
+	if (!next)
+		snprintf(text, RANGE_BYTES, "over %s", from);
+	else if (!from_s)
+		snprintf(text, RANGE_BYTES, "under %s", to);
+	else
+		snprintf(text, RANGE_BYTES, "%s to %s", from, to);
+	return text;
+}
+
+static void print_range(FILE *out, struct json_object *range, struct json_object *next, uint64_t total)
+{
+	uint64_t bytes = member_number(range, "bytes");
+	char size[HUMAN_BYTES], share[HUMAN_BYTES], text[RANGE_BYTES];
+	int width = (int)((double)bytes * BAR_WIDTH / (double)total + 0.5);
+
+	if (bytes)
+		fprintf(out, "    %-16s %6s %10s  %.*s\n", range_text(range, next, text), human_size(bytes, size),
+			share_text(bytes, total, share), width, "##############################");
 }
 
 static void print_ages(FILE *out, const struct describe_facts *facts)
 {
-	int64_t since_s = member_signed(facts->description, "ages_since_s");
-	char size[HUMAN_BYTES], share[HUMAN_BYTES], time[HUMAN_BYTES];
-	struct ages ages;
+	size_t n = facts->ages ? json_object_array_length(facts->ages) : 0;
+	uint64_t total = 0;
+	char time[HUMAN_BYTES];
 
-	sum_ages(facts->ages, &ages);
-	if (!ages.total)
+	for (size_t i = 0; i < n; i++)
+		total += member_number(json_object_array_get_idx(facts->ages, i), "bytes");
+	if (!total)
 		return;
 	fprintf(out, "  Time since its data was last used");
-	if (since_s > 0 && since_s <= facts->now_s)
-		fprintf(out, ", which is known for %s", human_time((uint64_t)(facts->now_s - since_s), time));
+	/* A server that takes over begins anew. */
+	if (member_has(facts->description, "ages_since_s"))
+		fprintf(out, ", known for the last %s",
+			human_time(member_number(facts->description, "ages_since_s"), time));
 	fprintf(out, ":\n");
-	for (size_t i = 0; i < AGE_STEPS; i++) {
-		int width = (int)((double)ages.bytes[i] * BAR_WIDTH / (double)ages.total + 0.5);
-
-		if (ages.bytes[i])
-			fprintf(out, "    %-14s %6s %10s  %.*s\n", age_steps[i].name, human_size(ages.bytes[i], size),
-				share_text(ages.bytes[i], ages.total, share), width, "##############################");
-	}
+	for (size_t i = 0; i < n; i++)
+		print_range(out, json_object_array_get_idx(facts->ages, i),
+			    i + 1 < n ? json_object_array_get_idx(facts->ages, i + 1) : NULL, total);
 }
 
 /* ------------------------------------------------------------------ what it did lately */
@@ -231,7 +228,8 @@ static void print_replacement(FILE *out, struct json_object *replacement)
 
 	if (localtime_r(&when, &local))
 		strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
-	fprintf(out, "    %s: %s; out of service for %" PRIu64 " ms\n", text, member_text(replacement, "why"),
+	/* The words go on from "the server". */
+	fprintf(out, "    %s: it %s; out of service for %" PRIu64 " ms\n", text, member_text(replacement, "why"),
 		member_number(replacement, "outage_ms"));
 }
 

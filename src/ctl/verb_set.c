@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The verbs that change something of a device at once: limit, reserve, background-cpu, algorithm, idle, reset-peak, reset and resize. */
+/* The verbs that change something of a device at once: limit, reserve, background-cpu, algorithm, idle, reset-peak and reset. */
 #include "ctl/complain.h"
 #include "ctl/exit.h"
 #include "ctl/human.h"
@@ -141,21 +141,4 @@ int verb_idle(const struct call *call)
 int verb_reset(const struct call *call)
 {
 	return ask_server(call, "Reset", NULL);
-}
-
-/* The daemon of an instance tells the kernel of the new size, too. */
-int verb_resize(const struct call *call)
-{
-	struct connection *connection = call->connections[0];
-	struct json_object *parameters;
-	uint64_t bytes;
-	int r = take_size(call, "", &bytes);
-
-	if (r)
-		return r;
-	parameters = json_object_new_object();
-	member_put_number(parameters, "size", bytes);
-	r = connection_call(connection, connection_is_instance(connection) ? CONNECTION_DAEMON : CONNECTION_SERVER,
-			    "Resize", parameters, NULL);
-	return r ? connection_complain(connection, r) : EXIT_DONE;
 }

@@ -102,15 +102,16 @@ static void test_ages(void **state)
 {
 	expect((struct describe_facts){0},
 	       (struct answers){
-		       .description = "{" DESCRIPTION ", \"ages_since_s\": 1799996400}",
-		       .ages = "[{\"from_s\": 0, \"bytes\": 1048576}, {\"from_s\": 32, \"bytes\": 1048576},"
+		       .description = "{" DESCRIPTION ", \"ages_since_s\": 3600}",
+		       .ages = "[{\"from_s\": 0, \"bytes\": 1048576}, {\"from_s\": 10, \"bytes\": 0}, {\"from_s\": 60, \"bytes\": 1048576},"
 			       " {\"from_s\": 3600, \"bytes\": 6291456}]",
 	       },
 	       "* swap0\n"
 	       "  A disk of 4G, served by process 77 (ublk, version 1.2.3).\n"
-	       "  Time since its data was last used, which is known for 1 h:\n"
-	       "    under 1 min        2M       25 %  ########\n"
-	       "    1 to 6 h           6M       75 %  #######################\n");
+	       "  Time since its data was last used, known for the last 1 h:\n"
+	       "    under 10 s           1M       12 %  ####\n"
+	       "    1 min to 1 h         1M       12 %  ####\n"
+	       "    over 1 h             6M       75 %  #######################\n");
 }
 
 static void test_jobs(void **state)
@@ -133,7 +134,7 @@ static void test_history(void **state)
 		       .daemon =
 			       "{\"device\": \"/dev/nbd0\", \"state\": \"being replaced\", \"sentence\": \"wait\", \"fallback\": \"no module\","
 			       " \"replacements\": 1, \"outage_max_ms\": 450, \"history\":"
-			       " [{\"when_s\": 1799999999, \"why\": \"it was killed\", \"outage_ms\": 450}]}",
+			       " [{\"when_s\": 1799999999, \"event\": \"died\", \"why\": \"was killed\", \"outage_ms\": 450}]}",
 	       },
 	       "* swap0 - /dev/nbd0\n"
 	       "  It is being replaced. zsblkd says: wait\n"
