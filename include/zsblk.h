@@ -502,6 +502,45 @@ void zsblk_latency_merge(struct zsblk_latency *sum, const struct zsblk_latency *
  */
 uint64_t zsblk_latency_percentile(const struct zsblk_latency *latency, double percent);
 
+/*
+ * All memory that the device and its process take, in bytes, in memory or swapped out. The parts of a sum add up to it
+ * exactly. While no request is in flight, the parts are exact as well, to the page. Otherwise they are counts that were
+ * read one after another, and `other` can be off by the pages that are being populated or given back: 64 for each
+ * background thread, and for each request that finds the reserve empty.
+ */
+struct zsblk_memory {
+	/* Pages of the pool that zspages use: together mem_used_total. */
+	uint64_t objects;    /* of stored blocks: compr_data_size */
+	uint64_t rounding;   /* what the objects' classes are larger than the objects */
+	uint64_t free_slots; /* slots without an object, and what is left behind the last slot */
+	uint64_t headers;    /* of zspages, with bit maps and back-references */
+	/* Pages of the pool that are kept ready: together reserved_bytes. */
+	uint64_t tails;      /* populated ends of zspages */
+	uint64_t magazines;  /* single pages that threads keep at hand */
+	uint64_t free_pages; /* the reserve, and free pages that are not given back yet */
+	/* The rest of the segment. */
+	uint64_t table;      /* one word for each block */
+	uint64_t map;        /* which pages of the table were written */
+	uint64_t ages;       /* one byte for each block; 0 in a segment of format 1 */
+	uint64_t superblock; /* and room for what later versions keep */
+	uint64_t other;      /* pages being populated or given back, and of a former process that are not found yet */
+	uint64_t segment;    /* the sum of all above; of shared memory, what the system says that there is */
+	/* Private memory of the process. */
+	uint64_t descriptors; /* of the pool's pages */
+	uint64_t contexts;    /* of requests: codecs, buffers, counters */
+	uint64_t stripes;     /* locks of blocks */
+	uint64_t aging;       /* which ages there are; with a segment of format 1, the ages too */
+	uint64_t process;     /* all else: heap, stacks, variables. The kernel can count a part late: see zsblk.3 */
+	uint64_t files;       /* code and other files that are mapped, which other processes can share */
+	uint64_t total;       /* segment, and these six */
+	/* Beside the sum: what the kernel takes for the process's page tables. */
+	uint64_t page_tables;
+};
+/*
+ * Asks the system which pages of table and ages are in memory: 45 ns for each page of 512 blocks that is not. Any
+ * thread; no request waits. Errors: of mincore and of reading /proc/self/status.
+ */
+int zsblk_get_memory(struct zsblk *dev, struct zsblk_memory *memory);
 /* Set mem_used_max to the present mem_used_total. */
 void zsblk_reset_mem_used_max(struct zsblk *dev);
 /* Change the limit, in bytes; 0: none. Memory that was taken above a lower limit stays until it is freed. */

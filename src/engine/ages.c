@@ -46,6 +46,13 @@ void ages_close(struct ages *ages)
 	*ages = (struct ages){0};
 }
 
+uint64_t ages_private_resident(const struct ages *ages)
+{
+	uint64_t bytes = segment_private_resident(ages->present, (size_t)bitmap_bytes(ages));
+
+	return ages->seg ? bytes : bytes + segment_private_resident(ages->bytes, (size_t)ages->n);
+}
+
 /* ------------------------------------------------------------------ pages */
 
 uint64_t ages_pages(const struct ages *ages)

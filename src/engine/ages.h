@@ -71,6 +71,8 @@ struct ages {
 int ages_open(struct ages *ages, struct segment *seg, uint64_t offset, uint64_t n, uint64_t *seconds, bool kept);
 /* Harmless on a zeroed struct. */
 void ages_close(struct ages *ages);
+/* Bytes of process memory: which pages there are, and the ages themselves if they are not in the segment. */
+uint64_t ages_private_resident(const struct ages *ages);
 /* Find what a former process left in memory. Before the first access. */
 int ages_find_pages(struct ages *ages);
 

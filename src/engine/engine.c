@@ -328,6 +328,7 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	r = aging_start(dev);
 	if (r)
 		return why_fail(why, r, "no memory for the ages of blocks: %s", strerror(-r));
+	(void)footprint_contexts(dev);
 	/*
 	 * A new device waits for its table and its reserve. A device with data starts without them if memory is short:
 	 * while its server is down nobody can swap to it, so no memory becomes free, and waiting would not end. The

@@ -10,7 +10,7 @@
  *   resize.c  the size, and its changes       stripe.c  locks that hold blocks still
  *   encoder.c what compresses new blocks      blocks.c  how blocks are stored, for people
  *   ages.c    ages of blocks                  aging.c   keeping and marking them
- *   latency.c how long requests take
+ *   latency.c how long requests take          footprint.c memory, all of it
  *
  * Locks, in the order in which they are taken: change_lock, resize_lock, compact_lock, the allocator's compaction lock,
  * one stripe, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages is taken by no
@@ -120,6 +120,7 @@ struct zsblk {
 	struct zs_core *core;
 	struct runs *runs; /* the core's */
 	struct contexts contexts;
+	_Atomic uint64_t contexts_seen; /* bytes of memory they took when somebody looked last */
 	struct stripes stripes;
 	struct counters found; /* what the segment held when it was opened */
 	bool is_new;           /* nothing was ever written to it */
@@ -186,6 +187,13 @@ static inline void *encoder_cctx(const struct encoder *encoder, unsigned i)
 void encoder_warm_up(const struct encoder *encoder, unsigned i, struct context *ctx);
 /* Write why there is no encoder. Returns `error`. */
 int encoder_explain(int error, const char *algorithm, int level, struct zsblk_why *why);
+
+/* footprint.c */
+/*
+ * Bytes of memory that contexts take, with the encoder that they use. A change of the algorithm or the size can take
+ * seconds; meanwhile the result is what the last call has found.
+ */
+uint64_t footprint_contexts(struct zsblk *dev);
 
 /* engine.c */
 /* The allocator under the device, for tests. */

@@ -2,10 +2,13 @@
 /* What this process asks of the kernel for itself. See self.h. */
 #include "process/self.h"
 
+#include "process/proc.h"
 #include "process/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -74,4 +77,37 @@ bool self_avoid_oom_killer(void)
 	if (fd >= 0)
 		close(fd);
 	return written > 0 || self_oom_score_adj() == -1000;
+}
+
+/* The number of kB behind a name at the beginning of a line, as bytes. 0: there is no such line. */
+static uint64_t bytes_after(const char *text, const char *name)
+{
+	const char *line = strstr(text, name);
+	unsigned long long kb = 0;
+
+	if (line)
+		sscanf(line + strlen(name), " %llu kB", &kb);
+	return (uint64_t)kb * 1024;
+}
+
+int self_memory(struct self_memory *memory)
+{
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	char text[4096];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = proc_read(fd, text, sizeof text);
+	close(fd);
+	if (n < 0)
+		return (int)n;
+	*memory = (struct self_memory){
+		.anon = bytes_after(text, "\nRssAnon:"),
+		.file = bytes_after(text, "\nRssFile:"),
+		.shared = bytes_after(text, "\nRssShmem:"),
+		.swapped = bytes_after(text, "\nVmSwap:"),
+		.page_tables = bytes_after(text, "\nVmPTE:"),
+	};
+	return 0;
 }

@@ -7,6 +7,7 @@
 #define SELF_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* True if the calling thread has this capability (CAP_...) in its effective set. */
 bool self_has_capability(unsigned capability);
@@ -27,5 +28,21 @@ void self_end_io_flusher(void);
 int self_oom_score_adj(void);
 /* Make the OOM killer pass this process over (-1000). Takes CAP_SYS_RESOURCE. True if that is so now. */
 bool self_avoid_oom_killer(void);
+
+/* What the kernel says of the memory of the process, in bytes. */
+struct self_memory {
+	uint64_t anon;        /* in memory: private, of no file */
+	uint64_t file;        /* in memory: mapped from files, and shared with others that map them */
+	uint64_t shared;      /* in memory: shared memory, as far as this process has touched it */
+	uint64_t swapped;     /* of the first kind, swapped out */
+	uint64_t page_tables; /* what the kernel takes to map all of that */
+};
+
+/*
+ * Read /proc/self/status, which takes microseconds whatever the process has. The kernel may count some pages late: up
+ * to 64 of each thread (before Linux 6.2), or twice the number of CPUs, and 32 at least, of each CPU (6.2 to 6.16).
+ * 0 or a negative errno.
+ */
+int self_memory(struct self_memory *memory);
 
 #endif

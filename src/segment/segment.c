@@ -300,6 +300,23 @@ int segment_private_populate(void *mem, size_t bytes)
 	return r;
 }
 
+uint64_t segment_private_resident(const void *mem, size_t bytes)
+{
+	unsigned char resident[4096];
+	size_t page = (size_t)system_page(), step = sizeof resident * page;
+	uint64_t pages = 0;
+
+	for (size_t at = 0; mem && at < bytes; at += step) {
+		size_t len = bytes - at < step ? bytes - at : step;
+
+		if (mincore((uint8_t *)mem + at, len, resident) < 0)
+			break;
+		for (size_t i = 0; i < (len + page - 1) / page; i++)
+			pages += resident[i] & 1;
+	}
+	return pages * page;
+}
+
 int segment_populate(struct segment *seg, uint64_t offset, uint64_t len)
 {
 	unsigned every = __atomic_load_n(&seg->fail_every, __ATOMIC_RELAXED);

@@ -112,6 +112,8 @@ uint64_t segment_pages(const struct segment *seg);
 void *segment_private_map(size_t bytes);
 /* Have the first `bytes` of private memory in memory. Their contents stay. */
 int segment_private_populate(void *mem, size_t bytes);
+/* Bytes of private memory that are in memory now. 0 for NULL, and if the memory was given back. */
+uint64_t segment_private_resident(const void *mem, size_t bytes);
 /* Give private memory back. `mem` may be NULL. */
 void segment_private_unmap(void *mem, size_t bytes);
 

@@ -128,3 +128,21 @@ int table_unmapped_words(const struct table *table, const struct segment *seg, u
 	}
 	return 0;
 }
+
+int table_count_resident(const struct table *table, const struct segment *seg, uint64_t *in_memory)
+{
+	uint64_t start = (uint64_t)((uint8_t *)table->words - seg->base), pages = pages_of(table->n);
+	unsigned char resident[4096];
+
+	*in_memory = 0;
+	for (uint64_t page = 0; page < pages; page += sizeof resident) {
+		uint64_t n = pages - page < sizeof resident ? pages - page : sizeof resident;
+		int r = segment_resident(seg, start + page * SEGMENT_PAGE, n * SEGMENT_PAGE, resident);
+
+		if (r)
+			return r;
+		for (uint64_t i = 0; i < n; i++)
+			*in_memory += (resident[i] & 1) || is_written(table, page + i);
+	}
+	return 0;
+}

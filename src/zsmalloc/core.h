@@ -122,9 +122,14 @@ struct runs *zs_core_runs(struct zs_core *core);
 struct zs_core_stats {
 	uint64_t pages_used, pages_used_max;
 	uint64_t pages_compacted;
-	uint64_t pages_reserved; /* populated, not in use */
+	uint64_t pages_reserved; /* populated, not in use: the sum of the next three */
+	uint64_t pages_free;     /* of that: free */
+	uint64_t pages_kept;     /* of that: in magazines */
+	uint64_t pages_tails;    /* of that: in zspages, and not touched yet */
+	uint64_t pages_moving;   /* being populated or given back now; they are in no other sum */
 	uint64_t reserve_misses;
 	uint64_t objects;
+	uint64_t slot_bytes;       /* of pages_used: slots of objects, each as large as its class says */
 	uint64_t header_bytes;     /* of pages_used: headers, bit maps, back-references */
 	uint64_t descriptor_bytes; /* of process memory: page-run descriptors */
 };

@@ -76,22 +76,28 @@ uint64_t zs_core_freeable(struct zs_core *core)
 void zs_core_stats(struct zs_core *core, struct zs_core_stats *stats)
 {
 	struct runs *runs = &core->runs;
+	uint64_t huge = zs_core_huge_objects(core);
 
 	*stats = (struct zs_core_stats){
 		.pages_used = runs_used(runs),
 		.pages_used_max = runs_used_max(runs),
 		.pages_compacted = atomic_load_explicit(&core->pages_compacted, memory_order_relaxed),
-		.pages_reserved = runs_hot_free(runs) + magazines_count(&runs->magazines) +
-				  atomic_load_explicit(&runs->tails, memory_order_relaxed),
+		.pages_free = runs_hot_free(runs),
+		.pages_kept = magazines_count(&runs->magazines),
+		.pages_tails = atomic_load_explicit(&runs->tails, memory_order_relaxed),
+		.pages_moving = runs_moving(runs),
 		.reserve_misses = atomic_load_explicit(&runs->misses, memory_order_relaxed),
-		.objects = zs_core_huge_objects(core),
+		.objects = huge,
+		.slot_bytes = huge * ZS_PAGE_SIZE,
 		.descriptor_bytes = runs_descriptor_bytes(runs),
 	};
+	stats->pages_reserved = stats->pages_free + stats->pages_kept + stats->pages_tails;
 	for (unsigned i = 0; i + 1 < core->classes; i++) {
 		struct zs_class *class = &core->class[i];
 
 		pthread_mutex_lock(&class->lock);
 		stats->objects += class->inuse;
+		stats->slot_bytes += class->inuse * class->geo.size;
 		stats->header_bytes += zspage_count(class) * class->geo.first_object;
 		pthread_mutex_unlock(&class->lock);
 	}

@@ -341,6 +341,11 @@ uint64_t runs_descriptor_bytes(struct runs *runs)
 	return bytes;
 }
 
+uint64_t runs_descriptors_resident(const struct runs *runs)
+{
+	return segment_private_resident(runs->chunks, runs->chunks_total * sizeof *runs->chunks);
+}
+
 uint64_t runs_resident(struct runs *runs)
 {
 	uint64_t pages;
@@ -357,6 +362,16 @@ uint64_t runs_hot_free(struct runs *runs)
 
 	pthread_mutex_lock(&runs->lock);
 	pages = runs->hot_free;
+	pthread_mutex_unlock(&runs->lock);
+	return pages;
+}
+
+uint64_t runs_moving(struct runs *runs)
+{
+	uint64_t pages;
+
+	pthread_mutex_lock(&runs->lock);
+	pages = runs->in_hand + atomic_load_explicit(&runs->heating, memory_order_relaxed);
 	pthread_mutex_unlock(&runs->lock);
 	return pages;
 }

@@ -177,8 +177,12 @@ void runs_rebuild_finish(struct runs *runs);
  */
 bool runs_look(struct runs *runs);
 
+/* Of the descriptors in use, and what is in memory of all. */
 uint64_t runs_descriptor_bytes(struct runs *runs);
+uint64_t runs_descriptors_resident(const struct runs *runs);
 uint64_t runs_hot_free(struct runs *runs);
+/* Pages being populated or released now. */
+uint64_t runs_moving(struct runs *runs);
 /* Pages in memory: in use, in zspages and not touched yet, free. */
 uint64_t runs_resident(struct runs *runs);
 
