@@ -16,28 +16,25 @@
 
 /* ------------------------------------------------------------------ limits */
 
-/* Reports a limit, if there is one. `whose`: for people. */
-static void report_limit(struct doctor *doctor, const char *whose, const char *what, uint64_t limit)
+/* `whose`: for people. `remedy`: how to raise it, a command or a remark. */
+static void report_limit(struct doctor *doctor, const char *whose, const char *what, uint64_t limit, const char *remedy)
 {
 	uint64_t reserves = 2 * (limit / RESERVE_PART), needed;
 
 	needed = needs_below_limit(reserves < RESERVES_MOST ? reserves : RESERVES_MOST, 0, limit);
-	if (limit < needed) {
-		doctor_find(
-			doctor, DOCTOR_PROBLEM,
-			"All memory of zsblk, what is stored included, is charged to its group, and a device that does not fit is refused.",
-			"%s: %s, and zsblk takes %" PRIu64 " MiB there before anything is stored", whose, what,
-			(needed + MIB - 1) / MIB);
-		doctor_remedy(doctor,
-			      "systemctl set-property zsblk@NAME.service MemoryMax=infinity MemoryHigh=infinity");
-	} else {
+	if (limit < needed)
+		doctor_find(doctor, DOCTOR_PROBLEM,
+			    "All memory of zsblk, what is stored included, is charged to its group, and a device that "
+			    "does not fit is refused.",
+			    "%s: %s, and zsblk takes %" PRIu64 " MiB there before anything is stored", whose, what,
+			    (needed + MIB - 1) / MIB);
+	else
 		doctor_find(
 			doctor, DOCTOR_NOTE,
-			"All memory of zsblk, what is stored included, stays below it. Writes fail before it is reached, and those pages stay in "
-			"memory.",
+			"All memory of zsblk, what is stored included, stays below it. Writes fail before it is "
+			"reached, and those pages stay in memory. Choose a size that the limit can hold, or raise it.",
 			"%s: %s, which leaves %" PRIu64 " MiB for what is stored", whose, what, (limit - needed) / MIB);
-		doctor_remedy(doctor, "# choose a size that the limit can hold, or raise it (MemoryMax=)");
-	}
+	doctor_remedy(doctor, "%s", remedy);
 }
 
 /* Those above this process: of a container, or of a session. */
@@ -53,28 +50,38 @@ static void check_own_limit(struct doctor *doctor)
 	cgroup_look(cgroup, 0, NULL, &found);
 	cgroup_describe(cgroup, &found, what, sizeof what);
 	if (found.limit != CGROUP_NO_LIMIT)
-		report_limit(doctor, "above this process", what, found.limit);
+		report_limit(
+			doctor, "above this process, and a zsblkd that is started here", what, found.limit,
+			"# raise it where it was set: MemoryMax= or MemoryHigh= of the unit or its slice, or of the container");
 	cgroup_close(cgroup);
 }
 
 #define SLICE "/sys/fs/cgroup/system.slice"
 
+/* The smaller of the two limits of a group. */
 static void check_group_limit(struct doctor *doctor, const char *group)
 {
 	static const char *const files[] = {"memory.max", "memory.high"};
-	char path[DOCTOR_PATH_BYTES], what[300];
-	int64_t limit;
+	static const char *const properties[] = {"MemoryMax", "MemoryHigh"};
+	char path[DOCTOR_PATH_BYTES], what[300], remedy[300];
+	int64_t limit = INT64_MAX, one;
+	size_t smaller = 0;
 
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(path, sizeof path, "%.400s/%s", group, files[i]);
 		/* "max" is no number. */
-		if (!doctor_number(doctor, path, &limit) || limit < 0)
-			continue;
-		snprintf(what, sizeof what, "%s of control group %.200s is %" PRIu64 " MiB", files[i],
-			 group + sizeof "/sys/fs/cgroup" - 1, (uint64_t)limit / MIB);
-		report_limit(doctor, "the services of zsblkd", what, (uint64_t)limit);
-		return;
+		if (doctor_number(doctor, path, &one) && one >= 0 && one < limit) {
+			limit = one;
+			smaller = i;
+		}
 	}
+	if (limit == INT64_MAX)
+		return;
+	snprintf(what, sizeof what, "%s of control group %.200s is %" PRIu64 " MiB", files[smaller],
+		 group + sizeof "/sys/fs/cgroup" - 1, (uint64_t)limit / MIB);
+	snprintf(remedy, sizeof remedy, "systemctl set-property %.200s %s=infinity", strrchr(group, '/') + 1,
+		 properties[smaller]);
+	report_limit(doctor, "above services of zsblkd", what, (uint64_t)limit, remedy);
 }
 
 static bool check_service(void *opaque, const char *name)

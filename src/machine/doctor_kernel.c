@@ -178,6 +178,6 @@ void doctor_check_transport(struct doctor *doctor)
 	if (doctor->nbd_is_usable || doctor->ublk_is_usable)
 		return;
 	doctor_find(doctor, DOCTOR_PROBLEM, "The kernel reaches a server by nbd or by ublk, and here by neither.",
-		    "neither NBD nor ublk can be used: see nbd, nbdkit, plugin and ublk above");
+		    "neither NBD nor ublk can be used: see nbd, nbdkit, plugin and ublk");
 	doctor_remedy(doctor, "# make one of them work");
 }

@@ -288,7 +288,7 @@ static void test_limit(void **state)
 	put("/sys/fs/cgroup/user.slice/memory.max", "1073741824\n");
 	expect("memory limit", DOCTOR_NOTE, "memory.max of control group /user.slice is 1024 MiB", "MemoryMax=");
 	put("/sys/fs/cgroup/user.slice/memory.max", "33554432\n");
-	expect("memory limit", DOCTOR_PROBLEM, "is 32 MiB, and zsblk takes 44 MiB", "MemoryMax=infinity");
+	expect("memory limit", DOCTOR_PROBLEM, "is 32 MiB, and zsblk takes 44 MiB", "MemoryMax=");
 }
 
 static void test_limit_of_service(void **state)
@@ -302,7 +302,12 @@ static void test_limit_of_service(void **state)
 	snprintf(path, sizeof path, "%s/memory.high", group);
 	put(path, "524288000\n");
 	expect("memory limit", DOCTOR_NOTE, "/system.slice/system-zsblk.slice/zsblk@swap0.service is 500 MiB",
-	       "MemoryMax=");
+	       "systemctl set-property zsblk@swap0.service MemoryHigh=infinity");
+	/* The smaller one counts. */
+	snprintf(path, sizeof path, "%s/memory.max", group);
+	put(path, "419430400\n");
+	expect("memory limit", DOCTOR_NOTE, "zsblk@swap0.service is 400 MiB",
+	       "systemctl set-property zsblk@swap0.service MemoryMax=infinity");
 }
 
 static void test_swap_limit(void **state)
