@@ -47,6 +47,9 @@ static double figure_of(const struct watch_device *device, enum figure column)
 {
 	const struct figures *figures = &device->figures;
 
+	/* The figures of one that is away are old. */
+	if (!device->answers)
+		return 0;
 	switch (column) {
 	case READS:
 		return figures->reads;

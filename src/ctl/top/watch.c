@@ -33,7 +33,7 @@ struct watch {
 	/* Under the lock. The list is changed by the thread alone, which may read it without. */
 	bool ends;
 	unsigned wants, interval_ms, rounds;
-	struct watched **watched;
+	struct watch_device **devices; /* the first member of a struct watched each */
 	size_t n;
 };
 
@@ -49,9 +49,15 @@ static void free_watched(struct watched *watched)
 	free(watched);
 }
 
+static struct watched *watched_at(const struct watch *watch, size_t i)
+{
+	return (struct watched *)watch->devices[i];
+}
+
 static int add_watched(struct watch *watch, const char *name, bool is_instance)
 {
-	struct watched *watched = calloc(1, sizeof *watched), **more;
+	struct watched *watched = calloc(1, sizeof *watched);
+	struct watch_device **more;
 
 	if (watched)
 		watched->connection = is_instance ? connection_of_instance(name, watch->timeout_s)
@@ -64,10 +70,10 @@ static int add_watched(struct watch *watch, const char *name, bool is_instance)
 	watched->device.away_since_ms = place_now_ms();
 	watched->is_listed = true;
 	pthread_mutex_lock(&watch->lock);
-	more = reallocarray(watch->watched, watch->n + 1, sizeof *more);
+	more = reallocarray(watch->devices, watch->n + 1, sizeof *more);
 	if (more) {
-		watch->watched = more;
-		more[watch->n++] = watched;
+		watch->devices = more;
+		more[watch->n++] = &watched->device;
 	}
 	pthread_mutex_unlock(&watch->lock);
 	if (!more)
@@ -78,8 +84,8 @@ static int add_watched(struct watch *watch, const char *name, bool is_instance)
 static struct watched *find_watched(const struct watch *watch, const char *name)
 {
 	for (size_t i = 0; i < watch->n; i++)
-		if (strcmp(watch->watched[i]->device.name, name) == 0)
-			return watch->watched[i];
+		if (strcmp(watch->devices[i]->name, name) == 0)
+			return watched_at(watch, i);
 	return NULL;
 }
 
@@ -89,10 +95,10 @@ static void drop_unlisted(struct watch *watch)
 
 	pthread_mutex_lock(&watch->lock);
 	for (size_t i = 0; i < watch->n; i++)
-		if (watch->watched[i]->is_listed)
-			watch->watched[kept++] = watch->watched[i];
+		if (watched_at(watch, i)->is_listed)
+			watch->devices[kept++] = watch->devices[i];
 		else
-			free_watched(watch->watched[i]);
+			free_watched(watched_at(watch, i));
 	watch->n = kept;
 	pthread_mutex_unlock(&watch->lock);
 }
@@ -108,7 +114,7 @@ static void find_instances(struct watch *watch)
 	if (!names && code != EXIT_DONE)
 		return;
 	for (size_t i = 0; i < watch->n; i++)
-		watch->watched[i]->is_listed = false;
+		watched_at(watch, i)->is_listed = false;
 	for (size_t i = 0; names && names[i]; i++) {
 		struct watched *watched = find_watched(watch, names[i]);
 
@@ -144,9 +150,8 @@ static void put_absence(struct watch_device *device, const char *problem)
 	if (device->answers)
 		device->away_since_ms = place_now_ms();
 	device->answers = false;
-	/* What it does next is compared with nothing that was before. */
+	/* What it does next is compared with nothing that was before. Its last figures stay, for those who look at it. */
 	device->has_before = false;
-	device->figures = (struct figures){.has_rates = false};
 	snprintf(device->problem, sizeof device->problem, "%s", problem);
 }
 
@@ -202,7 +207,7 @@ static void *watch_all(void *opaque)
 		if (watch->finds)
 			find_instances(watch);
 		for (size_t i = 0; i < watch->n && take_orders(watch, &wants, &interval_ms); i++)
-			look_at(watch, watch->watched[i], wants);
+			look_at(watch, watched_at(watch, i), wants);
 		pthread_mutex_lock(&watch->lock);
 		watch->rounds++;
 		pthread_mutex_unlock(&watch->lock);
@@ -228,8 +233,8 @@ static int start_thread(struct watch *watch)
 static void free_watch(struct watch *watch)
 {
 	for (size_t i = 0; i < watch->n; i++)
-		free_watched(watch->watched[i]);
-	free(watch->watched);
+		free_watched(watched_at(watch, i));
+	free(watch->devices);
 	if (watch->news >= 0)
 		close(watch->news);
 	if (watch->orders >= 0)
@@ -308,8 +313,7 @@ const struct watch_device *const *watch_lock(struct watch *watch, size_t *n)
 {
 	pthread_mutex_lock(&watch->lock);
 	*n = watch->n;
-	/* A device is the first member of what the list points to. */
-	return (const struct watch_device *const *)watch->watched;
+	return (const struct watch_device *const *)watch->devices;
 }
 
 void watch_unlock(struct watch *watch)
