@@ -52,10 +52,10 @@ static void test_list(void **state)
 	assert_non_null(strstr(page.lines[0].text, "3 devices, every 1.5 s; [devices] latency"));
 	assert_non_null(strstr(page.lines[1].text, "stored 88K in 44K, ratio 2.00"));
 	assert_non_null(strstr(page.lines[1].text, "1 away"));
-	/* By name; the first is selected. */
+	/* By name; the first that answers is selected. */
 	assert_true(line_of(&page, "large") > line_of(&page, "nobody listens"));
 	assert_true(line_of(&page, "small") > line_of(&page, "large"));
-	assert_string_equal(view.selected, "away");
+	assert_string_equal(view.selected, "large");
 	assert_int_equal(page.lines[page.selected].style, PAGE_SELECTED);
 	assert_int_equal(page.fixed, 3);
 	page_free(&page);
@@ -93,8 +93,11 @@ static void test_selection(void **state)
 
 	view_init(&view, 1000);
 	view_make(&page, &view, devices, 3, "");
-	view_select_next(&view, devices, 3, 1);
 	assert_string_equal(view.selected, "large");
+	view_select_next(&view, devices, 3, -1);
+	view_select_next(&view, devices, 3, -1);
+	assert_string_equal(view.selected, "away");
+	view_select_next(&view, devices, 3, 1);
 	view_select_next(&view, devices, 3, 1);
 	view_select_next(&view, devices, 3, 1);
 	assert_string_equal(view.selected, "small");

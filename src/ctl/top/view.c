@@ -67,6 +67,15 @@ static void choose(struct view *view, const struct watch_device *device)
 	snprintf(view->selected, sizeof view->selected, "%s", device->name);
 }
 
+/* The first of all if none does. */
+static size_t first_that_answers(const struct watch_device *const *devices, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (devices[i]->answers)
+			return i;
+	return 0;
+}
+
 /* Devices in the order of the list, to be freed. NULL: there are none, or no memory. */
 static const struct watch_device **in_order(const struct view *view, const struct watch_device *const *devices,
 					    size_t n)
@@ -143,7 +152,8 @@ static void add_device(struct page *page, const struct view *view, const struct 
 	if (device->now.device[0])
 		page_append(page, " (%s)", device->now.device);
 	if (!device->answers)
-		page_append(page, ": away, %s; figures are those of the last look", device->problem);
+		page_append(page, ": away, %s%s", device->has_sample ? "and figures are those of the last look: " : "",
+			    device->problem);
 	page->fixed = page->n;
 	if (device->has_sample)
 		parts[view->kind]->make(page, view, device);
@@ -158,8 +168,8 @@ void view_make(struct page *page, struct view *view, const struct watch_device *
 	n = sorted ? n : 0;
 	/* The one that was selected has gone, or there was none. */
 	if (n && selected == n) {
-		selected = 0;
-		choose(view, sorted[0]);
+		selected = first_that_answers(sorted, n);
+		choose(view, sorted[selected]);
 	}
 	page_clear(page);
 	add_title(page, view, n, clock);

@@ -43,7 +43,7 @@ void view_sort_by_next(struct view *view, int step);
 /* Select the device below, or above, in the order of the list. */
 void view_select_next(struct view *view, const struct watch_device *const *devices, size_t n, int step);
 
-/* Make the lines. `clock`: the time of day, for people. The first device is selected if none is. */
+/* Make the lines. `clock`: the time of day, for people. If no device is selected, the first one that answers is. */
 void view_make(struct page *page, struct view *view, const struct watch_device *const *devices, size_t n,
 	       const char *clock);
 
