@@ -140,6 +140,29 @@ static void test_views(void **state)
 	page_free(&page);
 }
 
+/* Sums are shown, and not counted twice. */
+static void test_memory(void **state)
+{
+	struct sample_part parts[] = {{"objects", 300}, {"table", 100}, {"segment", 400},
+				      {"process", 100}, {"total", 500}, {"page_tables", 50}};
+	struct watch_device device = large;
+	const struct watch_device *const one[] = {&device};
+	struct page page = {0};
+	struct view view;
+
+	device.now.memory = parts;
+	device.now.n_memory = sizeof parts / sizeof parts[0];
+	view_init(&view, 1000);
+	view.kind = VIEW_MEMORY;
+	view_make(&page, &view, one, 1, "");
+	assert_non_null(strstr(page.lines[line_of(&page, "objects")].text, " 60.0%  ##"));
+	assert_non_null(strstr(page.lines[line_of(&page, "segment")].text, " 80.0%"));
+	assert_non_null(strstr(page.lines[line_of(&page, "total")].text, "500B 100.0%"));
+	assert_null(strchr(page.lines[line_of(&page, "total")].text, '#'));
+	assert_null(strchr(page.lines[line_of(&page, "page_tables")].text, '%'));
+	page_free(&page);
+}
+
 static void test_classes(void **state)
 {
 	struct sample_class classes[] = {{.index = 1, .size = 64, .objects = 64, .capacity = 64, .pages = 1},
@@ -166,7 +189,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_figures),   cmocka_unit_test(test_list),  cmocka_unit_test(test_order),
-		cmocka_unit_test(test_selection), cmocka_unit_test(test_views), cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_selection), cmocka_unit_test(test_views), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_classes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "ctl/top/view_parts.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define BAR 24u
 
@@ -34,11 +35,45 @@ const struct view_part view_latency_part = {.name = "latency", .wants = SAMPLE_L
 
 /* ------------------------------------------------------------------ memory */
 
+/* Figures that are no parts: sums of those before, and what is counted beside. */
+static bool is_sum(const char *name)
+{
+	return strcmp(name, "segment") == 0 || strcmp(name, "total") == 0;
+}
+
+static bool is_beside(const char *name)
+{
+	return strcmp(name, "page_tables") == 0;
+}
+
+/* What the parts add up to. */
+static double sum_of(const struct sample *now)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < now->n_memory; i++)
+		if (!is_sum(now->memory[i].name) && !is_beside(now->memory[i].name))
+			sum += (double)now->memory[i].bytes;
+	return sum;
+}
+
+static void add_part(struct page *page, const struct sample_part *part, double sum)
+{
+	char bytes[PAGE_FIGURE], bar[PAGE_BAR];
+
+	page_add(page, is_sum(part->name) ? PAGE_TITLE : PAGE_PLAIN, "%-24s %10s", part->name,
+		 page_bytes((double)part->bytes, bytes));
+	if (!is_beside(part->name))
+		page_append(page, " %5.1f%%", sum > 0 ? 100 * (double)part->bytes / sum : 0);
+	if (!is_beside(part->name) && !is_sum(part->name))
+		page_append(page, "  %s", page_bar((double)part->bytes, sum, BAR, bar));
+}
+
 static void make_memory(struct page *page, const struct view *view, const struct watch_device *device)
 {
 	const struct sample *now = &device->now;
-	char a[PAGE_FIGURE], b[PAGE_FIGURE], c[PAGE_FIGURE], bar[PAGE_BAR];
-	double sum = 0;
+	char a[PAGE_FIGURE], b[PAGE_FIGURE], c[PAGE_FIGURE];
+	double sum = sum_of(now);
 
 	page_add(page, PAGE_PLAIN, "stored %s, compressed %s, in %s (%.2f)", page_bytes((double)now->data, a),
 		 page_bytes((double)now->compressed, b), page_bytes((double)now->total, c), device->figures.ratio);
@@ -49,16 +84,8 @@ static void make_memory(struct page *page, const struct view *view, const struct
 	page_add(page, PAGE_HEADING, "%-24s %10s %6s  %-*s", "PART", "BYTES", "SHARE", (int)BAR, "");
 	page->fixed = page->n;
 	for (size_t i = 0; i < now->n_memory; i++)
-		sum += (double)now->memory[i].bytes;
-	for (size_t i = 0; i < now->n_memory; i++) {
-		double bytes = (double)now->memory[i].bytes;
-
-		page_add(page, PAGE_PLAIN, "%-24s %10s %5.1f%%  %s", now->memory[i].name, page_bytes(bytes, a),
-			 sum > 0 ? 100 * bytes / sum : 0, page_bar(bytes, sum, BAR, bar));
-	}
-	if (now->n_memory)
-		page_add(page, PAGE_PLAIN, "%-24s %10s", "all", page_bytes(sum, a));
-	else
+		add_part(page, &now->memory[i], sum);
+	if (!now->n_memory)
 		page_add(page, PAGE_PLAIN, "This server does not tell the parts of its memory.");
 }
 
