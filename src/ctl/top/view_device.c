@@ -120,7 +120,8 @@ static void make_ages(struct page *page, const struct view *view, const struct w
 	if (!now->n_ages)
 		page_add(page, PAGE_PLAIN, "This server has no ages.");
 	else if (now->ages_since_s)
-		page_add(page, PAGE_PLAIN, "Ages are known since %s.", human_time(now->ages_since_s, from));
+		page_add(page, PAGE_PLAIN, "Ages have been kept for %s; none is higher.",
+			 human_time(now->ages_since_s, from));
 }
 
 const struct view_part view_ages_part = {.name = "ages", .wants = SAMPLE_AGES, .make = make_ages};
