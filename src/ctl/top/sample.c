@@ -160,8 +160,10 @@ static void fill_ages(struct sample *sample, struct json_object *reply)
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		struct json_object *one = json_object_array_get_idx(list, i);
 
-		sample->ages[sample->n_ages++] = (struct sample_age){
-			member_number(one, "from_s"), member_number(one, "blocks"), member_number(one, "bytes")};
+		sample->ages[sample->n_ages++] = (struct sample_age){.from_s = member_number(one, "from_s"),
+								     .blocks = member_number(one, "blocks"),
+								     .bytes = member_number(one, "bytes"),
+								     .idle = member_number(one, "idle")};
 	}
 }
 

@@ -37,6 +37,7 @@ struct sample_class {
 /* Blocks that were last used at least so long ago, and less than the next one says. */
 struct sample_age {
 	uint64_t from_s, blocks, bytes;
+	uint64_t idle; /* of the blocks, marked as idle */
 };
 
 /* A part of the server's memory. */

@@ -96,11 +96,11 @@ const struct view_part view_memory_part = {.name = "memory", .wants = SAMPLE_MEM
 static void make_ages(struct page *page, const struct view *view, const struct watch_device *device)
 {
 	const struct sample *now = &device->now;
-	char from[HUMAN_BYTES], a[PAGE_FIGURE], b[PAGE_FIGURE], bar[PAGE_BAR];
+	char from[HUMAN_BYTES], a[PAGE_FIGURE], b[PAGE_FIGURE], c[PAGE_FIGURE], bar[PAGE_BAR];
 	double all = 0, most = 0, so_far = 0;
 
-	page_add(page, PAGE_HEADING, "%-14s %9s %9s %6s %6s  %-*s", "UNUSED FOR", "BLOCKS", "BYTES", "SHARE", "SUM",
-		 (int)BAR, "");
+	page_add(page, PAGE_HEADING, "%-14s %7s %7s %7s %6s %6s  %-*s", "UNUSED FOR", "BLOCKS", "IDLE", "BYTES",
+		 "SHARE", "SUM", (int)BAR, "");
 	page->fixed = page->n;
 	for (size_t i = 0; i < now->n_ages; i++) {
 		double blocks = (double)now->ages[i].blocks;
@@ -113,9 +113,10 @@ static void make_ages(struct page *page, const struct view *view, const struct w
 		double blocks = (double)age->blocks;
 
 		so_far += blocks;
-		page_add(page, PAGE_PLAIN, "%-14s %9s %9s %5.1f%% %5.1f%%  %s", human_time(age->from_s, from),
-			 page_count(blocks, a), page_bytes((double)age->bytes, b), all > 0 ? 100 * blocks / all : 0,
-			 all > 0 ? 100 * so_far / all : 0, page_bar(blocks, most, BAR, bar));
+		page_add(page, PAGE_PLAIN, "%-14s %7s %7s %7s %5.1f%% %5.1f%%  %s", human_time(age->from_s, from),
+			 page_count(blocks, a), page_count((double)age->idle, c), page_bytes((double)age->bytes, b),
+			 all > 0 ? 100 * blocks / all : 0, all > 0 ? 100 * so_far / all : 0,
+			 page_bar(blocks, most, BAR, bar));
 	}
 	if (!now->n_ages)
 		page_add(page, PAGE_PLAIN, "This server has no ages.");
