@@ -113,8 +113,8 @@ struct zsblk_params {
 	/* The longest zspage in pages, 1 to 64. 0, the default: 32; or for a segment that exists, what it has. */
 	unsigned chain;
 	/*
-	 * Called now and then, by the calling thread, while zsblk_start(), zsblk_resize() or zsblk_set_algorithm()
-	 * fills memory. If it returns true, the call ends with -EINTR. NULL, the default: such a call cannot be ended.
+	 * Called now and then, by the calling thread, while zsblk_start(), zsblk_resize(), zsblk_set_algorithm() or
+	 * zsblk_set_reserve() fills memory. If it returns true, the call ends with -EINTR. NULL, the default: such a call cannot be ended.
 	 */
 	bool (*interrupted)(void);
 };
@@ -543,8 +543,23 @@ struct zsblk_memory {
 int zsblk_get_memory(struct zsblk *dev, struct zsblk_memory *memory);
 /* Set mem_used_max to the present mem_used_total. */
 void zsblk_reset_mem_used_max(struct zsblk *dev);
-/* Change the limit, in bytes; 0: none. Memory that was taken above a lower limit stays until it is freed. */
+/*
+ * Change the limit, in bytes; 0: none. Memory that was taken above a lower limit stays until it is freed, and writes
+ * that need more fail. A reserve that is larger than the limit is cut down to it meanwhile.
+ */
 void zsblk_set_mem_limit(struct zsblk *dev, uint64_t mem_limit);
+/*
+ * Change the reserve, in bytes, at most mem_limit; 0: none. Requests may be in flight. A background thread fills a
+ * larger reserve as far as the system has memory to spare, and gives back what is too much; reserved_bytes tells how
+ * far it is. As for zsblk_resize(), what a reserve has in memory of the table is there first, and calls run one after
+ * the other.
+ *
+ * Errors, with nothing changed: -EINVAL (more than mem_limit), -ENOMEM (more than the system can ever provide, or no
+ * memory to spare for the table for 3 seconds), -EINTR (params->interrupted returned true).
+ */
+int zsblk_set_reserve(struct zsblk *dev, uint64_t reserve, struct zsblk_why *why);
+/* The reserve that is to be kept, in bytes. */
+uint64_t zsblk_reserve(const struct zsblk *dev);
 
 /* The size classes of the allocator under the device: see zs_class_count() and zs_class_stats() in zsmalloc.h. */
 unsigned zsblk_class_count(const struct zsblk *dev);

@@ -33,30 +33,45 @@
  */
 #define SHARE_AT_START 4u
 
+/* Rounded up: a reserve of a few bytes is a reserve. */
+static uint64_t pages_of(uint64_t bytes)
+{
+	return bytes / BLOCK + (bytes % BLOCK != 0);
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 void cap_apply(struct zsblk *dev)
 {
-	uint64_t limit, cap;
+	uint64_t limit, cap, reserve;
 
 	/* Under the lock, the last thread to come here has seen all changes of the others. */
 	pthread_mutex_lock(&dev->limit_lock);
 	limit = atomic_load(&dev->mem_limit);
 	cap = atomic_load(&dev->cap);
+	reserve = pages_of(atomic_load(&dev->reserve));
 	runs_set_cap(dev->runs, cap);
 	runs_set_limit(dev->runs, cap && (!limit || cap < limit) ? cap : limit);
+	/* Pages beyond the limit could not be used. */
+	reserve = limit ? smaller(reserve, limit) : reserve;
+	runs_set_reserve(dev->runs, smaller(reserve, atomic_load(&dev->reserve_most)));
 	pthread_mutex_unlock(&dev->limit_lock);
 }
 
-/* The reserve in pages: what was asked for, or less if half of the margin is used. */
-static uint64_t reserve_pages(struct zsblk *dev, int64_t room, uint64_t margin)
+/* The most pages that may be free and populated: any number, unless half of the margin is used. */
+static uint64_t reserve_most(struct zsblk *dev, int64_t room, uint64_t margin)
 {
-	uint64_t wanted = (dev->reserve + BLOCK - 1) / BLOCK, missing, have;
+	uint64_t missing, have;
 
-	if (!wanted || room >= 0 || (uint64_t)-room < margin / 2)
-		return wanted;
+	if (room >= 0 || (uint64_t)-room < margin / 2)
+		return UINT64_MAX;
 	missing = (uint64_t)-room / BLOCK;
 	have = runs_hot_free(dev->runs);
-	have = have > missing ? have - missing : 1; /* 0 would mean that there is none to be kept at all */
-	return have < wanted ? have : wanted;
+	/* 0 would mean that there is no reserve to be kept at all. */
+	return have > missing ? have - missing : 1;
 }
 
 void cap_keep(struct zsblk *dev, struct spare *spare)
@@ -74,6 +89,7 @@ void cap_keep(struct zsblk *dev, struct spare *spare)
 	if (limit == CGROUP_NO_LIMIT) {
 		if (!atomic_exchange(&dev->cap, 0))
 			return;
+		atomic_store(&dev->reserve_most, UINT64_MAX);
 	} else {
 		less = room < 0 ? (uint64_t)-room / BLOCK : 0;
 		cap = room >= 0 ? resident + (uint64_t)room / BLOCK + 1 : resident > less ? resident - less : 1;
@@ -81,9 +97,8 @@ void cap_keep(struct zsblk *dev, struct spare *spare)
 		most = limit > cgroup_margin(limit) ? (limit - cgroup_margin(limit)) / BLOCK : 0;
 		/* 0 would mean that there is no cap. */
 		atomic_store(&dev->cap, cap < most ? cap : most + 1);
+		atomic_store(&dev->reserve_most, reserve_most(dev, room, cgroup_margin(limit)));
 	}
-	if (dev->reserve)
-		runs_set_reserve(dev->runs, reserve_pages(dev, room, cgroup_margin(limit)));
 	cap_apply(dev);
 }
 

@@ -267,6 +267,15 @@ static void tear_down(struct zsblk *dev)
 	pthread_mutex_destroy(&dev->aging_lock);
 }
 
+/* Who looks at free memory at the same time as others has a buffer of his own. */
+static void open_spares(struct zsblk *dev)
+{
+	spare_open(&dev->spare, dev->cgroup);
+	spare_open(&dev->worker_spare, dev->cgroup);
+	spare_open(&dev->change_spare, dev->cgroup);
+	spare_open(&dev->aging_spare, dev->cgroup);
+}
+
 static void set_algorithm(struct zsblk *dev, const struct zsblk_params *params)
 {
 	const struct codec *codec = codec_by_name(params_algorithm_name(params));
@@ -289,6 +298,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	if (!dev)
 		return why_fail(why, -ENOMEM, "out of memory");
 	memset(dev, 0, sizeof *dev);
+	atomic_store(&dev->reserve_most, UINT64_MAX);
 	dev->interrupted = params->interrupted;
 	dev->cgroup = cgroup_open();
 	set_algorithm(dev, params);
@@ -304,15 +314,9 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 		free(dev);
 		return r;
 	}
+	atomic_store(&dev->reserve, params->reserve);
 	zsblk_set_mem_limit(dev, params->mem_limit);
-	dev->reserve = params->reserve;
-	if (dev->reserve || dev->cgroup) {
-		spare_open(&dev->spare, dev->cgroup);
-		spare_open(&dev->worker_spare, dev->cgroup);
-		spare_open(&dev->change_spare, dev->cgroup);
-		spare_open(&dev->aging_spare, dev->cgroup);
-	}
-	runs_set_reserve(dev->runs, (params->reserve + BLOCK - 1) / BLOCK);
+	open_spares(dev);
 	*result = dev;
 	return 0;
 }
@@ -334,12 +338,12 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	 * while its server is down nobody can swap to it, so no memory becomes free, and waiting would not end. The
 	 * refill thread goes on later.
 	 */
-	r = upkeep_populate_table(dev, dev->layout.blocks);
+	r = upkeep_populate_table(dev, dev->layout.blocks, zsblk_reserve(dev));
 	if (r && r != -EINTR && (dev->is_new || r != -ENOMEM))
 		return why_fail(why, r,
 				"there is no memory for the table, of which reserve=%" PRIu64
 				" is to be there from the start: %s; make it smaller, or free some memory",
-				dev->reserve, strerror(-r));
+				zsblk_reserve(dev), strerror(-r));
 	if (r != -EINTR)
 		r = upkeep_fill_reserve(dev, dev->is_new);
 	if (r == -EINTR)
@@ -347,7 +351,7 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	if (r && dev->is_new)
 		return why_fail(why, r,
 				"reserve=%" PRIu64 " cannot be filled: %s; make it smaller, or free some memory",
-				dev->reserve, strerror(-r));
+				zsblk_reserve(dev), strerror(-r));
 	cap_keep(dev, &dev->spare);
 	r = upkeep_start(dev);
 	if (r)

@@ -11,6 +11,7 @@
  *   encoder.c what compresses new blocks      blocks.c  how blocks are stored, for people
  *   ages.c    ages of blocks                  aging.c   keeping and marking them
  *   latency.c how long requests take          footprint.c memory, all of it
+ *   reserve.c the reserve, and its changes
  *
  * Locks, in the order in which they are taken: change_lock, resize_lock, compact_lock, the allocator's compaction lock,
  * one stripe, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages is taken by no
@@ -104,7 +105,7 @@ struct zsblk {
 	_Atomic uint64_t size;       /* bytes; requests compare with it */
 	_Atomic uint64_t end;        /* blocks; nobody publishes a word from here on. See resize.c */
 	struct super_layout layout;  /* what the segment is; blocks and version change under resize_lock */
-	pthread_mutex_t change_lock; /* one change that somebody asks for at a time: size, algorithm */
+	pthread_mutex_t change_lock; /* one change that somebody asks for at a time: size, algorithm, reserve */
 	pthread_mutex_t resize_lock; /* the size stays what it is; before any stripe */
 	/* What new blocks are compressed with, for people who ask. Requests have it in their context. */
 	_Atomic(const struct codec *) codec;
@@ -112,11 +113,12 @@ struct zsblk {
 	unsigned watermark; /* objects above it are stored raw */
 	struct segment seg;
 	struct table table;
-	uint64_t reserve;          /* bytes */
+	_Atomic uint64_t reserve;  /* bytes that are to be kept; see cap_apply() */
 	bool (*interrupted)(void); /* or NULL: see struct zsblk_params */
 	struct cgroup *cgroup;     /* the limits above us; NULL: none to look for */
 	/* Pages that the pool may take: as was asked for, and for the limits' sake; 0: no limit. See cap.c. */
 	_Atomic uint64_t mem_limit, cap;
+	_Atomic uint64_t reserve_most; /* pages that the reserve may have, for the same limits' sake */
 	struct zs_core *core;
 	struct runs *runs; /* the core's */
 	struct contexts contexts;
@@ -125,14 +127,15 @@ struct zsblk {
 	struct counters found; /* what the segment held when it was opened */
 	bool is_new;           /* nothing was ever written to it */
 	bool has_marks;        /* sector_verify() has seen a marked word */
-	bool has_worker, has_refill;
+	bool has_worker;
+	_Atomic bool has_refill; /* once there is one, it stays */
 	pthread_t worker, refill;
 	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
 	struct spare worker_spare;
 	struct spare change_spare; /* under change_lock */
 	struct progress compact_progress;
 	pthread_mutex_t compact_lock; /* guards compact_progress */
-	pthread_mutex_t limit_lock;   /* the pool's limits follow mem_limit and cap, one change at a time */
+	pthread_mutex_t limit_lock;   /* the pool's limits and reserve follow what is asked for, one change at a time */
 	struct ages ages;
 	uint64_t aged_at;           /* the worker's: when it let them grow older last, in seconds */
 	pthread_mutex_t aging_lock; /* guards aging_spare */
@@ -215,13 +218,13 @@ void engine_keep_frontier(struct zsblk *dev);
 
 /* upkeep.c */
 /*
- * With a reserve, requests are not to wait for memory: have the table of `blocks` blocks and the descriptors of the
- * pool in memory, as far as the reserve is large. What a larger device has beyond is touched when it is written for the
+ * With a reserve of so many bytes, requests are not to wait for memory: have the table of `blocks` blocks and the
+ * descriptors of the pool in memory, as far as the reserve is large. What a larger device has beyond is touched when it is written for the
  * first time. The system is asked for memory to spare before any is taken: spare.h. -ENOMEM: it has none, and had none
  * for a while either, unless this is the start of a device with data. -EINTR: dev->interrupted() said so. In service:
  * with change_lock.
  */
-int upkeep_populate_table(struct zsblk *dev, uint64_t blocks);
+int upkeep_populate_table(struct zsblk *dev, uint64_t blocks, uint64_t reserve);
 /* The same for private memory of the process, all of it. */
 int upkeep_populate_private(struct zsblk *dev, void *mem, size_t bytes);
 /*
@@ -242,7 +245,7 @@ void upkeep_stop(struct zsblk *dev);
  * One thread at a time: the refill's, or the worker's where there is no reserve.
  */
 void cap_keep(struct zsblk *dev, struct spare *spare);
-/* Set the pool's limit to the smaller one of mem_limit and the cap. */
+/* Set the pool's limit to the smaller one of mem_limit and the cap; and its reserve, as far as both permit. */
 void cap_apply(struct zsblk *dev);
 /* -ENOMEM if there is no room for a new device below the limits of control groups. */
 int cap_check(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why);

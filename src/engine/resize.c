@@ -102,7 +102,7 @@ static int shrink(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
 
 static int grow(struct zsblk *dev, uint64_t blocks, struct zsblk_why *why)
 {
-	int r = upkeep_populate_table(dev, blocks);
+	int r = upkeep_populate_table(dev, blocks, zsblk_reserve(dev));
 
 	if (r == -EINTR)
 		return why_fail(why, r, "told to stop while memory for the table of size=%" PRIu64 " was filled",

@@ -78,7 +78,7 @@ static bool memory_is_short(struct zsblk *dev, const struct zs_core_stats *pool)
 
 	return (cap && runs_resident(dev->runs) >= cap - cap / NEAR_LIMIT) ||
 	       (limit && pool->pages_used >= limit - limit / NEAR_LIMIT) ||
-	       (dev->reserve && !spare_memory_for(&dev->worker_spare, false));
+	       (zsblk_reserve(dev) && !spare_memory_for(&dev->worker_spare, false));
 }
 
 static bool worth_compacting(struct zsblk *dev, bool begun)
@@ -215,14 +215,14 @@ static int populate_ages(struct zsblk *dev, uint64_t blocks)
 	return r == -EINTR ? r : 0;
 }
 
-int upkeep_populate_table(struct zsblk *dev, uint64_t blocks)
+int upkeep_populate_table(struct zsblk *dev, uint64_t blocks, uint64_t reserve)
 {
-	uint64_t table = blocks * sizeof *dev->table.words, wanted = cap_table_bytes(dev, dev->reserve);
+	uint64_t table = blocks * sizeof *dev->table.words, wanted = cap_table_bytes(dev, reserve);
 	int r;
 
 	if (!wanted)
 		return 0;
-	r = runs_populate_descriptors(dev->runs, dev->reserve);
+	r = runs_populate_descriptors(dev->runs, reserve);
 	if (!r)
 		r = populate_part(dev, dev->table.map, table_map_bytes(blocks));
 	table = table < wanted ? table : wanted;
@@ -297,6 +297,15 @@ static void *refill(void *opaque)
 		backoff_note(&backoff, error);
 	}
 	return NULL;
+}
+
+/* Threads are started by one that has the class and the flags that threads of the server have: see thread.h. */
+static int start_refill(struct zsblk *dev)
+{
+	int r = thread_start_background(&dev->refill, "zsblk-refill", refill, dev);
+
+	dev->has_refill = r == 0;
+	return r;
 }
 
 /* Give surplus pages back to the system. False when the thread has to end. */
@@ -384,11 +393,14 @@ static void *work(void *opaque)
 		looked = now.tv_sec;
 		aging_keep(dev);
 		magazines_drain(dev->runs);
+		/* The reserve came later than this thread. */
+		if (zsblk_reserve(dev) && !dev->has_refill)
+			start_refill(dev);
 		/*
-		 * One thread only: a result must not be replaced by an earlier one. With a reserve the refill thread
-		 * does this.
+		 * One thread only: a result must not be replaced by an earlier one. The refill thread does this, if
+		 * there is one.
 		 */
-		if (!dev->reserve)
+		if (!dev->has_refill)
 			cap_keep(dev, &dev->worker_spare);
 		begun = worth_compacting(dev, begun);
 		if ((has_come_to_rest(dev, &rest) || begun) && !compact_round(dev, &backoff))
@@ -405,16 +417,12 @@ int upkeep_start(struct zsblk *dev)
 	int r;
 
 	runs_start(dev->runs);
-	r = thread_start_background(&dev->worker, "zsblk-worker", work, dev);
-	if (r) {
-		runs_stop(dev->runs);
-		return r;
+	/* First, since the worker starts one where there is none. */
+	r = zsblk_reserve(dev) ? start_refill(dev) : 0;
+	if (!r) {
+		r = thread_start_background(&dev->worker, "zsblk-worker", work, dev);
+		dev->has_worker = r == 0;
 	}
-	dev->has_worker = true;
-	if (!dev->reserve)
-		return 0;
-	r = thread_start_background(&dev->refill, "zsblk-refill", refill, dev);
-	dev->has_refill = r == 0;
 	if (r)
 		upkeep_stop(dev);
 	return r;
@@ -422,11 +430,10 @@ int upkeep_start(struct zsblk *dev)
 
 void upkeep_stop(struct zsblk *dev)
 {
-	if (!dev->has_worker)
-		return;
 	runs_stop(dev->runs);
+	if (dev->has_worker)
+		pthread_join(dev->worker, NULL);
 	if (dev->has_refill)
 		pthread_join(dev->refill, NULL);
-	pthread_join(dev->worker, NULL);
 	dev->has_worker = dev->has_refill = false;
 }

@@ -237,6 +237,7 @@ void runs_set_reserve(struct runs *runs, uint64_t pages)
 {
 	pthread_mutex_lock(&runs->lock);
 	runs->reserve = pages;
+	runs_wake(runs);
 	pthread_mutex_unlock(&runs->lock);
 }
 

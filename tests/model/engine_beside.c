@@ -82,6 +82,16 @@ static void change_algorithm(struct worker *w)
 	switches_made++;
 }
 
+/* The reserve, and a limit, if there is one, of half of it at least. */
+static void change_memory(struct worker *w)
+{
+	uint64_t most = opt.params.mem_limit;
+
+	if (most)
+		zsblk_set_mem_limit(dev, most - random_below(&w->random, most / 2));
+	(void)zsblk_set_reserve(dev, random_below(&w->random, 2000000), NULL);
+}
+
 /* ------------------------------------------------------------------ marks */
 
 #define MARKS 64
@@ -181,8 +191,10 @@ void *beside_run(void *opaque)
 			mark(&tail, &marks[i]);
 			marks_made += marks[i].word != 0;
 		}
-		if (opt.switches)
+		if (opt.switches) {
 			change_algorithm(&tail);
+			change_memory(&tail);
+		}
 		switch (random_below(&random, 5)) {
 		case 0:
 			zsblk_compact(dev);

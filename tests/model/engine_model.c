@@ -6,7 +6,7 @@
  * blocks, so that neighbours share one. It does random requests of every kind in its region and
  * compares, and looks that no block is younger than its age says. Beside them one thread works on the device: engine_beside.c. With --fault, allocations fail;
  * a failed write leaves each block old or new. With --max-size, the same thread grows and shrinks the device behind the
- * regions, and has the blocks there. With --switch it changes the algorithm. At the end every invariant is checked, and for a
+ * regions, and has the blocks there. With --switch it changes algorithm, reserve and limit. At the end every invariant is checked, and for a
  * shared segment everything once more after closing and opening it.
  *
  * A run is repeated with the seed it prints: engine_model --seed N and the same options. --memory

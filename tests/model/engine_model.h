@@ -13,7 +13,7 @@
 struct model_options {
 	uint64_t seed, ops;
 	unsigned threads, fault;
-	bool switches;   /* the algorithm changes */
+	bool switches;   /* algorithm, reserve and limit change */
 	uint64_t region; /* bytes a thread owns */
 	struct zsblk_params params;
 };

@@ -226,6 +226,34 @@ static void test_failures_are_counted(void **state)
 	assert_int_equal(stats.mem_limit, 4096);
 }
 
+/* A limit below what is stored: what is there can be read, changed in its room, and freed; and then there is room again. */
+static void test_limit_below_what_is_stored(void **state)
+{
+	uint8_t data[4096];
+
+	for (unsigned i = 0; i < 64; i++)
+		device_put(dev, i, i % 2 ? BLOCK_NOISE : BLOCK_TEXT, i % 2);
+	zsblk_set_mem_limit(dev, 64 * 1024);
+	assert_true(device_stats(dev).mem_used_total > 64 * 1024);
+	block_make(data, BLOCK_NOISE, 1);
+	assert_int_equal(zsblk_write(dev, data, 4096, 64 * 4096), -ENOSPC);
+	assert_int_equal(zsblk_write(dev, data, 4096, 1 * 4096), -ENOSPC);
+	for (unsigned i = 0; i < 64; i++)
+		assert_true(device_has(dev, i, i % 2 ? BLOCK_NOISE : BLOCK_TEXT, i % 2));
+	/* These take no memory. */
+	device_put(dev, 1, BLOCK_SAME32, 1);
+	device_put(dev, 3, BLOCK_ZERO, 1);
+	/* A place that was freed is used again, by objects that are no larger. */
+	must(zsblk_discard(dev, 4096, 0) == 0);
+	for (unsigned round = 0; round < 3; round++)
+		for (unsigned i = 2; i < 64; i += 2)
+			device_put(dev, i, BLOCK_TEXT, 0);
+	must(zsblk_discard(dev, 60 * 4096, 4096) == 0);
+	assert_true(device_stats(dev).mem_used_total < 64 * 1024);
+	device_put(dev, 0, BLOCK_NOISE, 1);
+	device_ok(dev);
+}
+
 static void test_highest_use(void **state)
 {
 	for (unsigned i = 0; i < 10; i++)
@@ -329,12 +357,12 @@ int main(void)
 {
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_DEVICE(test_all_zero_at_first),    WITH_DEVICE(test_kinds),
-		WITH_DEVICE(test_never_below_zero),     WITH_DEVICE(test_cost_of_same_filled_blocks),
-		WITH_DEVICE(test_against_the_table),    WITH_DEVICE(test_requests_are_counted),
-		WITH_DEVICE(test_failures_are_counted), WITH_DEVICE(test_limits_at_once),
-		WITH_DEVICE(test_highest_use),          WITH_DEVICE(test_compaction_is_counted),
-		WITH_DEVICE(test_after_opening_again),
+		WITH_DEVICE(test_all_zero_at_first),          WITH_DEVICE(test_kinds),
+		WITH_DEVICE(test_never_below_zero),           WITH_DEVICE(test_cost_of_same_filled_blocks),
+		WITH_DEVICE(test_against_the_table),          WITH_DEVICE(test_requests_are_counted),
+		WITH_DEVICE(test_failures_are_counted),       WITH_DEVICE(test_limits_at_once),
+		WITH_DEVICE(test_limit_below_what_is_stored), WITH_DEVICE(test_highest_use),
+		WITH_DEVICE(test_compaction_is_counted),      WITH_DEVICE(test_after_opening_again),
 	};
 
 	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
