@@ -308,6 +308,17 @@ int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset)
 int zsblk_discard(struct zsblk *dev, uint64_t len, uint64_t offset);
 int zsblk_write_zeroes(struct zsblk *dev, uint64_t len, uint64_t offset);
 
+/*
+ * Free all blocks, and set mem_used_max to what is in use then. Requests may be in flight: each block is freed before
+ * or after what they do to it. Nothing of it counts as a request, and other figures go on.
+ */
+void zsblk_reset(struct zsblk *dev);
+/*
+ * One step of that: at most 1024 blocks, from *block on, which is 0 before the first step. True: there is more to do,
+ * and *block says where.
+ */
+bool zsblk_reset_step(struct zsblk *dev, uint64_t *block);
+
 /* Returns 0. There is nothing to do, since data is in memory once a write has returned. */
 int zsblk_flush(struct zsblk *dev);
 

@@ -297,6 +297,30 @@ int zsblk_flush(struct zsblk *dev)
 	return 0;
 }
 
+bool zsblk_reset_step(struct zsblk *dev, uint64_t *block)
+{
+	uint64_t end = zsblk_size(dev) / BLOCK, first = table_next_written(&dev->table, *block, end), next;
+	struct context *ctx;
+
+	next = end - first < PIECE_BLOCKS ? end : first + PIECE_BLOCKS;
+	if (first < end) {
+		ctx = context_get(&dev->contexts);
+		clear_blocks(dev, ctx, first, next);
+		context_put(&dev->contexts, ctx);
+	}
+	*block = next;
+	return next < end;
+}
+
+void zsblk_reset(struct zsblk *dev)
+{
+	uint64_t block = 0;
+
+	while (zsblk_reset_step(dev, &block))
+		;
+	zsblk_reset_mem_used_max(dev);
+}
+
 /* The end of the stretch from `block` on that is all data, or all holes. */
 static uint64_t stretch_end(const struct zsblk *dev, uint64_t block, uint64_t end, bool hole)
 {
