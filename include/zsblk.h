@@ -577,6 +577,16 @@ unsigned zsblk_class_count(const struct zsblk *dev);
 int zsblk_class_stats(struct zsblk *dev, unsigned index, struct zs_class_stats *stats);
 
 /*
+ * Verify blocks while requests run: `n` blocks from number `first` on, those left out that were never written. Each block
+ * is held still for a moment. Its table word must be whole, its object in a slot that is in use and says that it belongs
+ * to this block, and the object must be what its codec has made. *next is the number of the block to go on with; from the
+ * number of the device's blocks on there is nothing to verify. A call looks at 65536 words at most. It counts as no request.
+ *
+ * 0, or -EUCLEAN with what is wrong with the first block that is not whole; *next is then the one behind it.
+ */
+int zsblk_check_blocks(struct zsblk *dev, uint64_t first, unsigned n, uint64_t *next, struct zsblk_why *why);
+
+/*
  * Verify every invariant of table and pool. 0, or -EUCLEAN with the first violation. No request may be in flight. The
  * background threads may be at work; compaction and zsblk_resize() wait meanwhile.
  */

@@ -475,6 +475,20 @@ static const char *check_class(const struct zsblk *dev, uint64_t word)
 	return NULL;
 }
 
+const char *sector_check_block(struct zsblk *dev, struct context *ctx, uint64_t block)
+{
+	uint64_t word = table_load(&dev->table, block);
+	const char *wrong = sector_check(word);
+
+	if (!wrong && type_of(word)->has_object)
+		wrong = check_class(dev, word);
+	if (!wrong && type_of(word)->has_object)
+		wrong = zs_core_check_object(dev->core, (uint32_t)block, sector_loc(dev, word));
+	if (!wrong && sector_load(dev, ctx, word, 0, BLOCK, ctx->block) < 0)
+		wrong = "its object is not what its codec has made";
+	return wrong;
+}
+
 static bool is_marked(uint64_t word)
 {
 	return type_of(word)->has_object && word_is_marked(word);

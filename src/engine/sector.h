@@ -68,6 +68,10 @@ unsigned sector_object_bytes(uint64_t word);
 /* NULL if this version can have written the word; otherwise what is wrong with it. */
 const char *sector_check(uint64_t word);
 /*
+ * NULL if the block is whole: its word, the place of its object, and what is in there. Otherwise what is wrong. Uses ctx->block. Held.
+ */
+const char *sector_check_block(struct zsblk *dev, struct context *ctx, uint64_t block);
+/*
  * Check all words of the table, and their locations. -EUCLEAN with the reason. Counts the words in *found, unless that
  * is NULL.
  */

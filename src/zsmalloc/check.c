@@ -162,6 +162,28 @@ static int check_entry(void *opaque, uint32_t owner, struct zs_loc loc)
 	return 0;
 }
 
+const char *zs_core_check_object(struct zs_core *core, uint32_t owner, struct zs_loc loc)
+{
+	const char *wrong = NULL;
+	struct zs_class *class;
+	struct zspage *z;
+
+	if (loc.class_index >= core->classes || loc.page >= core->runs.pages ||
+	    loc.slot >= core->class[loc.class_index].geo.objects)
+		return "its object has no place in the pool";
+	if (zs_core_is_huge(core, loc.class_index))
+		return NULL;
+	class = &core->class[loc.class_index];
+	z = zspage_at(core, loc.page);
+	pthread_mutex_lock(&class->lock);
+	if (z->class_index != loc.class_index || loc.slot >= z->capacity || !zspage_slot_live(z, loc.slot))
+		wrong = "its object is in a slot that is not in use";
+	else if (zspage_owners(class, z)[loc.slot] != owner)
+		wrong = "its object belongs to another block";
+	pthread_mutex_unlock(&class->lock);
+	return wrong;
+}
+
 /*
  * Pages in magazines are in no zspage, and each is in one of them. They are counted as in use. All magazines are held.
  */

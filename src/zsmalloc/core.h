@@ -111,6 +111,11 @@ typedef int zs_scan_fn(void *owner_table, zs_each_fn *each, void *opaque);
  * reason if the table contradicts itself; -ENOMEM.
  */
 int zs_core_rebuild(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why, size_t why_size);
+/*
+ * NULL if `owner` has an object at this location, which the caller holds still; otherwise what is wrong. For a huge class nothing
+ * but the place itself can be told. Takes the lock of the class.
+ */
+const char *zs_core_check_object(struct zs_core *core, uint32_t owner, struct zs_loc loc);
 /* Verify every invariant, and that the table and the core know the same objects. 0 or -EUCLEAN. */
 int zs_core_check(struct zs_core *core, zs_scan_fn *scan, void *owner_table, char *why, size_t why_size);
 
