@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,17 @@
 
 static struct host_params params;
 static void say(enum host_says how, const char *text);
-static struct host host = {.params = &params, .say = say, .transport = "nbdkit"};
+static bool has_clients(void);
+static int claim(struct zsblk_why *why);
+static void unclaim(void);
+static struct host host = {
+	.params = &params,
+	.say = say,
+	.transport = "nbdkit",
+	.has_clients = has_clients,
+	.claim = claim,
+	.unclaim = unclaim,
+};
 
 /* ------------------------------------------------------------------ life */
 
@@ -183,10 +194,47 @@ static void plugin_dump_plugin(void)
 
 /* ------------------------------------------------------------------ connections */
 
+/* How many there are; CLAIMED: there is none, and none is let in. */
+static _Atomic int clients;
+#define CLAIMED (-1)
+
+static bool has_clients(void)
+{
+	return atomic_load(&clients) > 0;
+}
+
+static int claim(struct zsblk_why *why)
+{
+	int n = 0;
+
+	if (atomic_compare_exchange_strong(&clients, &n, CLAIMED))
+		return 0;
+	snprintf(why->text, sizeof why->text, "the device is in use by NBD clients: %d; disconnect them first", n);
+	return -EBUSY;
+}
+
+static void unclaim(void)
+{
+	atomic_store(&clients, 0);
+}
+
 static void *plugin_open(int readonly)
 {
+	int n = atomic_load(&clients);
+
 	(void)readonly;
-	return NBDKIT_HANDLE_NOT_NEEDED;
+	while (n != CLAIMED && !atomic_compare_exchange_weak(&clients, &n, n + 1))
+		;
+	if (n != CLAIMED)
+		return NBDKIT_HANDLE_NOT_NEEDED;
+	nbdkit_error("zsblk: the device is being reset; try again");
+	return NULL;
+}
+
+static void plugin_close(void *handle)
+{
+	(void)handle;
+	atomic_fetch_sub(&clients, 1);
 }
 
 static int64_t plugin_get_size(void *handle)
@@ -321,6 +369,7 @@ static struct nbdkit_plugin plugin = {
 	.cleanup = plugin_cleanup,
 
 	.open = plugin_open,
+	.close = plugin_close,
 	.get_size = plugin_get_size,
 	.block_size = plugin_block_size,
 	.can_multi_conn = yes,

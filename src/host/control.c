@@ -14,6 +14,7 @@
 
 #include "host/control_methods.h"
 #include "host/host.h"
+#include "host/jobs.h"
 #include "process/self.h"
 #include "process/spare.h"
 #include "process/thread.h"
@@ -39,6 +40,7 @@ struct control {
 	struct varlink_server *server;
 	struct spare spare;
 	int stop;         /* an eventfd */
+	int changed;      /* another one: a job or an errand has ended */
 	int listen_error; /* the last one said */
 	pthread_t thread;
 };
@@ -80,19 +82,37 @@ static void become_ordinary(void)
 	self_end_io_flusher();
 }
 
+/* In the thread of the jobs. */
+static void wake(void *opaque)
+{
+	const struct control *control = opaque;
+
+	(void)!write(control->changed, &(uint64_t){1}, sizeof(uint64_t));
+}
+
+static void serve(struct control *control, bool changed)
+{
+	uint64_t count;
+
+	if (changed && read(control->changed, &count, sizeof count) > 0)
+		varlink_server_again(control->server);
+	varlink_server_step(control->server);
+}
+
 static void *run(void *opaque)
 {
 	struct control *control = opaque;
 	struct pollfd fds[] = {
 		{.fd = control->stop, .events = POLLIN},
 		{.fd = varlink_server_fd(control->server), .events = POLLIN},
+		{.fd = control->changed, .events = POLLIN},
 	};
 
 	touch_stack();
 	become_ordinary();
 	for (;;) {
 		bool spare = spare_memory_for(&control->spare, false);
-		int n = poll(fds, spare ? 2 : 1, spare ? LOOK_MS : SHORT_MS);
+		int n = poll(fds, spare ? 3 : 1, spare ? LOOK_MS : SHORT_MS);
 
 		if (n > 0 && fds[0].revents)
 			return NULL;
@@ -101,8 +121,8 @@ static void *run(void *opaque)
 		if (n == 0)
 			listen_if_needed(control);
 		/* Between two steps others get the processor, and the server learns that it is to end. */
-		if (n > 0 && fds[1].revents && spare_memory_for(&control->spare, false))
-			varlink_server_step(control->server);
+		if (n > 0 && spare_memory_for(&control->spare, false))
+			serve(control, fds[2].revents);
 	}
 }
 
@@ -112,8 +132,12 @@ static void destroy(struct control *control)
 {
 	varlink_server_close(control->server);
 	spare_close(&control->spare);
+	jobs_stop(control->host->jobs);
+	control->host->jobs = NULL;
 	if (control->stop >= 0)
 		close(control->stop);
+	if (control->changed >= 0)
+		close(control->changed);
 	free(control);
 }
 
@@ -135,7 +159,10 @@ int control_start(struct control **result, struct host *host)
 		return -ENOMEM;
 	control->host = host;
 	control->stop = eventfd(0, EFD_CLOEXEC);
-	r = control->stop < 0 ? -errno : varlink_server_open(&control->server, &service);
+	control->changed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = control->stop < 0 || control->changed < 0 ? -errno : varlink_server_open(&control->server, &service);
+	if (!r)
+		r = jobs_start(&host->jobs, host->device, host->params->background_cpu, wake, control);
 	if (!r) {
 		spare_open(&control->spare, NULL);
 		listen_if_needed(control);

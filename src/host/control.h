@@ -15,10 +15,10 @@ struct host;
 struct control;
 
 /*
- * Bytes of heap for the calls of clients, which are handled one at a time: a call of VARLINK_VALUES_MAX objects takes 60 KiB,
- * the largest reply less than 1 MiB while it is made.
+ * Bytes of heap for the calls of clients, which are handled one at a time. An object takes json-c some 900 bytes, a call has at most
+ * VARLINK_VALUES_MAX of them, and the replies with most, of GetLatencies, 1365. The text of a reply comes on top.
  */
-#define CONTROL_HEAP_BYTES (1024u * 1024)
+#define CONTROL_HEAP_BYTES (2048u * 1024)
 
 /*
  * Listen, and start the thread. A socket that cannot be made is no error: the reason is said, and the thread tries again every few

@@ -35,12 +35,26 @@ struct host {
 	/* Further lines of the statistics file (stats_file.h); NULL: none. */
 	size_t (*more_statistics)(char *text, size_t size);
 	const char *transport; /* "nbdkit" or "ublk" */
+	/* All of these may be NULL, and are called by threads of the host. */
+	/* Where the device is, such as /dev/ublkb0; false: it is nowhere yet. */
+	bool (*device_name)(char *text, size_t size);
+	/* True if a client is connected. */
+	bool (*has_clients)(void);
+	/*
+	 * Keep the device from being used until unclaim(). 0, or a negative errno with the reason: -EBUSY if it is used, with by whom. Without
+	 * it nobody can use the device.
+	 */
+	int (*claim)(struct zsblk_why *why);
+	void (*unclaim)(void);
+	/* In place of zsblk_resize(), with its errors, where the kernel has to be told as well. */
+	int (*resize)(struct zsblk *dev, uint64_t size, struct zsblk_why *why);
 
 	/* Belongs to the host; all zeroes at first. */
 	struct zsblk *device; /* for requests between host_start() and host_stop() */
 	struct stats_file *stats_file;
 	struct ticker *watch;
 	struct control *control;
+	struct jobs *jobs;             /* as long as there is a control socket */
 	char name[ZSBLK_NAME_MAX + 1]; /* the segment's; empty: none */
 	uint64_t started_s;            /* seconds since 1970 */
 	bool locked;                   /* what swap needs of protect.h is had */

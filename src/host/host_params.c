@@ -3,6 +3,7 @@
 #include "host/host_params.h"
 
 #include "host/host.h"
+#include "host/jobs.h"
 #include "text/number.h"
 #include "text/size.h"
 #include "varlink/socket.h"
@@ -195,6 +196,17 @@ static int set_control_group(struct host_params *params, const char *value, stru
 	return 0;
 }
 
+static int set_background_cpu(struct host_params *params, const char *value, struct zsblk_why *why)
+{
+	int64_t percent;
+
+	if (number_parse(value, 1, 100, &percent) < 0)
+		return refuse(why, -EINVAL,
+			      "background-cpu=" SHOWN " is no share of a processor; give 1 to 100 percent", value);
+	params->background_cpu = (unsigned)percent;
+	return 0;
+}
+
 /* ------------------------------------------------------------------ all of them */
 
 /* Adds lines to a text of help: as snprintf() does. */
@@ -250,6 +262,8 @@ static const struct key {
 	{"control-group", set_control_group,
 	 "control-group=<GROUP>\n"
 	 "                     Let members of this group look there; root and the server's user may change things\n", NULL},
+	{"background-cpu", set_background_cpu,
+	 "background-cpu=<N>   Percent of a processor for jobs asked for there (default 10)\n", NULL},
 	/* clang-format on */
 };
 #define N_KEYS (sizeof keys / sizeof keys[0])
@@ -286,7 +300,8 @@ static int unknown_key(const char *name, const char *value, struct zsblk_why *wh
 
 void host_params_init(struct host_params *params)
 {
-	*params = (struct host_params){.lock = HOST_LOCK_AUTO, .control_group = VARLINK_NO_GROUP};
+	*params = (struct host_params){
+		.lock = HOST_LOCK_AUTO, .control_group = VARLINK_NO_GROUP, .background_cpu = JOBS_CPU_DEFAULT};
 	zsblk_params_init(&params->engine);
 }
 

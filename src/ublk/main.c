@@ -48,6 +48,53 @@ static size_t say_swap_requests(char *text, size_t size)
 				atomic_load_explicit(&swap_requests, memory_order_relaxed));
 }
 
+/* ------------------------------------------------------------------ the device, for the host */
+
+/* The disk's number, once it is there; NO_DISK before. */
+#define NO_DISK (-1)
+static _Atomic int64_t disk = NO_DISK;
+
+static bool device_name(char *text, size_t size)
+{
+	int64_t number = atomic_load(&disk);
+
+	snprintf(text, size, "/dev/ublkb%" PRId64, number);
+	return number != NO_DISK;
+}
+
+static int claimed = -1;
+
+static int claim(struct zsblk_why *why)
+{
+	int64_t number = atomic_load(&disk);
+	struct driver *driver;
+	int r;
+
+	if (number == NO_DISK)
+		return 0;
+	r = driver_open(&driver, why);
+	if (r < 0)
+		return r;
+	r = device_claim(driver, (uint32_t)number, &claimed, why);
+	driver_close(driver);
+	return r;
+}
+
+static void unclaim(void)
+{
+	if (claimed >= 0)
+		close(claimed);
+	claimed = -1;
+}
+
+static int refuse_resize(struct zsblk *dev, uint64_t size, struct zsblk_why *why)
+{
+	(void)dev;
+	(void)size;
+	snprintf(why->text, sizeof why->text, "the size of a ublk device stays what it was made with");
+	return -EINVAL;
+}
+
 /* ------------------------------------------------------------------ signals */
 
 /* Those that tell the program to end. Whoever had one blocked before the start wants it to go on: that one stays blocked. */
@@ -146,6 +193,7 @@ static int run(struct host *host, const struct service_params *params, const cha
 		service_close(service);
 		return fail(&why);
 	}
+	atomic_store(&disk, service_number(service));
 	say_ready(service, params->recover, ready);
 	status = serve(service);
 	if (status == EXIT_SUCCESS)
@@ -170,7 +218,15 @@ static int check_kernel(bool any_kernel)
 static int serve_device(struct options *options)
 {
 	struct host host = {
-		.params = &options->host, .say = say, .more_statistics = say_swap_requests, .transport = "ublk"};
+		.params = &options->host,
+		.say = say,
+		.more_statistics = say_swap_requests,
+		.transport = "ublk",
+		.device_name = device_name,
+		.claim = claim,
+		.unclaim = unclaim,
+		.resize = refuse_resize,
+	};
 	struct service_params params = {
 		.host = &host,
 		.number = options->number,

@@ -153,11 +153,21 @@ static const struct varlink_face *find_face(const struct varlink_server *server,
 	return NULL;
 }
 
+static void refuse_interface(struct varlink_call *call, const char *name, size_t length)
+{
+	char interface[128];
+
+	snprintf(interface, sizeof interface, "%.*s", (int)(length < sizeof interface ? length : sizeof interface),
+		 name);
+	varlink_service_refuse(call, "InterfaceNotFound", "interface", interface);
+}
+
 /* `name` is the method's, with its interface's before it. */
 static void dispatch(struct varlink_server *server, struct varlink_connection *client, const char *name)
 {
 	const char *dot = strrchr(name, '.'), *word = dot ? dot + 1 : name;
-	const struct varlink_face *face = find_face(server, name, dot ? (size_t)(dot - name) : 0);
+	size_t length = dot ? (size_t)(dot - name) : 0;
+	const struct varlink_face *face = find_face(server, name, length);
 	const struct varlink_method *method = face ? find_method(face->methods, word) : NULL;
 	struct varlink_call *call = &client->call;
 	char wrong[IDL_NAME_MAX];
@@ -167,7 +177,7 @@ static void dispatch(struct varlink_server *server, struct varlink_connection *c
 	if (!client->rights || (method && client->rights < method->needs))
 		varlink_service_refuse(call, "PermissionDenied", NULL, NULL);
 	else if (!face)
-		varlink_service_refuse(call, "InterfaceNotFound", "interface", name);
+		refuse_interface(call, name, length);
 	else if (!method)
 		varlink_service_refuse(call,
 				       idl_has_method(face->idl, word) ? "MethodNotImplemented" : "MethodNotFound",

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 /* Clients that wait to be accepted; more than there will be connections. */
-#define BACKLOG 16
+#define BACKLOG 32
 
 __attribute__((format(printf, 3, 4))) static int refuse(struct varlink_why *why, int error, const char *format, ...)
 {

@@ -58,6 +58,7 @@ static void test_defaults(void **state)
 	assert_null(params.stats_path);
 	assert_null(params.control_path);
 	assert_true(params.control_group == (gid_t)-1);
+	assert_int_equal(params.background_cpu, 10);
 }
 
 static void test_each_key(void **state)
@@ -75,6 +76,7 @@ static void test_each_key(void **state)
 	take("stats", "/tmp/zsblk.stats");
 	take("control", "/tmp/zsblk.control");
 	take("control-group", "12345");
+	take("background-cpu", "25");
 	if (host_params_complete(&params, &why) != 0)
 		fail_msg("%s", why.text);
 	assert_int_equal(params.engine.size, 1 << 30);
@@ -90,6 +92,7 @@ static void test_each_key(void **state)
 	assert_string_equal(params.stats_path, "/tmp/zsblk.stats");
 	assert_string_equal(params.control_path, "/tmp/zsblk.control");
 	assert_int_equal(params.control_group, 12345);
+	assert_int_equal(params.background_cpu, 25);
 }
 
 static void test_sizes_refused(void **state)
@@ -203,6 +206,15 @@ static void test_control_group(void **state)
 	expect(&why, "control=/run");
 }
 
+static void test_background_cpu(void **state)
+{
+	expect_refusal(-EINVAL, "background-cpu", "0", "background-cpu=0", "1 to 100");
+	host_params_init(&params);
+	expect_refusal(-EINVAL, "background-cpu", "101", "background-cpu=101", "1 to 100");
+	host_params_init(&params);
+	expect_refusal(-EINVAL, "background-cpu", "many", "background-cpu=many", "1 to 100");
+}
+
 static void test_once(void **state)
 {
 	take("level", "1");
@@ -217,7 +229,7 @@ static void test_unknown(void **state)
 {
 	expect_refusal(
 		-ENOENT, "colour", "red", "parameter colour=red is not known",
-		"use size, max-size, algorithm, level, mem-limit, memory, reserve, lock, stats, control or control-group");
+		"use size, max-size, algorithm, level, mem-limit, memory, reserve, lock, stats, control, control-group or background-cpu");
 	expect_refusal(-ENOENT, "siz", "1G", "siz=1G", "use size");
 	expect_refusal(-ENOENT, "", "", "parameter =", "use size");
 }
@@ -231,7 +243,7 @@ static void test_long_values(void **state)
 	expect_refusal(-EINVAL, "size", text, "size=xxx", "512M, 2G or 1T");
 	expect_refusal(-EINVAL, "size", text, "given twice", "give it once");
 	expect_refusal(-EINVAL, "lock", text, "lock=xxx", "auto, yes or no");
-	expect_refusal(-ENOENT, text, text, "parameter xxx", "lock, stats, control or control-group");
+	expect_refusal(-ENOENT, text, text, "parameter xxx", "lock, stats, control, control-group or background-cpu");
 	text[sizeof text / 2] = '/';
 	expect_refusal(-ENAMETOOLONG, "stats", text, "cannot be written", "such as /run");
 }
@@ -323,9 +335,10 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(defaults),    TEST(each_key), TEST(sizes_refused), TEST(level), TEST(lock),
-		TEST(stats),       TEST(control),  TEST(control_group), TEST(once),  TEST(unknown),
-		TEST(long_values), TEST(complete), TEST(reserve),       TEST(help),  TEST(inherited),
+		TEST(defaults),       TEST(each_key), TEST(sizes_refused), TEST(level),
+		TEST(lock),           TEST(stats),    TEST(control),       TEST(control_group),
+		TEST(background_cpu), TEST(once),     TEST(unknown),       TEST(long_values),
+		TEST(complete),       TEST(reserve),  TEST(help),          TEST(inherited),
 	};
 
 	return cmocka_run_group_tests_name("host_params", tests, NULL, NULL);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The methods of org.zsblk.Device that begin jobs, tell of them, and cancel them. */
+#include "host/control_methods.h"
+
+#include "host/host.h"
+#include "host/jobs.h"
+
+#include <inttypes.h>
+#include <json-c/json.h>
+
+static enum varlink_result begin(struct host *host, struct varlink_call *call, enum jobs_kind kind)
+{
+	struct json_object *out;
+	uint64_t id;
+
+	if (jobs_begin(host->jobs, kind, &id) < 0) {
+		varlink_refuse(call, "Busy", "%s is at work already, as job %" PRIu64 "; wait for it or cancel it",
+			       jobs_kind_name(kind), id);
+		return VARLINK_DONE;
+	}
+	out = json_object_new_object();
+	varlink_add_int(out, "job", id);
+	varlink_reply(call, out);
+	return VARLINK_DONE;
+}
+
+enum varlink_result control_compact(void *opaque, struct varlink_call *call)
+{
+	return begin(opaque, call, JOBS_COMPACT);
+}
+
+enum varlink_result control_check(void *opaque, struct varlink_call *call)
+{
+	return begin(opaque, call, JOBS_CHECK);
+}
+
+static struct json_object *describe(const struct jobs_report *report)
+{
+	struct json_object *out = json_object_new_object();
+
+	varlink_add_int(out, "id", report->id);
+	varlink_add_string(out, "kind", jobs_kind_name(report->kind));
+	varlink_add_string(out, "state", jobs_state_name(report->state));
+	varlink_add_int(out, "done", report->done);
+	varlink_add_int(out, "total", report->total);
+	varlink_add_int(out, "pages_freed", report->pages_freed);
+	varlink_add_int(out, "bytes_saved", report->bytes_saved);
+	varlink_add_int(out, "seconds", report->seconds);
+	varlink_add_string(out, "text", report->text.text);
+	return out;
+}
+
+static struct json_object *describe_one(const struct jobs_report *report)
+{
+	struct json_object *out = json_object_new_object();
+
+	varlink_add(out, "job", describe(report));
+	return out;
+}
+
+enum varlink_result control_get_jobs(void *opaque, struct varlink_call *call)
+{
+	struct json_object *out = json_object_new_object(), *list = json_object_new_array();
+	const struct host *host = opaque;
+
+	for (unsigned kind = 0; kind < JOBS_KINDS; kind++) {
+		struct jobs_report report;
+
+		jobs_last(host->jobs, (enum jobs_kind)kind, &report);
+		if (report.id)
+			json_object_array_add(list, describe(&report));
+	}
+	varlink_add(out, "jobs", list);
+	varlink_reply(call, out);
+	return VARLINK_DONE;
+}
+
+/* True if the job of the parameters is there. Otherwise the client was told. */
+static bool find(const struct host *host, struct varlink_call *call, struct jobs_report *report)
+{
+	struct json_object *out;
+	int64_t id = 0;
+
+	varlink_int(call, "job", &id);
+	if (id > 0 && jobs_find(host->jobs, (uint64_t)id, report) == 0)
+		return true;
+	out = json_object_new_object();
+	varlink_add(out, "job", json_object_new_int64(id));
+	varlink_refuse_with(call, "NoSuchJob", out,
+			    "there is no job %" PRId64 "; the last one of each kind is remembered", id);
+	return false;
+}
+
+/* state[0] is what the client knows of the progress, plus one. */
+enum varlink_result control_wait_job(void *opaque, struct varlink_call *call)
+{
+	const struct host *host = opaque;
+	struct jobs_report report;
+
+	if (!find(host, call, &report))
+		return VARLINK_DONE;
+	if (report.state != JOBS_RUNNING) {
+		varlink_reply(call, describe_one(&report));
+		return VARLINK_DONE;
+	}
+	if (call->more && call->state[0] != report.done + 1)
+		varlink_notify(call, describe_one(&report));
+	call->state[0] = report.done + 1;
+	return VARLINK_AGAIN;
+}
+
+enum varlink_result control_cancel_job(void *opaque, struct varlink_call *call)
+{
+	const struct host *host = opaque;
+	struct jobs_report report;
+
+	/* A job that has ended by itself meanwhile is what the client wanted. */
+	if (find(host, call, &report))
+		(void)jobs_cancel(host->jobs, report.id);
+	return VARLINK_DONE;
+}

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Jobs and errands. See jobs.h.
+ *
+ * Lock: `lock` protects all but what the thread alone uses. No step and no errand runs under it.
+ */
+#include "host/jobs.h"
+
+#include "process/thread.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* What nobody asks for any more makes room after so long. */
+#define ABANDONED_MS 5000
+/* Blocks that one step verifies: a fraction of a millisecond. */
+#define CHECK_BLOCKS 32u
+
+struct job {
+	struct jobs_report report;
+	uint64_t began_ms;
+	bool cancel;
+	uint64_t at; /* the thread's: where the next step goes on */
+};
+
+struct errand {
+	uint64_t ticket; /* 0: none */
+	jobs_errand_fn *run;
+	bool is_over;
+	uint64_t over_ms;
+	int result;
+	struct zsblk_why why;
+	_Alignas(16) uint8_t memory[JOBS_ERRAND_BYTES];
+};
+
+struct jobs {
+	struct zsblk *dev;
+	void (*changed)(void *opaque);
+	void *opaque;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* something to do, or the end */
+	bool stop;
+	unsigned percent;
+	uint64_t last_id;
+	struct job job[JOBS_KINDS];
+	struct errand errand;
+};
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t now_ms(void)
+{
+	return now_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+/* ------------------------------------------------------------------ the kinds
+ *
+ * A step works on a copy of the job's report, which the others see when the step is over. False: it was the last one.
+ */
+
+static void begin_compact(struct zsblk *dev, struct job *job)
+{
+	for (unsigned i = 0; i < zsblk_class_count(dev); i++) {
+		struct zs_class_stats class;
+
+		if (zsblk_class_stats(dev, i, &class) == 0)
+			job->report.total += class.freeable;
+	}
+}
+
+static bool step_compact(struct zsblk *dev, struct job *job, struct jobs_report *report)
+{
+	bool more;
+
+	report->pages_freed += zsblk_compact_step(dev, &more);
+	/* Settling frees more than classes can free by themselves, and writers free some. */
+	if (report->pages_freed > report->total || !more)
+		report->total = report->pages_freed;
+	report->done = report->pages_freed;
+	report->bytes_saved = report->pages_freed * ZSBLK_BLOCK_SIZE;
+	return more;
+}
+
+static void tell_compact(struct jobs_report *report)
+{
+	snprintf(report->text.text, sizeof report->text.text, "%" PRIu64 " pages were freed", report->pages_freed);
+}
+
+static void begin_check(struct zsblk *dev, struct job *job)
+{
+	job->report.total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
+}
+
+static bool step_check(struct zsblk *dev, struct job *job, struct jobs_report *report)
+{
+	int r = zsblk_check_blocks(dev, job->at, CHECK_BLOCKS, &job->at, &report->text);
+
+	report->total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
+	report->done = job->at < report->total ? job->at : report->total;
+	if (r < 0)
+		report->state = JOBS_FAILED;
+	return r == 0 && job->at < report->total;
+}
+
+static void tell_check(struct jobs_report *report)
+{
+	snprintf(report->text.text, sizeof report->text.text,
+		 "%" PRIu64 " of %" PRIu64 " blocks were verified, and all are whole", report->done, report->total);
+}
+
+static const struct kind {
+	const char *name;
+	void (*begin)(struct zsblk *dev, struct job *job); /* in the thread, before the first step */
+	bool (*step)(struct zsblk *dev, struct job *job, struct jobs_report *report);
+	void (*tell)(struct jobs_report *report); /* what was done */
+} kinds[] = {
+	[JOBS_COMPACT] = {"compact", begin_compact, step_compact, tell_compact},
+	[JOBS_CHECK] = {"check", begin_check, step_check, tell_check},
+};
+_Static_assert(sizeof kinds / sizeof kinds[0] == JOBS_KINDS, "each kind has its row");
+
+const char *jobs_kind_name(enum jobs_kind kind)
+{
+	return kinds[kind].name;
+}
+
+const char *jobs_state_name(enum jobs_state state)
+{
+	static const char *const names[] = {
+		[JOBS_RUNNING] = "running",
+		[JOBS_DONE] = "done",
+		[JOBS_CANCELLED] = "cancelled",
+		[JOBS_FAILED] = "failed",
+	};
+
+	return names[state];
+}
+
+/* ------------------------------------------------------------------ the thread */
+
+static bool is_running(const struct job *job)
+{
+	return job->report.id && job->report.state == JOBS_RUNNING;
+}
+
+/* One step of a job; `lock` is held, but not during the step. */
+static void step(struct jobs *jobs, struct job *job)
+{
+	const struct kind *kind = &kinds[job->report.kind];
+	struct jobs_report report;
+	bool more;
+
+	pthread_mutex_unlock(&jobs->lock);
+	/* Only this thread changes the report of a job that runs. */
+	if (!job->began_ms) {
+		job->began_ms = now_ms();
+		kind->begin(jobs->dev, job);
+	}
+	report = job->report;
+	more = kind->step(jobs->dev, job, &report);
+	report.seconds = (now_ms() - job->began_ms) / 1000;
+	pthread_mutex_lock(&jobs->lock);
+	if (report.state == JOBS_RUNNING && !more)
+		report.state = JOBS_DONE;
+	else if (report.state == JOBS_RUNNING && job->cancel)
+		report.state = JOBS_CANCELLED;
+	if (report.state == JOBS_DONE || report.state == JOBS_CANCELLED)
+		kind->tell(&report);
+	job->report = report;
+	if (report.state != JOBS_RUNNING)
+		jobs->changed(jobs->opaque);
+}
+
+static void run_errand(struct jobs *jobs)
+{
+	struct errand *errand = &jobs->errand;
+
+	if (!errand->ticket || errand->is_over)
+		return;
+	pthread_mutex_unlock(&jobs->lock);
+	errand->why.text[0] = '\0';
+	errand->result = errand->run(jobs->dev, errand->memory, &errand->why);
+	pthread_mutex_lock(&jobs->lock);
+	errand->is_over = true;
+	errand->over_ms = now_ms();
+	jobs->changed(jobs->opaque);
+}
+
+/* Let others have their share of the processor. Errands need not wait for that. */
+static void pause_after(struct jobs *jobs, uint64_t worked_ns)
+{
+	uint64_t until = now_ns(CLOCK_MONOTONIC) + worked_ns * (100 - jobs->percent) / jobs->percent;
+	struct timespec when = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+
+	while (!jobs->stop && pthread_cond_timedwait(&jobs->wake, &jobs->lock, &when) != ETIMEDOUT)
+		run_errand(jobs);
+}
+
+static bool step_all(struct jobs *jobs)
+{
+	bool any = false;
+
+	for (unsigned kind = 0; kind < JOBS_KINDS && !jobs->stop; kind++) {
+		uint64_t began = now_ns(CLOCK_THREAD_CPUTIME_ID);
+
+		if (!is_running(&jobs->job[kind]))
+			continue;
+		any = true;
+		step(jobs, &jobs->job[kind]);
+		pause_after(jobs, now_ns(CLOCK_THREAD_CPUTIME_ID) - began);
+	}
+	return any;
+}
+
+static void *run(void *opaque)
+{
+	struct jobs *jobs = opaque;
+
+	pthread_mutex_lock(&jobs->lock);
+	while (!jobs->stop) {
+		run_errand(jobs);
+		if (!step_all(jobs) && !jobs->stop && (!jobs->errand.ticket || jobs->errand.is_over))
+			pthread_cond_wait(&jobs->wake, &jobs->lock);
+	}
+	pthread_mutex_unlock(&jobs->lock);
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void destroy(struct jobs *jobs)
+{
+	pthread_cond_destroy(&jobs->wake);
+	pthread_mutex_destroy(&jobs->lock);
+	free(jobs);
+}
+
+int jobs_start(struct jobs **result, struct zsblk *dev, unsigned percent, void (*changed)(void *opaque), void *opaque)
+{
+	struct jobs *jobs = calloc(1, sizeof *jobs);
+	pthread_condattr_t attr;
+	int r;
+
+	if (!jobs)
+		return -ENOMEM;
+	jobs->dev = dev;
+	jobs->percent = percent;
+	jobs->changed = changed;
+	jobs->opaque = opaque;
+	pthread_mutex_init(&jobs->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&jobs->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	r = thread_start_background(&jobs->thread, "zsblk-jobs", run, jobs);
+	if (r) {
+		destroy(jobs);
+		return r;
+	}
+	*result = jobs;
+	return 0;
+}
+
+void jobs_stop(struct jobs *jobs)
+{
+	if (!jobs)
+		return;
+	pthread_mutex_lock(&jobs->lock);
+	jobs->stop = true;
+	pthread_cond_signal(&jobs->wake);
+	pthread_mutex_unlock(&jobs->lock);
+	pthread_join(jobs->thread, NULL);
+	destroy(jobs);
+}
+
+void jobs_set_cpu(struct jobs *jobs, unsigned percent)
+{
+	pthread_mutex_lock(&jobs->lock);
+	jobs->percent = percent;
+	pthread_mutex_unlock(&jobs->lock);
+}
+
+unsigned jobs_cpu(struct jobs *jobs)
+{
+	unsigned percent;
+
+	pthread_mutex_lock(&jobs->lock);
+	percent = jobs->percent;
+	pthread_mutex_unlock(&jobs->lock);
+	return percent;
+}
+
+/* ------------------------------------------------------------------ jobs */
+
+int jobs_begin(struct jobs *jobs, enum jobs_kind kind, uint64_t *id)
+{
+	struct job *job = &jobs->job[kind];
+	int r = 0;
+
+	pthread_mutex_lock(&jobs->lock);
+	if (is_running(job)) {
+		r = -EBUSY;
+	} else {
+		*job = (struct job){.report = {.id = ++jobs->last_id, .kind = kind}};
+		pthread_cond_signal(&jobs->wake);
+	}
+	*id = job->report.id;
+	pthread_mutex_unlock(&jobs->lock);
+	return r;
+}
+
+static struct job *find(struct jobs *jobs, uint64_t id)
+{
+	for (unsigned kind = 0; kind < JOBS_KINDS; kind++)
+		if (id && jobs->job[kind].report.id == id)
+			return &jobs->job[kind];
+	return NULL;
+}
+
+int jobs_cancel(struct jobs *jobs, uint64_t id)
+{
+	struct job *job;
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&jobs->lock);
+	job = find(jobs, id);
+	if (job && is_running(job)) {
+		job->cancel = true;
+		r = 0;
+	}
+	pthread_mutex_unlock(&jobs->lock);
+	return r;
+}
+
+int jobs_find(struct jobs *jobs, uint64_t id, struct jobs_report *report)
+{
+	struct job *job;
+
+	pthread_mutex_lock(&jobs->lock);
+	job = find(jobs, id);
+	if (job)
+		*report = job->report;
+	pthread_mutex_unlock(&jobs->lock);
+	return job ? 0 : -ENOENT;
+}
+
+void jobs_last(struct jobs *jobs, enum jobs_kind kind, struct jobs_report *report)
+{
+	pthread_mutex_lock(&jobs->lock);
+	*report = jobs->job[kind].report;
+	pthread_mutex_unlock(&jobs->lock);
+}
+
+/* ------------------------------------------------------------------ errands */
+
+static bool is_abandoned(const struct errand *errand)
+{
+	return errand->is_over && now_ms() - errand->over_ms > ABANDONED_MS;
+}
+
+uint64_t jobs_send(struct jobs *jobs, jobs_errand_fn *what, const void *memory, size_t bytes)
+{
+	struct errand *errand = &jobs->errand;
+	uint64_t ticket = 0;
+
+	pthread_mutex_lock(&jobs->lock);
+	if (!errand->ticket || is_abandoned(errand)) {
+		ticket = ++jobs->last_id;
+		errand->ticket = ticket;
+		errand->run = what;
+		errand->is_over = false;
+		memcpy(errand->memory, memory, bytes);
+		pthread_cond_signal(&jobs->wake);
+	}
+	pthread_mutex_unlock(&jobs->lock);
+	return ticket;
+}
+
+int jobs_collect(struct jobs *jobs, uint64_t ticket, void *memory, size_t bytes, struct zsblk_why *why)
+{
+	struct errand *errand = &jobs->errand;
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&jobs->lock);
+	if (errand->ticket == ticket) {
+		r = errand->is_over ? errand->result : -EINPROGRESS;
+		if (errand->is_over) {
+			memcpy(memory, errand->memory, bytes);
+			*why = errand->why;
+			errand->ticket = 0;
+		}
+	}
+	pthread_mutex_unlock(&jobs->lock);
+	return r;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Work that people ask a server for and that takes long. One thread does it in small steps, and no request waits for longer
+ * than a step holds one block. Whoever asked for a job need not stay for its end.
+ *
+ * A job of a kind runs once at a time, and each kind keeps its last one. The thread takes a share of one processor that can be set.
+ *
+ * Between the steps the same thread does errands: single calls of the engine that can wait for memory, or that look at a whole table.
+ * The thread has the server's scheduling class for them: thread.h says why a thread that waits for memory must.
+ *
+ * Functions may be called from any thread, and wait for nothing but other calls.
+ */
+#ifndef JOBS_H
+#define JOBS_H
+
+#include "zsblk.h"
+
+struct jobs;
+
+enum jobs_kind { JOBS_COMPACT, JOBS_CHECK, JOBS_KINDS };
+
+enum jobs_state {
+	JOBS_RUNNING,
+	JOBS_DONE,
+	JOBS_CANCELLED,
+	JOBS_FAILED,
+};
+
+struct jobs_report {
+	uint64_t id; /* 0: there was no job of this kind */
+	enum jobs_kind kind;
+	enum jobs_state state;
+	uint64_t done, total; /* blocks; pages that can be freed, of a compaction */
+	uint64_t pages_freed;
+	uint64_t bytes_saved;
+	uint64_t seconds;      /* since it began, or that it took */
+	struct zsblk_why text; /* a sentence for people */
+};
+
+/* "compact" and so on; "running" and so on. */
+const char *jobs_kind_name(enum jobs_kind kind);
+const char *jobs_state_name(enum jobs_state state);
+
+#define JOBS_CPU_DEFAULT 10u
+
+/*
+ * Start the thread. `percent` of a processor, 1 to 100. `changed` is called when a job or an errand has ended, by the thread. 0 or
+ * a negative errno. *dev is the caller's, and stays open until jobs_stop().
+ */
+int jobs_start(struct jobs **jobs, struct zsblk *dev, unsigned percent, void (*changed)(void *opaque), void *opaque);
+/* Cancel what runs, and end the thread after the step that it is at. NULL is allowed. */
+void jobs_stop(struct jobs *jobs);
+
+void jobs_set_cpu(struct jobs *jobs, unsigned percent);
+unsigned jobs_cpu(struct jobs *jobs);
+
+/* Begin a job. 0 and its number, or -EBUSY and the number of the one of its kind that runs. */
+int jobs_begin(struct jobs *jobs, enum jobs_kind kind, uint64_t *id);
+/* Tell a job to end after its step. -ENOENT: there is no such job, or it has ended. */
+int jobs_cancel(struct jobs *jobs, uint64_t id);
+/* -ENOENT: there is no job of this number any more. */
+int jobs_find(struct jobs *jobs, uint64_t id, struct jobs_report *report);
+/* The last one of a kind. */
+void jobs_last(struct jobs *jobs, enum jobs_kind kind, struct jobs_report *report);
+
+/* ------------------------------------------------------------------ errands */
+
+#define JOBS_ERRAND_BYTES 512u
+
+/* Does it. `in` and `out` are the errand's own memory, of JOBS_ERRAND_BYTES together. 0, or a negative errno with the reason. */
+typedef int jobs_errand_fn(struct zsblk *dev, void *memory, struct zsblk_why *why);
+
+/*
+ * Let the thread do an errand, with a copy of the memory. There is one at a time. *ticket; 0: another one is not over yet.
+ */
+uint64_t jobs_send(struct jobs *jobs, jobs_errand_fn *run, const void *memory, size_t bytes);
+/*
+ * Ask for the result: -EINPROGRESS, or what the errand has returned, with its memory and its reason. Then the errand is over, as it is when nobody has
+ * asked for its result for 5 seconds (-ENOENT).
+ */
+int jobs_collect(struct jobs *jobs, uint64_t ticket, void *memory, size_t bytes, struct zsblk_why *why);
+
+#endif
