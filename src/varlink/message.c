@@ -4,13 +4,17 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 
 /* Objects in objects. GetLatencies has the deepest reply: parameters, latencies, one of them, buckets, one of them. */
 #define DEPTH_MAX 12
 
-/* At most so many values: each but the first of an object or array comes after a comma, the others after a bracket. */
+/*
+ * At most so many values: each but the first of an object or array comes after a comma, the others after a bracket. json-c takes names in
+ * single quotes as well, and comments, in which quotes and brackets mean something else. So a text with these has too many.
+ */
 static unsigned count_values(const char *text, size_t length)
 {
 	unsigned n = 0;
@@ -21,6 +25,8 @@ static unsigned count_values(const char *text, size_t length)
 			quoted = !quoted;
 		else if (quoted && text[i] == '\\')
 			i++;
+		else if (!quoted && (text[i] == '\'' || text[i] == '/'))
+			return UINT_MAX;
 		else if (!quoted && (text[i] == ',' || text[i] == '{' || text[i] == '['))
 			n++;
 	}

@@ -295,6 +295,7 @@ int main(int argc, char **argv)
 	make_proc();
 	make_messages();
 	make_conversations();
+	make_sequences("varlink", 16, 40, 400);
 	make_cgroups();
 	make_parcels();
 	return 0;
