@@ -12,6 +12,7 @@
 #include "ublk/device.h"
 #include "ublk/notify.h"
 #include "ublk/options.h"
+#include "ublk/resize.h"
 #include "ublk/service.h"
 
 #include <errno.h>
@@ -87,12 +88,14 @@ static void unclaim(void)
 	claimed = -1;
 }
 
-static int refuse_resize(struct zsblk *dev, uint64_t size, struct zsblk_why *why)
+static int change_size(struct zsblk *dev, uint64_t size, struct zsblk_why *why)
 {
-	(void)dev;
-	(void)size;
-	snprintf(why->text, sizeof why->text, "the size of a ublk device stays what it was made with");
-	return -EINVAL;
+	int64_t number = atomic_load(&disk);
+
+	if (number != NO_DISK)
+		return resize_device((uint32_t)number, dev, size, why);
+	snprintf(why->text, sizeof why->text, "the device is just being made; try again");
+	return -EBUSY;
 }
 
 /* ------------------------------------------------------------------ signals */
@@ -225,7 +228,7 @@ static int serve_device(struct options *options)
 		.device_name = device_name,
 		.claim = claim,
 		.unclaim = unclaim,
-		.resize = refuse_resize,
+		.resize = change_size,
 	};
 	struct service_params params = {
 		.host = &host,
