@@ -3,12 +3,15 @@
  * waits: how long a page that is swapped out takes to come back when the server is killed meanwhile.
  *
  *     waits idle|busy KILLS PROCESS-NAME MIB
+ *     waits steady PAGES PROCESS-NAME MIB
  *
  * KILLS times it kills the process of that name with SIGKILL, and measures how long an access to a page takes:
  *
  *   idle   nothing was in flight at the moment of the kill; a page is asked for right after it
  *   busy   THREADS threads ask for pages all the time; for each, what counts is the longest access of those that
  *          were going on at some time in the first NEAR_NS after the kill
+ *
+ * With "steady" nothing is killed: it asks for PAGES pages, one after the other.
  *
  * It has MIB of memory, more than the machine, and picks pages at random; each is checked when it comes. Prints one line: how many waits, and their distribution in ms. Exit status: 0; 1 a page was
  * wrong; 2 the program itself failed.
@@ -224,15 +227,33 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* One page after the other; each counts, however short. */
+static unsigned ask_steadily(unsigned n, uint64_t *waits)
+{
+	struct thread *t = &threads[0];
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t page = pick(t);
+
+		waits[i] = now_ns();
+		(void)*(volatile uint64_t *)(memory + page * PAGE_WORDS);
+		waits[i] = now_ns() - waits[i];
+		check(page);
+	}
+	return n;
+}
+
 int main(int argc, char **argv)
 {
 	static uint64_t waits[MAX_KILLS * THREADS];
 	unsigned kills = argc == 5 ? (unsigned)atoi(argv[2]) : 0, n = 0;
-	bool busy = argc == 5 && strcmp(argv[1], "busy") == 0;
+	bool busy = argc == 5 && strcmp(argv[1], "busy") == 0, steady = argc == 5 && strcmp(argv[1], "steady") == 0;
+	int digits = steady ? 3 : 0;
 
 	pages = argc == 5 ? strtoull(argv[4], NULL, 10) * (1048576 / PAGE_BYTES) : 0;
-	if (!kills || !pages || kills > MAX_KILLS || (!busy && strcmp(argv[1], "idle") != 0)) {
-		fprintf(stderr, "usage: waits idle|busy KILLS PROCESS-NAME MIB\n");
+	if (!kills || !pages || kills > (steady ? MAX_KILLS * THREADS : MAX_KILLS) ||
+	    (!busy && !steady && strcmp(argv[1], "idle") != 0)) {
+		fprintf(stderr, "usage: waits idle|busy|steady KILLS|PAGES PROCESS-NAME MIB\n");
 		return 2;
 	}
 	fill();
@@ -241,7 +262,9 @@ int main(int argc, char **argv)
 		if (busy && pthread_create(&threads[i].id, NULL, run, &threads[i]))
 			die("pthread_create");
 	}
-	for (unsigned i = 0; i < kills; i++) {
+	if (steady)
+		n = ask_steadily(kills, waits);
+	for (unsigned i = 0; !steady && i < kills; i++) {
 		n += busy ? kill_busy(argv[3], waits + n) : kill_idle(argv[3], waits + n);
 		/* The next kill meets a server that has been at work for a while. */
 		sleep_ms(1500);
@@ -250,8 +273,9 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; busy && i < THREADS; i++)
 		pthread_join(threads[i].id, NULL);
 	qsort(waits, n, sizeof waits[0], compare);
-	printf("%s kills=%u waits=%u wrong=%u ms: min=%.0f p10=%.0f median=%.0f p90=%.0f p99=%.0f max=%.0f\n", argv[1],
-	       kills, n, wrong, (double)waits[0] / 1e6, (double)waits[n / 10] / 1e6, (double)waits[n / 2] / 1e6,
-	       (double)waits[n * 9 / 10] / 1e6, (double)waits[n * 99 / 100] / 1e6, (double)waits[n - 1] / 1e6);
+	printf("%s kills=%u waits=%u wrong=%u ms: min=%.*f p10=%.*f median=%.*f p90=%.*f p99=%.*f max=%.*f\n", argv[1],
+	       steady ? 0 : kills, n, wrong, digits, (double)waits[0] / 1e6, digits, (double)waits[n / 10] / 1e6,
+	       digits, (double)waits[n / 2] / 1e6, digits, (double)waits[n * 9 / 10] / 1e6, digits,
+	       (double)waits[n * 99 / 100] / 1e6, digits, (double)waits[n - 1] / 1e6);
 	return wrong ? 1 : 0;
 }
