@@ -330,7 +330,7 @@ static bool make_ready(struct zs_core *core, struct zs_class *class, unsigned n,
 	if (ready && *pages) {
 		uint32_t page = last_zspage(class);
 
-		if (zspage_grow(core, class, zspage_at(core, page), ready - 1))
+		if (zspage_grow(core, class, zspage_at(core, page), ready - 1, 0))
 			ready = *pages = 0;
 		else
 			zspage_relist(core, class, page);
@@ -354,7 +354,7 @@ static unsigned best_target(const struct leaving *leaving, unsigned most, bool h
 		ready = ready_for(leaving->core, class, leaving->n, hot_only, &pages);
 		pthread_mutex_unlock(&class->lock);
 		/* Near the limit the last pages are the writers'. */
-		if (ready && pages < most && (!pages || runs_has_room(&leaving->core->runs, pages + RUNS_CHUNK))) {
+		if (ready && pages < most && (!pages || runs_has_room(&leaving->core->runs, pages + RUNS_CHUNK, 0))) {
 			most = pages;
 			best = leaving->class_index + up;
 		}

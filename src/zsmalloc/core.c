@@ -153,7 +153,8 @@ static bool alloc_ready(struct zs_core *core, struct zs_class *class, uint32_t o
 }
 
 /* A zspage with pages not touched yet: touch the next one. -EAGAIN if there is no such zspage. */
-static int alloc_growing(struct zs_core *core, struct zs_class *class, uint32_t owner, struct zs_loc *loc)
+static int alloc_growing(struct zs_core *core, struct zs_class *class, uint32_t owner, unsigned beyond,
+			 struct zs_loc *loc)
 {
 	uint32_t page = class->head[ZSL_GROWING];
 	struct zspage *z;
@@ -162,27 +163,28 @@ static int alloc_growing(struct zs_core *core, struct zs_class *class, uint32_t 
 	if (page == RUNS_NONE)
 		return -EAGAIN;
 	z = zspage_at(core, page);
-	r = zspage_grow(core, class, z, z->ready);
+	r = zspage_grow(core, class, z, z->ready, beyond);
 	if (!r)
 		*loc = slot_from(core, class, page, owner);
 	return r;
 }
 
 /* From a zspage that the class has. Under the lock. -EAGAIN: there is none with room. */
-static int alloc_existing(struct zs_core *core, struct zs_class *class, uint32_t owner, struct zs_loc *loc)
+static int alloc_existing(struct zs_core *core, struct zs_class *class, uint32_t owner, unsigned beyond,
+			  struct zs_loc *loc)
 {
-	return alloc_ready(core, class, owner, loc) ? 0 : alloc_growing(core, class, owner, loc);
+	return alloc_ready(core, class, owner, loc) ? 0 : alloc_growing(core, class, owner, beyond, loc);
 }
 
 /* Allocate from a zspage that was formatted, and make it one of the class. Under the lock. -ENOSPC: it is not. */
 static int use_zspage(struct zs_core *core, struct zs_class *class, const struct run *run, uint32_t owner,
-		      struct zs_loc *loc)
+		      unsigned beyond, struct zs_loc *loc)
 {
 	struct zspage *z = zspage_at(core, run->page);
 	int r;
 
 	atomic_fetch_add_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(run->hot), memory_order_relaxed);
-	r = zspage_grow(core, class, z, 0);
+	r = zspage_grow(core, class, z, 0, beyond);
 	if (r) {
 		atomic_fetch_sub_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(run->hot),
 					  memory_order_relaxed);
@@ -196,7 +198,7 @@ static int use_zspage(struct zs_core *core, struct zs_class *class, const struct
 }
 
 /* Take a new zspage for the class and allocate from it. Without the lock, which is taken here. */
-static int alloc_new(struct zs_core *core, unsigned class_index, uint32_t owner, struct zs_loc *loc)
+static int alloc_new(struct zs_core *core, unsigned class_index, uint32_t owner, unsigned beyond, struct zs_loc *loc)
 {
 	struct zs_class *class = &core->class[class_index];
 	struct run run;
@@ -204,7 +206,7 @@ static int alloc_new(struct zs_core *core, unsigned class_index, uint32_t owner,
 	int r;
 
 	/* At the limit no page is touched for a zspage that could not be used. */
-	if (!runs_has_room(&core->runs, zspage_least_pages(class)))
+	if (!runs_has_room(&core->runs, zspage_least_pages(class), beyond))
 		return -ENOSPC;
 	r = runs_take(&core->runs, class->geo.pages, zspage_least_pages(class), &run);
 	if (r)
@@ -212,9 +214,9 @@ static int alloc_new(struct zs_core *core, unsigned class_index, uint32_t owner,
 	zspage_format(core, class, class_index, &run);
 	pthread_mutex_lock(&class->lock);
 	/* Another thread may have made a zspage since the lock was released. One is enough. */
-	r = alloc_existing(core, class, owner, loc);
+	r = alloc_existing(core, class, owner, beyond, loc);
 	if (r) {
-		r = use_zspage(core, class, &run, owner, loc);
+		r = use_zspage(core, class, &run, owner, beyond, loc);
 		used = !r;
 	}
 	pthread_mutex_unlock(&class->lock);
@@ -226,15 +228,16 @@ static int alloc_new(struct zs_core *core, unsigned class_index, uint32_t owner,
 	return r;
 }
 
-static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t owner, struct zs_loc *loc)
+static int alloc_in_class(struct zs_core *core, unsigned class_index, uint32_t owner, unsigned beyond,
+			  struct zs_loc *loc)
 {
 	struct zs_class *class = &core->class[class_index];
 	int r;
 
 	pthread_mutex_lock(&class->lock);
-	r = alloc_existing(core, class, owner, loc);
+	r = alloc_existing(core, class, owner, beyond, loc);
 	pthread_mutex_unlock(&class->lock);
-	return r == -EAGAIN ? alloc_new(core, class_index, owner, loc) : r;
+	return r == -EAGAIN ? alloc_new(core, class_index, owner, beyond, loc) : r;
 }
 
 /*
@@ -268,12 +271,17 @@ static bool alloc_borrowed(struct zs_core *core, unsigned first, unsigned last, 
 
 int zs_core_alloc(struct zs_core *core, unsigned size, uint32_t owner, struct zs_loc *loc)
 {
+	return zs_core_alloc_beyond(core, size, owner, 0, loc);
+}
+
+int zs_core_alloc_beyond(struct zs_core *core, unsigned size, uint32_t owner, unsigned beyond, struct zs_loc *loc)
+{
 	unsigned class_index = zs_core_class_of(core, size);
 	int r;
 
 	if (zs_core_is_huge(core, class_index))
 		return alloc_huge(core, class_index, loc);
-	r = alloc_in_class(core, class_index, owner, loc);
+	r = alloc_in_class(core, class_index, owner, beyond, loc);
 	/*
 	 * Memory is short. Try the next larger classes, and the class itself, where other threads may have freed slots.
 	 */

@@ -53,6 +53,11 @@ void zs_core_destroy(struct zs_core *core);
  * memory): nothing was taken.
  */
 int zs_core_alloc(struct zs_core *core, unsigned size, uint32_t owner, struct zs_loc *loc);
+/*
+ * The same, up to `beyond` pages above the limit: for who is about to free more than that. An object of the largest class
+ * gets no page beyond the limit.
+ */
+int zs_core_alloc_beyond(struct zs_core *core, unsigned size, uint32_t owner, unsigned beyond, struct zs_loc *loc);
 void zs_core_free(struct zs_core *core, struct zs_loc loc);
 /* Prefetch what zs_core_free() will touch. `loc` may be free by now. */
 void zs_core_prefetch_free(const struct zs_core *core, struct zs_loc loc);

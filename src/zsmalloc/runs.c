@@ -243,7 +243,7 @@ void runs_set_reserve(struct runs *runs, uint64_t pages)
 
 /* ------------------------------------------------------------------ pages in use */
 
-int runs_charge_quickly(struct runs *runs, unsigned pages)
+static int charge_quickly(struct runs *runs, unsigned pages, unsigned beyond)
 {
 	uint64_t limit = atomic_load_explicit(&runs->limit, memory_order_relaxed);
 	unsigned fail_every = atomic_load_explicit(&runs->fail_every, memory_order_relaxed);
@@ -252,22 +252,27 @@ int runs_charge_quickly(struct runs *runs, unsigned pages)
 	if (fail_every && (atomic_fetch_add_explicit(&runs->fail_count, 1, memory_order_relaxed) + 1) % fail_every == 0)
 		return -ENOSPC;
 	do {
-		if (limit && used + pages > limit)
+		if (limit && used + pages > limit + beyond)
 			return -ENOSPC;
 	} while (!atomic_compare_exchange_weak_explicit(&runs->used, &used, used + pages, memory_order_relaxed,
 							memory_order_relaxed));
 	return 0;
 }
 
-int runs_charge(struct runs *runs, unsigned pages)
+int runs_charge_quickly(struct runs *runs, unsigned pages)
 {
-	int r = runs_charge_quickly(runs, pages);
+	return charge_quickly(runs, pages, 0);
+}
+
+int runs_charge_beyond(struct runs *runs, unsigned pages, unsigned beyond)
+{
+	int r = charge_quickly(runs, pages, beyond);
 
 	/* A failure that a test has injected must not be cured by the magazines. */
 	if (r && !atomic_load_explicit(&runs->fail_every, memory_order_relaxed)) {
 		magazines_hold(&runs->magazines);
 		magazines_drain_held(runs);
-		r = runs_charge_quickly(runs, pages);
+		r = charge_quickly(runs, pages, beyond);
 		magazines_release(&runs->magazines);
 	}
 	if (!r) {
@@ -277,12 +282,17 @@ int runs_charge(struct runs *runs, unsigned pages)
 	return r;
 }
 
-bool runs_has_room(struct runs *runs, unsigned pages)
+int runs_charge(struct runs *runs, unsigned pages)
+{
+	return runs_charge_beyond(runs, pages, 0);
+}
+
+bool runs_has_room(struct runs *runs, unsigned pages, unsigned beyond)
 {
 	uint64_t limit = atomic_load_explicit(&runs->limit, memory_order_relaxed);
 
-	return !limit || atomic_load_explicit(&runs->used, memory_order_relaxed) + pages <= limit ||
-	       runs_used(runs) + pages <= limit;
+	return !limit || atomic_load_explicit(&runs->used, memory_order_relaxed) + pages <= limit + beyond ||
+	       runs_used(runs) + pages <= limit + beyond;
 }
 
 uint64_t runs_used(const struct runs *runs)

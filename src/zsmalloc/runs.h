@@ -112,10 +112,12 @@ bool runs_has_reserve(struct runs *runs);
  * that is said.
  */
 int runs_charge(struct runs *runs, unsigned pages);
+/* The same, up to `beyond` pages above the limit. */
+int runs_charge_beyond(struct runs *runs, unsigned pages, unsigned beyond);
 /* The same without a look into the magazines, and without noting used_max. */
 int runs_charge_quickly(struct runs *runs, unsigned pages);
-/* Would runs_charge() succeed now? */
-bool runs_has_room(struct runs *runs, unsigned pages);
+/* Would runs_charge_beyond() succeed now? */
+bool runs_has_room(struct runs *runs, unsigned pages, unsigned beyond);
 void runs_uncharge(struct runs *runs, unsigned pages);
 /* Pages in use, without those in magazines. */
 uint64_t runs_used(const struct runs *runs);

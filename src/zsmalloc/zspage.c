@@ -149,12 +149,12 @@ void zspage_put_slot(struct zs_class *class, struct zspage *z, unsigned slot)
 	class->inuse--;
 }
 
-int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, unsigned slot)
+int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, unsigned slot, unsigned beyond)
 {
 	unsigned pages = zspage_pages_for(class, slot), ready;
 	unsigned more = pages - z->touched;
 	uint64_t newly = bits_below(pages) & ~bits_below(z->touched);
-	int r = runs_charge(&core->runs, more);
+	int r = runs_charge_beyond(&core->runs, more, beyond);
 
 	if (r)
 		return r;

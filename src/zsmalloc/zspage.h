@@ -127,8 +127,8 @@ void zspage_delist(struct zs_core *core, struct zs_class *class, uint32_t page);
 void zspage_relist(struct zs_core *core, struct zs_class *class, uint32_t page);
 unsigned zspage_take_slot(struct zs_class *class, struct zspage *z, uint32_t owner);
 void zspage_put_slot(struct zs_class *class, struct zspage *z, unsigned slot);
-/* Touch the pages a slot needs; -ENOSPC if they would exceed the limit. */
-int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, unsigned slot);
+/* Touch the pages a slot needs; -ENOSPC if they would exceed the limit by more than `beyond`. */
+int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, unsigned slot, unsigned beyond);
 /*
  * Give back the pages of an empty zspage that is on no list. `touched` of them were in use: they are taken off the
  * figures. Without the lock.

@@ -75,7 +75,7 @@ static void test_lowest_slot_first(void **state)
 	z = zspage_format(core, class, 3, &(struct run){.page = 0, .pages = class->geo.pages});
 	assert_int_equal(z->capacity, objects);
 	assert_int_equal(z->ready, 0);
-	assert_int_equal(zspage_grow(core, class, z, objects - 1), 0);
+	assert_int_equal(zspage_grow(core, class, z, objects - 1, 0), 0);
 	assert_int_equal(z->ready, objects);
 	assert_int_equal(z->touched, class->geo.pages);
 	for (unsigned i = 0; i < objects; i++) {
@@ -158,12 +158,12 @@ static void test_grow_over_the_limit(void **state)
 			  &(struct run){.pages = class->geo.pages, .hot = bits_below(class->geo.pages)});
 	atomic_store(&core->runs.tails, class->geo.pages);
 	runs_set_limit(zs_core_runs(core), 2);
-	assert_int_equal(zspage_grow(core, class, z, 0), 0);
+	assert_int_equal(zspage_grow(core, class, z, 0, 0), 0);
 	assert_int_equal(z->touched, 1);
-	assert_int_equal(zspage_grow(core, class, z, 3), -ENOSPC);
+	assert_int_equal(zspage_grow(core, class, z, 3, 0), -ENOSPC);
 	assert_int_equal(z->touched, 1);
 	assert_int_equal(core->runs.used, 1);
-	assert_int_equal(zspage_grow(core, class, z, 1), 0);
+	assert_int_equal(zspage_grow(core, class, z, 1, 0), 0);
 	assert_int_equal(z->touched, 2);
 	assert_int_equal(core->runs.tails, class->geo.pages - 2);
 	assert_int_equal(z->hot, bits_below(class->geo.pages) & ~bits_below(2));
