@@ -28,8 +28,9 @@ enum codec_id {
 struct codec {
 	enum codec_id id;
 	const char *name;
-	const char *summary; /* one line for people, with the meaning of the level */
-	int level_min, level_max, level_default;
+	const char *summary;                     /* one line for people, with the meaning of the level */
+	int level_min, level_max, level_default; /* level 0 stands for the default, where it is a level */
+	bool level_is_speed;                     /* a higher level gains less, and takes less time */
 
 	/* Bytes of a compression context at `level`, and of a decompression context. May be 0. */
 	size_t (*cctx_size)(int level);

@@ -55,7 +55,8 @@ struct format_state {
 	/* Hints. Nothing depends on a hint, and whoever uses one verifies it. */
 	uint64_t frontier;     /* see super_frontier() */
 	uint64_t ages_seconds; /* see super_ages_seconds() */
-	uint64_t reserved_hints[26];
+	uint64_t tried_with;   /* see super_tried_with() */
+	uint64_t reserved_hints[25];
 };
 
 /* Where the parts of the segment are. Format 2 only. Written once. */

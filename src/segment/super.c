@@ -18,7 +18,7 @@
  *   claim, keeper, hints            nothing: whoever reads one verifies it
  *
  * A segment of format 1 is used as it is, so that the build that made it can still use it. The segment becomes one of
- * format 2 when something is to be stored for which format 1 has no place (carry_over() below).
+ * format 2 when something is to be stored for which format 1 has no place (super_carry_over() below).
  *
  * The checksum is XXH64 with seed 0, from xxHash.
  */
@@ -153,6 +153,7 @@ static void fill_rest(struct super *super, const struct super_layout *layout)
 	super->state.last_block = format_check((uint32_t)(layout->blocks - 1));
 	super->state.frontier = 0;
 	super->state.ages_seconds = 0;
+	super->state.tried_with = 0;
 	super->places = (struct format_places){
 		.map_offset = layout->map_offset,
 		.table_offset = layout->table_offset,
@@ -187,15 +188,17 @@ void super_format(struct segment *seg, const struct super_layout *layout)
 }
 
 /*
- * Turn a segment of format 1 into one of format 2. What format 2 adds, and its checksum, is written where format 1 has
- * nothing. Then one store of the version makes all of it count. A process that is killed before that store leaves a
- * segment of format 1.
+ * What format 2 adds, and its checksum, is written where format 1 has nothing. Then one store of the version makes all
+ * of it count. A process that is killed before that store leaves a segment of format 1.
  */
-static void carry_over(struct segment *seg, struct super_layout *layout)
+void super_carry_over(struct segment *seg, struct super_layout *layout)
 {
 	struct super *super = super_of(seg);
-	struct super head = *super;
+	struct super head;
 
+	if (layout->version != 1)
+		return;
+	head = *super;
 	fill_rest(super, layout);
 	head.version = SUPER_VERSION;
 	head.bytes = bytes_of(SUPER_VERSION);
@@ -207,8 +210,7 @@ static void carry_over(struct segment *seg, struct super_layout *layout)
 
 void super_set_blocks(struct segment *seg, struct super_layout *layout, uint64_t blocks)
 {
-	if (layout->version == 1)
-		carry_over(seg, layout);
+	super_carry_over(seg, layout);
 	__atomic_store_n(&super_of(seg)->state.last_block, format_check((uint32_t)(blocks - 1)), __ATOMIC_RELEASE);
 	layout->blocks = blocks;
 }
@@ -222,6 +224,11 @@ void super_begin_ages(struct segment *seg, struct super_layout *layout)
 {
 	layout->features.compatible |= SUPER_HAS_AGES;
 	__atomic_store_n(&super_of(seg)->state.compatible, format_check(layout->features.compatible), __ATOMIC_RELEASE);
+}
+
+uint64_t *super_tried_with(struct segment *seg, const struct super_layout *layout)
+{
+	return layout->version == 1 ? NULL : &super_of(seg)->state.tried_with;
 }
 
 uint64_t *super_ages_seconds(struct segment *seg, const struct super_layout *layout)

@@ -123,6 +123,16 @@ void super_begin_ages(struct segment *seg, struct super_layout *layout);
  * The place of a hint: for how many seconds the ages in the segment were kept. NULL: the segment has no such part.
  */
 uint64_t *super_ages_seconds(struct segment *seg, const struct super_layout *layout);
+/*
+ * The place of a hint: the algorithm that the bit "tried" of words stands for, and its level. 0: there is none. NULL:
+ * this format has no place for it.
+ */
+uint64_t *super_tried_with(struct segment *seg, const struct super_layout *layout);
+/*
+ * Turn a segment of format 1 into one of format 2, for what format 1 has no place for; *layout then says so. For the
+ * holder of the claim, one thread at a time.
+ */
+void super_carry_over(struct segment *seg, struct super_layout *layout);
 
 /*
  * Note, and ask, whether a server has come into service with the segment. Before that nobody relies on anything in it.
