@@ -171,7 +171,10 @@ void zsblk_close(struct zsblk *dev);
 
 /* The format of segments that this version makes: see docs/format.md. Segments of later formats are refused. */
 #define ZSBLK_SEGMENT_VERSION 2u
-/* The oldest format that this version opens. A segment of format 1 keeps it until zsblk_resize() changes its size. */
+/*
+ * The oldest format that this version opens. A segment of format 1 keeps it until zsblk_resize() changes its size, or
+ * zsblk_recompress_begin() is called.
+ */
 #define ZSBLK_SEGMENT_OLDEST 1u
 
 #define ZSBLK_NAME_MAX 32u
@@ -417,6 +420,60 @@ struct zsblk_age_range {
  */
 int zsblk_ages(struct zsblk *dev, struct zsblk_age_range *ranges, unsigned n);
 
+/* ------------------------------------------------------------------ recompression */
+
+/* Which blocks. Same-filled ones are left out. */
+enum zsblk_recompress_type {
+	ZSBLK_RECOMPRESS_ALL,
+	ZSBLK_RECOMPRESS_IDLE, /* those that zsblk_mark_idle() has marked, and that were not read or written since */
+	ZSBLK_RECOMPRESS_HUGE, /* those that are stored raw */
+	ZSBLK_RECOMPRESS_HUGE_IDLE, /* those that are both */
+};
+
+struct zsblk_recompress {
+	enum zsblk_recompress_type type;
+	const char *algorithm; /* NULL: "zstd" */
+	int level;             /* used only if has_level is true; otherwise the level is the algorithm's default */
+	bool has_level;
+	uint64_t threshold; /* only blocks whose object has at least so many bytes; 0: any. At most 4096 */
+	uint64_t max_pages; /* so many blocks are tried at most, with gain or without; 0: any number */
+};
+
+struct zsblk_recompress_figures {
+	uint64_t done, total;  /* blocks of the device that were looked at, and those that there are */
+	uint64_t tried;        /* blocks that were compressed again */
+	uint64_t recompressed; /* of these, those that take less memory now */
+	uint64_t bytes_saved;  /* by these: bytes of objects */
+	uint64_t failed;       /* blocks whose object is damaged, or for whose new object there was no room */
+};
+
+struct zsblk_recompression;
+
+/*
+ * Compress blocks again that are stored, with an algorithm that gains more and takes longer. A block keeps its new object
+ * if that takes a smaller size class. Otherwise it is noted down that the block was tried, and it is not tried again with
+ * the same algorithm and level, or with weaker ones, until it is written again. A shared segment keeps that for the next
+ * zsblk_open(). When a stronger algorithm begins, what weaker ones have tried is forgotten. A segment of format 1 becomes
+ * one of the present format.
+ *
+ * Requests may be in flight, and win: a block that is written meanwhile has what was written. The memory that all steps
+ * need is made here. A recompression is no access: ages and marks of idle blocks stay.
+ *
+ * On success *job is the caller's until zsblk_recompress_end(). A device has one at a time. Errors: -EBUSY (it has one),
+ * -EINVAL (there is no such type or algorithm, or it has no such level; or threshold is more than 4096), -ENOMEM (the
+ * system has no memory to spare for 3 seconds), -EINTR (params->interrupted returned true).
+ */
+int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *what, struct zsblk_recompression **job,
+			   struct zsblk_why *why);
+/*
+ * One step: at most one block is compressed, or a bounded piece of other work is done. *more is false after the last one.
+ * Returns 0. At the limit up to 256 KiB above it are taken for new objects, before the old ones are freed, and the pool is
+ * compacted when these are used up. One thread at a time.
+ */
+int zsblk_recompress_step(struct zsblk_recompression *job, struct zsblk_recompress_figures *figures, bool *more);
+/* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */
+void zsblk_recompress_end(struct zsblk_recompression *job);
+
 /* ------------------------------------------------------------------ upkeep */
 
 /*
@@ -464,6 +521,10 @@ struct zsblk_stats {
 	uint64_t read_bytes, write_bytes, discard_bytes; /* of requests that succeeded */
 	/* Failed requests; zsblk_write_zeroes() counts as a discard. */
 	uint64_t failed_reads, failed_writes, failed_discards;
+
+	uint64_t recompressed; /* blocks so far that take less memory since they were compressed again */
+	uint64_t
+		recompress_saved; /* by that: bytes of objects so far, of blocks that were written again since as well */
 };
 void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats);
 

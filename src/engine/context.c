@@ -24,7 +24,7 @@ static size_t align64(size_t bytes)
 	return (bytes + 63) & ~(size_t)63;
 }
 
-static size_t decoder_bytes(void)
+size_t context_decoder_bytes(void)
 {
 	size_t bytes = 0;
 
@@ -34,11 +34,10 @@ static size_t decoder_bytes(void)
 	return bytes;
 }
 
-static int init_context(struct context *ctx, uint8_t *mem, uint32_t seed)
+int context_make_decoders(struct context *ctx, uint8_t *mem)
 {
 	int r = 0;
 
-	latency_init(&ctx->latencies, seed);
 	for (unsigned id = 0; id < CODEC_IDS && !r; id++) {
 		const struct codec *decoder = codec_by_id(id);
 
@@ -74,7 +73,7 @@ static int init_encoder(struct contexts *contexts, const struct codec *codec, in
 
 int contexts_init(struct contexts *contexts, unsigned n, const struct codec *codec, int level)
 {
-	size_t each = sizeof(struct context) + decoder_bytes();
+	size_t each = sizeof(struct context) + context_decoder_bytes();
 	uint8_t *mem;
 	int r = 0;
 
@@ -88,8 +87,10 @@ int contexts_init(struct contexts *contexts, unsigned n, const struct codec *cod
 		return -ENOMEM;
 	contexts->n = n;
 	mem = (uint8_t *)(contexts->all + n);
+	for (unsigned i = 0; i < n; i++)
+		latency_init(&contexts->all[i].latencies, i);
 	for (unsigned i = 0; i < n && !r; i++)
-		r = init_context(&contexts->all[i], mem + i * decoder_bytes(), i);
+		r = context_make_decoders(&contexts->all[i], mem + i * context_decoder_bytes());
 	return r ? r : init_encoder(contexts, codec, level);
 }
 
@@ -218,6 +219,7 @@ void contexts_sum(struct zsblk *dev, struct counters *sum)
 {
 	memset(sum, 0, sizeof *sum);
 	add(sum, &dev->found);
+	add(sum, &dev->recompressed);
 	for (unsigned i = 0; i < dev->contexts.n; i++)
 		add(sum, &dev->contexts.all[i].count);
 }

@@ -265,6 +265,7 @@ static void tear_down(struct zsblk *dev)
 	pthread_mutex_destroy(&dev->limit_lock);
 	spare_close(&dev->aging_spare);
 	pthread_mutex_destroy(&dev->aging_lock);
+	pthread_mutex_destroy(&dev->recompress_lock);
 }
 
 /* Who looks at free memory at the same time as others has a buffer of his own. */
@@ -307,6 +308,7 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 	pthread_mutex_init(&dev->compact_lock, NULL);
 	pthread_mutex_init(&dev->limit_lock, NULL);
 	pthread_mutex_init(&dev->aging_lock, NULL);
+	pthread_mutex_init(&dev->recompress_lock, NULL);
 	r = build(dev, params, why);
 	if (r) {
 		tear_down(dev);

@@ -12,10 +12,11 @@
  *   ages.c    ages of blocks                  aging.c   keeping and marking them
  *   latency.c how long requests take          footprint.c memory, all of it
  *   reserve.c the reserve, and its changes
+ *   rework.c  work on objects not held still  recompress.c objects that become smaller
  *
- * Locks, in the order in which they are taken: change_lock, resize_lock, compact_lock, the allocator's compaction lock,
- * one stripe, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages is taken by no
- * request, and no lock after it; aging_lock only before that one.
+ * Locks, in the order in which they are taken: change_lock, resize_lock, recompress_lock, compact_lock, the allocator's
+ * compaction lock, one stripe, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages
+ * is taken by no request, and no lock after it; aging_lock only before that one.
  *
  * Functions that return int give 0 or a negative errno, and say why in `why` if they have that parameter.
  */
@@ -54,6 +55,7 @@ struct counters {
 	_Atomic uint64_t reads, writes, discards, zeroes;
 	_Atomic uint64_t read_bytes, write_bytes, discard_bytes;
 	_Atomic uint64_t failed_reads, failed_writes, failed_discards;
+	_Atomic uint64_t recompressed, recompress_saved; /* blocks; bytes of objects */
 };
 
 /*
@@ -125,8 +127,12 @@ struct zsblk {
 	_Atomic uint64_t contexts_seen; /* bytes of memory they took when somebody looked last */
 	struct stripes stripes;
 	struct counters found; /* what the segment held when it was opened */
-	bool is_new;           /* nothing was ever written to it */
-	bool has_marks;        /* sector_verify() has seen a marked word */
+	/* One recompression at a time, and a step of it. Its counters stay when it has ended. */
+	pthread_mutex_t recompress_lock;
+	struct zsblk_recompression *recompression;
+	struct counters recompressed;
+	bool is_new;    /* nothing was ever written to it */
+	bool has_marks; /* sector_verify() has seen a marked word */
 	bool has_worker;
 	_Atomic bool has_refill; /* once there is one, it stays */
 	pthread_t worker, refill;
@@ -159,6 +165,9 @@ static inline void stripe_unlock(struct zsblk *dev, uint64_t block)
 /* context.c */
 int contexts_init(struct contexts *contexts, unsigned n, const struct codec *codec, int level);
 void contexts_destroy(struct contexts *contexts);
+/* The decoders of a context, in lent memory of so many bytes that is aligned to 64. */
+size_t context_decoder_bytes(void);
+int context_make_decoders(struct context *ctx, uint8_t *mem);
 /* Touch all that a request will touch in a context, so that no request waits for that memory. */
 void contexts_warm_up(struct contexts *contexts);
 /* From now on requests begin with this encoder. Returns when none goes on with another one. One call at a time. */
@@ -236,6 +245,11 @@ static inline bool is_interrupted(const struct zsblk *dev)
 {
 	return dev->interrupted && dev->interrupted();
 }
+/*
+ * A bounded piece of a compaction that begins with *progress all 0; *more is false after the last one. Returns pages
+ * freed.
+ */
+uint64_t upkeep_compact_step(struct zsblk *dev, struct progress *progress, bool *more);
 int upkeep_start(struct zsblk *dev);
 void upkeep_stop(struct zsblk *dev);
 

@@ -103,20 +103,27 @@ static const char *check_object(uint64_t word)
 	return check_reserved(word);
 }
 
+int sector_expand(struct context *ctx, uint64_t word, const void *bytes, uint8_t *block)
+{
+	struct word_object object = word_object(word);
+
+	if (object.codec == CODEC_RAW) {
+		memcpy(block, bytes, BLOCK);
+		return 0;
+	}
+	return codec_by_id(object.codec)->decompress(ctx->dctx[object.codec], bytes, object.size, block, BLOCK);
+}
+
 /* Decompress an object into `out`, a whole block. */
 static int load_whole(struct zsblk *dev, struct context *ctx, uint64_t word, uint8_t *out)
 {
-	struct word_object object = word_object(word);
-	const void *bytes = zs_core_address(dev->core, sector_loc(dev, word));
 	uint64_t began;
 	int r;
 
-	if (object.codec == CODEC_RAW) {
-		memcpy(out, bytes, BLOCK);
-		return 0;
-	}
+	if (word_object(word).codec == CODEC_RAW)
+		return sector_expand(ctx, word, zs_core_address(dev->core, sector_loc(dev, word)), out);
 	began = latency_begin(&ctx->latencies, ZSBLK_LATENCY_DECOMPRESS);
-	r = codec_by_id(object.codec)->decompress(ctx->dctx[object.codec], bytes, object.size, out, BLOCK);
+	r = sector_expand(ctx, word, zs_core_address(dev->core, sector_loc(dev, word)), out);
 	latency_end(&ctx->latencies, ZSBLK_LATENCY_DECOMPRESS, began);
 	return r;
 }
@@ -175,13 +182,13 @@ struct zs_loc sector_loc(const struct zsblk *dev, uint64_t word)
 	return object_loc(dev, &object);
 }
 
-/* Put bytes into the pool as an object of this block; *word names it. */
+/* Put bytes into the pool as an object of this block; *word names it. `beyond`: pages above the limit. */
 static int store_object(struct zsblk *dev, uint64_t block, enum word_type type, unsigned codec, const void *bytes,
-			unsigned size, uint64_t *word)
+			unsigned size, unsigned beyond, uint64_t *word)
 {
 	struct word_object object = {.size = (uint16_t)size, .codec = (uint8_t)codec};
 	struct zs_loc loc;
-	int r = zs_core_alloc(dev->core, size, (uint32_t)block, &loc);
+	int r = zs_core_alloc_beyond(dev->core, size, (uint32_t)block, beyond, &loc);
 
 	if (r)
 		return -ENOSPC;
@@ -202,7 +209,7 @@ static int store_same(struct zsblk *dev, uint64_t block, uint64_t pattern, uint6
 		*word = word_make_same32((uint32_t)pattern);
 		return 0;
 	}
-	return store_object(dev, block, WORD_SAME64, CODEC_RAW, &pattern, sizeof pattern, word);
+	return store_object(dev, block, WORD_SAME64, CODEC_RAW, &pattern, sizeof pattern, 0, word);
 }
 
 /* ------------------------------------------------------------------ what requests do */
@@ -219,8 +226,8 @@ int sector_store(struct zsblk *dev, struct context *ctx, uint64_t block, const v
 	size = encoder->codec->compress(ctx->cctx, encoder->level, data, BLOCK, ctx->object, dev->watermark);
 	latency_end(&ctx->latencies, ZSBLK_LATENCY_COMPRESS, began);
 	if (size)
-		return store_object(dev, block, WORD_OBJECT, encoder->codec->id, ctx->object, (unsigned)size, word);
-	return store_object(dev, block, WORD_OBJECT, CODEC_RAW, data, BLOCK, word);
+		return store_object(dev, block, WORD_OBJECT, encoder->codec->id, ctx->object, (unsigned)size, 0, word);
+	return store_object(dev, block, WORD_OBJECT, CODEC_RAW, data, BLOCK, 0, word);
 }
 
 int sector_load(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
@@ -290,10 +297,51 @@ uint64_t sector_publish(struct zsblk *dev, struct context *ctx, uint64_t block, 
 	return old;
 }
 
+bool sector_replace(struct zsblk *dev, struct counters *counters, uint64_t block, uint64_t from, uint64_t to)
+{
+	if (table_load(&dev->table, block) != from)
+		return false;
+	table_store(&dev->table, block, to);
+	count_word(counters, from, -1);
+	count_word(counters, to, 1);
+	return true;
+}
+
 void sector_drop(struct zsblk *dev, uint64_t word)
 {
 	if (type_of(word)->has_object)
 		zs_core_free(dev->core, sector_loc(dev, word));
+}
+
+unsigned sector_smaller(const struct zsblk *dev, uint64_t word)
+{
+	unsigned class_index = sector_loc(dev, word).class_index;
+
+	return class_index ? zs_core_class_size(dev->core, class_index - 1) : 0;
+}
+
+int sector_store_smaller(struct zsblk *dev, uint64_t block, uint64_t old, unsigned codec, const void *bytes,
+			 unsigned size, unsigned beyond, uint64_t *word)
+{
+	int r = store_object(dev, block, WORD_OBJECT, codec, bytes, size, beyond, word);
+
+	if (r || sector_loc(dev, *word).class_index < sector_loc(dev, old).class_index)
+		return r;
+	/* It has borrowed a slot where the old one is. */
+	sector_drop(dev, *word);
+	return -ENOSPC;
+}
+
+void sector_forget_tried(struct zsblk *dev, uint64_t block)
+{
+	uint64_t word;
+
+	stripe_lock(dev, block);
+	word = table_load(&dev->table, block);
+	if (sector_has_data(word) && word_tried(word))
+		/* Without the mark, as all new words: who made it would not know the word again. */
+		table_store(&dev->table, block, word_unmark(word_forget_tried(word)));
+	stripe_unlock(dev, block);
 }
 
 /* Prefetch the object that a word names: its first `most` bytes. */

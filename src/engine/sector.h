@@ -29,6 +29,11 @@ bool sector_refill(struct zsblk *dev, uint64_t block, const void *data);
 /* Store a word in the table, and count it. Returns the word that was there, which the caller drops. Held. */
 uint64_t sector_publish(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t word);
 /*
+ * Store the word `to`, and count it in *counters, if the block has the word `from`. Otherwise false. Whoever asks has
+ * begun to work on the object (rework.h). Held.
+ */
+bool sector_replace(struct zsblk *dev, struct counters *counters, uint64_t block, uint64_t from, uint64_t to);
+/*
  * Free what a word names that is no longer in the table. To be called after the stripe was released since the word was
  * replaced: then no reader uses the object.
  */
@@ -54,6 +59,20 @@ void sector_prefetch_reuse(const struct zsblk *dev, uint64_t word);
 bool sector_move(void *opaque, uint32_t block, struct zs_loc from);
 /* The same for settling. */
 extern const struct zs_settler sector_settler;
+
+/* Decompress a copy of the object that a word names into `block`. -EIO: the object is damaged. `block`: a whole one. */
+int sector_expand(struct context *ctx, uint64_t word, const void *bytes, uint8_t *block);
+/* The most bytes of an object of a smaller class than the one that a word names; 0: there is no smaller class. */
+unsigned sector_smaller(const struct zsblk *dev, uint64_t word);
+/*
+ * Put compressed bytes of a block into the pool as an object of a smaller class than the one that the word `old` names.
+ * Pages may be taken up to `beyond` above the limit. *word is the word for its table entry, which is not changed yet. -ENOSPC: nothing
+ * was taken.
+ */
+int sector_store_smaller(struct zsblk *dev, uint64_t block, uint64_t old, unsigned codec, const void *bytes,
+			 unsigned size, unsigned beyond, uint64_t *word);
+/* Take the bit "tried" off the block's word. Takes the stripe. */
+void sector_forget_tried(struct zsblk *dev, uint64_t block);
 
 /* The location of the object that a word names. */
 struct zs_loc sector_loc(const struct zsblk *dev, uint64_t word);

@@ -55,6 +55,8 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 		.failed_reads = sum.failed_reads,
 		.failed_writes = sum.failed_writes,
 		.failed_discards = sum.failed_discards,
+		.recompressed = sum.recompressed,
+		.recompress_saved = sum.recompress_saved,
 	};
 }
 
@@ -96,10 +98,12 @@ int zsblk_check(struct zsblk *dev, struct zsblk_why *why)
 
 	/* The size stays what it is meanwhile. */
 	pthread_mutex_lock(&dev->resize_lock);
+	pthread_mutex_lock(&dev->recompress_lock);
 	r = check_counters(dev, why);
 	if (!r)
 		r = zs_core_check(dev->core, sector_each_object, dev, why ? why->text : NULL,
 				  why ? sizeof why->text : 0);
+	pthread_mutex_unlock(&dev->recompress_lock);
 	pthread_mutex_unlock(&dev->resize_lock);
 	return r;
 }

@@ -10,8 +10,7 @@
 
 /* ------------------------------------------------------------------ compaction */
 
-/* A bounded piece of a compaction; *more is false after the last one. Returns pages freed. */
-static uint64_t compact_step(struct zsblk *dev, struct progress *progress, bool *more)
+uint64_t upkeep_compact_step(struct zsblk *dev, struct progress *progress, bool *more)
 {
 	uint64_t freed;
 
@@ -30,7 +29,7 @@ uint64_t zsblk_compact_step(struct zsblk *dev, bool *more)
 	uint64_t freed;
 
 	pthread_mutex_lock(&dev->compact_lock);
-	freed = compact_step(dev, &dev->compact_progress, more);
+	freed = upkeep_compact_step(dev, &dev->compact_progress, more);
 	if (!*more)
 		dev->compact_progress = (struct progress){0};
 	pthread_mutex_unlock(&dev->compact_lock);
@@ -44,7 +43,7 @@ uint64_t zsblk_compact(struct zsblk *dev)
 	bool more = true;
 
 	while (more)
-		freed += compact_step(dev, &progress, &more);
+		freed += upkeep_compact_step(dev, &progress, &more);
 	return freed;
 }
 
@@ -333,7 +332,7 @@ static bool compact_round(struct zsblk *dev, struct backoff *backoff)
 	while (more) {
 		if (!trim(dev, backoff, 0))
 			return false;
-		compact_step(dev, &progress, &more);
+		upkeep_compact_step(dev, &progress, &more);
 		aging_keep(dev);
 		/* Without this, a thread of a real-time class would keep the CPU from the server's other threads. */
 		sched_yield();

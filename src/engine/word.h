@@ -9,8 +9,8 @@
  *
  * The class of an object is the class of its size, plus `borrow`. Bits written as 0 must be 0, and types that are not
  * listed do not exist yet: a word with other bits is damage. `mark` and `tried` change nothing of what a word says. No new
- * word has them, but the word of an object that was moved is as `tried` as the word before. Words are made and read by
- * these functions only. docs/format.md describes them; sector.h has their meaning.
+ * word has them, but the word of an object that was moved is as `tried` as the word before, and recompression notes it
+ * (recompress.c). Words are made and read by these functions only. docs/format.md describes them; sector.h has their meaning.
  */
 #ifndef WORD_H
 #define WORD_H
@@ -123,6 +123,17 @@ static inline uint64_t word_unmark(uint64_t word)
 static inline uint64_t word_tried(uint64_t word)
 {
 	return word & UINT64_C(1) << WORD_TRIED_SHIFT;
+}
+
+/* The word of the same object, with "does not compress better", and without. Of a WORD_OBJECT or WORD_SAME64. */
+static inline uint64_t word_note_tried(uint64_t word)
+{
+	return word | UINT64_C(1) << WORD_TRIED_SHIFT;
+}
+
+static inline uint64_t word_forget_tried(uint64_t word)
+{
+	return word & ~(UINT64_C(1) << WORD_TRIED_SHIFT);
 }
 
 /* Of a WORD_OBJECT or WORD_SAME64. */

@@ -2,8 +2,8 @@
 /*
  * I5: an acknowledged write survives SIGKILL at any instruction.
  *
- * A child opens a device in shared memory and, from several threads, writes, writes parts, discards
- * and compacts. It is killed at a random moment, at times while it still opens the device. Then the
+ * A child opens a device in shared memory and, from several threads, writes, writes parts, discards,
+ * compacts and recompresses. It is killed at a random moment, at times while it still opens the device. Then the
  * segment is opened again: every invariant must hold, and every block must be what was
  * acknowledged, or, if a request was in flight on it, that or what the request was to make of it.
  * Thousands of times, on one segment.
@@ -48,6 +48,7 @@ struct promise {
 	_Atomic bool opened;
 	_Atomic uint64_t blocks, next_blocks; /* of the device: acknowledged, and asked for */
 	_Atomic uint64_t resizes;
+	_Atomic uint64_t recompressed[2]; /* blocks: by recompressions that have ended, and by all */
 	uint8_t copy[2][BLOCKS][4096];
 };
 
@@ -191,6 +192,34 @@ static void resize(uint64_t *random)
 	atomic_fetch_add(&promise->resizes, 1);
 }
 
+/* Whatever blocks there are, with an algorithm that gains or does not. */
+static void *recompress(void *opaque)
+{
+	static const char *const algorithms[] = {"zstd", "lz4hc", "lz4"};
+	uint64_t random = (uintptr_t)opaque;
+	struct zsblk_recompress_figures figures;
+	struct zsblk_recompression *job;
+
+	for (;;) {
+		struct zsblk_recompress what = {
+			.algorithm = algorithms[random_below(&random, 3)],
+			.has_level = true,
+			.level = 1 + (int)random_below(&random, 5),
+		};
+		bool more = true;
+
+		if (zsblk_recompress_begin(dev, &what, &job, NULL))
+			die("a recompression cannot begin");
+		while (more) {
+			zsblk_recompress_step(job, &figures, &more);
+			atomic_store(&promise->recompressed[1], promise->recompressed[0] + figures.recompressed);
+		}
+		atomic_store(&promise->recompressed[0], promise->recompressed[1]);
+		zsblk_recompress_end(job);
+	}
+	return NULL;
+}
+
 static void child(uint64_t random)
 {
 	static struct worker workers[THREADS];
@@ -204,6 +233,7 @@ static void child(uint64_t random)
 		workers[i].first = i * OWN;
 		pthread_create(&thread, NULL, work, &workers[i]);
 	}
+	pthread_create(&thread, NULL, recompress, (void *)(uintptr_t)random_next(&random));
 	for (;;) {
 		zsblk_compact_step(dev, &more);
 		if (random_below(&random, 4) == 0)
@@ -348,10 +378,11 @@ int main(int argc, char **argv)
 	zsblk_remove(memory, NULL);
 	printf("# %" PRIu64 " kills, %" PRIu64 " sizes, %" PRIu64 " requests acknowledged, %" PRIu64
 	       " refused for lack of space, "
-	       "%" PRIu64 " blocks in flight when killed; nothing lost\n",
+	       "%" PRIu64 " blocks recompressed, %" PRIu64 " in flight when killed; nothing lost\n",
 	       kills, atomic_load(&promise->resizes), atomic_load(&promise->acknowledged),
-	       atomic_load(&promise->refused), either);
-	if (!atomic_load(&promise->acknowledged) || !atomic_load(&promise->resizes) || !either)
+	       atomic_load(&promise->refused), atomic_load(&promise->recompressed[1]), either);
+	if (!atomic_load(&promise->acknowledged) || !atomic_load(&promise->resizes) || !either ||
+	    !atomic_load(&promise->recompressed[1]))
 		die("the children did nothing: the test is void");
 	return 0;
 }

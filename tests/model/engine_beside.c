@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What goes on beside the requests of the engine's model, in one thread: compaction, other sizes and algorithms, and
- * marks. As long as a word has its mark, nothing may have happened to its block.
+ * What goes on beside the requests of the engine's model, in one thread: compaction, recompression, other sizes and
+ * algorithms, idle blocks, and marks. As long as a word has its mark, nothing may have happened to its block.
  */
 #include "engine_model.h"
 
@@ -172,6 +172,39 @@ static void mark_idle(uint64_t *random)
 		die(NULL, "more blocks than there are");
 }
 
+/* ------------------------------------------------------------------ recompression */
+
+static uint64_t recompressed;
+
+/*
+ * Some steps, or all of them, with a type and an algorithm at random. Words that have a mark are left alone: another
+ * worker is at work on their blocks.
+ */
+static void recompress(uint64_t *random)
+{
+	static const char *const algorithms[] = {"lz4", "lz4hc", "zstd", NULL};
+	struct zsblk_recompress what = {
+		.type = (enum zsblk_recompress_type)random_below(random, 4),
+		.algorithm = algorithms[random_below(random, COUNT_OF(algorithms))],
+		.has_level = true,
+		.level = (int)random_below(random, 9) + 1,
+		.threshold = random_below(random, 3) ? 0 : random_below(random, 4097),
+		.max_pages = random_below(random, 3) ? 0 : random_below(random, 50),
+	};
+	uint64_t steps = random_below(random, 200);
+	struct zsblk_recompress_figures figures;
+	struct zsblk_recompression *job;
+	struct zsblk_why why;
+	bool more = true;
+
+	if (zsblk_recompress_begin(dev, &what, &job, &why))
+		die(NULL, "%s", why.text);
+	while (more && steps--)
+		if (zsblk_recompress_step(job, &figures, &more))
+			die(NULL, "a step failed");
+	zsblk_recompress_end(job);
+}
+
 void *beside_run(void *opaque)
 {
 	uint64_t random = opt.seed ^ 0x5eed;
@@ -195,12 +228,15 @@ void *beside_run(void *opaque)
 			change_algorithm(&tail);
 			change_memory(&tail);
 		}
-		switch (random_below(&random, 5)) {
+		switch (random_below(&random, 6)) {
 		case 0:
 			zsblk_compact(dev);
 			break;
 		case 2:
 			mark_idle(&random);
+			break;
+		case 3:
+			recompress(&random);
 			break;
 		case 1:
 			zsblk_get_stats(dev, &stats);
@@ -210,6 +246,8 @@ void *beside_run(void *opaque)
 		}
 		usleep((unsigned)random_below(&random, 300));
 	}
+	zsblk_get_stats(dev, &stats);
+	recompressed = stats.recompressed;
 	free(tail.data);
 	free(tail.check);
 	return NULL;
@@ -218,6 +256,7 @@ void *beside_run(void *opaque)
 void beside_print(void)
 {
 	printf("# %lu blocks were marked, and nothing happened to %lu of them for a while\n", marks_made, marks_kept);
+	printf("# %" PRIu64 " blocks were recompressed\n", recompressed);
 	if (opt.switches)
 		printf("# the algorithm changed %lu times\n", switches_made);
 }

@@ -187,6 +187,33 @@ static void test_carried_over(void **state)
 	zsblk_close(dev);
 }
 
+/* Marks, and what was tried, have no place in format 1. */
+static void test_recompressed(void **state)
+{
+	const struct zsblk_recompress what = {.algorithm = "zstd"};
+	struct zsblk_recompress_figures figures = {0};
+	struct zsblk_recompression *job;
+	struct zsblk *dev;
+	bool more = true;
+
+	if (!can_be_used())
+		return;
+	dev = device_open(&params);
+	must(zsblk_recompress_begin(dev, &what, &job, NULL) == 0);
+	assert_int_equal(layout_now().version, SUPER_VERSION);
+	while (more)
+		must(zsblk_recompress_step(job, &figures, &more) == 0);
+	zsblk_recompress_end(job);
+	assert_true(figures.recompressed > 0);
+	device_ok(dev);
+	expect_blocks(dev, BLOCKS);
+	zsblk_close(dev);
+	dev = device_open(&params);
+	device_ok(dev);
+	expect_blocks(dev, BLOCKS);
+	zsblk_close(dev);
+}
+
 static void resize_and_go_on(void *opaque)
 {
 	struct zsblk *dev = device_open(&params);
@@ -248,9 +275,8 @@ int main(void)
 {
 #define WITH_RECORD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_RECORD(test_found),        WITH_RECORD(test_stays_format_1),
-		WITH_RECORD(test_carried_over), WITH_RECORD(test_killed_meanwhile),
-		WITH_RECORD(test_large_pages),
+		WITH_RECORD(test_found),        WITH_RECORD(test_stays_format_1),   WITH_RECORD(test_carried_over),
+		WITH_RECORD(test_recompressed), WITH_RECORD(test_killed_meanwhile), WITH_RECORD(test_large_pages),
 	};
 
 	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) {
