@@ -396,6 +396,31 @@ static void test_full(void **state)
 	}
 }
 
+/*
+ * All pages that the limit allows have one block each, so that no class has room, and compaction finds nothing. The first new
+ * object needs a page beyond the limit, and gives one back.
+ */
+static void test_full_of_raw_blocks(void **state)
+{
+	uint64_t block = 0, limit = 2 << 20;
+	struct zsblk_recompress_figures figures;
+	uint8_t data[BLOCK_BYTES];
+
+	zsblk_close(dev);
+	params.mem_limit = limit;
+	dev = device_open(&params);
+	make_nibbles(data, block);
+	while (zsblk_write(dev, data, BLOCK_BYTES, AT(block)) == 0)
+		make_nibbles(data, ++block);
+	assert_int_equal(block * BLOCK_BYTES, limit);
+	figures = recompress((struct zsblk_recompress){.type = ZSBLK_RECOMPRESS_HUGE});
+	assert_int_equal(figures.recompressed, block);
+	assert_int_equal(figures.failed, 0);
+	assert_true(device_stats(dev).mem_used_total < limit * 3 / 4);
+	for (uint64_t i = 0; i < block; i++)
+		assert_true(has_nibbles(i));
+}
+
 /* Allocations fail: some blocks stay as they are. */
 static void test_no_memory(void **state)
 {
@@ -504,11 +529,13 @@ int main(void)
 {
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_DEVICE(test_gains),          WITH_DEVICE(test_types),      WITH_DEVICE(test_bounds),
-		WITH_DEVICE(test_tried),          WITH_DEVICE(test_forgetting), WITH_DEVICE(test_in_between),
-		WITH_DEVICE(test_beside_writers), WITH_DEVICE(test_full),       WITH_DEVICE(test_no_memory),
-		WITH_DEVICE(test_codec_fails),    WITH_DEVICE(test_damaged),    WITH_DEVICE(test_refused),
-		WITH_DEVICE(test_beside_others),
+		WITH_DEVICE(test_gains),          WITH_DEVICE(test_types),
+		WITH_DEVICE(test_bounds),         WITH_DEVICE(test_tried),
+		WITH_DEVICE(test_forgetting),     WITH_DEVICE(test_in_between),
+		WITH_DEVICE(test_beside_writers), WITH_DEVICE(test_full),
+		WITH_DEVICE(test_no_memory),      WITH_DEVICE(test_codec_fails),
+		WITH_DEVICE(test_damaged),        WITH_DEVICE(test_refused),
+		WITH_DEVICE(test_beside_others),  WITH_DEVICE(test_full_of_raw_blocks),
 	};
 
 	return cmocka_run_group_tests_name("recompress", tests, NULL, NULL);
