@@ -10,7 +10,7 @@
  *   codec_loop.c the codec alone, to compare      device.c     what is measured
  *   team.c       threads that start together      report.c     a table for people
  *   sample.c     medians, percentiles, shuffles   json.c       JSON for programs
- *   progress.c   what goes on, on a terminal
+ *   progress.c   what goes on, on a terminal  recompress.c blocks compressed once more
  *
  * Errors of the lower files are a negative errno with the reason in a struct zsblk_why; only
  * main.c, options.c, progress.c and the reports print.
@@ -66,6 +66,8 @@ struct options {
 	/* None: the whole measurement of measure.c instead. */
 	enum mix mixes[MIXES];
 	unsigned mix_count;
+	/* codec NULL: the whole measurement instead. */
+	struct choice recompress;
 	bool churn;
 	bool json;
 	const char *save;
@@ -115,6 +117,16 @@ struct mix_result {
 	unsigned threads;
 	double ops_per_s; /* median */
 	double scaling;   /* against the first number of threads: the median of the repeats' own ratios */
+};
+
+/* Blocks of one algorithm, compressed again with options->recompress. */
+struct recompress_result {
+	const struct codec *codec;
+	int level;
+	uint64_t blocks, recompressed;      /* that are not same-filled; that take less memory now */
+	uint64_t before_bytes, after_bytes; /* memory, after a compaction */
+	double mbps, codec_mbps;            /* medians, of the blocks */
+	double ratio;                       /* median of the repeats' own ratios */
 };
 
 /* ------------------------------------------------------------------ options.c */
@@ -202,6 +214,11 @@ int mix_by_name(const char *name);
 int measure_mixes(const struct options *options, const struct choice *choice, const struct pages *pages,
 		  struct team *team, struct mix_result *results, struct zsblk_why *why);
 
+/* ------------------------------------------------------------------ recompress.c */
+
+int measure_recompression(const struct options *options, const struct choice *choice, const struct pages *pages,
+			  struct recompress_result *result, struct zsblk_why *why);
+
 /* ------------------------------------------------------------------ device.c */
 
 /* Open a new device of `blocks` blocks in place of the one in *dev, which is closed if it is not NULL. */
@@ -241,5 +258,9 @@ void report_mix_table(FILE *out, const struct options *options, const struct pag
 		      const struct mix_result *results, unsigned count);
 int report_mix_json(FILE *out, const struct options *options, const struct pages *pages,
 		    const struct mix_result *results, unsigned count);
+void report_recompress_table(FILE *out, const struct options *options, const struct pages *pages,
+			     const struct recompress_result *results, unsigned count);
+int report_recompress_json(FILE *out, const struct options *options, const struct pages *pages,
+			   const struct recompress_result *results, unsigned count);
 
 #endif

@@ -167,3 +167,31 @@ int report_mix_json(FILE *out, const struct options *options, const struct pages
 		json_object_array_add(list, mix_object(&results[i]));
 	return print(out, top_object(options, pages), list);
 }
+
+static struct json_object *recompress_object(const struct recompress_result *result)
+{
+	struct json_object *to = json_object_new_object();
+
+	put_text(to, "algorithm", result->codec->name);
+	json_object_object_add(to, "level", json_object_new_int(result->level));
+	put_count(to, "blocks", result->blocks);
+	put_count(to, "recompressed", result->recompressed);
+	put_count(to, "before_bytes", result->before_bytes);
+	put_count(to, "after_bytes", result->after_bytes);
+	put_figure(to, "recompress_mbps", result->mbps);
+	put_figure(to, "codec_mbps", result->codec_mbps);
+	put_figure(to, "recompress_ratio", result->ratio);
+	return to;
+}
+
+int report_recompress_json(FILE *out, const struct options *options, const struct pages *pages,
+			   const struct recompress_result *results, unsigned count)
+{
+	struct json_object *list = json_object_new_array(), *top = top_object(options, pages);
+
+	put_text(top, "recompress_algorithm", options->recompress.codec->name);
+	json_object_object_add(top, "recompress_level", json_object_new_int(options->recompress.level));
+	for (unsigned i = 0; i < count; i++)
+		json_object_array_add(list, recompress_object(&results[i]));
+	return print(out, top, list);
+}

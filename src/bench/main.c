@@ -88,13 +88,33 @@ static int run_mixes(const struct options *options, const struct pages *pages, s
 	return r;
 }
 
+/* The same with --recompress. */
+static int run_recompress(const struct options *options, const struct pages *pages, struct zsblk_why *why)
+{
+	unsigned count = options->algorithm_count;
+	struct recompress_result *results = calloc(count, sizeof *results);
+	int r = results ? 0 : because(why, -ENOMEM, "no memory");
+
+	for (unsigned i = 0; i < count && !r; i++)
+		r = measure_recompression(options, &options->algorithms[i], pages, &results[i], why);
+	progress_clear();
+	if (!r && !options->json)
+		report_recompress_table(stdout, options, pages, results, count);
+	else if (!r && report_recompress_json(stdout, options, pages, results, count))
+		r = because(why, -ENOMEM, "no memory for the report");
+	free(results);
+	return r;
+}
+
 static int run(const struct options *options, const struct pages *pages, struct zsblk_why *why)
 {
 	struct team *team = NULL;
 	int r = team_create(&team, options->threads_max, why);
 
 	if (!r)
-		r = options->mix_count ? run_mixes(options, pages, team, why) : run_all(options, pages, team, why);
+		r = options->recompress.codec ? run_recompress(options, pages, why)
+		    : options->mix_count      ? run_mixes(options, pages, team, why)
+					      : run_all(options, pages, team, why);
 	team_destroy(team);
 	if (!r && (fflush(stdout) || ferror(stdout)))
 		r = because(why, -errno, "writing the report: %s", strerror(errno));

@@ -19,7 +19,7 @@
 #define MAX_REQUEST        (UINT64_C(1) << 20)
 #define MAX_REPEAT         1000
 
-enum { OPT_SYNTHETIC = 256, OPT_SEED, OPT_LIMIT, OPT_REQUEST, OPT_MIX, OPT_CHURN, OPT_JSON, OPT_SAVE };
+enum { OPT_SYNTHETIC = 256, OPT_SEED, OPT_LIMIT, OPT_REQUEST, OPT_MIX, OPT_RECOMPRESS, OPT_CHURN, OPT_JSON, OPT_SAVE };
 
 static const struct option long_options[] = {
 	/* clang-format off */
@@ -31,6 +31,7 @@ static const struct option long_options[] = {
 	{"request", required_argument, NULL, OPT_REQUEST},
 	{"churn", no_argument, NULL, OPT_CHURN},
 	{"mix", required_argument, NULL, OPT_MIX},
+	{"recompress", required_argument, NULL, OPT_RECOMPRESS},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"save", required_argument, NULL, OPT_SAVE},
 	{"limit", required_argument, NULL, OPT_LIMIT},
@@ -61,12 +62,14 @@ static const char help[] =
 	"      --churn             then free a random half, and compact\n"
 	"      --mix LIST          instead: how threads get on beside each other; of raw, same,\n"
 	"                          hot-block, overwrite and read-beside-writer, separated by commas\n"
+	"      --recompress NAME[:LEVEL]\n"
+	"                          instead: blocks compressed again, with this algorithm\n"
 	"      --limit SIZE        use at most so many bytes of pages, evenly picked (default 1G)\n"
 	"      --seed N            for synthetic pages and random orders (default 1)\n"
 	"\n"
 	"What comes out\n"
 	"      --json              JSON on standard output instead of a table; implies --churn\n"
-	"                          where there is no --mix\n"
+	"                          where there is no --mix or --recompress\n"
 	"      --save FILE         keep the pages in a new FILE, mode 0600: they are secrets\n"
 	"  -h, --help              this text\n"
 	"  -V, --version           the version\n"
@@ -112,26 +115,30 @@ static uint64_t size(const char *option, const char *text, uint64_t max)
 	return bytes;
 }
 
-static void add_algorithm(struct options *options, char *item)
+/* NAME or NAME:LEVEL. */
+static void take_choice(const char *option, char *item, struct choice *choice)
 {
-	struct choice *choice = &options->algorithms[options->algorithm_count];
 	char *level = strchr(item, ':');
 
-	if (options->algorithm_count == ALGORITHMS_MAX)
-		refuse("--algorithm: more than %u algorithms", ALGORITHMS_MAX);
 	if (level)
 		*level++ = '\0';
 	choice->codec = codec_by_name(item);
 	if (!choice->codec)
-		refuse("--algorithm %s: there is no such algorithm; there are lz4, lz4hc and zstd", item);
+		refuse("%s %s: there is no such algorithm; there are lz4, lz4hc and zstd", option, item);
 	choice->level = choice->codec->level_default;
 	if (level) {
-		char option[64];
+		char what[64];
 
-		snprintf(option, sizeof option, "--algorithm %s, level", item);
-		choice->level = (int)number(option, level, choice->codec->level_min, choice->codec->level_max);
+		snprintf(what, sizeof what, "%s %s, level", option, item);
+		choice->level = (int)number(what, level, choice->codec->level_min, choice->codec->level_max);
 	}
-	options->algorithm_count++;
+}
+
+static void add_algorithm(struct options *options, char *item)
+{
+	if (options->algorithm_count == ALGORITHMS_MAX)
+		refuse("--algorithm: more than %u algorithms", ALGORITHMS_MAX);
+	take_choice("--algorithm", item, &options->algorithms[options->algorithm_count++]);
 }
 
 static void add_threads(struct options *options, char *item)
@@ -193,6 +200,9 @@ static void take_option(struct options *options, int option)
 	case OPT_MIX:
 		for_each_item(options, optarg, add_mix);
 		break;
+	case OPT_RECOMPRESS:
+		take_choice("--recompress", optarg, &options->recompress);
+		break;
 	case OPT_CHURN:
 		options->churn = true;
 		break;
@@ -250,6 +260,20 @@ static void check_mix(struct options *options)
 		options->churn = true;
 }
 
+/* And with --recompress. */
+static void check_recompress(const struct options *options)
+{
+	if (!options->recompress.codec)
+		return;
+	if (options->mix_count)
+		refuse("--recompress: not with --mix; measure one after the other");
+	if (options->thread_count)
+		refuse("--threads: not with --recompress, which one thread does");
+	if (options->churn || options->request != 1)
+		refuse("%s: not with --recompress, which measures nothing else",
+		       options->churn ? "--churn" : "--request");
+}
+
 void options_parse(struct options *options, int argc, char **argv)
 {
 	int option;
@@ -263,6 +287,7 @@ void options_parse(struct options *options, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "p:a:t:r:hV", long_options, NULL)) != -1)
 		take_option(options, option);
 	check_source(options, argc, argv);
+	check_recompress(options);
 	check_mix(options);
 	if (!options->algorithm_count)
 		for_each_item(options, DEFAULT_ALGORITHMS, add_algorithm);

@@ -158,3 +158,25 @@ void report_mix_table(FILE *out, const struct options *options, const struct pag
 			result->ops_per_s, result->scaling);
 	}
 }
+
+void report_recompress_table(FILE *out, const struct options *options, const struct pages *pages,
+			     const struct recompress_result *results, unsigned count)
+{
+	const struct choice *to = &options->recompress;
+
+	print_pages(out, pages);
+	fputc('\n', out);
+	print_made_up(out, pages);
+	fprintf(out, "all blocks compressed again with %s:%d by one thread, speeds are medians of %u\n\n",
+		to->codec->name, to->level, options->repeat);
+	fprintf(out, "RECOMPRESSED      blocks    gained  MB before  MB after     MB/s  codecs  of codecs\n");
+	for (unsigned i = 0; i < count; i++) {
+		const struct recompress_result *result = &results[i];
+		char name[32];
+
+		snprintf(name, sizeof name, "%s:%d", result->codec->name, result->level);
+		fprintf(out, "%-14s %9" PRIu64 " %9" PRIu64 " %10.1f %9.1f %8.1f %7.1f %10.3f\n", name, result->blocks,
+			result->recompressed, mb(result->before_bytes), mb(result->after_bytes), result->mbps,
+			result->codec_mbps, result->ratio);
+	}
+}

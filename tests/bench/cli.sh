@@ -56,6 +56,7 @@ store_p50_us store_p90_us store_p99_us store_p999_us store_max_us load_p50_us lo
 load_p999_us load_max_us churn_blocks churn_pool_bytes churn_metadata_bytes churn_compressed_bytes
 churn_rss_freed_bytes churn_pages_compacted churn_compact_ms"
 mix_fields="algorithm level mix threads ops_per_s scaling"
+recompress_fields="algorithm level blocks recompressed before_bytes after_bytes recompress_mbps codec_mbps recompress_ratio"
 
 # ---------------------------------------------------------------- figures
 
@@ -168,6 +169,26 @@ refuses "a mix given twice" "--mix raw: once is enough" --synthetic --mix raw,ra
 refuses "--mix with --churn" "--churn: not with --mix" --synthetic --mix raw --churn
 refuses "--mix with --request" "--request: not with --mix" --synthetic --mix raw --request 8K
 
+# ---------------------------------------------------------------- recompression
+
+"$bench" "$dir/pages" -r 2 -a lz4,zstd:3 --recompress zstd:3 --json >"$dir/again" 2>"$dir/err"
+result $? "blocks of two algorithms, compressed again" "$(<"$dir/err")"
+json_holds "$dir/again" "a row for each algorithm" \
+	'top["recompress_algorithm"] == "zstd" and top["recompress_level"] == 3' \
+	'[(r["algorithm"], r["level"]) for r in rows] == [("lz4", 1), ("zstd", 3)]' \
+	"all(set('''$recompress_fields'''.split()) == set(r) for r in rows)" \
+	'all(r["recompress_mbps"] > 0 and r["codec_mbps"] > 0 and r["recompress_ratio"] > 0 for r in rows)'
+json_holds "$dir/again" "lz4 gains, and zstd gains nothing by the same level" \
+	'rows[0]["recompressed"] > rows[0]["blocks"] / 3 and rows[0]["after_bytes"] < rows[0]["before_bytes"]' \
+	'rows[1]["recompressed"] == 0'
+"$bench" "$dir/pages" -r 1 -a lz4 --recompress lz4hc >"$dir/table" 2>"$dir/err" && grep -q '^lz4:1 ' "$dir/table" &&
+	grep -q 'again with lz4hc:9' "$dir/table"
+result $? "a table of one algorithm" "$(<"$dir/table")"
+refuses "an algorithm that does not exist" "--recompress lzma: there is no such algorithm" --synthetic --recompress lzma
+refuses "--recompress with --mix" "--recompress: not with --mix" --synthetic --recompress zstd --mix raw
+refuses "--recompress with --threads" "--threads: not with --recompress" --synthetic --recompress zstd -t 2
+refuses "--recompress with --churn" "--churn: not with --recompress" --synthetic --recompress zstd --churn
+
 # ---------------------------------------------------------------- bad input
 
 refuses "no pages" "--pid PID or --synthetic"
@@ -215,7 +236,7 @@ options_in_man() { grep -E '^\.It (Fl|Ar)' "$man" | grep -oE 'Fl -[a-z]+' | sed 
 "$bench" --help >"$dir/help" && diff <(options_in_help) <(options_in_man) >"$dir/diff"
 result $? "--help and the man page have the same options" "$(<"$dir/diff")"
 # shellcheck disable=SC2086 # one field each
-diff <(printf '%s\n' $fields $mix_fields | sort -u) \
+diff <(printf '%s\n' $fields $mix_fields $recompress_fields | sort -u) \
 	<(sed -n '/^\.Va results/,/^Fields may/p' "$man" | grep '^\.It Va' | sed 's/^\.It Va//' |
 		grep -oE '[a-z0-9_]+' | sort -u) >"$dir/diff"
 result $? "the man page has every field" "$(<"$dir/diff")"
