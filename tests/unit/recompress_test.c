@@ -307,6 +307,24 @@ static void test_in_between(void **state)
 	free(work);
 }
 
+/* To forget what was tried is a change of the word as well: a worker finds the mark gone, and leaves none behind. */
+static void test_forgotten_in_between(void **state)
+{
+	struct rework *work = aligned_alloc(64, sizeof *work);
+	uint64_t word;
+
+	device_put(dev, 5, BLOCK_NOISE, 5);
+	recompress(all);
+	word = table_load(&dev->table, 5);
+	assert_true(word_tried(word));
+	assert_true(rework_begin(dev, work, 5, word));
+	sector_forget_tried(dev, 5);
+	rework_give_up(dev, work, true);
+	assert_false(word_is_marked(table_load(&dev->table, 5)));
+	assert_false(word_tried(table_load(&dev->table, 5)));
+	free(work);
+}
+
 static atomic_bool stop;
 
 static void *write_all_the_time(void *opaque)
@@ -529,13 +547,21 @@ int main(void)
 {
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_DEVICE(test_gains),          WITH_DEVICE(test_types),
-		WITH_DEVICE(test_bounds),         WITH_DEVICE(test_tried),
-		WITH_DEVICE(test_forgetting),     WITH_DEVICE(test_in_between),
-		WITH_DEVICE(test_beside_writers), WITH_DEVICE(test_full),
-		WITH_DEVICE(test_no_memory),      WITH_DEVICE(test_codec_fails),
-		WITH_DEVICE(test_damaged),        WITH_DEVICE(test_refused),
-		WITH_DEVICE(test_beside_others),  WITH_DEVICE(test_full_of_raw_blocks),
+		WITH_DEVICE(test_gains),
+		WITH_DEVICE(test_types),
+		WITH_DEVICE(test_bounds),
+		WITH_DEVICE(test_tried),
+		WITH_DEVICE(test_forgetting),
+		WITH_DEVICE(test_in_between),
+		WITH_DEVICE(test_beside_writers),
+		WITH_DEVICE(test_full),
+		WITH_DEVICE(test_no_memory),
+		WITH_DEVICE(test_codec_fails),
+		WITH_DEVICE(test_damaged),
+		WITH_DEVICE(test_refused),
+		WITH_DEVICE(test_beside_others),
+		WITH_DEVICE(test_full_of_raw_blocks),
+		WITH_DEVICE(test_forgotten_in_between),
 	};
 
 	return cmocka_run_group_tests_name("recompress", tests, NULL, NULL);
