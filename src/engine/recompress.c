@@ -237,6 +237,10 @@ static bool try_block(struct zsblk_recompression *job, uint64_t word)
 	if (!rework_begin(dev, &job->work, job->block, word))
 		return true;
 	job->figures.tried++;
+	/* What comes next, and what has to be freed, comes into the cache meanwhile. */
+	if (job->block + 1 < dev->table.n)
+		sector_prefetch_load(dev, job->block + 1);
+	sector_prefetch_drop(dev, job->block);
 	if (sector_expand(&job->ctx, word, job->work.bytes, job->ctx.block)) {
 		rework_give_up(dev, &job->work, false);
 		job->figures.failed++;
