@@ -520,6 +520,27 @@ static void test_refused(void **state)
 	zsblk_recompress_end(begin(&all));
 }
 
+static bool interrupted(void)
+{
+	return true;
+}
+
+/* No memory for it: nothing is left behind. */
+static void test_cannot_begin(void **state)
+{
+	struct zsblk_recompression *job;
+
+	fill();
+	dev->interrupted = interrupted;
+	assert_int_equal(zsblk_recompress_begin(dev, &all, &job, &why), -EINTR);
+	assert_null(job);
+	assert_non_null(strstr(why.text, "told to stop"));
+	assert_null(dev->recompression);
+	dev->interrupted = NULL;
+	assert_int_equal(recompress(all).tried, 300);
+	compare();
+}
+
 /* A smaller device, an empty one, and a check between two steps. */
 static void test_beside_others(void **state)
 {
@@ -562,6 +583,7 @@ int main(void)
 		WITH_DEVICE(test_beside_others),
 		WITH_DEVICE(test_full_of_raw_blocks),
 		WITH_DEVICE(test_forgotten_in_between),
+		WITH_DEVICE(test_cannot_begin),
 	};
 
 	return cmocka_run_group_tests_name("recompress", tests, NULL, NULL);
