@@ -88,12 +88,14 @@ __attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *f
 	exit(1);
 }
 
-static void print_algorithms(void)
+__attribute__((noreturn)) static void print_help(void)
 {
+	fputs(help, stdout);
 	printf("\nAlgorithms\n");
 	for (unsigned i = 0; codec_at(i); i++)
 		printf("  %-7s %d to %d, default %d: %s\n", codec_at(i)->name, codec_at(i)->level_min,
 		       codec_at(i)->level_max, codec_at(i)->level_default, codec_at(i)->summary);
+	exit(0);
 }
 
 static int64_t number(const char *option, const char *text, int64_t min, int64_t max)
@@ -219,9 +221,7 @@ static void take_option(struct options *options, int option)
 		options->seed = (uint64_t)number("--seed", optarg, 0, INT64_MAX);
 		break;
 	case 'h':
-		fputs(help, stdout);
-		print_algorithms();
-		exit(0);
+		print_help();
 	case 'V':
 		printf("zsblk-bench %s\n", ZSBLK_BENCH_VERSION);
 		exit(0);
