@@ -315,7 +315,8 @@ void sector_drop(struct zsblk *dev, uint64_t word)
 
 unsigned sector_smaller(const struct zsblk *dev, uint64_t word)
 {
-	unsigned class_index = sector_loc(dev, word).class_index;
+	/* Not the one where it lies: an object that has borrowed a slot saves a page there. */
+	unsigned class_index = zs_core_class_of(dev->core, word_object(word).size);
 
 	return class_index ? zs_core_class_size(dev->core, class_index - 1) : 0;
 }
