@@ -384,96 +384,6 @@ struct zsblk_block {
  */
 unsigned zsblk_blocks(const struct zsblk *dev, uint64_t first, struct zsblk_block *blocks, unsigned n, uint64_t *next);
 
-/* ------------------------------------------------------------------ ages
- *
- * The age of a block is the time since it was read or written last. It is kept in a byte for each block, always: an age of
- * up to 12 seconds is known to the second, a higher one to within a quarter. Ages say what is at least true: no block is younger
- * than its age says.
- *
- * Time counts while a device is open that was started, and the machine is awake. A shared segment of the present format
- * keeps the ages for the next zsblk_open(). Otherwise they begin anew, and so do they for a block for which there was no
- * memory.
- */
-
-/* Seconds for which the ages of this device were kept: no age is higher. */
-uint64_t zsblk_ages_since(const struct zsblk *dev);
-
-/*
- * Mark the blocks as idle that were neither read nor written for at least `older_than_s` seconds; 0: all blocks. Blocks
- * that are same-filled or zero are left out. The next read or write of a block takes its mark off. *marked is the number
- * of blocks that were not marked before. Requests may be in flight, and none waits. Always returns 0.
- */
-int zsblk_mark_idle(struct zsblk *dev, uint64_t older_than_s, uint64_t *marked);
-
-/* Blocks of an age. */
-struct zsblk_age_range {
-	uint64_t from_s; /* the lowest age, in seconds */
-	uint64_t blocks; /* that hold something: same-filled blocks included, zero ones not */
-	uint64_t idle;   /* of these, marked as idle */
-	uint64_t bytes;  /* of the objects of these blocks */
-};
-
-/*
- * Count the blocks by age. The caller sets from_s of `n` ranges: 0 in the first one, and more in each that follows. A range
- * ends where the next one begins. Reads the whole table; requests may be in flight, and none waits. -EINVAL: from_s is
- * not so.
- */
-int zsblk_ages(struct zsblk *dev, struct zsblk_age_range *ranges, unsigned n);
-
-/* ------------------------------------------------------------------ recompression */
-
-/* Which blocks. Same-filled ones are left out. */
-enum zsblk_recompress_type {
-	ZSBLK_RECOMPRESS_ALL,
-	ZSBLK_RECOMPRESS_IDLE, /* those that zsblk_mark_idle() has marked, and that were not read or written since */
-	ZSBLK_RECOMPRESS_HUGE, /* those that are stored raw */
-	ZSBLK_RECOMPRESS_HUGE_IDLE, /* those that are both */
-};
-
-struct zsblk_recompress {
-	enum zsblk_recompress_type type;
-	const char *algorithm; /* NULL: "zstd" */
-	int level;             /* used only if has_level is true; otherwise the level is the algorithm's default */
-	bool has_level;
-	uint64_t threshold; /* only blocks whose object has at least so many bytes; 0: any. At most 4096 */
-	uint64_t max_pages; /* so many blocks are tried at most, with gain or without; 0: any number */
-};
-
-struct zsblk_recompress_figures {
-	uint64_t done, total;  /* blocks of the device that were looked at, and those that there are */
-	uint64_t tried;        /* blocks that were compressed again */
-	uint64_t recompressed; /* of these, those that take less memory now */
-	uint64_t bytes_saved;  /* by these: bytes of objects */
-	uint64_t failed;       /* blocks whose object is damaged, or for whose new object there was no room */
-};
-
-struct zsblk_recompression;
-
-/*
- * Compress blocks again that are stored, with an algorithm that gains more and takes longer. A block keeps its new object
- * if that takes a smaller size class. Otherwise it is noted down that the block was tried, and it is not tried again with
- * the same algorithm and level, or with weaker ones, until it is written again. A shared segment keeps that for the next
- * zsblk_open(). When a stronger algorithm begins, what weaker ones have tried is forgotten. A segment of format 1 becomes
- * one of the present format.
- *
- * Requests may be in flight, and win: a block that is written meanwhile has what was written. The memory that all steps
- * need is made here. A recompression is no access: ages and marks of idle blocks stay.
- *
- * On success *job is the caller's until zsblk_recompress_end(). A device has one at a time. Errors: -EBUSY (it has one),
- * -EINVAL (there is no such type or algorithm, or it has no such level; or threshold is more than 4096), -ENOMEM (the
- * system has no memory to spare for 3 seconds), -EINTR (params->interrupted returned true).
- */
-int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *what, struct zsblk_recompression **job,
-			   struct zsblk_why *why);
-/*
- * One step: at most one block is compressed, or a bounded piece of other work is done. *more is false after the last one.
- * Returns 0. At the limit up to 256 KiB above it are taken for new objects, before the old ones are freed, and the pool is
- * compacted when these are used up. One thread at a time.
- */
-int zsblk_recompress_step(struct zsblk_recompression *job, struct zsblk_recompress_figures *figures, bool *more);
-/* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */
-void zsblk_recompress_end(struct zsblk_recompression *job);
-
 /* ------------------------------------------------------------------ upkeep */
 
 /*
@@ -657,4 +567,6 @@ int zsblk_check(struct zsblk *dev, struct zsblk_why *why);
 #ifdef __cplusplus
 }
 #endif
+
+#include "zsblk_cold.h"
 #endif

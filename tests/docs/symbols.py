@@ -15,6 +15,14 @@ PAGES = {"zsmalloc": ("include/zsmalloc.h", "man/zsmalloc.3"),
          "zsblk": ("include/zsblk.h", "man/zsblk.3")}
 
 
+def read_header(path):
+    """A header with the parts of it that are files of their own, such as zsblk_cold.h."""
+    text = tap.read(path)
+    name = path.removesuffix(".h").rsplit("/", 1)[-1]
+    parts = re.findall(rf'^#include "({name}_\w+\.h)"', text, flags=re.M)
+    return ";\n".join([text] + [tap.read(f"include/{part}") for part in parts])
+
+
 def plain(text):
     """C without comments and preprocessor lines."""
     text = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
@@ -87,7 +95,7 @@ def members(text):
 
 
 def check_page(name, header, page):
-    declared = header_functions(plain(tap.read(header)))
+    declared = header_functions(plain(read_header(header)))
     shown = page_functions(tap.read(page))
     tap.none([f"{f}: not in the SYNOPSIS of {page}" for f in sorted(declared.keys() - shown.keys())] +
              [f"{f}: not in {header}" for f in sorted(shown.keys() - declared.keys())],
@@ -100,7 +108,7 @@ def check_page(name, header, page):
     words = set(re.findall(r"[A-Za-z_]\w*", body))
     # A series is described by its first and last names.
     series = re.compile(r"ZS_INUSE_RATIO_[2-8]0")
-    tap.none([f"{member} of {owner}" for owner, member in members(plain(tap.read(header)))
+    tap.none([f"{member} of {owner}" for owner, member in members(plain(read_header(header)))
               if member not in words and not series.fullmatch(member)],
              f"{page} tells of every public member and constant")
     return declared

@@ -29,7 +29,7 @@ LAYERS = {
 # Each protocol is spoken in one folder.
 PROTOCOLS = {"nbdkit-plugin.h": "plugin", "liburing.h": "src/ublk", "libnbd.h": "src/daemon", "libmnl/libmnl.h": "src/daemon"}
 # zsblk.h has it in it.
-INCLUDED = {"zsblk.h": ["zsblk.h", "zsmalloc.h"]}
+INCLUDED = {"zsblk.h": ["zsblk.h", "zsblk_cold.h", "zsmalloc.h"]}
 
 
 def folder_of(name):
