@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The superblock: what is taken for ours, what for blank, and what is refused. */
+#include "lib/steps.h"
 #include "lib/superblock.h"
 #include "lib/test.h"
 
@@ -7,7 +8,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <sys/ptrace.h>
 
 /* Where things lie, by docs/format.md. */
 enum {
@@ -309,37 +309,6 @@ static void test_carried_over(void **state)
 
 /* ------------------------------------------------------------------ killed at any instruction */
 
-#define MOST_STEPS 200000u
-
-/* Run `work` in a child, one instruction at a time, and look after each. False: an emulator or a sandbox lets nobody do that. */
-static bool step_through(void (*work)(void), void (*look)(void))
-{
-	unsigned steps = 0;
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-			_exit(77);
-		raise(SIGSTOP);
-		work();
-		_exit(42);
-	}
-	must(waitpid(pid, &status, 0) == pid);
-	while (WIFSTOPPED(status)) {
-		look();
-		/* valgrind takes a thousand instructions of its own for one of ours. */
-		if (++steps > MOST_STEPS || ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) < 0) {
-			kill(pid, SIGKILL);
-			waitpid(pid, &status, 0);
-			return false;
-		}
-		must(waitpid(pid, &status, 0) == pid);
-	}
-	must(WIFEXITED(status));
-	return WEXITSTATUS(status) == 42;
-}
-
 static unsigned looks, seen_old, seen_new;
 
 static void look_at_blocks(void)
@@ -371,7 +340,7 @@ static void test_carried_over_step_by_step(void **state)
 {
 	format_1();
 	looks = seen_old = seen_new = 0;
-	if (!step_through(set_blocks, look_at_blocks))
+	if (!steps_through(set_blocks, look_at_blocks))
 		return;
 	assert_true(seen_old > 10 && seen_new > 0);
 }
@@ -404,7 +373,7 @@ static void test_made_step_by_step(void **state)
 {
 	memset(seg.base + AT_CLAIM, 0x11, 8);
 	looks = seen_old = seen_new = 0;
-	if (!step_through(make, look_at_maker))
+	if (!steps_through(make, look_at_maker))
 		return;
 	assert_true(seen_old > 10 && seen_new > 0);
 }
