@@ -134,8 +134,8 @@ struct zsblk {
 	bool is_new;    /* nothing was ever written to it */
 	bool has_marks; /* sector_verify() has seen a marked word */
 	bool has_worker;
-	_Atomic bool has_refill; /* once there is one, it stays */
 	pthread_t worker, refill;
+	_Atomic bool has_refill; /* once there is one, it stays. Apart from what others read as one word */
 	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
 	struct spare worker_spare;
 	struct spare change_spare; /* under change_lock */
