@@ -91,6 +91,11 @@ struct zsblk_params {
 	 */
 	uint64_t reserve;
 	/*
+	 * The reserve was worked out, and nobody asked for this value. Then a reserve that is set in use stays under the
+	 * next server, whatever value that works out. Default false.
+	 */
+	bool reserve_by_default;
+	/*
 	 * "anon", the default, also for NULL: memory that ends with the process.
 	 * "shm:KEY": the System V shared memory segment with that key, a number other than 0 (hexadecimal after 0x).
 	 * The segment is made if it does not exist.
@@ -269,18 +274,23 @@ const char *zsblk_algorithm_name(const struct zsblk *dev);
 int zsblk_level(const struct zsblk *dev);
 /*
  * Change them. Requests may be in flight. `algorithm` may be NULL: the one that the device has. `level` is used only if
- * has_level is true; otherwise the level is the algorithm's default. Blocks that were written before keep their
- * compression until they are written again, and stay readable.
- *
- * The memory of all contexts is made and touched first, beside what there is. Then each context changes between two
- * requests, so no request waits. The call returns when no request goes on with the old algorithm, after the longest
- * request at most, and the old memory is given back. Calls run one after the other, and after those of zsblk_resize().
+ * has_level is true; otherwise the level is the algorithm's default. Blocks keep their compression until they are
+ * written again. The memory of all contexts is made and touched first. Then each context changes between two requests,
+ * so no request waits. The call returns when none goes on with the old algorithm. Calls run one after the other, and
+ * after those of zsblk_resize().
  *
  * Errors, with nothing changed: -EINVAL (there is no such algorithm, it has no such level, or the version of its
  * library that is installed refuses the level), -ENOMEM (the system has no memory to spare for 3 seconds, or no address
  * space), -EINTR (params->interrupted returned true).
  */
 int zsblk_set_algorithm(struct zsblk *dev, const char *algorithm, bool has_level, int level, struct zsblk_why *why);
+/*
+ * What was changed in use under a former server of a shared segment, and goes on under this one: "mem-limit=N reserve=N
+ * algorithm=NAME level=N", or those of them that were. Empty: nothing. A change of a started device is recorded with
+ * the parameter that it replaced. zsblk_open() goes on with it if it is given the same parameter; otherwise that one
+ * counts, and zsblk_start() drops the change. A segment of format 1 has no room for the record.
+ */
+const char *zsblk_adopted(const struct zsblk *dev);
 
 /* ------------------------------------------------------------------ requests
  *

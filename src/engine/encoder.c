@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 int encoder_map(struct encoder *encoder, unsigned n, const struct codec *codec, int level)
@@ -101,14 +102,18 @@ static int change(struct zsblk *dev, const struct codec *codec, int level)
 {
 	struct contexts *contexts = &dev->contexts;
 	struct encoder *encoders = contexts->encoders, *old = &encoders[0], *new = &encoders[1];
+	struct live_values values = {.level = level};
 	int r;
 
 	if (atomic_load(&contexts->encoder) == new) {
 		new = &encoders[0];
 		old = &encoders[1];
 	}
-	if (old->codec == codec && old->level == level)
+	snprintf(values.algorithm, sizeof values.algorithm, "%s", codec->name);
+	if (old->codec == codec && old->level == level) {
+		live_note(dev, LIVE_ALGORITHM, &values);
 		return 0;
+	}
 	r = prepare(dev, new, codec, level);
 	if (r) {
 		encoder_free(new);
@@ -117,6 +122,7 @@ static int change(struct zsblk *dev, const struct codec *codec, int level)
 	atomic_store(&dev->codec, codec);
 	atomic_store(&dev->level, level);
 	contexts_switch(contexts, new);
+	live_note(dev, LIVE_ALGORITHM, &values);
 	encoder_free(old);
 	return 0;
 }

@@ -210,13 +210,43 @@ static int explain_tables(int error, struct zsblk_why *why)
 			setting[0] ? setting : strerror(-error));
 }
 
-static int build(struct zsblk *dev, const struct zsblk_params *params, struct zsblk_why *why)
+static void set_algorithm(struct zsblk *dev, const struct zsblk_params *params)
+{
+	const struct codec *codec = codec_by_name(params_algorithm_name(params));
+
+	atomic_store(&dev->codec, codec);
+	atomic_store(&dev->level, params->has_level ? params->level : codec->level_default);
+}
+
+static int try_contexts(struct zsblk *dev, const struct zsblk_params *params)
+{
+	set_algorithm(dev, params);
+	return contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(),
+			     atomic_load(&dev->codec), zsblk_level(dev));
+}
+
+/* A server must not fail because of what another one was told: a larger algorithm may not have the memory now. */
+static int make_contexts(struct zsblk *dev, struct zsblk_params *params, const struct zsblk_params *given)
+{
+	int r = try_contexts(dev, params);
+
+	if (!r || !(dev->live.changed & LIVE_ALGORITHM))
+		return r;
+	contexts_destroy(&dev->contexts);
+	live_drop_algorithm(dev, params, given);
+	return try_contexts(dev, params);
+}
+
+/* *given are the caller's parameters, and *params those that count: see live.c. */
+static int build(struct zsblk *dev, const struct zsblk_params *given, struct zsblk_params *params,
+		 struct zsblk_why *why)
 {
 	const struct super_layout *layout = &dev->layout;
-	int r = open_segment(dev, params, why);
+	int r = open_segment(dev, given, why);
 
 	if (r)
 		return r;
+	live_adopt(dev, params);
 	atomic_store(&dev->size, layout->blocks * BLOCK);
 	atomic_store(&dev->end, layout->blocks);
 	dev->table = super_table(&dev->seg, layout);
@@ -229,8 +259,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *params, struct zs
 		r = aging_open(dev);
 	if (r)
 		return explain_tables(r, why);
-	r = contexts_init(&dev->contexts, params->contexts ? params->contexts : default_contexts(),
-			  atomic_load(&dev->codec), zsblk_level(dev));
+	r = make_contexts(dev, params, given);
 	if (r)
 		return encoder_explain(r, zsblk_algorithm_name(dev), zsblk_level(dev), why);
 	dev->watermark = zs_core_huge_watermark(dev->core);
@@ -263,6 +292,7 @@ static void tear_down(struct zsblk *dev)
 	pthread_mutex_destroy(&dev->resize_lock);
 	pthread_mutex_destroy(&dev->compact_lock);
 	pthread_mutex_destroy(&dev->limit_lock);
+	pthread_mutex_destroy(&dev->live_lock);
 	spare_close(&dev->aging_spare);
 	pthread_mutex_destroy(&dev->aging_lock);
 	pthread_mutex_destroy(&dev->recompress_lock);
@@ -277,19 +307,12 @@ static void open_spares(struct zsblk *dev)
 	spare_open(&dev->aging_spare, dev->cgroup);
 }
 
-static void set_algorithm(struct zsblk *dev, const struct zsblk_params *params)
+int zsblk_open(const struct zsblk_params *given, struct zsblk **result, struct zsblk_why *why)
 {
-	const struct codec *codec = codec_by_name(params_algorithm_name(params));
-
-	atomic_store(&dev->codec, codec);
-	atomic_store(&dev->level, params->has_level ? params->level : codec->level_default);
-}
-
-int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct zsblk_why *why)
-{
+	struct zsblk_params params = *given;
 	struct zsblk_why ignored;
 	struct zsblk *dev;
-	int r = zsblk_params_check(params, why);
+	int r = zsblk_params_check(given, why);
 
 	*result = NULL;
 	why = why ? why : &ignored;
@@ -300,24 +323,24 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **result, struct 
 		return why_fail(why, -ENOMEM, "out of memory");
 	memset(dev, 0, sizeof *dev);
 	atomic_store(&dev->reserve_most, UINT64_MAX);
-	dev->interrupted = params->interrupted;
+	dev->interrupted = params.interrupted;
 	dev->cgroup = cgroup_open();
-	set_algorithm(dev, params);
 	pthread_mutex_init(&dev->change_lock, NULL);
 	pthread_mutex_init(&dev->resize_lock, NULL);
 	pthread_mutex_init(&dev->compact_lock, NULL);
 	pthread_mutex_init(&dev->limit_lock, NULL);
+	pthread_mutex_init(&dev->live_lock, NULL);
 	pthread_mutex_init(&dev->aging_lock, NULL);
 	pthread_mutex_init(&dev->recompress_lock, NULL);
-	r = build(dev, params, why);
+	r = build(dev, given, &params, why);
 	if (r) {
 		tear_down(dev);
 		super_open_undo(&dev->seg);
 		free(dev);
 		return r;
 	}
-	atomic_store(&dev->reserve, params->reserve);
-	zsblk_set_mem_limit(dev, params->mem_limit);
+	atomic_store(&dev->reserve, params.reserve);
+	zsblk_set_mem_limit(dev, params.mem_limit);
 	open_spares(dev);
 	*result = dev;
 	return 0;
@@ -355,6 +378,7 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 				"reserve=%" PRIu64 " cannot be filled: %s; make it smaller, or free some memory",
 				zsblk_reserve(dev), strerror(-r));
 	cap_keep(dev, &dev->spare);
+	live_start(dev);
 	r = upkeep_start(dev);
 	if (r)
 		return why_fail(why, r, "the background threads cannot be started: %s", strerror(-r));

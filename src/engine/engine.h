@@ -11,11 +11,11 @@
  *   encoder.c what compresses new blocks      blocks.c  how blocks are stored, for people
  *   ages.c    ages of blocks                  aging.c   keeping and marking them
  *   latency.c how long requests take          footprint.c memory, all of it
- *   reserve.c the reserve, and its changes
+ *   reserve.c the reserve, and its changes    live.c    what the next server goes on with
  *   rework.c  work on objects not held still  recompress.c objects that become smaller
  *
  * Locks, in the order in which they are taken: change_lock, resize_lock, recompress_lock, compact_lock, the allocator's
- * compaction lock, one stripe, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages
+ * compaction lock, one stripe, live_lock, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages
  * is taken by no request, and no lock after it; aging_lock only before that one.
  *
  * Functions that return int give 0 or a negative errno, and say why in `why` if they have that parameter.
@@ -103,6 +103,30 @@ struct progress {
 	bool settling;
 };
 
+/* What can be changed in use. See live.c. */
+enum live_setting {
+	LIVE_MEM_LIMIT = 1,
+	LIVE_ALGORITHM = 2, /* with its level */
+	LIVE_RESERVE = 4,
+};
+
+/* As in the segment. */
+struct live_values {
+	uint64_t mem_limit, reserve; /* bytes */
+	char algorithm[16];
+	int32_t level;
+	uint32_t reserved;
+};
+
+struct live {
+	bool in_service;          /* changes are recorded */
+	uint32_t changed;         /* enum live_setting: where `now` counts */
+	uint32_t recorded;        /* the same in the record that was found */
+	struct live_values given; /* by the parameters */
+	struct live_values now;
+	char text[160]; /* what was adopted, for people; each setting with a blank in front */
+};
+
 struct zsblk {
 	_Atomic uint64_t size;       /* bytes; requests compare with it */
 	_Atomic uint64_t end;        /* blocks; nobody publishes a word from here on. See resize.c */
@@ -136,12 +160,14 @@ struct zsblk {
 	bool has_worker;
 	pthread_t worker, refill;
 	_Atomic bool has_refill; /* once there is one, it stays. Apart from what others read as one word */
-	struct spare spare; /* the refill's; before there is one, zsblk_start()'s */
+	struct spare spare;      /* the refill's; before there is one, zsblk_start()'s */
 	struct spare worker_spare;
 	struct spare change_spare; /* under change_lock */
 	struct progress compact_progress;
 	pthread_mutex_t compact_lock; /* guards compact_progress */
 	pthread_mutex_t limit_lock;   /* the pool's limits and reserve follow what is asked for, one change at a time */
+	pthread_mutex_t live_lock; /* guards `live`, and the order of changes of mem_limit; only limit_lock after it */
+	struct live live;
 	struct ages ages;
 	uint64_t aged_at;           /* the worker's: when it let them grow older last, in seconds */
 	pthread_mutex_t aging_lock; /* guards aging_spare */
@@ -252,6 +278,18 @@ static inline bool is_interrupted(const struct zsblk *dev)
 uint64_t upkeep_compact_step(struct zsblk *dev, struct progress *progress, bool *more);
 int upkeep_start(struct zsblk *dev);
 void upkeep_stop(struct zsblk *dev);
+
+/* live.c */
+/* Put what was changed under a former server into *params, as far as they are the ones that it was changed against. */
+void live_adopt(struct zsblk *dev, struct zsblk_params *params);
+/* The algorithm that was adopted cannot be had: go back to the one that was given. */
+void live_drop_algorithm(struct zsblk *dev, struct zsblk_params *params, const struct zsblk_params *given);
+/* From now on changes are recorded. What was not adopted is dropped from the record. */
+void live_start(struct zsblk *dev);
+/* Record a change: the member of *values that the setting names. */
+void live_note(struct zsblk *dev, enum live_setting setting, const struct live_values *values);
+/* The same with live_lock. */
+void live_note_held(struct zsblk *dev, enum live_setting setting, const struct live_values *values);
 
 /* cap.c */
 /*

@@ -52,6 +52,7 @@ static int populate(struct zsblk *dev, uint64_t reserve, struct zsblk_why *why)
 
 int zsblk_set_reserve(struct zsblk *dev, uint64_t reserve, struct zsblk_why *why)
 {
+	const struct live_values values = {.reserve = reserve};
 	int r;
 
 	pthread_mutex_lock(&dev->change_lock);
@@ -61,6 +62,7 @@ int zsblk_set_reserve(struct zsblk *dev, uint64_t reserve, struct zsblk_why *why
 	if (!r) {
 		atomic_store(&dev->reserve, reserve);
 		cap_apply(dev);
+		live_note(dev, LIVE_RESERVE, &values);
 	}
 	pthread_mutex_unlock(&dev->change_lock);
 	return r;

@@ -67,9 +67,15 @@ void zsblk_reset_mem_used_max(struct zsblk *dev)
 
 void zsblk_set_mem_limit(struct zsblk *dev, uint64_t mem_limit)
 {
+	const struct live_values values = {.mem_limit = mem_limit};
+
+	/* The last change that takes effect is the one that is recorded. */
+	pthread_mutex_lock(&dev->live_lock);
 	/* Rounded up: a limit of a few bytes is a limit. */
 	atomic_store(&dev->mem_limit, mem_limit / BLOCK + (mem_limit % BLOCK != 0));
 	cap_apply(dev);
+	live_note_held(dev, LIVE_MEM_LIMIT, &values);
+	pthread_mutex_unlock(&dev->live_lock);
 }
 
 /* ------------------------------------------------------------------ checks */

@@ -217,6 +217,7 @@ static int populate_ages(struct zsblk *dev, uint64_t blocks)
 int upkeep_populate_table(struct zsblk *dev, uint64_t blocks, uint64_t reserve)
 {
 	uint64_t table = blocks * sizeof *dev->table.words, wanted = cap_table_bytes(dev, reserve);
+	void *settings = super_settings(&dev->seg, &dev->layout);
 	int r;
 
 	if (!wanted)
@@ -224,6 +225,8 @@ int upkeep_populate_table(struct zsblk *dev, uint64_t blocks, uint64_t reserve)
 	r = runs_populate_descriptors(dev->runs, reserve);
 	if (!r)
 		r = populate_part(dev, dev->table.map, table_map_bytes(blocks));
+	if (!r && settings)
+		r = populate_part(dev, settings, SEGMENT_PAGE);
 	table = table < wanted ? table : wanted;
 	if (!r)
 		r = populate_part(dev, dev->table.words, table);

@@ -111,6 +111,18 @@ static void tell_loss(const struct host *host)
 		    "kernel.shm_rmid_forced=0)");
 }
 
+/* The command line says something else, and does not count. */
+static void tell_adopted(const struct host *host)
+{
+	const char *adopted = zsblk_adopted(host->device);
+
+	if (adopted[0])
+		say(host, HOST_NOTICE,
+		    "this goes on, since it was set in the running device: %s. To end it, set another value, or start a "
+		    "server with other parameters than it was set under",
+		    adopted);
+}
+
 static void tell_stats_trouble(void *opaque, const char *path, int error)
 {
 	const struct host *host = opaque;
@@ -149,6 +161,7 @@ int host_prepare(struct host *host, bool reopen)
 		tell_missing(host, host->lock_can);
 	tell_cap(host);
 	tell_loss(host);
+	tell_adopted(host);
 	if (reopen)
 		host_close(host);
 	return 0;

@@ -366,7 +366,8 @@ int host_params_complete(struct host_params *params, struct zsblk_why *why)
 		return refuse(why, -EINVAL,
 			      "control-group is given without control; say where the socket is to be, for example "
 			      "control=/run/zsblk.control");
-	if (!is_given(params, "reserve"))
+	params->engine.reserve_by_default = !is_given(params, "reserve");
+	if (params->engine.reserve_by_default)
 		params->engine.reserve = host_default_reserve(&params->engine);
 	return zsblk_params_check(&params->engine, why);
 }

@@ -4,12 +4,12 @@
  *
  *   0        4096   each part begins on a page boundary                              on one of 64 KiB
  *   +--------+------+---------------------------------------+- - - - - - - - - - - - -+--------------------------+
- *   | super  | map  | table: one 64-bit word for each block | ages; room, for later   | pool: pages of zspages   |
+ *   | super  | map  | table: one 64-bit word for each block | ages; room              | pool: pages of zspages   |
  *   +--------+------+---------------------------------------+- - - - - - - - - - - - -+--------------------------+
  *
  * The system takes memory back in pages of its own, so the pool begins on a system page: a multiple of 64 KiB, the
- * largest system page there is. The layout is then the same on all systems. The room is not touched yet, and takes no
- * memory. In format 1 nothing lies between table and pool, and the pool begins on a page of 4096 bytes.
+ * largest system page there is. The layout is then the same on all systems. Of the room, only
+ * the record of settings is used. In format 1 nothing lies between table and pool, and the pool begins on a page of 4096 bytes.
  *
  * Three kinds of bytes, and what shows that they are damaged:
  *
@@ -220,10 +220,25 @@ uint64_t *super_frontier(struct segment *seg, const struct super_layout *layout)
 	return layout->version == 1 ? NULL : &super_of(seg)->state.frontier;
 }
 
+static void add_compatible(struct segment *seg, struct super_layout *layout, uint32_t feature)
+{
+	layout->features.compatible |= feature;
+	__atomic_store_n(&super_of(seg)->state.compatible, format_check(layout->features.compatible), __ATOMIC_RELEASE);
+}
+
 void super_begin_ages(struct segment *seg, struct super_layout *layout)
 {
-	layout->features.compatible |= SUPER_HAS_AGES;
-	__atomic_store_n(&super_of(seg)->state.compatible, format_check(layout->features.compatible), __ATOMIC_RELEASE);
+	add_compatible(seg, layout, SUPER_HAS_AGES);
+}
+
+void super_begin_settings(struct segment *seg, struct super_layout *layout)
+{
+	add_compatible(seg, layout, SUPER_HAS_SETTINGS);
+}
+
+void *super_settings(struct segment *seg, const struct super_layout *layout)
+{
+	return seg->kind == SEGMENT_SHM && layout->room_offset ? seg->base + layout->room_offset : NULL;
 }
 
 uint64_t *super_tried_with(struct segment *seg, const struct super_layout *layout)

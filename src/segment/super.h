@@ -38,6 +38,8 @@ struct super_features {
 /* Compatible features. */
 #define SUPER_HAS_AGES 1u /* ages were written to their part, and the hint beside the frontier says for how long */
 
+#define SUPER_HAS_SETTINGS 4u /* there is a record of settings in the room */
+
 /* What a segment is, and where its parts are. */
 struct super_layout {
 	uint32_t version; /* of the format: 1 or SUPER_VERSION */
@@ -133,6 +135,13 @@ uint64_t *super_tried_with(struct segment *seg, const struct super_layout *layou
  * holder of the claim, one thread at a time.
  */
 void super_carry_over(struct segment *seg, struct super_layout *layout);
+
+/* Bytes of each of the two copies of the record of settings: super_record.h. */
+#define SUPER_SETTINGS_COPY 2048u
+/* Where the record is. NULL: this segment has no room, or ends with this process. */
+void *super_settings(struct segment *seg, const struct super_layout *layout);
+/* The record was written for the first time. For the holder of the claim, one thread at a time. */
+void super_begin_settings(struct segment *seg, struct super_layout *layout);
 
 /*
  * Note, and ask, whether a server has come into service with the segment. Before that nobody relies on anything in it.

@@ -9,7 +9,8 @@
  * Thousands of times, on one segment.
  *
  * Beside that the child changes the size of the device, behind the blocks that are written to: it has the
- * acknowledged size, or, if a change was in flight, that or the new one.
+ * acknowledged size, or, if a change was in flight, that or the new one. The same is true of its settings: the level
+ * and the limit change as well, and the next process goes on with them.
  *
  * What was promised is kept in memory that both processes share: two copies of each block, and one
  * byte that says which is acknowledged and whether the other is on its way. The child changes that
@@ -49,6 +50,8 @@ struct promise {
 	_Atomic uint64_t blocks, next_blocks; /* of the device: acknowledged, and asked for */
 	_Atomic uint64_t resizes;
 	_Atomic uint64_t recompressed[2]; /* blocks: by recompressions that have ended, and by all */
+	_Atomic uint64_t level, next_level, limit, next_limit; /* the same */
+	_Atomic uint64_t settings;
 	uint8_t copy[2][BLOCKS][4096];
 };
 
@@ -220,6 +223,22 @@ static void *recompress(void *opaque)
 	return NULL;
 }
 
+/* Another level, or another limit. */
+static void change_setting(uint64_t *random)
+{
+	if (random_below(random, 2)) {
+		atomic_store(&promise->next_level, 1 + random_below(random, 3));
+		if (zsblk_set_algorithm(dev, NULL, true, (int)atomic_load(&promise->next_level), NULL))
+			die("another level was refused");
+		atomic_store(&promise->level, atomic_load(&promise->next_level));
+	} else {
+		atomic_store(&promise->next_limit, params.mem_limit + 4096 * random_below(random, 100));
+		zsblk_set_mem_limit(dev, atomic_load(&promise->next_limit));
+		atomic_store(&promise->limit, atomic_load(&promise->next_limit));
+	}
+	atomic_fetch_add(&promise->settings, 1);
+}
+
 static void child(uint64_t random)
 {
 	static struct worker workers[THREADS];
@@ -238,6 +257,8 @@ static void child(uint64_t random)
 		zsblk_compact_step(dev, &more);
 		if (random_below(&random, 4) == 0)
 			resize(&random);
+		if (random_below(&random, 4) == 0)
+			change_setting(&random);
 		if (random_below(&random, 64) == 0)
 			usleep(100);
 	}
@@ -314,6 +335,25 @@ static void find_size(void)
 	atomic_store(&promise->next_blocks, found.size / 4096);
 }
 
+/* Acknowledged, or asked for. From now on it is what there is. */
+static void verify_setting(const char *what, uint64_t found, _Atomic uint64_t *now, _Atomic uint64_t *next)
+{
+	if (found != atomic_load(now) && found != atomic_load(next))
+		die("the device goes on with %s %" PRIu64 ", and neither with %" PRIu64 " nor with %" PRIu64, what,
+		    found, atomic_load(now), atomic_load(next));
+	atomic_store(now, found);
+	atomic_store(next, found);
+}
+
+static void verify_settings(void)
+{
+	struct zsblk_stats stats;
+
+	zsblk_get_stats(dev, &stats);
+	verify_setting("limit", stats.mem_limit, &promise->limit, &promise->next_limit);
+	verify_setting("level", (uint64_t)zsblk_level(dev), &promise->level, &promise->next_level);
+}
+
 static void verify(uint64_t *either)
 {
 	static uint8_t data[BLOCKS * 4096];
@@ -322,6 +362,7 @@ static void verify(uint64_t *either)
 
 	find_size();
 	dev = open_device();
+	verify_settings();
 	r = zsblk_check(dev, &why);
 	if (r)
 		die("%s", why.text);
@@ -331,6 +372,19 @@ static void verify(uint64_t *either)
 	for (unsigned block = 0; block < BLOCKS; block++)
 		verify_block(block, data + block * 4096, either);
 	zsblk_close(dev);
+}
+
+static void report(uint64_t kills, uint64_t either)
+{
+	printf("# %" PRIu64 " kills, %" PRIu64 " sizes, %" PRIu64 " settings, %" PRIu64
+	       " requests acknowledged, %" PRIu64 " refused for lack of space, "
+	       "%" PRIu64 " blocks recompressed, %" PRIu64 " in flight when killed; nothing lost\n",
+	       kills, atomic_load(&promise->resizes), atomic_load(&promise->settings),
+	       atomic_load(&promise->acknowledged), atomic_load(&promise->refused),
+	       atomic_load(&promise->recompressed[1]), either);
+	if (!atomic_load(&promise->acknowledged) || !atomic_load(&promise->resizes) ||
+	    !atomic_load(&promise->settings) || !atomic_load(&promise->recompressed[1]) || !either)
+		die("the children did nothing: the test is void");
 }
 
 int main(int argc, char **argv)
@@ -369,6 +423,8 @@ int main(int argc, char **argv)
 	params.contexts = THREADS + 1;
 	params.mem_limit = BLOCKS * 4096 / 2; /* full at times: refusals are part of it */
 	params.reserve = 256 * 1024;
+	promise->limit = promise->next_limit = params.mem_limit;
+	promise->level = promise->next_level = (uint64_t)zsblk_algorithm_by_name(params.algorithm)->level_default;
 	random = seed;
 	zsblk_remove(memory, NULL);
 	for (uint64_t i = 0; i < kills; i++) {
@@ -376,13 +432,6 @@ int main(int argc, char **argv)
 		verify(&either);
 	}
 	zsblk_remove(memory, NULL);
-	printf("# %" PRIu64 " kills, %" PRIu64 " sizes, %" PRIu64 " requests acknowledged, %" PRIu64
-	       " refused for lack of space, "
-	       "%" PRIu64 " blocks recompressed, %" PRIu64 " in flight when killed; nothing lost\n",
-	       kills, atomic_load(&promise->resizes), atomic_load(&promise->acknowledged),
-	       atomic_load(&promise->refused), atomic_load(&promise->recompressed[1]), either);
-	if (!atomic_load(&promise->acknowledged) || !atomic_load(&promise->resizes) || !either ||
-	    !atomic_load(&promise->recompressed[1]))
-		die("the children did nothing: the test is void");
+	report(kills, either);
 	return 0;
 }

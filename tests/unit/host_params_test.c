@@ -272,11 +272,13 @@ static void test_reserve(void **state)
 	take("size", "16M");
 	assert_int_equal(host_params_complete(&params, NULL), 0);
 	assert_int_equal(params.engine.reserve, 1 << 20);
+	assert_true(params.engine.reserve_by_default);
 	host_params_init(&params);
 	take("size", "16M");
 	take("reserve", "0");
 	assert_int_equal(host_params_complete(&params, NULL), 0);
 	assert_int_equal(params.engine.reserve, 0);
+	assert_false(params.engine.reserve_by_default);
 }
 
 /* Of the environment: what is known and was not given. */

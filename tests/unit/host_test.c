@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The host of a device, without a front end that speaks a protocol. What it does with rights: tests/plugin. */
+#include "lib/shm.h"
 #include "lib/test.h"
 
 #include "host/host.h"
@@ -92,6 +93,24 @@ static void test_default_reserve(void **state)
 	assert_int_equal(host_default_reserve(&params.engine), 1 << 16);
 }
 
+/* What was set under a server goes on under the next one, and people are told. */
+static void test_goes_on(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+
+	params.engine.memory = shm->memory;
+	assert_int_equal(host_prepare(&host, true), 0);
+	assert_int_equal(host_start(&host), 0);
+	assert_int_equal(zsblk_set_algorithm(host.device, "zstd", true, 5, NULL), 0);
+	host_stop(&host);
+	host_close(&host);
+	assert_string_equal(said[HOST_NOTICE], "");
+	assert_int_equal(host_prepare(&host, true), 0);
+	assert_non_null(strstr(said[HOST_NOTICE], "set in the running device: algorithm=zstd level=5"));
+	assert_int_equal(host_start(&host), 0);
+	assert_string_equal(zsblk_algorithm_name(host.device), "zstd");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +118,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_opened_again, start_anew, stop),
 		cmocka_unit_test_setup_teardown(test_failures_are_said, start_anew, stop),
 		cmocka_unit_test_setup_teardown(test_default_reserve, start_anew, stop),
+		cmocka_unit_test_setup_teardown(test_goes_on, start_anew, stop),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, NULL, NULL);
