@@ -8,6 +8,7 @@ const struct varlink_method control_methods[] = {
 	{"GetDescription", VARLINK_LOOK, control_get_description},
 	{"GetStatistics", VARLINK_LOOK, control_get_statistics},
 	{"GetClasses", VARLINK_LOOK, control_get_classes},
+	{"GetMemory", VARLINK_LOOK, control_get_memory},
 	{"GetLatencies", VARLINK_LOOK, control_get_latencies},
 	{"GetAges", VARLINK_LOOK, control_get_ages},
 	/* What block has what is nothing for those who may only look at the whole. */

@@ -16,6 +16,9 @@ typedef enum varlink_result control_method_fn(void *opaque, struct varlink_call 
 control_method_fn control_get_description, control_get_statistics, control_get_classes, control_get_blocks,
 	control_get_ages, control_get_latencies;
 
+/* control_memory.c */
+control_method_fn control_get_memory;
+
 /* control_change.c */
 control_method_fn control_set_memory_limit, control_set_algorithm, control_set_background_cpu, control_reset_peak,
 	control_resize, control_set_reserve, control_mark_idle, control_reset;

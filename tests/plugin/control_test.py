@@ -61,6 +61,18 @@ def statistics():
 
 
 @test
+def memory():
+    "all memory is told, and its parts add up"
+    with server() as (one, control):
+        one.connect().pwrite(pages(1000, 2), 0)
+        told = call(control, DEVICE + "GetMemory")["memory"]
+        names = list(told)
+        segment = names.index("segment")
+        equal(sum(told[name] for name in names[:segment]), told["segment"], "the segment")
+        equal(sum(told[name] for name in names[segment:names.index("total")]), told["total"], "all of it")
+
+
+@test
 def classes_in_parts():
     "classes come in parts, and their objects are the blocks that are stored"
     with server() as (one, control):
