@@ -21,6 +21,22 @@ def service():
               (SERVICE + "InterfaceNotFound", {"interface": "org.none"}))
 
 
+@test
+def varlinkctl():
+    "systemd's varlinkctl finds no fault with the interface, and calls it"
+    need("varlinkctl")
+    run("varlinkctl", "validate-idl", os.path.join(SOURCE, "src/varlink/org.zsblk.Device.varlink"))
+    run("varlinkctl", "validate-idl", os.path.join(SOURCE, "src/varlink/org.zsblk.Daemon.varlink"))
+    with server() as (_, control):
+        contains(run("varlinkctl", "info", control), "org.zsblk.Device")
+        contains(run("varlinkctl", "introspect", control, "org.zsblk.Device"), "method GetDescription(")
+        told = json.loads(run("varlinkctl", "call", "--json=short", control, DEVICE + "GetDescription", "{}"))
+        equal(told, call(control, DEVICE + "GetDescription") | {"ages_since_s": told["ages_since_s"]})
+        contains(run("varlinkctl", "call", control, DEVICE + "SetMemoryLimit", '{"bytes": -1}', status=1), "Refused", "makes no sense")
+        job = json.loads(run("varlinkctl", "call", "--json=short", control, DEVICE + "Check", "{}"))["job"]
+        contains(run("varlinkctl", "call", "--more", "--json=short", control, DEVICE + "WaitJob", json.dumps({"job": job})), '"state":"done"')
+
+
 def returned_members(text, method):
     """Of a method's reply: names that must be there, and all names, as the interface has them."""
     body = re.search(rf"^method {method}\(.*?\) -> \((.*?)\)$", text, flags=re.S | re.M)[1]
