@@ -4,7 +4,7 @@
  *
  * 1. It touches its stack at the start, while it still has the server's scheduling class. A thread that waits for the first page
  *    of its stack holds the lock on the address space, and the server's real-time threads would wait for that lock.
- * 2. Its buffers are in memory from the start. json-c takes its memory from the heap, which protect_apply() has populated for that.
+ * 2. Its buffers are in memory from the start: control_look_prepare(), varlink_server_open(). json-c takes its memory from the heap, which protect_apply() has populated for that.
  * 3. From then on it is an ordinary thread, so that its work comes after that of requests, and no I/O flusher. A flusher that needs
  *    memory may not swap, and would try for ever below the kernel's min watermark.
  * 4. The kernel takes memory for sockets. An ordinary thread waits for that as everybody does. A thread that waits there keeps a
@@ -27,11 +27,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Between two looks whether there is memory again, and whether the socket is still there. */
 #define SHORT_MS 250
-#define LOOK_MS  5000
+#define LOOK_S   5
 /* Of the 64 KiB that thread_start_background() gives. */
 #define STACK_TOUCHED (48u * 1024)
 
@@ -99,9 +100,18 @@ static void serve(struct control *control, bool changed)
 	varlink_server_step(control->server);
 }
 
+static time_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 static void *run(void *opaque)
 {
 	struct control *control = opaque;
+	time_t looked = now_s();
 	struct pollfd fds[] = {
 		{.fd = control->stop, .events = POLLIN},
 		{.fd = varlink_server_fd(control->server), .events = POLLIN},
@@ -112,14 +122,16 @@ static void *run(void *opaque)
 	become_ordinary();
 	for (;;) {
 		bool spare = spare_memory_for(&control->spare, false);
-		int n = poll(fds, spare ? 3 : 1, spare ? LOOK_MS : SHORT_MS);
+		int n = poll(fds, spare ? 3 : 1, spare ? LOOK_S * 1000 : SHORT_MS);
 
 		if (n > 0 && fds[0].revents)
 			return NULL;
 		if (!spare)
 			continue;
-		if (n == 0)
+		if (now_s() - looked >= LOOK_S) {
 			listen_if_needed(control);
+			looked = now_s();
+		}
 		/* Between two steps others get the processor, and the server learns that it is to end. */
 		if (n > 0 && spare_memory_for(&control->spare, false))
 			serve(control, fds[2].revents);
@@ -165,6 +177,7 @@ int control_start(struct control **result, struct host *host)
 		r = jobs_start(&host->jobs, host->device, host->params->background_cpu, wake, control);
 	if (!r) {
 		spare_open(&control->spare, NULL);
+		control_look_prepare();
 		listen_if_needed(control);
 		r = thread_start_background(&control->thread, "zsblk-control", run, control);
 	}

@@ -15,10 +15,10 @@ struct host;
 struct control;
 
 /*
- * Bytes of heap for the calls of clients, which are handled one at a time. An object takes json-c some 900 bytes, a call has at most
- * VARLINK_VALUES_MAX of them, and the replies with most, of GetLatencies, 1365. The text of a reply comes on top.
+ * Bytes of heap: 0.6 MiB for the buffers of connections, and the rest for calls, which are handled one at a time. An object takes json-c some
+ * 900 bytes; a call has at most VARLINK_VALUES_MAX of them, and the largest reply, of GetLatencies, 1365. The text of a reply comes on top.
  */
-#define CONTROL_HEAP_BYTES (2048u * 1024)
+#define CONTROL_HEAP_BYTES (3072u * 1024)
 
 /*
  * Listen, and start the thread. A socket that cannot be made is no error: the reason is said, and the thread tries again every few

@@ -17,6 +17,16 @@
 #define CLASSES_MAX 128u
 #define BLOCKS_MAX  512u
 
+/* Too large for the stack. One thread serves all clients. */
+static struct zsblk_block blocks[BLOCKS_MAX];
+static struct zsblk_latency latency;
+
+void control_look_prepare(void)
+{
+	memset(blocks, 0, sizeof blocks);
+	memset(&latency, 0, sizeof latency);
+}
+
 static void describe_parameters(struct json_object *out, const struct host *host)
 {
 	const struct zsblk_params *engine = &host->params->engine;
@@ -173,8 +183,6 @@ static struct json_object *describe_block(const struct zsblk_block *block)
 enum varlink_result control_get_blocks(void *opaque, struct varlink_call *call)
 {
 	const struct host *host = opaque;
-	/* One thread serves all clients, and its stack is small. */
-	static struct zsblk_block blocks[BLOCKS_MAX];
 	uint64_t end = zsblk_size(host->device) / ZSBLK_BLOCK_SIZE, next;
 	int64_t first = 0, count = 0;
 	struct json_object *out, *list;
@@ -207,8 +215,6 @@ enum varlink_result control_get_blocks(void *opaque, struct varlink_call *call)
 static struct json_object *describe_latency(struct zsblk *dev, enum zsblk_latency_kind kind)
 {
 	struct json_object *out = json_object_new_object(), *buckets = json_object_new_array();
-	/* One thread serves all clients, and its stack is small. */
-	static struct zsblk_latency latency;
 
 	zsblk_get_latency(dev, kind, &latency);
 	for (unsigned i = 0; i < ZSBLK_LATENCY_BUCKETS; i++) {

@@ -16,6 +16,9 @@ typedef enum varlink_result control_method_fn(void *opaque, struct varlink_call 
 control_method_fn control_get_description, control_get_statistics, control_get_classes, control_get_blocks,
 	control_get_ages, control_get_latencies;
 
+/* Have the memory of these in memory, before the first call. */
+void control_look_prepare(void);
+
 /* control_memory.c */
 control_method_fn control_get_memory;
 
