@@ -307,7 +307,8 @@ def memory():
         for _ in range(100):
             some()
         grown = one.status("VmRSS") - before[0], one.status("VmData") - before[1]
-        assert SANITIZED or max(grown) <= 64 * 1024, grown
+        # The kernel counts what is resident for each thread, and adds that up now and then.
+        assert SANITIZED or (grown[0] <= MiB and grown[1] == 0), grown
 
 
 @test
