@@ -7,13 +7,15 @@
 
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <string.h>
 
-static enum varlink_result begin(struct host *host, struct varlink_call *call, enum jobs_kind kind)
+static enum varlink_result begin(struct host *host, struct varlink_call *call, enum jobs_kind kind,
+				 const struct zsblk_recompress *recompress)
 {
 	struct json_object *out;
 	uint64_t id;
 
-	if (jobs_begin(host->jobs, kind, &id) < 0) {
+	if (jobs_begin(host->jobs, kind, recompress, &id) < 0) {
 		varlink_refuse(call, "Busy", "%s is at work already, as job %" PRIu64 "; wait for it or cancel it",
 			       jobs_kind_name(kind), id);
 		return VARLINK_DONE;
@@ -26,12 +28,68 @@ static enum varlink_result begin(struct host *host, struct varlink_call *call, e
 
 enum varlink_result control_compact(void *opaque, struct varlink_call *call)
 {
-	return begin(opaque, call, JOBS_COMPACT);
+	return begin(opaque, call, JOBS_COMPACT, NULL);
 }
 
 enum varlink_result control_check(void *opaque, struct varlink_call *call)
 {
-	return begin(opaque, call, JOBS_CHECK);
+	return begin(opaque, call, JOBS_CHECK, NULL);
+}
+
+static enum zsblk_recompress_type type_of(const char *name)
+{
+	static const char *const names[] = {
+		[ZSBLK_RECOMPRESS_ALL] = "all",
+		[ZSBLK_RECOMPRESS_IDLE] = "idle",
+		[ZSBLK_RECOMPRESS_HUGE] = "huge",
+		[ZSBLK_RECOMPRESS_HUGE_IDLE] = "huge_idle",
+	};
+	unsigned type = 0;
+
+	/* The interface has no other names. */
+	while (type < sizeof names / sizeof names[0] - 1 && strcmp(names[type], name) != 0)
+		type++;
+	return (enum zsblk_recompress_type)type;
+}
+
+/* What the engine would find wrong, it finds when the job begins, and then its caller may have gone. False: the client was told. */
+static bool take_numbers(struct varlink_call *call, const struct zsblk_algorithm *algorithm,
+			 struct zsblk_recompress *what)
+{
+	int64_t level = 0, threshold = 0, most = 0;
+
+	what->has_level = varlink_int(call, "level", &level);
+	varlink_int(call, "threshold", &threshold);
+	varlink_int(call, "max_pages", &most);
+	if (what->has_level && (level < algorithm->level_min || level > algorithm->level_max))
+		varlink_refuse(call, "Refused", "%s has no level %" PRId64 "; give one from %d to %d", algorithm->name,
+			       level, algorithm->level_min, algorithm->level_max);
+	else if (threshold < 0 || threshold > ZSBLK_BLOCK_SIZE)
+		varlink_refuse(call, "Refused", "no object has %" PRId64 " bytes; give a threshold from 0 to %u",
+			       threshold, ZSBLK_BLOCK_SIZE);
+	else if (most < 0)
+		varlink_refuse(call, "Refused", "%" PRId64 " pages make no sense; 0 stands for any number", most);
+	else {
+		what->level = (int)level;
+		what->threshold = (uint64_t)threshold;
+		what->max_pages = (uint64_t)most;
+		return true;
+	}
+	return false;
+}
+
+enum varlink_result control_recompress(void *opaque, struct varlink_call *call)
+{
+	const char *name = varlink_string(call, "algorithm");
+	const struct zsblk_algorithm *algorithm = zsblk_algorithm_by_name(name ? name : "zstd");
+	struct zsblk_recompress what = {.type = type_of(varlink_string(call, "type"))};
+
+	if (!algorithm) {
+		varlink_refuse(call, "Refused", "there is no algorithm %.40s; use lz4, lz4hc or zstd", name);
+		return VARLINK_DONE;
+	}
+	what.algorithm = algorithm->name;
+	return take_numbers(call, algorithm, &what) ? begin(opaque, call, JOBS_RECOMPRESS, &what) : VARLINK_DONE;
 }
 
 static struct json_object *describe(const struct jobs_report *report)

@@ -27,6 +27,7 @@ const struct varlink_method control_methods[] = {
 
 	{"Compact", VARLINK_CHANGE, control_compact},
 	{"Check", VARLINK_CHANGE, control_check},
+	{"Recompress", VARLINK_CHANGE, control_recompress},
 	{"CancelJob", VARLINK_CHANGE, control_cancel_job},
 	{NULL, VARLINK_NOTHING, NULL},
 };

@@ -27,6 +27,7 @@ control_method_fn control_set_memory_limit, control_set_algorithm, control_set_b
 	control_resize, control_set_reserve, control_mark_idle, control_reset;
 
 /* control_jobs.c */
-control_method_fn control_compact, control_check, control_get_jobs, control_wait_job, control_cancel_job;
+control_method_fn control_compact, control_check, control_recompress, control_get_jobs, control_wait_job,
+	control_cancel_job;
 
 #endif

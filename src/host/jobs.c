@@ -19,12 +19,18 @@
 #define ABANDONED_MS 5000
 /* Blocks that one step verifies: a fraction of a millisecond. */
 #define CHECK_BLOCKS 32u
+/* Steps of a job follow each other for so long, of the thread's own time, before it pauses. */
+#define BURST_NS 500000u
 
 struct job {
 	struct jobs_report report;
 	uint64_t began_ms;
 	bool cancel;
-	uint64_t at; /* the thread's: where the next step goes on */
+	struct zsblk_recompress what; /* of a recompression */
+	/* The thread's: where the next step of a check goes on, and the recompression. */
+	uint64_t at;
+	struct zsblk_recompression *recompression;
+	uint64_t tried, recompressed, failed;
 };
 
 struct errand {
@@ -69,7 +75,7 @@ static uint64_t now_ms(void)
  * A step works on a copy of the job's report, which the others see when the step is over. False: it was the last one.
  */
 
-static void begin_compact(struct zsblk *dev, struct job *job)
+static int begin_compact(struct zsblk *dev, struct job *job)
 {
 	for (unsigned i = 0; i < zsblk_class_count(dev); i++) {
 		struct zs_class_stats class;
@@ -77,6 +83,7 @@ static void begin_compact(struct zsblk *dev, struct job *job)
 		if (zsblk_class_stats(dev, i, &class) == 0)
 			job->report.total += class.freeable;
 	}
+	return 0;
 }
 
 static bool step_compact(struct zsblk *dev, struct job *job, struct jobs_report *report)
@@ -92,14 +99,15 @@ static bool step_compact(struct zsblk *dev, struct job *job, struct jobs_report 
 	return more;
 }
 
-static void tell_compact(struct jobs_report *report)
+static void tell_compact(const struct job *job, struct jobs_report *report)
 {
 	snprintf(report->text.text, sizeof report->text.text, "%" PRIu64 " pages were freed", report->pages_freed);
 }
 
-static void begin_check(struct zsblk *dev, struct job *job)
+static int begin_check(struct zsblk *dev, struct job *job)
 {
 	job->report.total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
+	return 0;
 }
 
 static bool step_check(struct zsblk *dev, struct job *job, struct jobs_report *report)
@@ -113,20 +121,63 @@ static bool step_check(struct zsblk *dev, struct job *job, struct jobs_report *r
 	return r == 0 && job->at < report->total;
 }
 
-static void tell_check(struct jobs_report *report)
+static void tell_check(const struct job *job, struct jobs_report *report)
 {
 	snprintf(report->text.text, sizeof report->text.text,
 		 "%" PRIu64 " of %" PRIu64 " blocks were verified, and all are whole", report->done, report->total);
 }
 
+static int begin_recompress(struct zsblk *dev, struct job *job)
+{
+	job->report.total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
+	return zsblk_recompress_begin(dev, &job->what, &job->recompression, &job->report.text);
+}
+
+static bool step_recompress(struct zsblk *dev, struct job *job, struct jobs_report *report)
+{
+	struct zsblk_recompress_figures figures;
+	bool more;
+
+	(void)dev;
+	zsblk_recompress_step(job->recompression, &figures, &more);
+	report->done = figures.done;
+	report->total = figures.total;
+	report->bytes_saved = figures.bytes_saved;
+	job->tried = figures.tried;
+	job->recompressed = figures.recompressed;
+	job->failed = figures.failed;
+	return more;
+}
+
+static void end_recompress(struct job *job)
+{
+	zsblk_recompress_end(job->recompression);
+	job->recompression = NULL;
+}
+
+static void tell_recompress(const struct job *job, struct jobs_report *report)
+{
+	int n = snprintf(report->text.text, sizeof report->text.text,
+			 "%" PRIu64 " blocks were compressed again, %" PRIu64 " of them take less now, and %" PRIu64
+			 " bytes were saved",
+			 job->tried, job->recompressed, report->bytes_saved);
+
+	if (job->failed)
+		snprintf(report->text.text + n, sizeof report->text.text - (size_t)n,
+			 "; %" PRIu64 " blocks are damaged, or had no room", job->failed);
+}
+
 static const struct kind {
 	const char *name;
-	void (*begin)(struct zsblk *dev, struct job *job); /* in the thread, before the first step */
+	/* In the thread, before the first step. A negative errno: the job has failed, and job->report.text says why. */
+	int (*begin)(struct zsblk *dev, struct job *job);
 	bool (*step)(struct zsblk *dev, struct job *job, struct jobs_report *report);
-	void (*tell)(struct jobs_report *report); /* what was done */
+	void (*end)(struct job *job); /* after the last step, or in place of one; NULL: there is nothing to do */
+	void (*tell)(const struct job *job, struct jobs_report *report); /* what was done */
 } kinds[] = {
-	[JOBS_COMPACT] = {"compact", begin_compact, step_compact, tell_compact},
-	[JOBS_CHECK] = {"check", begin_check, step_check, tell_check},
+	[JOBS_COMPACT] = {"compact", begin_compact, step_compact, NULL, tell_compact},
+	[JOBS_CHECK] = {"check", begin_check, step_check, NULL, tell_check},
+	[JOBS_RECOMPRESS] = {"recompress", begin_recompress, step_recompress, end_recompress, tell_recompress},
 };
 _Static_assert(sizeof kinds / sizeof kinds[0] == JOBS_KINDS, "each kind has its row");
 
@@ -154,29 +205,44 @@ static bool is_running(const struct job *job)
 	return job->report.id && job->report.state == JOBS_RUNNING;
 }
 
-/* One step of a job; `lock` is held, but not during the step. */
+/* Let a job go on for a moment. False: it was its last step, or it cannot begin. */
+static bool work(struct jobs *jobs, struct job *job, struct jobs_report *report)
+{
+	const struct kind *kind = &kinds[report->kind];
+	uint64_t began = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	bool more = true;
+
+	if (!job->began_ms) {
+		job->began_ms = now_ms();
+		if (kind->begin(jobs->dev, job) < 0)
+			job->report.state = JOBS_FAILED;
+		*report = job->report;
+	}
+	while (report->state == JOBS_RUNNING && more && now_ns(CLOCK_THREAD_CPUTIME_ID) - began < BURST_NS)
+		more = kind->step(jobs->dev, job, report);
+	report->seconds = (now_ms() - job->began_ms) / 1000;
+	return more;
+}
+
+/* `lock` is held, but not while the job works. */
 static void step(struct jobs *jobs, struct job *job)
 {
 	const struct kind *kind = &kinds[job->report.kind];
-	struct jobs_report report;
+	struct jobs_report report = job->report;
 	bool more;
 
 	pthread_mutex_unlock(&jobs->lock);
-	/* Only this thread changes the report of a job that runs. */
-	if (!job->began_ms) {
-		job->began_ms = now_ms();
-		kind->begin(jobs->dev, job);
-	}
-	report = job->report;
-	more = kind->step(jobs->dev, job, &report);
-	report.seconds = (now_ms() - job->began_ms) / 1000;
+	/* Only this thread changes a job that runs, other than `cancel`. */
+	more = work(jobs, job, &report);
 	pthread_mutex_lock(&jobs->lock);
 	if (report.state == JOBS_RUNNING && !more)
 		report.state = JOBS_DONE;
 	else if (report.state == JOBS_RUNNING && job->cancel)
 		report.state = JOBS_CANCELLED;
 	if (report.state == JOBS_DONE || report.state == JOBS_CANCELLED)
-		kind->tell(&report);
+		kind->tell(job, &report);
+	if (report.state != JOBS_RUNNING && kind->end)
+		kind->end(job);
 	job->report = report;
 	if (report.state != JOBS_RUNNING)
 		jobs->changed(jobs->opaque);
@@ -233,6 +299,9 @@ static void *run(void *opaque)
 		if (!step_all(jobs) && !jobs->stop && (!jobs->errand.ticket || jobs->errand.is_over))
 			pthread_cond_wait(&jobs->wake, &jobs->lock);
 	}
+	for (unsigned kind = 0; kind < JOBS_KINDS; kind++)
+		if (kinds[kind].end)
+			kinds[kind].end(&jobs->job[kind]);
 	pthread_mutex_unlock(&jobs->lock);
 	return NULL;
 }
@@ -303,7 +372,7 @@ unsigned jobs_cpu(struct jobs *jobs)
 
 /* ------------------------------------------------------------------ jobs */
 
-int jobs_begin(struct jobs *jobs, enum jobs_kind kind, uint64_t *id)
+int jobs_begin(struct jobs *jobs, enum jobs_kind kind, const struct zsblk_recompress *recompress, uint64_t *id)
 {
 	struct job *job = &jobs->job[kind];
 	int r = 0;
@@ -313,6 +382,8 @@ int jobs_begin(struct jobs *jobs, enum jobs_kind kind, uint64_t *id)
 		r = -EBUSY;
 	} else {
 		*job = (struct job){.report = {.id = ++jobs->last_id, .kind = kind}};
+		if (recompress)
+			job->what = *recompress;
 		pthread_cond_signal(&jobs->wake);
 	}
 	*id = job->report.id;

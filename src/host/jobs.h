@@ -17,7 +17,12 @@
 
 struct jobs;
 
-enum jobs_kind { JOBS_COMPACT, JOBS_CHECK, JOBS_KINDS };
+enum jobs_kind {
+	JOBS_COMPACT,
+	JOBS_CHECK,
+	JOBS_RECOMPRESS,
+	JOBS_KINDS,
+};
 
 enum jobs_state {
 	JOBS_RUNNING,
@@ -54,8 +59,11 @@ void jobs_stop(struct jobs *jobs);
 void jobs_set_cpu(struct jobs *jobs, unsigned percent);
 unsigned jobs_cpu(struct jobs *jobs);
 
-/* Begin a job. 0 and its number, or -EBUSY and the number of the one of its kind that runs. */
-int jobs_begin(struct jobs *jobs, enum jobs_kind kind, uint64_t *id);
+/*
+ * Begin a job. `recompress`: what a recompression is to do, otherwise NULL; it is copied, but the name of the algorithm has to stay.
+ * 0 and the job's number, or -EBUSY and the number of the one of its kind that runs.
+ */
+int jobs_begin(struct jobs *jobs, enum jobs_kind kind, const struct zsblk_recompress *recompress, uint64_t *id);
 /* Tell a job to end after its step. -ENOENT: there is no such job, or it has ended. */
 int jobs_cancel(struct jobs *jobs, uint64_t id);
 /* -ENOENT: there is no job of this number any more. */

@@ -294,6 +294,31 @@ def compact():
 
 
 @test
+def recompress():
+    "a recompression saves what it says, the blocks stay what they were, and wrong ones are refused"
+    with server("background-cpu=100") as (one, control):
+        handle = one.connect()
+        data = pages(2000, 10)
+        for at in range(0, len(data), MiB):
+            handle.pwrite(data[at:at + MiB], at)
+        before = call(control, DEVICE + "GetStatistics")["statistics"]["compr_data_size"]
+        job = call(control, DEVICE + "Recompress", {"type": "all", "algorithm": "zstd", "level": 9})["job"]
+        done = wait_job(control, job)
+        equal((done["kind"], done["state"]), ("recompress", "done"))
+        equal(before - call(control, DEVICE + "GetStatistics")["statistics"]["compr_data_size"], done["bytes_saved"])
+        assert done["bytes_saved"] > 0
+        equal(b"".join(handle.pread(min(MiB, len(data) - at), at) for at in range(0, len(data), MiB)), data)
+        # Nothing is marked as idle.
+        job = call(control, DEVICE + "Recompress", {"type": "idle"})["job"]
+        equal(wait_job(control, job)["bytes_saved"], 0)
+        for wrong, told in [({"algorithm": "gzip"}, "gzip"), ({"level": 23}, "23"), ({"threshold": 4097}, "4097"), ({"max_pages": -1}, "-1")]:
+            name, parameters = error(control, DEVICE + "Recompress", {"type": "all", **wrong})
+            equal(name, DEVICE + "Refused")
+            contains(parameters["reason"], told)
+        equal(error(control, DEVICE + "Recompress", {"type": "most"})[0], SERVICE + "InvalidParameter")
+
+
+@test
 def one_of_a_kind():
     "a job of a kind runs once at a time, goes on without its caller, and is cancelled"
     with server("background-cpu=1") as (one, control):

@@ -64,7 +64,7 @@ static void test_check(void **state)
 
 	jobs_last(jobs, JOBS_CHECK, &report);
 	assert_int_equal(report.id, 0);
-	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, &id), 0);
+	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, NULL, &id), 0);
 	report = wait_for_end(id);
 	assert_int_equal(report.state, JOBS_DONE);
 	assert_int_equal(report.done, BLOCKS);
@@ -82,13 +82,49 @@ static void test_compact(void **state)
 	for (unsigned i = 0; i < BLOCKS; i += 2)
 		zsblk_discard(dev, BLOCK_BYTES, (uint64_t)i * BLOCK_BYTES);
 	used = device_stats(dev).mem_used_total;
-	assert_int_equal(jobs_begin(jobs, JOBS_COMPACT, &id), 0);
+	assert_int_equal(jobs_begin(jobs, JOBS_COMPACT, NULL, &id), 0);
 	report = wait_for_end(id);
 	assert_int_equal(report.state, JOBS_DONE);
 	assert_true(report.pages_freed > 10);
 	assert_int_equal(report.done, report.total);
 	assert_true(device_stats(dev).mem_used_total <= used - report.bytes_saved);
 	device_ok(dev);
+}
+
+static void test_recompress(void **state)
+{
+	const struct zsblk_recompress what = {
+		.type = ZSBLK_RECOMPRESS_ALL, .algorithm = "zstd", .level = 3, .has_level = true};
+	struct zsblk_stats before, after;
+	struct jobs_report report;
+	uint64_t id;
+
+	before = device_stats(dev);
+	assert_int_equal(jobs_begin(jobs, JOBS_RECOMPRESS, &what, &id), 0);
+	report = wait_for_end(id);
+	if (report.state != JOBS_DONE)
+		fail_msg("%s", report.text.text);
+	after = device_stats(dev);
+	assert_int_equal(report.done, BLOCKS);
+	assert_int_equal(report.bytes_saved, before.compr_data_size - after.compr_data_size);
+	assert_non_null(strstr(report.text.text, "were compressed again"));
+	device_ok(dev);
+	/* One that is at work when the device is closed. */
+	jobs_set_cpu(jobs, 1);
+	assert_int_equal(jobs_begin(jobs, JOBS_RECOMPRESS, &what, &id), 0);
+	pause_ms(20);
+}
+
+static void test_cannot_begin(void **state)
+{
+	const struct zsblk_recompress what = {.type = ZSBLK_RECOMPRESS_ALL, .algorithm = "none"};
+	struct jobs_report report;
+	uint64_t id;
+
+	assert_int_equal(jobs_begin(jobs, JOBS_RECOMPRESS, &what, &id), 0);
+	report = wait_for_end(id);
+	assert_int_equal(report.state, JOBS_FAILED);
+	assert_non_null(strstr(report.text.text, "none"));
 }
 
 static void test_one_of_a_kind(void **state)
@@ -98,11 +134,11 @@ static void test_one_of_a_kind(void **state)
 
 	jobs_set_cpu(jobs, 1);
 	assert_int_equal(jobs_cpu(jobs), 1);
-	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, &id), 0);
-	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, &other), -EBUSY);
+	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, NULL, &id), 0);
+	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, NULL, &other), -EBUSY);
 	assert_int_equal(other, id);
 	/* Another kind is no reason to wait. */
-	assert_int_equal(jobs_begin(jobs, JOBS_COMPACT, &compaction), 0);
+	assert_int_equal(jobs_begin(jobs, JOBS_COMPACT, NULL, &compaction), 0);
 	assert_int_not_equal(compaction, id);
 	assert_int_equal(jobs_cancel(jobs, id), 0);
 	jobs_set_cpu(jobs, 100);
@@ -110,7 +146,7 @@ static void test_one_of_a_kind(void **state)
 	assert_int_equal(report.state, JOBS_CANCELLED);
 	assert_true(report.done < BLOCKS);
 	wait_for_end(compaction);
-	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, &other), 0);
+	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, NULL, &other), 0);
 	assert_int_equal(wait_for_end(other).state, JOBS_DONE);
 	/* Only the last one of a kind is remembered. */
 	assert_int_equal(jobs_find(jobs, id, &report), -ENOENT);
@@ -124,7 +160,7 @@ static void test_share(void **state)
 	uint64_t id;
 
 	jobs_set_cpu(jobs, 1);
-	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, &id), 0);
+	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, NULL, &id), 0);
 	pause_ms(100);
 	jobs_last(jobs, JOBS_CHECK, &report);
 	/* At full speed all of them take a few milliseconds. At 1 % of that there are some left, however slow the machine. */
@@ -160,7 +196,7 @@ static void test_errands(void **state)
 
 	/* Beside a job that pauses for long. */
 	jobs_set_cpu(jobs, 1);
-	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, &id), 0);
+	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, NULL, &id), 0);
 	ticket = jobs_send(jobs, double_it, &number, sizeof number);
 	assert_true(ticket);
 	assert_int_equal(jobs_send(jobs, double_it, &number, sizeof number), 0);
@@ -196,6 +232,7 @@ static void test_names(void **state)
 {
 	assert_string_equal(jobs_kind_name(JOBS_COMPACT), "compact");
 	assert_string_equal(jobs_kind_name(JOBS_CHECK), "check");
+	assert_string_equal(jobs_kind_name(JOBS_RECOMPRESS), "recompress");
 	assert_string_equal(jobs_state_name(JOBS_CANCELLED), "cancelled");
 	jobs_stop(NULL);
 }
@@ -205,8 +242,8 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(check),   TEST(compact),   TEST(one_of_a_kind), TEST(share),
-		TEST(errands), TEST(abandoned), TEST(names),
+		TEST(check), TEST(compact), TEST(recompress), TEST(cannot_begin), TEST(one_of_a_kind),
+		TEST(share), TEST(errands), TEST(abandoned),  TEST(names),
 	};
 
 	return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);
