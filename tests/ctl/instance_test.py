@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""zsblkctl and an instance of zsblkd, with a stand-in for the kernel: the daemon's verbs, and a server that is replaced meanwhile.
+
+Environment: see tests/daemon/zsblkdtest.py, and ZSBLKCTL_HERE.
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "daemon"))
+from zsblkdtest import is_alive, must, point, run, soon  # noqa: E402
+
+ZSBLKCTL = os.environ["ZSBLKCTL_HERE"]
+
+
+def ctl(instance, *words):
+    """Exit status, output, errors."""
+    done = subprocess.run([ZSBLKCTL, *words], cwd=instance.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                          check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def told(instance):
+    status, out, errors = ctl(instance, "status", "--json", instance.name)
+    return must(status == 0 and json.loads(out)["devices"][0], "status --json", errors)
+
+
+def test_instance(instance):
+    first = instance.serve()
+    status, out, errors = ctl(instance, "status")
+    point(status == 0 and instance.name in out and f"served by process {first} (nbdkit" in out and not errors, "status", out + errors)
+    daemon = told(instance)["daemon"]
+    point(daemon["server_pid"] == first and daemon["replacements"] == 0 and daemon["history"] == [], "of the daemon", daemon)
+    status, out, errors = ctl(instance, "-n", "--raw", "-o", "INSTANCE,DISKSIZE")
+    point((status, out, errors) == (0, f"{instance.name} 64M\n", ""), "list", out + errors)
+
+    os.kill(first, signal.SIGKILL)
+    status, out, errors = ctl(instance, "-n", "--raw", "-o", "PID")
+    point(status == 0 and out.strip() not in ("", str(first)),
+          "the server is killed: list waits for the next one", out + errors)
+    second = must(instance.new_server(first), "which is there", instance.said())
+    daemon = told(instance)["daemon"]
+    point(daemon["replacements"] == 1 and daemon["history"][0]["event"] == "died", "status knows of it", daemon)
+    status, out, errors = ctl(instance, "status")
+    point("Its server was replaced 1 time" in out, "and says so", out)
+
+    status, out, errors = ctl(instance, "upgrade", instance.name)
+    point(status == 0 and not errors, "upgrade", out + errors)
+    third = must(instance.new_server(second), "there is another server", instance.said())
+
+    status, out, errors = ctl(instance, "stop", instance.name)
+    point(status == 0 and not errors, "stop", out + errors)
+    point(soon(lambda: not is_alive(third)), "the server has ended")
+    status, out, errors = ctl(instance, "stat", instance.name)
+    point(status == 3 and "it does not run" in errors, "nobody is found then", out + errors)
+
+
+run(test_instance)
