@@ -28,6 +28,7 @@ struct connection {
 	struct varlink_client *clients[2]; /* NULL: not open */
 	struct complaint problem;
 	char error[ERROR_NAME_MAX];
+	bool is_lost; /* the last call found that the other side had ended */
 };
 
 static const char *const interfaces[] = {
@@ -253,6 +254,7 @@ static int failed(struct connection *connection, enum connection_peer peer, int 
 	if (error == -EREMOTEIO)
 		return refused(connection, peer, failure);
 	disconnect(connection, peer);
+	connection->is_lost = error == -ECONNRESET;
 	switch (error) {
 	case -ETIMEDOUT:
 		return complain_note(problem, EXIT_NO_ANSWER,
@@ -275,6 +277,7 @@ static int ask(struct connection *connection, enum connection_peer peer, const c
 	int code, r;
 
 	connection->error[0] = '\0';
+	connection->is_lost = false;
 	snprintf(name, sizeof name, "%s.%s", interfaces[peer], method);
 	code = open_client(connection, peer);
 	if (code) {
@@ -293,15 +296,35 @@ static int take(struct connection *connection, enum connection_peer peer, struct
 	return r ? failed(connection, peer, r, &failure) : EXIT_DONE;
 }
 
+static int call_once(struct connection *connection, enum connection_peer peer, const char *method,
+		     struct json_object *parameters, struct json_object **reply)
+{
+	int code = ask(connection, peer, method, parameters, false);
+	bool continues;
+
+	return code ? code : take(connection, peer, reply, &continues);
+}
+
+/*
+ * The server of an instance has ended before it answered: its successor can be asked instead, if the method only looks. What changes something may have been
+ * done already.
+ */
+static bool can_repeat(const struct connection *connection, const char *method)
+{
+	return connection->is_lost && connection->is_instance && strncmp(method, "Get", 3) == 0;
+}
+
 int connection_call(struct connection *connection, enum connection_peer peer, const char *method,
 		    struct json_object *parameters, struct json_object **reply)
 {
-	int code = ask(connection, peer, method, parameters, false);
+	int64_t until_ms = place_now_ms() + patience_ms(connection);
 	struct json_object *got = NULL;
-	bool continues;
+	int code;
 
-	if (!code)
-		code = take(connection, peer, &got, &continues);
+	do
+		code = call_once(connection, peer, method, json_object_get(parameters), &got);
+	while (code && can_repeat(connection, method) && place_now_ms() < until_ms);
+	json_object_put(parameters);
 	if (reply && !code)
 		*reply = got;
 	else

@@ -6,7 +6,8 @@
  *   NAME              /run/zsblk/NAME/control is the server's, /run/zsblk/NAME/daemon the daemon's
  *   --control SOCKET  the server's alone
  *
- * While a daemon replaces its server nobody answers at the server's socket; it is tried again until the time is up.
+ * While a daemon replaces its server nobody answers at the server's socket; it is tried again until the time is up. A method that only looks is
+ * asked again if the server ends before it answers.
  */
 #ifndef CONNECTION_H
 #define CONNECTION_H
