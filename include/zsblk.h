@@ -266,9 +266,10 @@ bool zsblk_is_removed(const struct zsblk *dev);
  */
 bool zsblk_segments_are_removed(void);
 
-/* The device's size now, and the largest size that zsblk_resize() can give it, in bytes. */
+/* The device's size now, the largest size that zsblk_resize() can give it, in bytes, and how many requests can run at a time. */
 uint64_t zsblk_size(const struct zsblk *dev);
 uint64_t zsblk_max_size(const struct zsblk *dev);
+unsigned zsblk_contexts(const struct zsblk *dev);
 /* The algorithm ("lz4" and so on) and the level for blocks written from now on. */
 const char *zsblk_algorithm_name(const struct zsblk *dev);
 int zsblk_level(const struct zsblk *dev);

@@ -407,6 +407,11 @@ struct zs_core *zsblk_pool(struct zsblk *dev)
 	return dev->core;
 }
 
+unsigned zsblk_contexts(const struct zsblk *dev)
+{
+	return dev->contexts.n;
+}
+
 unsigned zsblk_class_count(const struct zsblk *dev)
 {
 	return zs_core_class_count(dev->core);

@@ -54,8 +54,10 @@ static void test_figures_of_a_device(void **state)
 	params.algorithm = "zstd";
 	params.level = -3;
 	params.has_level = true;
+	params.contexts = 3;
 	dev = device_open(&params);
 	assert_int_equal(zsblk_size(dev), 10 * 4096);
+	assert_int_equal(zsblk_contexts(dev), 3);
 	assert_string_equal(zsblk_algorithm_name(dev), "zstd");
 	assert_int_equal(zsblk_level(dev), -3);
 	zsblk_close(dev);
