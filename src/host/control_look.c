@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* In one reply at most: more would not fit. */
-#define CLASSES_MAX 128u
+#define CLASSES_MAX 96u
 #define BLOCKS_MAX  512u
 
 /* Too large for the stack. One thread serves all clients. */
@@ -66,6 +66,7 @@ enum varlink_result control_get_description(void *opaque, struct varlink_call *c
 	varlink_add_int(out, "block_size", ZSBLK_BLOCK_SIZE);
 	varlink_add_string(out, "algorithm", zsblk_algorithm_name(host->device));
 	varlink_add(out, "level", json_object_new_int(zsblk_level(host->device)));
+	varlink_add_int(out, "streams", zsblk_contexts(host->device));
 	varlink_add_int(out, "mem_limit", stats.mem_limit);
 	describe_parameters(out, host);
 	describe_use(out, host);
@@ -105,16 +106,21 @@ enum varlink_result control_get_statistics(void *opaque, struct varlink_call *ca
 
 static struct json_object *describe_class(const struct zs_class_stats *class)
 {
-	struct json_object *out = json_object_new_object();
+	struct json_object *out = json_object_new_object(), *fullness = json_object_new_array();
 	uint64_t zspages = 0;
 
-	for (unsigned i = 0; i < ZS_FULLNESS_GROUPS; i++)
+	/* An empty zspage does not stay: the group of these is left out, as in the kernel's table. */
+	for (unsigned i = ZS_INUSE_RATIO_0; i < ZS_FULLNESS_GROUPS; i++) {
 		zspages += class->zspages[i];
+		if (i != ZS_INUSE_RATIO_0)
+			json_object_array_add(fullness, json_object_new_int64((int64_t) class->zspages[i]));
+	}
 	varlink_add_int(out, "index", class->index);
 	varlink_add_int(out, "size", class->size);
 	varlink_add_int(out, "pages_per_zspage", class->pages_per_zspage);
 	varlink_add_int(out, "objects_per_zspage", class->objs_per_zspage);
 	varlink_add_int(out, "zspages", zspages);
+	varlink_add(out, "fullness", fullness);
 	varlink_add_int(out, "almost_full", class->almost_full);
 	varlink_add_int(out, "almost_empty", class->almost_empty);
 	varlink_add_int(out, "capacity", class->obj_allocated);
