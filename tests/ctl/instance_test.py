@@ -29,7 +29,7 @@ def told(instance):
 
 
 def test_instance(instance):
-    first = instance.serve()
+    first = instance.serve("max-size=128M")
     status, out, errors = ctl(instance, "status")
     point(status == 0 and instance.name in out and f"served by process {first} (nbdkit" in out and not errors, "status", out + errors)
     daemon = told(instance)["daemon"]
@@ -50,6 +50,14 @@ def test_instance(instance):
     status, out, errors = ctl(instance, "upgrade", instance.name)
     point(status == 0 and not errors, "upgrade", out + errors)
     third = must(instance.new_server(second), "there is another server", instance.said())
+
+    status, out, errors = ctl(instance, "resize", instance.name, "96M")
+    point(status == 0 and not errors, "resize", out + errors + instance.said()[-500:])
+    point(ctl(instance, "-n", "--raw", "-o", "DISKSIZE")[1] == "96M\n" and instance.world.size == 96 << 20, "server and kernel know the size",
+          instance.world.size)
+    status, out, errors = ctl(instance, "resize", instance.name, "1G")
+    point(status == 1 and errors.startswith(f"zsblkctl: {instance.name}: "), "what is larger than max-size is refused", out + errors)
+    third = must(soon(instance.server), "it serves", instance.said())
 
     status, out, errors = ctl(instance, "stop", instance.name)
     point(status == 0 and not errors, "stop", out + errors)
