@@ -135,8 +135,8 @@ static void test_strange_answers(void **state)
 		"[]",
 		"7",
 		"{\"statistics\": 7, \"memory\": [], \"classes\": {}, \"ages\": \"x\", \"latencies\": 1}",
-		"{\"statistics\": {\"reads\": \"many\"}, \"memory\": {\"a\": null, \"b\": \"x\"}, \"classes\": [null, 7], \"ages\": [[]], "
-		"\"latencies\": [null, {\"what\": 3}, {\"what\": \"read\", \"buckets\": [1, null, {}]}]}",
+		("{\"statistics\": {\"reads\": \"many\"}, \"memory\": {\"a\": null, \"b\": \"x\"}, \"classes\": [null, 7], \"ages\": [[]], "
+		 "\"latencies\": [null, {\"what\": 3}, {\"what\": \"read\", \"buckets\": [1, null, {}]}]}"),
 	};
 	struct sample sample = {.taken_ms = 1};
 	struct figures figures;
