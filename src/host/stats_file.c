@@ -29,6 +29,17 @@ struct stats_file {
 	struct ticker *ticker;
 };
 
+/* The median and the 99th percentile of a kind of request. Returns the length as snprintf() does. */
+static size_t latency_text(struct zsblk *dev, enum zsblk_latency_kind kind, char *text, size_t size)
+{
+	const char *name = zsblk_latency_name(kind);
+	struct zsblk_latency latency;
+
+	zsblk_get_latency(dev, kind, &latency);
+	return (size_t)snprintf(text, size, "%s_p50_ns=%" PRIu64 "\n%s_p99_ns=%" PRIu64 "\n", name,
+				zsblk_latency_percentile(&latency, 50), name, zsblk_latency_percentile(&latency, 99));
+}
+
 static size_t stats_text(struct zsblk *dev, stats_file_more_fn *more, char *text, size_t size)
 {
 	struct zsblk_stats stats;
@@ -40,6 +51,8 @@ static size_t stats_text(struct zsblk *dev, stats_file_more_fn *more, char *text
 	for (const struct stats_list *one = stats_list; one->name && at < size; one++)
 		at += (size_t)snprintf(text + at, size - at, "%s=%" PRIu64 "\n", one->name,
 				       stats_list_value(one, &stats));
+	for (enum zsblk_latency_kind kind = ZSBLK_LATENCY_READ; kind <= ZSBLK_LATENCY_WRITE && at < size; kind++)
+		at += latency_text(dev, kind, text + at, size - at);
 	if (more && at < size)
 		at += more(text + at, size - at);
 	return at < size ? at : size - 1;

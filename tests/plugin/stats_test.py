@@ -44,6 +44,13 @@ def figures():
             equal(now["huge_pages"], 10, "huge_pages")
             equal(now["same_pages"], 5, "same_pages")
             equal(now["writes"], 103, "writes")
+            # One in 16 is timed.
+            for i in range(300):
+                handle.pread(BLOCK, i % 100 * BLOCK)
+                handle.pwrite(text, i % 100 * BLOCK)
+            now = wait_for(lambda: (lambda s: s["writes"] == 403 and s)(read_stats(stats)), "update of the file")
+            for what in ("read", "write"):
+                assert 0 < now[f"{what}_p50_ns"] <= now[f"{what}_p99_ns"] < 60e9, now
             assert 10 * BLOCK < now["compr_data_size"] < 20 * BLOCK, now["compr_data_size"]
             assert now["mem_used_total"] >= now["compr_data_size"], now["mem_used_total"]
             handle.trim(4 * MiB, 0)
