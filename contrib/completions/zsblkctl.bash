@@ -60,7 +60,7 @@ _zsblkctl_value()
 
 _zsblkctl()
 {
-	local verbs='list status stat classes blocks limit reserve algorithm background-cpu resize idle recompress compact check jobs reset-peak reset upgrade stop top doctor'
+	local verbs='list status stat classes blocks limit reserve algorithm background-cpu resize idle recompress compact check jobs reset-peak reset upgrade stop metrics top doctor'
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' by_socket='' words=0 i
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -80,7 +80,7 @@ _zsblkctl()
 	case $verb in
 	'') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current") ;;
 	doctor) ;;
-	list | status | stat | jobs | top) [[ $by_socket ]] || mapfile -t COMPREPLY < <(compgen -W "$(_zsblkctl_names)" -- "$current") ;;
+	list | status | stat | jobs | metrics | top) [[ $by_socket ]] || mapfile -t COMPREPLY < <(compgen -W "$(_zsblkctl_names)" -- "$current") ;;
 	*)
 		if ((words == 0)); then
 			mapfile -t COMPREPLY < <(compgen -W "$(_zsblkctl_names)" -- "$current")

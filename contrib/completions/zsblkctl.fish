@@ -47,7 +47,7 @@ function __zsblkctl_columns
     zsblkctl $words[1] --help 2>/dev/null | sed -n '/^Columns$/,$s/^ *\([A-Z0-9%_-]*\)  \(.*\)/\1\t\2/p'
 end
 
-set -l many list status stat jobs top
+set -l many list status stat jobs metrics top
 set -l one classes blocks limit reserve algorithm background-cpu resize idle recompress compact check reset-peak reset upgrade stop
 set -l table list classes jobs
 
@@ -67,6 +67,7 @@ complete -c zsblkctl -n __zsblkctl_no_verb -a recompress -d 'compress stored blo
 complete -c zsblkctl -n __zsblkctl_no_verb -a compact -d 'join zspages that are filled in part'
 complete -c zsblkctl -n __zsblkctl_no_verb -a check -d 'verify all that is stored'
 complete -c zsblkctl -n __zsblkctl_no_verb -a jobs -d 'list the work in the background'
+complete -c zsblkctl -n __zsblkctl_no_verb -a metrics -d 'print all figures in the text format of Prometheus'
 complete -c zsblkctl -n __zsblkctl_no_verb -a reset-peak -d 'set the most memory so far to what is taken now'
 complete -c zsblkctl -n __zsblkctl_no_verb -a reset -d 'free all blocks of a device that nobody uses'
 complete -c zsblkctl -n __zsblkctl_no_verb -a upgrade -d 'put what is installed now in the place of server and daemon'

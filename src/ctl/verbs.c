@@ -168,6 +168,12 @@ const struct verb verbs[] = {
 		.run = verb_top,
 	},
 	{
+		.name = "metrics",
+		.names = VERB_NAMES_MANY,
+		.summary = "print all figures in the text format of Prometheus",
+		.run = verb_metrics,
+	},
+	{
 		.name = "doctor",
 		.names = VERB_NAMES_NONE,
 		.options = OPTION_JSON,

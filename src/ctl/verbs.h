@@ -74,6 +74,7 @@ int verb_idle(const struct call *call);
 int verb_jobs(const struct call *call);
 int verb_limit(const struct call *call);
 int verb_list(const struct call *call);
+int verb_metrics(const struct call *call);
 int verb_recompress(const struct call *call);
 int verb_reserve(const struct call *call);
 int verb_reset(const struct call *call);
