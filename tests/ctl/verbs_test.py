@@ -414,6 +414,7 @@ def under_load():
             for algorithm_name in ("zstd", "lz4") * 2:
                 for words in (["list"], ["stat"], ["classes", "swap0"], ["blocks", "swap0"], ["jobs"], ["limit", "swap0", "32M"],
                               ["algorithm", "swap0", algorithm_name], ["compact", "swap0", "--wait"], ["check", "swap0", "--wait"],
+                              ["recompress", "swap0", "--type", "all", "--algorithm", "zstd", "--level", "3", "--wait"],
                               ["idle", "swap0"], ["reserve", "swap0", "2M"], ["reset-peak", "swap0"]):
                     here.ctl(*words)
                 contains(here.ctl("reset", "swap0", status=FAILED), "swap0: ")
