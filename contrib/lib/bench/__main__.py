@@ -133,9 +133,19 @@ class Bench:
     def machines(self):
         if self.args.vm:
             say("virtual machines")
+            self.raw["vm_date"] = datetime.date.today().isoformat()
             self.raw["vm"] = vm.swap(self.plugin)
             if self.args.ublk:
                 self.raw["speed"] = vm.speed(self.plugin, self.args.ublk)
+
+    def only_machines(self):
+        """Into the report that is there: the rest takes a quarter of an hour, and may be of another day."""
+        report_there = self.args.output / "raw.json"
+        if not report_there.exists():
+            sys.exit(f"contrib/bench: --vm-only adds to a report, and there is none: no {report_there}")
+        self.raw = json.loads(report_there.read_text(encoding="utf-8"))
+        self.args.vm = True
+        self.machines()
 
 
 def main():
@@ -148,6 +158,7 @@ def main():
     parser.add_argument("--pages")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--vm", action="store_true")
+    parser.add_argument("--vm-only", action="store_true")
     parser.add_argument("--repeat", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--threads", type=int, default=2)
@@ -158,11 +169,14 @@ def main():
     os.umask(0o022)
     with tempfile.TemporaryDirectory(prefix="zsblk-bench.") as tmp:
         bench = Bench(args, tmp)
-        bench.capture()
-        bench.engine_alone()
-        bench.rounds()
-        bench.restarts()
-        bench.machines()
+        if args.vm_only:
+            bench.only_machines()
+        else:
+            bench.capture()
+            bench.engine_alone()
+            bench.rounds()
+            bench.restarts()
+            bench.machines()
     write(bench.raw, args.output)
 
 

@@ -157,7 +157,7 @@ def markdown(raw):
                   "included.\n", table(["device", "blocks stored", "pool, MiB", "fastest", "median", "slowest"], rows)]
     if raw.get("speed"):
         requests, loads = ways_tables(raw["speed"])
-        parts += [f"## Zram, NBD and ublk in one virtual machine\n\nLinux {raw['speed']['kernel']}, 400 MB, two CPUs, one boot: random requests "
+        parts += [f"## Zram, NBD and ublk in one virtual machine\n\nOn {raw['vm_date']}, Linux {raw['speed']['kernel']}, 400 MB, two CPUs, one boot: random requests "
                   "of 4 KiB by fio on the kernel's device. \"server's us\" is processor time of the server for a request.\n", requests,
                   "The swap load: two processes fill 450 MB, and read all of it twice in random order.\n", loads]
     return "\n".join(parts)
