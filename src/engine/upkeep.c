@@ -437,5 +437,6 @@ void upkeep_stop(struct zsblk *dev)
 		pthread_join(dev->worker, NULL);
 	if (dev->has_refill)
 		pthread_join(dev->refill, NULL);
-	dev->has_worker = dev->has_refill = false;
+	dev->has_worker = false;
+	dev->has_refill = false;
 }
