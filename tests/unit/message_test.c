@@ -27,7 +27,6 @@ static void test_objects(void **state)
 		"{\"a\": 1}",
 		"{\"method\": \"x.y\", \"parameters\": {\"a\": [1, 2, {\"b\": null}]}}",
 		"{\"\xc3\xa4\": \"\\u00e4\"}",
-		"{\"a\": 123456789012345678901234567890}",
 	};
 	static const char *const bad[] = {
 		"",
@@ -57,6 +56,15 @@ static void test_objects(void **state)
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		if (error_of(bad[i], strlen(bad[i]), 64) != -EBADMSG)
 			fail_msg("%s", bad[i]);
+}
+
+/* json-c before 0.18 takes the nearest number that it has; later versions refuse the text. */
+static void test_large_number(void **state)
+{
+	static const char text[] = "{\"a\": 123456789012345678901234567890}";
+	int r = error_of(text, strlen(text), 64);
+
+	assert_true(r == 0 || r == -EBADMSG);
 }
 
 static void test_depth(void **state)
@@ -129,7 +137,8 @@ static void test_clean(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_objects), cmocka_unit_test(test_depth), cmocka_unit_test(test_number_of_values),
+		cmocka_unit_test(test_objects), cmocka_unit_test(test_large_number),
+		cmocka_unit_test(test_depth),   cmocka_unit_test(test_number_of_values),
 		cmocka_unit_test(test_print),   cmocka_unit_test(test_clean),
 	};
 
