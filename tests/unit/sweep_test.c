@@ -107,6 +107,29 @@ static void test_each_queue(void **state)
 	}
 }
 
+/* The disk has become smaller: a read behind its end would be answered without the server. */
+static void test_behind_the_end(void **state)
+{
+	struct device file;
+	int fd = open("file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	must(fd >= 0);
+	close(fd);
+	init(&file, "file");
+	assert_int_equal(sweep_start(sweep, &file, 8192), 0);
+	wait_for_answers(1);
+	if (last == -EINVAL) {
+		print_message("# no O_DIRECT here\n");
+		skip();
+	}
+	/* Not even the first block was read. */
+	assert_int_equal(last, -ENODATA);
+	must(truncate("file", 4096) == 0);
+	assert_int_equal(sweep_start(sweep, &file, 8192), 0);
+	wait_for_answers(2);
+	assert_int_equal(last, 0);
+}
+
 static void test_absent(void **state)
 {
 	struct device none;
@@ -183,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_first_cpu),
 		cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_each_queue, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_behind_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody_waits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ended_by_others, set_up, tear_down),

@@ -76,9 +76,14 @@ static bool move_to_queue(const struct device *device, unsigned queue)
 	return true;
 }
 
+/* The disk may have become smaller meanwhile. Of a block behind its end the kernel itself says that there is none, and asks no server. */
 static int read_block(int fd, void *block, uint64_t offset)
 {
-	return pread(fd, block, ZSBLK_BLOCK_SIZE, (off_t)offset) < 0 ? -errno : 0;
+	ssize_t got = pread(fd, block, ZSBLK_BLOCK_SIZE, (off_t)offset);
+
+	if (got == 0 && offset)
+		got = pread(fd, block, ZSBLK_BLOCK_SIZE, 0);
+	return got < 0 ? -errno : got == 0 ? -ENODATA : 0;
 }
 
 static bool say_answer(int r, bool is_last)
