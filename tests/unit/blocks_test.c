@@ -158,5 +158,9 @@ int main(void)
 		WITH_DEVICE(test_bounded),   WITH_DEVICE(test_beside_requests),
 	};
 
+	if (sizeof(void *) < 8) {
+		puts("1..0 # SKIP the device takes more addresses than there are");
+		return 0;
+	}
 	return cmocka_run_group_tests_name("blocks", tests, NULL, NULL);
 }

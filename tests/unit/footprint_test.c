@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* All memory in one place: the parts add up, and the sums are what the system says. */
+#include "lib/emulator.h"
 #include "lib/device.h"
 #include "lib/shm.h"
 #include "lib/test.h"
@@ -185,7 +186,7 @@ static void test_process(void **state)
 	for (unsigned looks = 0; looks < 250; looks++) {
 		m = expect_exact();
 		whole = rollup("Rss") + rollup("Swap");
-		if (look().segment == m.segment)
+		if (look().segment == m.segment && m.files <= rollup("Rss") - rollup("Anonymous") + lateness())
 			break;
 	}
 	assert_in_range(m.total, whole - lateness(), whole + lateness());
@@ -288,5 +289,9 @@ int main(void)
 		cmocka_unit_test(test_contexts),  cmocka_unit_test(test_under_load),
 	};
 
+	if (advice_is_ignored()) {
+		puts("1..0 # SKIP an emulator does not tell what is in memory");
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

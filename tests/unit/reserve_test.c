@@ -19,8 +19,6 @@ static struct zsblk_why why;
 
 static int set_up(void **state)
 {
-	if (advice_is_ignored())
-		skip();
 	params = device_params(BLOCKS);
 	dev = device_open(&params);
 	why.text[0] = '\0';
@@ -103,6 +101,8 @@ static void test_below_a_limit(void **state)
 
 static void test_asks_for_memory(void **state)
 {
+	if (sizeof(void *) < 8)
+		skip(); /* the second device has 16 GiB of addresses */
 	assert_int_equal(set(1 * MIB), 0);
 	zoneinfo_set_free(&dev->change_spare, 0);
 	/* For more of the table than is in memory. */
@@ -182,5 +182,9 @@ int main(void)
 		WITH_DEVICE(test_beside_requests),
 	};
 
+	if (advice_is_ignored()) {
+		puts("1..0 # SKIP no reserve is populated or given back here");
+		return 0;
+	}
 	return cmocka_run_group_tests_name("reserve", tests, NULL, NULL);
 }

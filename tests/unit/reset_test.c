@@ -78,9 +78,12 @@ static void test_steps_are_bounded(void **state)
 /* Where nothing was ever written there is nothing to do. */
 static void test_empty(void **state)
 {
-	struct zsblk *empty = device_new(1u << 22);
+	struct zsblk *empty;
 	uint64_t block = 0;
 
+	if (sizeof(void *) < 8)
+		skip(); /* the device has 16 GiB of addresses */
+	empty = device_new(1u << 22);
 	assert_false(zsblk_reset_step(empty, &block));
 	zsblk_close(empty);
 }
