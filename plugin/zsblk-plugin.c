@@ -203,10 +203,21 @@ static bool has_clients(void)
 	return atomic_load(&clients) > 0;
 }
 
+/*
+ * Under zsblkd the kernel uses the device all the time. While it has a new server put behind its device it is not connected, and what
+ * it has stored must stay.
+ */
 static int claim(struct zsblk_why *why)
 {
 	int n = 0;
 
+	if (params.inherited) {
+		snprintf(
+			why->text, sizeof why->text,
+			"zsblkd keeps this device for the kernel, which comes back whenever it is not connected; stop the "
+			"instance, and start it again");
+		return -EBUSY;
+	}
 	if (atomic_compare_exchange_strong(&clients, &n, CLAIMED))
 		return 0;
 	snprintf(why->text, sizeof why->text, "the device is in use by NBD clients: %d; disconnect them first", n);

@@ -71,8 +71,11 @@ static int claim(struct zsblk_why *why)
 	struct driver *driver;
 	int r;
 
-	if (number == NO_DISK)
-		return 0;
+	/* The control socket is there before the disk. A disk that is being taken over is in use, and so is all that is stored. */
+	if (number == NO_DISK) {
+		snprintf(why->text, sizeof why->text, "the device is just being made, or taken over; try again");
+		return -EBUSY;
+	}
 	r = driver_open(&driver, why);
 	if (r < 0)
 		return r;

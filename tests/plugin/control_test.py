@@ -276,6 +276,26 @@ def reset():
         equal(one.connect().pread(5, 0), bytes(5))
 
 
+@test
+def reset_under_zsblkd():
+    "no reset under zsblkd, not even before the kernel has come back to a new server"
+    with folder() as path:
+        ENV["ZSBLK_PARAMETERS"] = f"control={path}/control"
+        try:
+            with Server("size=256M") as one:
+                control = f"{path}/control"
+                wait_for(lambda: is_listening(control), "control socket")
+                one.connect().pwrite(TEXT, 0)
+                one.disconnect()
+                wait_for(lambda: not call(control, DEVICE + "GetDescription")["in_use"], "end of the client")
+                name, parameters = error(control, DEVICE + "Reset")
+                equal(name, DEVICE + "InUse")
+                contains(parameters["reason"], "zsblkd")
+                equal(one.connect().pread(5, 0), TEXT[:5])
+        finally:
+            del ENV["ZSBLK_PARAMETERS"]
+
+
 # ---------------------------------------------------------------- jobs
 
 @test
