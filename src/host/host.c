@@ -209,21 +209,21 @@ static bool look_for_removal(void *opaque)
 	return !removed;
 }
 
-static int start_control(struct host *host)
+/* Without it requests are served all the same: for swap that comes back, nothing else counts. */
+static void start_control(struct host *host)
 {
 	struct zsblk_segment segment = {.name = ""};
 	int r;
 
 	if (!host->params->control_path)
-		return 0;
+		return;
 	if (has_segment(host) && zsblk_inspect(host->params->engine.memory, &segment, NULL) == 0)
 		memcpy(host->name, segment.name, sizeof host->name);
 	host->started_s = (uint64_t)time(NULL);
 	r = control_start(&host->control, host);
 	if (r < 0)
-		say(host, HOST_ERROR, "the thread that serves control=%s cannot be started: %s",
+		say(host, HOST_ERROR, "control=%s is not served, since its threads cannot be started: %s; requests are",
 		    host->params->control_path, strerror(-r));
-	return r;
 }
 
 static int start_threads(struct host *host)
@@ -240,7 +240,9 @@ static int start_threads(struct host *host)
 		  : 0;
 	if (r < 0)
 		say(host, HOST_ERROR, "the thread that writes stats=%s cannot be started: %s", stats, strerror(-r));
-	return r < 0 ? r : start_control(host);
+	if (!r)
+		start_control(host);
+	return r;
 }
 
 int host_start(struct host *host)

@@ -6,7 +6,9 @@
 #include "host/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static char said[HOST_DEBUG + 1][800];
@@ -111,6 +113,29 @@ static void test_goes_on(void **state)
 	assert_string_equal(zsblk_algorithm_name(host.device), "zstd");
 }
 
+/* No descriptor is left for the control socket's thread. Swap that comes back is worth more. */
+static void test_no_control(void **state)
+{
+	struct rlimit before, few;
+	int r, next;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	params.control_path = (char[]){"/nowhere/control"};
+	params.control_group = (gid_t)-1;
+	params.background_cpu = 10;
+	assert_int_equal(host_prepare(&host, false), 0);
+	next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(next >= 0);
+	close(next);
+	few = (struct rlimit){.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	r = host_start(&host);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_int_equal(r, 0);
+	assert_null(host.control);
+	assert_non_null(strstr(said[HOST_ERROR], "control=/nowhere/control is not served"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +144,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failures_are_said, start_anew, stop),
 		cmocka_unit_test_setup_teardown(test_default_reserve, start_anew, stop),
 		cmocka_unit_test_setup_teardown(test_goes_on, start_anew, stop),
+		cmocka_unit_test_setup_teardown(test_no_control, start_anew, stop),
 	};
 
 	return cmocka_run_group_tests_name("host", tests, NULL, NULL);
