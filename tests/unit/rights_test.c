@@ -8,6 +8,7 @@
 #include "process/system_page.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -194,13 +195,54 @@ static void test_own_memory(void **state)
 	assert_true(status == 42 || status == 43);
 }
 
+/* True if every page of the library is in memory. The lines of /proc/self/smaps are those of maps, each followed by figures. */
+static bool is_in_memory(const char *library)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long start, end, size = 0, rss;
+	bool is_of_it = false, found = false, all = true;
+	char line[512];
+
+	while (f && fgets(line, sizeof line, f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2) {
+			is_of_it = strstr(line, library);
+			found |= is_of_it;
+			size = (end - start) / 1024;
+		} else if (is_of_it && sscanf(line, "Rss: %lu", &rss) == 1) {
+			all &= rss == size;
+		}
+	}
+	if (f)
+		fclose(f);
+	return found && all;
+}
+
+/* Memory is locked before rights are asked for that may be missing here. */
+static void take_memory(void *opaque)
+{
+	/* For the linker, which leaves out what is not used. */
+	json_object_put(NULL);
+	if (rights_take(&wrong) && strstr(wrong.text, "memory cannot be locked"))
+		_exit(43);
+	_exit(is_in_memory("/libjson-c.") ? 42 : 1);
+}
+
+/* What answers are made by, also while there is no memory to read it again. */
+static void test_answers(void **state)
+{
+	int status = WEXITSTATUS(test_in_child(take_memory, NULL));
+
+	if (status == 43)
+		print_message("# memory cannot be locked here\n");
+	else
+		assert_int_equal(status, 42);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_missing),
-		cmocka_unit_test(test_none),
-		cmocka_unit_test(test_taken),
-		cmocka_unit_test(test_own_memory),
+		cmocka_unit_test(test_missing), cmocka_unit_test(test_none),       cmocka_unit_test(test_taken),
+		cmocka_unit_test(test_answers), cmocka_unit_test(test_own_memory),
 	};
 
 	return cmocka_run_group_tests_name("rights", tests, NULL, NULL);

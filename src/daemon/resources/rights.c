@@ -45,11 +45,12 @@ int rights_check(struct wrong *wrong)
 }
 
 /*
- * The libraries that a recovery runs through. Not those that come along with libsystemd, of which nothing is called.
+ * The libraries that a recovery runs through, and that answers are made by: people ask just then, and the loop that looks after the server
+ * must not wait for a page of a file. Not those that come along with libsystemd, of which nothing is called.
  */
 static bool runs_in_recovery(const char *name)
 {
-	static const char *const libraries[] = {"/libc.", "/libmnl.", "/libsystemd.", "/ld-linux"};
+	static const char *const libraries[] = {"/libc.", "/libmnl.", "/libsystemd.", "/libjson-c.", "/ld-linux"};
 
 	if (!name[0])
 		return true;
