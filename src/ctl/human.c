@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Sizes and times as people read and write them. See human.h. */
+/* Sizes and times as people read them. See human.h. */
 #include "ctl/human.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 const char *human_size(uint64_t bytes, char text[HUMAN_BYTES])
 {
@@ -50,30 +47,4 @@ const char *human_time(uint64_t seconds, char text[HUMAN_BYTES])
 	else
 		snprintf(text, HUMAN_BYTES, "%" PRIu64 " %s", seconds / units[i].seconds, units[i].name);
 	return text;
-}
-
-int human_parse_seconds(const char *text, uint64_t *seconds)
-{
-	static const char letters[] = "smhd";
-	static const uint64_t units[] = {1, 60, 3600, 86400};
-	uint64_t unit = 1, number;
-	const char *letter;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (errno)
-		return -EINVAL;
-	if (*end) {
-		letter = strchr(letters, *end);
-		if (!letter || end[1])
-			return -EINVAL;
-		unit = units[letter - letters];
-	}
-	if (number > UINT64_MAX / unit)
-		return -EINVAL;
-	*seconds = number * unit;
-	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Sizes and times as people read and write them. */
+/* Sizes and times as people read them. */
 #ifndef HUMAN_H
 #define HUMAN_H
 
@@ -16,8 +16,5 @@ const char *human_size(uint64_t bytes, char text[HUMAN_BYTES]);
 
 /* A time in its two largest units: "45 s", "3 min", "2 h 5 min", "4 d 1 h". Returns `text`. */
 const char *human_time(uint64_t seconds, char text[HUMAN_BYTES]);
-
-/* A time as people give one: a number, and s, m, h, d or nothing (seconds). 0, or -EINVAL; *seconds is left alone then. */
-int human_parse_seconds(const char *text, uint64_t *seconds);
 
 #endif

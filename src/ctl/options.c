@@ -4,7 +4,7 @@
 
 #include "ctl/complain.h"
 #include "ctl/exit.h"
-#include "ctl/human.h"
+#include "text/duration.h"
 #include "text/number.h"
 #include "text/size.h"
 
@@ -61,7 +61,7 @@ static int take_format(struct options *options, const char *value)
 
 static int take_older_than(struct options *options, const char *value)
 {
-	return human_parse_seconds(value, &options->older_than_s) == 0 && options->older_than_s &&
+	return duration_parse(value, &options->older_than_s) == 0 && options->older_than_s &&
 			       options->older_than_s <= AGE_MOST_S
 		       ? EXIT_DONE
 		       : -1;

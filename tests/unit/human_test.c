@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Sizes and times as people read and write them: every unit, where one ends, and what is no time. */
+/* Sizes and times as people read them: every unit, and where one ends. */
 #include "lib/test.h"
 
 #include "ctl/human.h"
 
-#include <errno.h>
 #include <inttypes.h>
 
 static void test_sizes(void **state)
@@ -57,38 +56,11 @@ static void test_times(void **state)
 		assert_string_equal(human_time(times[i].seconds, text), times[i].text);
 }
 
-static void expect_seconds(const char *text, uint64_t seconds)
-{
-	uint64_t found = 1;
-
-	if (human_parse_seconds(text, &found) != 0 || found != seconds)
-		fail_msg("'%s' is %" PRIu64 " seconds, not %" PRIu64, text, found, seconds);
-}
-
-static void test_parse(void **state)
-{
-	static const char *const bad[] = {
-		"", " 5", "-5", "+5", "s", "5 m", "5ms", "5w", "1.5h", "99999999999999999999", "300000000000000000d"};
-	uint64_t seconds = 1;
-
-	expect_seconds("0", 0);
-	expect_seconds("90", 90);
-	expect_seconds("90s", 90);
-	expect_seconds("15m", 900);
-	expect_seconds("4h", 14400);
-	expect_seconds("2d", 172800);
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		if (human_parse_seconds(bad[i], &seconds) != -EINVAL)
-			fail_msg("'%s' was taken", bad[i]);
-	assert_int_equal(seconds, 1);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_times),
-		cmocka_unit_test(test_parse),
 	};
 
 	return cmocka_run_group_tests_name("human", tests, NULL, NULL);
