@@ -116,8 +116,12 @@ int ages_add_pages(struct ages *ages, uint64_t page, uint64_t n)
 	/* With the lock, so that no page is given back between the two steps. */
 	pthread_mutex_lock(&ages->lock);
 	r = segment_private_populate(ages->bytes + page * SEGMENT_PAGE, (size_t)(n * SEGMENT_PAGE));
-	for (uint64_t i = 0; i < n && !r; i++)
-		set_page(ages, page + i, true);
+	for (uint64_t i = page; i < page + n && !r; i++) {
+		/* What an earlier time has left there is not the age of what was written since. */
+		if (!has_page(ages, i))
+			memset(ages->bytes + i * SEGMENT_PAGE, 0, SEGMENT_PAGE);
+		set_page(ages, i, true);
+	}
 	pthread_mutex_unlock(&ages->lock);
 	return r;
 }

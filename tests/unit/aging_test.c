@@ -250,6 +250,35 @@ static void test_process_memory(void **state)
 	assert_true(device_has(dev, 7, BLOCK_TEXT, 1));
 }
 
+/* In process memory pages stay when a device shrinks. What was written since it grew again is not as old as they say. */
+static void test_page_comes_again(void **state)
+{
+	struct super_layout layout;
+
+	zsblk_close(dev);
+	params.memory = test_shm_new()->memory;
+	params.max_size = AT(3 * BLOCKS);
+	open_device();
+	layout = dev->layout;
+	layout.ages_offset = 0;
+	layout.features.compatible = 0;
+	super_of(&dev->seg)->magic_word = 0;
+	super_format(&dev->seg, &layout);
+	zsblk_close(dev);
+	open_device();
+	must(zsblk_resize(dev, AT(3 * BLOCKS), NULL) == 0);
+	device_put(dev, 3 * BLOCKS - 1, BLOCK_TEXT, 1);
+	let_pass(1);
+	let_pass(100);
+	assert_true(age_of(3 * BLOCKS - 1) >= 80);
+	must(zsblk_discard(dev, BLOCK_BYTES, AT(3 * BLOCKS - 1)) == 0);
+	must(zsblk_resize(dev, AT(BLOCKS), NULL) == 0);
+	must(zsblk_resize(dev, AT(3 * BLOCKS), NULL) == 0);
+	device_put(dev, 3 * BLOCKS - 1, BLOCK_TEXT, 1);
+	let_pass(1);
+	assert_int_equal(age_of(3 * BLOCKS - 1), 0);
+}
+
 /* No request brings a page of ages into memory. With a reserve they are there from the start. */
 static void test_memory(void **state)
 {
@@ -303,6 +332,7 @@ int main(void)
 		WITH_DEVICE(test_stay),
 		WITH_DEVICE(test_memory),
 		WITH_DEVICE(test_process_memory),
+		WITH_DEVICE(test_page_comes_again),
 		WITH_DEVICE(test_resize),
 	};
 
