@@ -82,8 +82,8 @@ struct zsblk_recompression;
  * Compress blocks again that are stored, with an algorithm that gains more and takes longer. A block keeps its new object
  * if that takes a smaller size class. Otherwise it is noted down that the block was tried, and it is not tried again with
  * the same algorithm and level, or with weaker ones, until it is written again. A shared segment keeps that for the next
- * zsblk_open(). When a stronger algorithm begins, what weaker ones have tried is forgotten. A segment of format 1 becomes
- * one of the present format.
+ * zsblk_open(). When a stronger algorithm begins, what weaker ones have tried is forgotten. A weaker algorithm than one
+ * that was used before notes nothing down. A segment of format 1 becomes one of the present format.
  *
  * Requests may be in flight, and win: a block that is written meanwhile has what was written. The memory that all steps
  * need is made here. A recompression is no access: ages and marks of idle blocks stay.

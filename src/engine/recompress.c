@@ -13,7 +13,7 @@
  *
  * One bit cannot say what was tried. So the hint says it for all blocks: before a stronger algorithm begins, the bits of
  * weaker ones are taken off, and then the hint is changed. If the process is killed in between, fewer bits are left, and
- * those that are left are right.
+ * those that are left are right. A weaker algorithm than the hint's does not set the bit.
  *
  * At the limit the new object is stored all the same, up to RECOMPRESS_BEYOND pages above it. If these are used up, the
  * pool is compacted: the objects that were freed leave room there.
@@ -46,11 +46,12 @@ static uint64_t hint_of(const struct encoder *encoder)
 	return (uint64_t)encoder->codec->id << 32 | (uint32_t)encoder->level;
 }
 
-static bool is_stronger(const struct encoder *encoder, uint64_t hint)
+/* The strength of what the hint names; INT64_MIN: it names nothing. */
+static int64_t strength_of(uint64_t hint)
 {
 	const struct codec *tried = hint >> 32 < CODEC_IDS ? codec_by_id((unsigned)(hint >> 32)) : NULL;
 
-	return !tried || strength(encoder->codec, encoder->level) > strength(tried, (int32_t)(uint32_t)hint);
+	return tried ? strength(tried, (int32_t)(uint32_t)hint) : INT64_MIN;
 }
 
 /* ------------------------------------------------------------------ life */
@@ -116,6 +117,15 @@ static void carry_over(struct zsblk *dev)
 	pthread_mutex_unlock(&dev->resize_lock);
 }
 
+/* With `hint` as the segment's: is anything forgotten first, and may the bit be set? */
+static void set_notes(struct zsblk_recompression *job, uint64_t hint)
+{
+	int64_t now = strength(job->encoder.codec, job->encoder.level), tried = strength_of(hint);
+
+	job->forgets = now > tried;
+	job->notes = now >= tried;
+}
+
 /* Make this one the device's. -EBUSY: there is one. */
 static int install(struct zsblk *dev, struct zsblk_recompression *job)
 {
@@ -157,7 +167,7 @@ int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *wha
 		return why_fail(why, r, "this device is being recompressed; wait until that is done, or cancel it");
 	}
 	carry_over(dev);
-	job->forgets = is_stronger(&job->encoder, *super_tried_with(&dev->seg, &dev->layout));
+	set_notes(job, *super_tried_with(&dev->seg, &dev->layout));
 	*result = job;
 	return 0;
 }
@@ -217,7 +227,7 @@ static bool keep(struct zsblk_recompression *job, unsigned size)
 		job->figures.failed++;
 		return true;
 	}
-	if (rework_finish(dev, &job->work, &dev->recompressed, word_note_tried(word))) {
+	if (rework_finish(dev, &job->work, &dev->recompressed, job->notes ? word_note_tried(word) : word)) {
 		job->figures.recompressed++;
 		job->figures.bytes_saved += before - size;
 		count(&dev->recompressed.recompressed, 1);
@@ -251,7 +261,7 @@ static bool try_block(struct zsblk_recompression *job, uint64_t word)
 						job->ctx.object, most);
 	if (size)
 		return keep(job, (unsigned)size);
-	rework_give_up(dev, &job->work, true);
+	rework_give_up(dev, &job->work, job->notes);
 	return true;
 }
 

@@ -20,6 +20,7 @@ struct zsblk_recompression {
 	uint64_t threshold, max_pages;
 	uint64_t block;    /* the next one to be looked at */
 	bool forgets;      /* first of all, what weaker algorithms have tried is forgotten */
+	bool notes;        /* sets the bit "tried": nothing stronger was tried before */
 	bool makes_room;   /* there was none: the pool is compacted, and the block tried again */
 	uint64_t room_for; /* blocks that were recompressed when the pool was compacted last, and one more */
 	struct progress compaction;

@@ -260,6 +260,10 @@ static void test_forgetting(void **state)
 	figures = recompress(all);
 	assert_true(figures.tried > 0 && figures.tried < 20);
 	assert_int_equal(recompress(stronger).tried, 20);
+	/* What the weaker one tries now says nothing about the stronger one, which the hint names. */
+	device_put(dev, 0, BLOCK_NOISE, 1);
+	assert_int_equal(recompress(all).tried, 1);
+	assert_int_equal(recompress(stronger).tried, 1);
 }
 
 /* Something happens to a block while it is worked on. */
