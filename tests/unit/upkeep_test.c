@@ -221,6 +221,46 @@ static void test_compacts_at_rest(void **state)
 	zsblk_close(dev);
 }
 
+/* Wait until so many pages were freed by compaction, and a moment for what the round still has to do. */
+static void wait_for_compaction(struct zsblk *dev, uint64_t pages)
+{
+	unsigned patience = 60000;
+
+	while (device_stats(dev).pages_compacted < pages && patience--)
+		usleep(1000);
+	assert_true(device_stats(dev).pages_compacted >= pages);
+	usleep(200000);
+}
+
+/* Recompression leaves holes as discards do, also on a device that was compacted at rest before. */
+static void test_compacts_after_recompression(void **state)
+{
+	const struct zsblk_recompress idle = {.type = ZSBLK_RECOMPRESS_IDLE};
+	struct zsblk *dev = device_new(BLOCKS);
+	struct zsblk_recompress_figures figures;
+	struct zsblk_recompression *job;
+	uint64_t marked;
+	bool more = true;
+
+	for (unsigned i = 0; i < BLOCKS; i++)
+		device_put(dev, i, i % 7 ? BLOCK_TEXT : BLOCK_NOISE, i);
+	for (unsigned i = 1; i < BLOCKS; i += 5)
+		must(zsblk_discard(dev, 4096, i * 4096) == 0);
+	wait_for_compaction(dev, 1);
+	must(zsblk_mark_idle(dev, 0, &marked) == 0);
+	for (unsigned i = 0; i < BLOCKS; i += 10)
+		assert_true(device_has(dev, i, i % 7 ? BLOCK_TEXT : BLOCK_NOISE, i));
+	must(zsblk_recompress_begin(dev, &idle, &job, NULL) == 0);
+	while (more)
+		must(zsblk_recompress_step(job, &figures, &more) == 0);
+	zsblk_recompress_end(job);
+	assert_true(figures.recompressed > 0);
+	wait_for_compaction(dev, device_stats(dev).pages_compacted + 1);
+	all_there(dev);
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 static void test_reserve_is_refilled(void **state)
 {
 	struct zsblk_params params = device_params(BLOCKS);
@@ -536,6 +576,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_to_gain),
 		cmocka_unit_test(test_beside_requests),
 		cmocka_unit_test(test_compacts_at_rest),
+		cmocka_unit_test(test_compacts_after_recompression),
 		cmocka_unit_test(test_memory_is_given_back),
 		cmocka_unit_test(test_reserve_is_refilled),
 		cmocka_unit_test(test_reserve_waits_for_memory),
