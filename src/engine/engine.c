@@ -269,9 +269,10 @@ static int build(struct zsblk *dev, const struct zsblk_params *given, struct zsb
 		engine_keep_frontier(dev);
 	/*
 	 * `fresh` does not tell: a front end may open a segment twice before it starts, and a former server may have
-	 * died early.
+	 * died early. A reserve that a former server was told in use is no reason to refuse the parameters of this one.
 	 */
-	dev->is_new = !r && table_next_written(&dev->table, 0, dev->table.n) == dev->table.n;
+	dev->is_new = !r && table_next_written(&dev->table, 0, dev->table.n) == dev->table.n &&
+		      !(dev->live.changed & LIVE_RESERVE);
 	if (!r && dev->is_new)
 		r = check_reserve(params, why);
 	return r || !dev->is_new ? r : cap_check(dev, params, why);

@@ -155,7 +155,7 @@ struct zsblk {
 	pthread_mutex_t recompress_lock;
 	struct zsblk_recompression *recompression;
 	struct counters recompressed;
-	bool is_new;    /* nothing was ever written to it */
+	bool is_new;    /* nothing was ever written to it, and its reserve is what the parameters say */
 	bool has_marks; /* sector_verify() has seen a marked word */
 	bool has_worker;
 	pthread_t worker, refill;

@@ -237,6 +237,19 @@ static void test_algorithm_that_cannot_be_had(void **state)
 	expect("lz4", 1, 8 * MIB, 2 * MIB);
 }
 
+/* Nor because of a reserve for which there is no memory now: also if nothing was ever written. */
+static void test_reserve_that_cannot_be_had(void **state)
+{
+	const struct live_values values = {.reserve = UINT64_C(1) << 50};
+
+	live_note(dev, LIVE_RESERVE, &values);
+	next_server();
+	assert_int_equal(zsblk_reserve(dev), values.reserve);
+	device_put(dev, 0, BLOCK_TEXT, 1);
+	next_server();
+	assert_true(device_has(dev, 0, BLOCK_TEXT, 1));
+}
+
 /* Memory that ends with the process needs none, and takes no page for it. */
 static void test_anonymous(void **state)
 {
@@ -299,6 +312,7 @@ int main(void)
 		WITH_DEVICE(test_failures_are_not_recorded),
 		WITH_DEVICE(test_what_cannot_be),
 		WITH_DEVICE(test_algorithm_that_cannot_be_had),
+		WITH_DEVICE(test_reserve_that_cannot_be_had),
 		WITH_DEVICE(test_anonymous),
 		WITH_DEVICE(test_several_at_once),
 	};
