@@ -3,13 +3,16 @@
 #include "text/duration.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+static const char letters[] = "smhd";
+static const uint64_t units[] = {1, 60, 3600, 86400};
+
 int duration_parse(const char *text, uint64_t *seconds)
 {
-	static const char letters[] = "smhd";
-	static const uint64_t units[] = {1, 60, 3600, 86400};
 	uint64_t unit = 1, number;
 	const char *letter;
 	char *end;
@@ -30,4 +33,14 @@ int duration_parse(const char *text, uint64_t *seconds)
 		return -EINVAL;
 	*seconds = number * unit;
 	return 0;
+}
+
+const char *duration_text(uint64_t seconds, char text[DURATION_BYTES])
+{
+	size_t unit = sizeof units / sizeof units[0] - 1;
+
+	while (unit && (!seconds || seconds % units[unit]))
+		unit--;
+	snprintf(text, DURATION_BYTES, "%" PRIu64 "%c", seconds / units[unit], letters[unit]);
+	return text;
 }

@@ -11,4 +11,10 @@
  */
 int duration_parse(const char *text, uint64_t *seconds);
 
+/* Enough for any time. */
+#define DURATION_BYTES 24u
+
+/* Write a time so that duration_parse() takes it: with the largest unit that leaves no rest. 900 is "15m". Returns `text`. */
+const char *duration_text(uint64_t seconds, char text[DURATION_BYTES]);
+
 #endif

@@ -33,10 +33,29 @@ static void test_parse(void **state)
 	assert_int_equal(seconds, 1);
 }
 
+/* What is written is taken again, and is the same. */
+static void test_written(void **state)
+{
+	static const struct {
+		uint64_t seconds;
+		const char *text;
+	} cases[] = {{0, "0s"},     {1, "1s"},      {59, "59s"},         {60, "1m"},
+		     {90, "90s"},   {900, "15m"},   {3600, "1h"},        {5400, "90m"},
+		     {86400, "1d"}, {90000, "25h"}, {172801, "172801s"}, {UINT64_MAX, "18446744073709551615s"}};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[DURATION_BYTES];
+
+		assert_string_equal(duration_text(cases[i].seconds, text), cases[i].text);
+		expect_seconds(text, cases[i].seconds);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_written),
 	};
 
 	return cmocka_run_group_tests_name("duration", tests, NULL, NULL);
