@@ -184,24 +184,56 @@ static void open_levels(struct cgroup *cgroup, const char *point)
 	}
 }
 
-struct cgroup *cgroup_open_from(const char *cgroup_file, const char *mountinfo_file)
+/* The process's group, and where its hierarchy is mounted. NULL: there is none that can be seen, or no memory. */
+static struct cgroup *find_group(const char *cgroup_file, const char *mountinfo_file, char *point, size_t size)
 {
 	struct cgroup *cgroup = calloc(1, sizeof *cgroup);
 	FILE *names_file = fopen(cgroup_file, "re"), *mounts = fopen(mountinfo_file, "re");
-	char point[PATH_MAX];
+	bool found = cgroup && names_file && mounts && find_name(names_file, cgroup) &&
+		     find_mount(mounts, cgroup, point, size);
 
-	if (cgroup && names_file && mounts && find_name(names_file, cgroup) &&
-	    find_mount(mounts, cgroup, point, sizeof point))
-		open_levels(cgroup, point);
 	if (names_file)
 		fclose(names_file);
 	if (mounts)
 		fclose(mounts);
+	if (found)
+		return cgroup;
+	free(cgroup);
+	return NULL;
+}
+
+struct cgroup *cgroup_open_from(const char *cgroup_file, const char *mountinfo_file)
+{
+	char point[PATH_MAX];
+	struct cgroup *cgroup = find_group(cgroup_file, mountinfo_file, point, sizeof point);
+
+	if (cgroup)
+		open_levels(cgroup, point);
 	if (cgroup && !cgroup->n) {
 		free(cgroup);
 		cgroup = NULL;
 	}
 	return cgroup;
+}
+
+int cgroup_open_file_from(const char *cgroup_file, const char *mountinfo_file, const char *name)
+{
+	char point[PATH_MAX], path[2 * PATH_MAX + NAME_MAX];
+	struct cgroup *cgroup = find_group(cgroup_file, mountinfo_file, point, sizeof point);
+	int fd = -ENOENT;
+
+	if (cgroup && cgroup->version == 2) {
+		snprintf(path, sizeof path, "%s%s/%s", point, cgroup->name, name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	}
+	free(cgroup);
+	return fd;
+}
+
+int cgroup_open_file(const char *name)
+{
+	return cgroup_open_file_from("/proc/self/cgroup", "/proc/self/mountinfo", name);
 }
 
 struct cgroup *cgroup_open(void)

@@ -44,6 +44,14 @@ struct cgroup *cgroup_open_from(const char *cgroup_file, const char *mountinfo_f
 void cgroup_close(struct cgroup *cgroup);
 
 /*
+ * Open a file of the group that this process is in, such as memory.pressure, to read; version 2 only. A descriptor, or a
+ * negative errno: -ENOENT also if there is no such group.
+ */
+int cgroup_open_file(const char *name);
+/* For tests, as cgroup_open_from(). */
+int cgroup_open_file_from(const char *cgroup_file, const char *mountinfo_file, const char *name);
+
+/*
  * Look at limits and usage. A group that has less room than `want` bytes is asked for its page cache as well, with
  * `text`, a buffer of CGROUP_TEXT bytes. That takes the kernel a moment and a page of memory. A caller that cannot wait
  * passes NULL as `text`; then page cache does not count as room.
