@@ -103,6 +103,24 @@ int zsblk_recompress_step(struct zsblk_recompression *job, struct zsblk_recompre
 /* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */
 void zsblk_recompress_end(struct zsblk_recompression *job);
 
+/* ------------------------------------------------------------------ the memo
+ *
+ * For who decides when all of this is done, which is not the engine: what was changed in use of that, and the next server
+ * is to go on with. The engine keeps it and does not read it.
+ */
+
+/* Bytes at most, with the NUL. */
+#define ZSBLK_MEMO_MAX 1024u
+
+/*
+ * Keep a text in the segment, in place of the last one. If the process is killed meanwhile, the next one finds the old text
+ * or the new one. A segment of format 1 and one that is not shared keep it for zsblk_memo() of this device only. After
+ * zsblk_start(). 0, or -E2BIG: the text is too long, and nothing was changed.
+ */
+int zsblk_set_memo(struct zsblk *dev, const char *memo);
+/* The last text, also of a former server; empty: there is none. */
+void zsblk_memo(struct zsblk *dev, char memo[ZSBLK_MEMO_MAX]);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -125,6 +125,7 @@ struct live {
 	struct live_values given; /* by the parameters */
 	struct live_values now;
 	char text[160]; /* what was adopted, for people; each setting with a blank in front */
+	char memo[ZSBLK_MEMO_MAX];
 };
 
 struct zsblk {

@@ -14,6 +14,7 @@
 
 #include "segment/super_record.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,8 +28,9 @@ struct live_record {
 	uint32_t changed; /* enum live_setting */
 	uint32_t reserved;
 	struct live_values now, given;
+	char memo[ZSBLK_MEMO_MAX]; /* of the front end: zsblk_set_memo() */
 };
-_Static_assert(sizeof(struct live_values) == 40 && sizeof(struct live_record) == 88, "no padding");
+_Static_assert(sizeof(struct live_values) == 40 && sizeof(struct live_record) == 88 + ZSBLK_MEMO_MAX, "no padding");
 _Static_assert(sizeof(struct live_record) <= SUPER_SETTINGS_COPY - SUPER_RECORD_HEAD, "a copy has room for it");
 
 /* ------------------------------------------------------------------ from one server to the next */
@@ -92,6 +94,9 @@ void live_adopt(struct zsblk *dev, struct zsblk_params *params)
 	live->recorded = record.changed;
 	live->changed = settings_in_force(&record, &live->given);
 	live->now = record.now;
+	/* A version that does not know the memo leaves zeroes. */
+	if (memchr(record.memo, '\0', sizeof record.memo))
+		memcpy(live->memo, record.memo, sizeof live->memo);
 	if (live->changed & LIVE_MEM_LIMIT)
 		params->mem_limit = record.now.mem_limit;
 	if (live->changed & LIVE_RESERVE)
@@ -120,11 +125,11 @@ void live_drop_algorithm(struct zsblk *dev, struct zsblk_params *params, const s
 static void keep(struct zsblk *dev)
 {
 	void *place = super_settings(&dev->seg, &dev->layout);
-	const struct live_record record = {
-		.changed = dev->live.changed, .now = dev->live.now, .given = dev->live.given};
+	struct live_record record = {.changed = dev->live.changed, .now = dev->live.now, .given = dev->live.given};
 
 	if (!place)
 		return;
+	memcpy(record.memo, dev->live.memo, sizeof record.memo);
 	super_record_write(place, SUPER_SETTINGS_COPY, &record, sizeof record);
 	if (!(dev->layout.features.compatible & SUPER_HAS_SETTINGS))
 		super_begin_settings(&dev->seg, &dev->layout);
@@ -165,6 +170,29 @@ void live_note(struct zsblk *dev, enum live_setting setting, const struct live_v
 {
 	pthread_mutex_lock(&dev->live_lock);
 	live_note_held(dev, setting, values);
+	pthread_mutex_unlock(&dev->live_lock);
+}
+
+int zsblk_set_memo(struct zsblk *dev, const char *memo)
+{
+	size_t length = strlen(memo);
+
+	if (length >= ZSBLK_MEMO_MAX)
+		return -E2BIG;
+	pthread_mutex_lock(&dev->live_lock);
+	/* What is behind the end is stored as well, and says nothing. */
+	memset(dev->live.memo, 0, sizeof dev->live.memo);
+	memcpy(dev->live.memo, memo, length);
+	if (dev->live.in_service)
+		keep(dev);
+	pthread_mutex_unlock(&dev->live_lock);
+	return 0;
+}
+
+void zsblk_memo(struct zsblk *dev, char memo[ZSBLK_MEMO_MAX])
+{
+	pthread_mutex_lock(&dev->live_lock);
+	memcpy(memo, dev->live.memo, ZSBLK_MEMO_MAX);
 	pthread_mutex_unlock(&dev->live_lock);
 }
 

@@ -8,6 +8,7 @@
 #include "segment/super_record.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <lz4hc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -211,6 +212,79 @@ static void test_what_cannot_be(void **state)
 	expect("zstd", 7, 8 * MIB, 2 * MIB);
 }
 
+/* ------------------------------------------------------------------ the memo */
+
+static void expect_memo(const char *wanted)
+{
+	char memo[ZSBLK_MEMO_MAX];
+
+	zsblk_memo(dev, memo);
+	assert_string_equal(memo, wanted);
+}
+
+static void test_memo(void **state)
+{
+	char longest[ZSBLK_MEMO_MAX + 1];
+
+	expect_memo("");
+	must(zsblk_set_memo(dev, "cold=yes") == 0);
+	expect_memo("cold=yes");
+	/* Beside the settings, which come and go. */
+	change_all();
+	next_server();
+	expect_memo("cold=yes");
+	assert_string_equal(zsblk_adopted(dev), "mem-limit=8388608 reserve=2097152 algorithm=zstd level=7");
+	params.mem_limit = 16 * MIB;
+	next_server();
+	next_server();
+	expect_memo("cold=yes");
+	memset(longest, 'x', sizeof longest);
+	longest[ZSBLK_MEMO_MAX] = '\0';
+	assert_int_equal(zsblk_set_memo(dev, longest), -E2BIG);
+	expect_memo("cold=yes");
+	longest[ZSBLK_MEMO_MAX - 1] = '\0';
+	must(zsblk_set_memo(dev, longest) == 0);
+	next_server();
+	expect_memo(longest);
+	must(zsblk_set_memo(dev, "") == 0);
+	next_server();
+	expect_memo("");
+}
+
+/* Without an end it is no text. One of a version that does not know it is empty. */
+static void test_memo_that_cannot_be(void **state)
+{
+	uint8_t record[88 + ZSBLK_MEMO_MAX];
+
+	must(zsblk_set_memo(dev, "x") == 0);
+	must(super_record_read(super_settings(&dev->seg, &dev->layout), SUPER_SETTINGS_COPY, record, sizeof record));
+	memset(record + 88, 'x', ZSBLK_MEMO_MAX);
+	write_record(record, sizeof record);
+	next_server();
+	expect_memo("");
+	must(zsblk_set_memo(dev, "y") == 0);
+	write_record(record, 88);
+	next_server();
+	expect_memo("");
+}
+
+static void test_memo_of_a_killed_server(void **state)
+{
+	int status;
+	pid_t pid;
+
+	zsblk_close(dev);
+	pid = fork();
+	if (pid == 0) {
+		dev = device_open(&params);
+		must(zsblk_set_memo(dev, "killed") == 0);
+		raise(SIGKILL);
+	}
+	must(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+	dev = device_open(&params);
+	expect_memo("killed");
+}
+
 static bool old_library;
 
 /* In place of the library's: a version that cannot set up its state in the memory it was given. */
@@ -262,6 +336,8 @@ static void test_anonymous(void **state)
 	must(segment_count_resident(&dev->seg, dev->layout.room_offset, SUPER_ROOM_BYTES, &pages) == 0);
 	assert_int_equal(pages, 0);
 	expect("zstd", 7, 8 * MIB, 2 * MIB);
+	must(zsblk_set_memo(dev, "here") == 0);
+	expect_memo("here");
 }
 
 /* ------------------------------------------------------------------ several at once */
@@ -311,6 +387,9 @@ int main(void)
 		WITH_DEVICE(test_killed),
 		WITH_DEVICE(test_failures_are_not_recorded),
 		WITH_DEVICE(test_what_cannot_be),
+		WITH_DEVICE(test_memo),
+		WITH_DEVICE(test_memo_that_cannot_be),
+		WITH_DEVICE(test_memo_of_a_killed_server),
 		WITH_DEVICE(test_algorithm_that_cannot_be_had),
 		WITH_DEVICE(test_reserve_that_cannot_be_had),
 		WITH_DEVICE(test_anonymous),
