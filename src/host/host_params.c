@@ -180,15 +180,19 @@ static int set_control(struct host_params *params, const char *value, struct zsb
 	return r ? refuse(why, r, "control=" SHOWN ": %s", value, wrong.text) : 0;
 }
 
+/*
+ * A number is not looked up: that would read /etc/group, and where the root file system is in memory, /etc/group may be swapped out to the
+ * very device that this server is to serve.
+ */
 static int set_control_group(struct host_params *params, const char *value, struct zsblk_why *why)
 {
-	struct group *group = getgrnam(value);
+	const struct group *group;
 	int64_t number;
 
-	if (group)
-		params->control_group = group->gr_gid;
-	else if (number_parse(value, 0, UINT32_MAX - 1, &number) == 0)
+	if (number_parse(value, 0, UINT32_MAX - 1, &number) == 0)
 		params->control_group = (gid_t)number;
+	else if ((group = getgrnam(value)))
+		params->control_group = group->gr_gid;
 	else
 		return refuse(why, -EINVAL,
 			      "control-group=" SHOWN " is no group; give a name that getent group lists, or a number",
