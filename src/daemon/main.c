@@ -6,6 +6,8 @@
 #include "daemon/relay.h"
 #include "daemon/resources/memlimit.h"
 #include "daemon/resources/rights.h"
+#include "daemon/settings/group.h"
+#include "daemon/settings/settings.h"
 #include "daemon/state/control.h"
 #include "daemon/supervise.h"
 #include "daemon/transport/choice.h"
@@ -75,8 +77,30 @@ static int daemon_main(void *opaque, struct ballast *ballast)
 	return daemon_run(opaque, ballast);
 }
 
+/*
+ * Who may look, by number from now on: neither servers nor daemons that take over may look for names while the device is down. Even
+ * /etc/group may be swapped out to that, where the root file system is in memory.
+ */
+static void find_control_group(struct settings *settings)
+{
+	const char *name = settings->control_group;
+	char number[16];
+	gid_t group;
+
+	if (!name)
+		return;
+	if (group_find("/etc/group", name, &group) == 0) {
+		snprintf(number, sizeof number, "%u", (unsigned)group);
+		(void)settings_string(&settings->control_group, number);
+		return;
+	}
+	say(SAY_WARNING, "control-group = %s: there is no such group in /etc/group; nobody but root may look", name);
+	free(settings->control_group);
+	settings->control_group = NULL;
+}
+
 /* Everything that is to be there in bad times, while times are good. */
-static int prepare(const struct settings *settings, bool needed, struct ballast **ballast)
+static int prepare(struct settings *settings, bool needed, struct ballast **ballast)
 {
 	struct wrong wrong = {""};
 	int r = rights_check(&wrong);
@@ -85,6 +109,8 @@ static int prepare(const struct settings *settings, bool needed, struct ballast 
 		r = relay_start();
 		wrong_say(&wrong, "no pipe for messages: %s", strerror(-r));
 	}
+	if (!r)
+		find_control_group(settings);
 	if (!r)
 		r = rights_take(&wrong);
 	/* A device that is attached goes on below any limit. Then daemon.c says so. */

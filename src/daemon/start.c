@@ -236,30 +236,24 @@ static int make_command(struct instance *instance, struct wrong *wrong)
 	return 0;
 }
 
-/* Who may look. Without the group the device is kept all the same, and nobody but root may. */
+/* Who may look. Without that the device is kept all the same, and nobody but root may. */
 static void let_group_in(struct instance *instance)
 {
 	struct settings *settings = instance->settings;
-	char number[16];
 	int r;
 
 	instance->control_group = GROUP_NONE;
 	if (!settings->control_group)
 		return;
-	r = group_find("/etc/group", settings->control_group, &instance->control_group);
+	r = group_number(settings->control_group, &instance->control_group);
 	if (!r)
 		r = folder_let_in(&instance->folder, instance->control_group);
-	if (r) {
-		say(SAY_WARNING, "control-group = %s: %s; nobody but root may look", settings->control_group,
-		    r == -ENOENT ? "there is no such group in /etc/group" : strerror(-r));
-		instance->control_group = GROUP_NONE;
-		free(settings->control_group);
-		settings->control_group = NULL;
+	if (!r)
 		return;
-	}
-	/* Servers get the number: they must not look for names while the device is down. */
-	snprintf(number, sizeof number, "%u", (unsigned)instance->control_group);
-	(void)settings_string(&settings->control_group, number);
+	say(SAY_WARNING, "control-group = %s: %s; nobody but root may look", settings->control_group, strerror(-r));
+	instance->control_group = GROUP_NONE;
+	free(settings->control_group);
+	settings->control_group = NULL;
 }
 
 /* With the lock held: all that servers need. */

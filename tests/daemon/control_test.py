@@ -3,16 +3,21 @@
 """The two control sockets of an instance of zsblkd, over Varlink: what they tell, under load and across the death of servers and daemons.
 With a stand-in for the kernel: see stand_in.c and zsblkdtest.py."""
 import contextlib
+import ctypes
 import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 
-from zsblkdtest import is_alive, must, point, run, soon
+from zsblkdtest import PLUGIN, PROGRAM, is_alive, must, point, run, soon
 
 MIB = 1 << 20
+
+# unshare(2), mount(2), umount2(2)
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x1000, 0x4000, 0x40000, 2
 
 
 class Failed(Exception):
@@ -178,12 +183,55 @@ def test_resize(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
+def lose_group(instance, libc):
+    """A daemon that takes over, with no server there, does not read /etc/group, which may be swapped out to the device."""
+    config = instance.folder / f"{instance.name}.conf"
+    config.write_text(f"size = 64M\nuse = nothing\ncontrol-group = lookers\nconnections = 1\ntransport = nbd\nnbdkit = {instance.nbdkit}\n"
+                      f"plugin = {PLUGIN}\nreserve = 1M\nrecovery-reserve = 1M\n", encoding="ascii")
+    config.chmod(0o600)
+    instance.script('set -- "${@/lock=yes/lock=no}"')
+    with open(instance.log, "ab") as log:
+        instance.process = subprocess.Popen([PROGRAM, "--config", config.name], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            cwd=instance.folder, env=instance.environment())
+    server, daemon = must(soon(instance.server), "it starts", instance.all_said()), instance.daemon()
+    point((instance.folder / "run" / instance.name / "daemon").stat().st_gid == 54321, "the group may look", instance.said())
+    # Whoever opens that waits for ever, as for a page that is on the device.
+    os.mkfifo(instance.folder / "never")
+    must(libc.mount(bytes(instance.folder / "never"), b"/etc/group", None, MS_BIND, None) == 0, "/etc/group cannot be read any more")
+    try:
+        os.kill(daemon, signal.SIGSTOP)
+        os.kill(server, signal.SIGKILL)
+        os.kill(daemon, signal.SIGKILL)
+        must(soon(lambda: instance.daemon() != daemon and instance.server() not in (0, server), 20),
+             "server and daemon are killed: there are others", instance.said())
+        point((instance.folder / "run" / instance.name / "daemon").stat().st_gid == 54321, "the group may still look", instance.said())
+        point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+    finally:
+        libc.umount2(b"/etc/group", MNT_DETACH)
+
+
+def test_group(instance):
+    """control-group=, by name, with a /etc/group of the test's own, in a mount namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() != 0 or libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None):
+        print("1..0 # SKIP this takes the right to make a mount namespace")
+        sys.exit(0)
+    known = instance.folder / "group"
+    known.write_text("root:x:0:\nlookers:x:54321:\n", encoding="ascii")
+    must(libc.mount(bytes(known), b"/etc/group", None, MS_BIND, None) == 0, "/etc/group is one of the test's own")
+    try:
+        lose_group(instance, libc)
+    finally:
+        libc.umount2(b"/etc/group", MNT_DETACH)
+
+
 TESTS = {
     "history": test_history,
     "refusals": test_refusals,
     "server": test_server,
     "hammered": test_hammered,
     "resize": test_resize,
+    "group": test_group,
 }
 
 if __name__ == "__main__":

@@ -38,11 +38,23 @@ static void test_no_file(void **state)
 	assert_int_equal(group_find(files_path("none"), "4", &group), 0);
 }
 
+static void test_number(void **state)
+{
+	gid_t group = 1;
+
+	assert_int_equal(group_number("4", &group), 0);
+	assert_int_equal(group, 4);
+	assert_int_equal(group_number("adm", &group), -EINVAL);
+	assert_int_equal(group, GROUP_NONE);
+	assert_int_equal(group_number("4294967295", &group), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_no_file),
+		cmocka_unit_test(test_number),
 	};
 
 	return cmocka_run_group_tests_name("group", tests, files_make, files_remove);

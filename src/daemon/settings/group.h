@@ -12,5 +12,7 @@
 
 /* `text`: a name or a number. 0; -ENOENT: there is no such group in `file` ("/etc/group"), or no such file. */
 int group_find(const char *file, const char *text, gid_t *group);
+/* The same of numbers only, and no file is read: for those who must not wait for one. 0 or -EINVAL. */
+int group_number(const char *text, gid_t *group);
 
 #endif
