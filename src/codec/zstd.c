@@ -20,6 +20,7 @@
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include "codec/codec.h"
+#include "codec/zstd_params.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,13 +32,6 @@
 #define HEADER_SIZE  6u
 #define BLOCK_HEADER 3u
 #define BODY         (HEADER_SIZE + BLOCK_HEADER)
-
-/*
- * A negative level is an acceleration, as with lz4: the library looks for matches about every (1 - level) bytes. At
- * -100 it looks 40 times in a block; lower levels find next to nothing.
- */
-#define LEVEL_MIN -100
-#define LEVEL_MAX 22 /* ZSTD_maxCLevel() */
 
 static_assert(1u << WINDOW_LOG == CODEC_BLOCK, "the window covers a block, and no more");
 
@@ -60,9 +54,7 @@ struct zstd_dctx {
 
 static size_t zstd_cctx_size(int level)
 {
-	ZSTD_compressionParameters params = ZSTD_getCParams(level, CODEC_BLOCK, 0);
-
-	return sizeof(struct zstd_cctx) + ZSTD_estimateCCtxSize_usingCParams(params);
+	return sizeof(struct zstd_cctx) + zstd_params_cctx_size(level, WINDOW_LOG);
 }
 
 static size_t zstd_dctx_size(void)
@@ -70,44 +62,16 @@ static size_t zstd_dctx_size(void)
 	return sizeof(struct zstd_dctx) + ZSTD_estimateDCtxSize();
 }
 
-/* Set every parameter that the level stands for, so that no call has to work it out again. */
-static int set_params(ZSTD_CCtx *ctx, int level)
-{
-	ZSTD_compressionParameters params = ZSTD_getCParams(level, CODEC_BLOCK, 0);
-	const struct {
-		ZSTD_cParameter key;
-		int value;
-	} settings[] = {
-		{ZSTD_c_compressionLevel, level},
-		{ZSTD_c_windowLog, WINDOW_LOG},
-		{ZSTD_c_chainLog, (int)params.chainLog},
-		{ZSTD_c_hashLog, (int)params.hashLog},
-		{ZSTD_c_searchLog, (int)params.searchLog},
-		{ZSTD_c_minMatch, (int)params.minMatch},
-		{ZSTD_c_targetLength, (int)params.targetLength},
-		{ZSTD_c_strategy, (int)params.strategy},
-		{ZSTD_c_contentSizeFlag, 0},
-		{ZSTD_c_checksumFlag, 0},
-		{ZSTD_c_dictIDFlag, 0},
-	};
-
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		if (ZSTD_isError(ZSTD_CCtx_setParameter(ctx, settings[i].key, settings[i].value)))
-			return -EINVAL;
-	}
-	return 0;
-}
-
 static int zstd_cctx_init(void *mem, size_t size, int level)
 {
 	struct zstd_cctx *cctx = mem;
 
-	if (level < LEVEL_MIN || level > LEVEL_MAX || size < zstd_cctx_size(level))
+	if (level < ZSTD_PARAMS_LEVEL_MIN || level > ZSTD_PARAMS_LEVEL_MAX || size < zstd_cctx_size(level))
 		return -EINVAL;
 	/* Fault it in here rather than in a request. */
 	memset(mem, 0, size);
 	cctx->ctx = ZSTD_initStaticCCtx(cctx->workspace, size - sizeof(*cctx));
-	return cctx->ctx ? set_params(cctx->ctx, level) : -EINVAL;
+	return cctx->ctx ? zstd_params_set(cctx->ctx, level, WINDOW_LOG) : -EINVAL;
 }
 
 static int zstd_dctx_init(void *mem, size_t size)
@@ -199,8 +163,8 @@ const struct codec codec_zstd = {
 	.id = CODEC_ZSTD,
 	.name = "zstd",
 	.summary = "smallest; level: -100 (fastest) to 22 (best ratio), 0 means 3",
-	.level_min = LEVEL_MIN,
-	.level_max = LEVEL_MAX,
+	.level_min = ZSTD_PARAMS_LEVEL_MIN,
+	.level_max = ZSTD_PARAMS_LEVEL_MAX,
 	.level_default = 3,
 	.cctx_size = zstd_cctx_size,
 	.dctx_size = zstd_dctx_size,
