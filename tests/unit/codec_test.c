@@ -11,158 +11,12 @@
 #include <cmocka.h>
 
 #include "codec/codec.h"
+#include "lib/allocations.h"
 #include "lib/base.h"
+#include "lib/shapes.h"
 
-#define BLOCK 4096u
+#define BLOCK SHAPE_BYTES
 #define ROOM  8192u
-
-/* ------------------------------------------------------------------ counting allocations */
-
-static _Thread_local unsigned long allocations;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
-#define COUNTS_ALLOCATIONS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COUNTS_ALLOCATIONS 0
-#endif
-#endif
-#ifndef COUNTS_ALLOCATIONS
-#define COUNTS_ALLOCATIONS 1
-#endif
-
-#if COUNTS_ALLOCATIONS
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-extern void *__libc_realloc(void *mem, size_t size);
-extern void *__libc_memalign(size_t align, size_t size);
-
-/* The executable's own definitions are what the libraries call too. */
-__attribute__((visibility("default"))) void *malloc(size_t size)
-{
-	allocations++;
-	return __libc_malloc(size);
-}
-
-__attribute__((visibility("default"))) void *calloc(size_t count, size_t size)
-{
-	allocations++;
-	return __libc_calloc(count, size);
-}
-
-__attribute__((visibility("default"))) void *realloc(void *mem, size_t size)
-{
-	allocations++;
-	return __libc_realloc(mem, size);
-}
-
-__attribute__((visibility("default"))) void *aligned_alloc(size_t align, size_t size)
-{
-	allocations++;
-	return __libc_memalign(align, size);
-}
-#endif
-
-/* ------------------------------------------------------------------ data */
-
-static uint64_t seed = 1;
-
-static uint64_t random_word(void)
-{
-	uint64_t z = seed += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static void shape_zero(uint8_t *p)
-{
-	memset(p, 0, BLOCK);
-}
-
-static void shape_byte(uint8_t *p)
-{
-	memset(p, 0xa5, BLOCK);
-}
-
-static void shape_one_bit(uint8_t *p)
-{
-	memset(p, 0, BLOCK);
-	p[random_word() % BLOCK] = 1;
-}
-
-static void shape_last_byte(uint8_t *p)
-{
-	memset(p, 'x', BLOCK);
-	p[BLOCK - 1] = 'y';
-}
-
-static void shape_random(uint8_t *p)
-{
-	for (unsigned i = 0; i < BLOCK; i++)
-		p[i] = (uint8_t)random_word();
-}
-
-static void shape_half_random(uint8_t *p)
-{
-	shape_random(p);
-	memset(p + BLOCK / 2, 0, BLOCK / 2);
-}
-
-static void shape_nibbles(uint8_t *p)
-{
-	for (unsigned i = 0; i < BLOCK; i++)
-		p[i] = "0123456789abcdef"[random_word() % 16];
-}
-
-static void shape_text(uint8_t *p)
-{
-	static const char *const words[] = {"block ", "table ",   "word ",  "handle ",   "zspage ",
-					    "class ", "object\n", "pool, ", "segment. ", "fullness "};
-	unsigned at = 0;
-
-	while (at < BLOCK) {
-		const char *word = words[random_word() % 10];
-		size_t len = strlen(word);
-
-		if (len > BLOCK - at)
-			len = BLOCK - at;
-		memcpy(p + at, word, len);
-		at += (unsigned)len;
-	}
-}
-
-static void shape_pointers(uint8_t *p)
-{
-	for (unsigned i = 0; i < BLOCK / 8; i++) {
-		uint64_t word = UINT64_C(0x00007f3a12000000) + (random_word() & 0xfffff8);
-
-		if (i % 4 == 3)
-			word = random_word() % 100;
-		memcpy(p + i * 8, &word, 8);
-	}
-}
-
-static void shape_counter(uint8_t *p)
-{
-	for (uint32_t i = 0; i < BLOCK / 4; i++)
-		memcpy(p + i * 4, &i, 4);
-}
-
-static void shape_long_period(uint8_t *p)
-{
-	shape_random(p);
-	for (unsigned i = 777; i < BLOCK; i++)
-		p[i] = p[i - 777];
-}
-
-typedef void shape_fn(uint8_t *p);
-static shape_fn *const shapes[] = {
-	shape_zero,    shape_byte, shape_one_bit,  shape_last_byte, shape_random,      shape_half_random,
-	shape_nibbles, shape_text, shape_pointers, shape_counter,   shape_long_period,
-};
-#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
 /* ------------------------------------------------------------------ contexts */
 
@@ -171,17 +25,6 @@ struct contexts {
 	int level;
 	void *c, *d;
 };
-
-/* Exactly the memory asked for, so that sanitizers and valgrind see a byte too far. */
-static void *lend(size_t size)
-{
-	void *mem = size ? aligned_alloc(64, (size + 63) / 64 * 64) : NULL;
-
-	assert_true(!size || mem);
-	if (mem)
-		memset(mem, 0xee, size);
-	return mem;
-}
 
 static struct contexts open_contexts(const struct codec *codec, int level)
 {
@@ -330,7 +173,7 @@ static void reuse(struct contexts *ctx)
 		size[i] = compress(&fresh, data[i], BLOCK, first[i], ROOM);
 	}
 	for (int turn = 0; turn < turns; turn++) {
-		size_t i = random_word() % SHAPES;
+		size_t i = shape_word() % SHAPES;
 
 		if (turn % 16 == 0) {
 			shapes[i](src);
@@ -414,20 +257,20 @@ static void damage(struct contexts *ctx)
 		}
 		for (int turn = 0; turn < 300; turn++) {
 			memcpy(bad, object, size);
-			for (uint64_t flips = random_word() % 4; flips != (uint64_t)-1; flips--)
-				bad[random_word() % size] ^= (uint8_t)(1u << random_word() % 8);
+			for (uint64_t flips = shape_word() % 4; flips != (uint64_t)-1; flips--)
+				bad[shape_word() % size] ^= (uint8_t)(1u << shape_word() % 8);
 			decompress_exact(ctx, bad, size, BLOCK);
 			/* Shorter, longer. */
-			decompress_exact(ctx, object, random_word() % size, BLOCK);
-			decompress_exact(ctx, bad, size + random_word() % 16, BLOCK);
+			decompress_exact(ctx, object, shape_word() % size, BLOCK);
+			decompress_exact(ctx, bad, size + shape_word() % 16, BLOCK);
 		}
 	}
 	for (int turn = 0; turn < 2000; turn++) {
-		size_t size = random_word() % BLOCK;
+		size_t size = shape_word() % BLOCK;
 
 		shape_random(bad);
 		decompress_exact(ctx, bad, size, BLOCK);
-		decompress_exact(ctx, bad, random_word() % 64, BLOCK);
+		decompress_exact(ctx, bad, shape_word() % 64, BLOCK);
 	}
 	/* And the context still works. */
 	shape_text(src);
@@ -490,12 +333,8 @@ static void no_allocation(struct contexts *ctx)
 
 static void test_no_allocation(void **state)
 {
-	unsigned long before = allocations;
-	void *volatile mem = malloc(1);
-
-	free(mem);
-	/* Sanitizers and valgrind bring their own. (cmocka's skip() reads as a failure in its TAP.) */
-	if (allocations == before) {
+	/* cmocka's skip() reads as a failure in its TAP. */
+	if (!allocations_are_counted()) {
 		printf("# allocations cannot be counted here\n");
 		return;
 	}
