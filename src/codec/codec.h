@@ -25,6 +25,8 @@ enum codec_id {
 	CODEC_IDS = 8, /* what three bits of a table word can say */
 };
 
+struct group_ops;
+
 struct codec {
 	enum codec_id id;
 	const char *name;
@@ -48,6 +50,8 @@ struct codec {
 	 * writes out of bounds, whatever the object's bytes are.
 	 */
 	int (*decompress)(void *dctx, const void *src, size_t len, void *dst, size_t out);
+	/* The same for several blocks at once: group.h. NULL: this codec is for single blocks only. */
+	const struct group_ops *group;
 };
 
 extern const struct codec codec_lz4, codec_lz4hc, codec_zstd;

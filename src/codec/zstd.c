@@ -19,7 +19,7 @@
  * case. So the library never runs out of room, and a block gives the same bytes whatever the cap is.
  */
 #define ZSTD_STATIC_LINKING_ONLY
-#include "codec/codec.h"
+#include "codec/group.h"
 #include "codec/zstd_params.h"
 
 #include <assert.h>
@@ -172,4 +172,5 @@ const struct codec codec_zstd = {
 	.dctx_init = zstd_dctx_init,
 	.compress = zstd_compress,
 	.decompress = zstd_decompress,
+	.group = &zstd_group_ops,
 };
