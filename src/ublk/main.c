@@ -176,6 +176,8 @@ static int serve(struct service *service)
 		if (service_stop(service, &why) == 0)
 			return EXIT_SUCCESS;
 		say(HOST_ERROR, why.text);
+		if (!service_serves(service))
+			return EXIT_FAILURE;
 	}
 }
 

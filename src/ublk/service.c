@@ -401,6 +401,7 @@ int service_why_ended(struct service *service, struct zsblk_why *why)
 
 int service_stop(struct service *service, struct zsblk_why *why)
 {
+	struct zsblk_why failed;
 	int claim, r = device_claim(service->driver, service->info.device, &claim, why);
 
 	if (r < 0)
@@ -412,7 +413,19 @@ int service_stop(struct service *service, struct zsblk_why *why)
 	end_queues(service);
 	service->started = false;
 	service->added = false;
-	return driver_delete(service->driver, service->info.device, why);
+	r = driver_delete(service->driver, service->info.device, &failed);
+	/* Others may have been quicker. */
+	if (r == 0 || r == -ENODEV)
+		return 0;
+	return why_say(why, r,
+		       "/dev/ublkb%" PRIu32
+		       " is gone, but its device could not be removed: %s; try zsblk-ublk --remove %" PRIu32,
+		       service->info.device, failed.text, service->info.device);
+}
+
+bool service_serves(const struct service *service)
+{
+	return service->started;
 }
 
 void service_close(struct service *service)

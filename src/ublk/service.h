@@ -40,9 +40,14 @@ int service_check(struct zsblk_why *why);
 
 int service_open(struct service **service, const struct service_params *params, struct zsblk_why *why);
 int service_start(struct service *service, struct zsblk_why *why);
-/* -EBUSY: somebody uses the device; it goes on being served. */
+/*
+ * Stop serving, and remove the device. -EBUSY: somebody uses the device; it goes on being served. After an error that leaves nothing that is
+ * served (service_serves()) the device is there without its disk, and the process has nothing more to do.
+ */
 int service_stop(struct service *service, struct zsblk_why *why);
-/* NULL is allowed. Not while the device is served: service_stop() has succeeded, or service_start() has failed or was not called. */
+/* From the end of service_start() on, until service_stop() has ended the queues. */
+bool service_serves(const struct service *service);
+/* NULL is allowed. Not while the device is served: service_stop() has ended that, or service_start() has failed or was not called. */
 void service_close(struct service *service);
 
 /*
