@@ -5,6 +5,7 @@
  *   options.c   command line          service.c   life of the device       queue.c     its threads
  *   tune.c      /sys/block            driver.c    control commands         request.c   one request, to the engine
  *   target.c    how we know our own   device.c    one whoever serves it    use.c       who uses it
+ *   own_disk.c  what the control socket does with the disk                 resize.c    another size
  */
 #include "host/host.h"
 #include "host/protect.h"
@@ -12,7 +13,7 @@
 #include "ublk/device.h"
 #include "ublk/notify.h"
 #include "ublk/options.h"
-#include "ublk/resize.h"
+#include "ublk/own_disk.h"
 #include "ublk/service.h"
 
 #include <errno.h>
@@ -47,58 +48,6 @@ static size_t say_swap_requests(char *text, size_t size)
 {
 	return (size_t)snprintf(text, size, "swap_requests=%" PRIu64 "\n",
 				atomic_load_explicit(&swap_requests, memory_order_relaxed));
-}
-
-/* ------------------------------------------------------------------ the device, for the host */
-
-/* The disk's number, once it is there; NO_DISK before. */
-#define NO_DISK (-1)
-static _Atomic int64_t disk = NO_DISK;
-
-static bool device_name(char *text, size_t size)
-{
-	int64_t number = atomic_load(&disk);
-
-	snprintf(text, size, "/dev/ublkb%" PRId64, number);
-	return number != NO_DISK;
-}
-
-static int claimed = -1;
-
-static int claim(struct zsblk_why *why)
-{
-	int64_t number = atomic_load(&disk);
-	struct driver *driver;
-	int r;
-
-	/* The control socket is there before the disk. A disk that is being taken over is in use, and so is all that is stored. */
-	if (number == NO_DISK) {
-		snprintf(why->text, sizeof why->text, "the device is just being made, or taken over; try again");
-		return -EBUSY;
-	}
-	r = driver_open(&driver, why);
-	if (r < 0)
-		return r;
-	r = device_claim(driver, (uint32_t)number, &claimed, why);
-	driver_close(driver);
-	return r;
-}
-
-static void unclaim(void)
-{
-	if (claimed >= 0)
-		close(claimed);
-	claimed = -1;
-}
-
-static int change_size(struct zsblk *dev, uint64_t size, struct zsblk_why *why)
-{
-	int64_t number = atomic_load(&disk);
-
-	if (number != NO_DISK)
-		return resize_device((uint32_t)number, dev, size, why);
-	snprintf(why->text, sizeof why->text, "the device is just being made; try again");
-	return -EBUSY;
 }
 
 /* ------------------------------------------------------------------ signals */
@@ -173,7 +122,7 @@ static int serve(struct service *service)
 		}
 		if (!fds[0].revents || read(signals, &info, sizeof info) != sizeof info)
 			continue;
-		if (service_stop(service, &why) == 0)
+		if (own_disk_stop(service, &why) == 0)
 			return EXIT_SUCCESS;
 		say(HOST_ERROR, why.text);
 		if (!service_serves(service))
@@ -201,7 +150,7 @@ static int run(struct host *host, const struct service_params *params, const cha
 		service_close(service);
 		return fail(&why);
 	}
-	atomic_store(&disk, service_number(service));
+	own_disk_is(service_number(service));
 	say_ready(service, params->recover, ready);
 	status = serve(service);
 	if (status == EXIT_SUCCESS)
@@ -230,10 +179,10 @@ static int serve_device(struct options *options)
 		.say = say,
 		.more_statistics = say_swap_requests,
 		.transport = "ublk",
-		.device_name = device_name,
-		.claim = claim,
-		.unclaim = unclaim,
-		.resize = change_size,
+		.device_name = own_disk_name,
+		.claim = own_disk_claim,
+		.unclaim = own_disk_unclaim,
+		.resize = own_disk_resize,
 	};
 	struct service_params params = {
 		.host = &host,

@@ -11,6 +11,7 @@
 
 #include "ublk/device.h"
 #include "ublk/driver.h"
+#include "ublk/target.h"
 #include "ublk/why.h"
 
 #include <errno.h>
@@ -50,6 +51,20 @@ static int shrink(struct driver *driver, uint32_t number, struct zsblk *device, 
 	return r;
 }
 
+/* The number of a device that was removed may be another one's. */
+static int check_own(struct driver *driver, uint32_t number, struct zsblk_why *why)
+{
+	struct uapi_info info = {0};
+	int r = driver_info(driver, number, &info, why);
+
+	if (!r)
+		r = target_is_ours(&info, why);
+	if (!r && info.server != getpid())
+		return why_say(why, -EPERM, "/dev/ublkb%" PRIu32 " is served by process %d, and not by this one",
+			       number, info.server);
+	return r;
+}
+
 int resize_device(uint32_t number, struct zsblk *device, uint64_t size, struct zsblk_why *why)
 {
 	struct driver *driver;
@@ -62,9 +77,11 @@ int resize_device(uint32_t number, struct zsblk *device, uint64_t size, struct z
 			why, -EOPNOTSUPP,
 			"this kernel's ublk driver cannot change the size of a device (Linux 6.16 and later can); stop and start "
 			"again with another size, or use NBD");
-	else if (size > zsblk_size(device))
+	else
+		r = check_own(driver, number, why);
+	if (!r && size > zsblk_size(device))
 		r = grow(driver, number, device, size, why);
-	else if (size < zsblk_size(device))
+	else if (!r && size < zsblk_size(device))
 		r = shrink(driver, number, device, size, why);
 	driver_close(driver);
 	return r;

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 /*
- * Give device `number` and its segment `size` bytes. It becomes smaller only if nobody uses it. Any thread; one at a time. 0, an error of
- * zsblk_resize(); -EOPNOTSUPP: the driver cannot do that (before Linux 6.16); -EBUSY: the device is in use, and would become smaller;
- * or an error of the driver. On failure both have the size that they had.
+ * Give device `number`, which this process serves, and its segment `size` bytes. It becomes smaller only if nobody uses it. Any thread; one at
+ * a time. 0, an error of zsblk_resize(); -EOPNOTSUPP: the driver cannot do that (before Linux 6.16); -EBUSY: the device is in use, and would
+ * become smaller; -EPERM: the device is another process's; or an error of the driver. On failure both have the size that they had.
  */
 int resize_device(uint32_t number, struct zsblk *device, uint64_t size, struct zsblk_why *why);
 
