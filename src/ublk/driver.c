@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONTROL "/dev/ublk-control"
+#define LOCK    "/run/zsblk-ublk.lock"
 #define NEEDED  (UAPI_F_USER_RECOVERY | UAPI_F_USER_RECOVERY_REISSUE | UAPI_F_CMD_IOCTL_ENCODE | UAPI_F_USER_COPY)
 
 /* To make a device takes milliseconds. */
@@ -23,6 +25,7 @@
 
 struct driver {
 	int fd;
+	int lock_fd; /* -1: the lock is not taken */
 	bool has_ring;
 	struct io_uring ring;
 	uint64_t features;
@@ -207,7 +210,7 @@ int driver_open(struct driver **result, struct zsblk_why *why)
 
 	if (!driver)
 		return why_say(why, -ENOMEM, "no memory");
-	driver->fd = -1;
+	driver->fd = driver->lock_fd = -1;
 	r = open_control(driver, why);
 	if (!r)
 		r = open_ring(driver, why);
@@ -227,6 +230,7 @@ void driver_close(struct driver *driver)
 		return;
 	if (driver->has_ring)
 		io_uring_queue_exit(&driver->ring);
+	driver_unlock(driver);
 	if (driver->fd >= 0)
 		close(driver->fd);
 	free(driver);
@@ -234,26 +238,54 @@ void driver_close(struct driver *driver)
 
 /* ------------------------------------------------------------------ the lock */
 
-/* Others of ours open the control device, too, and nobody without the right to make devices can. */
+/*
+ * A file of root's own. (The control device would do where it belongs to root. But where it is opened to users, who may make devices of their
+ * own, any of them could have the lock for ever.)
+ */
+static int open_lock(struct driver *driver, struct zsblk_why *why)
+{
+	struct stat st;
+
+	driver->lock_fd = open(LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (driver->lock_fd < 0)
+		return why_say(why, -errno, LOCK ": %s", strerror(errno));
+	if (fstat(driver->lock_fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 0077))
+		return 0;
+	driver_unlock(driver);
+	return why_say(why, -EPERM, LOCK " is not a file that is ours alone; remove it");
+}
+
 int driver_lock(struct driver *driver, struct zsblk_why *why)
 {
-	for (unsigned waited_ms = 0; flock(driver->fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_POLL_MS) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return why_say(why, -errno, CONTROL " cannot be locked: %s", strerror(errno));
-		if (waited_ms >= LOCK_LIMIT_MS)
+	int r = open_lock(driver, why);
+
+	if (r)
+		return r;
+	for (unsigned waited_ms = 0; flock(driver->lock_fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_POLL_MS) {
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			r = why_say(why, -errno, LOCK " cannot be locked: %s", strerror(errno));
+			driver_unlock(driver);
+			return r;
+		}
+		if (waited_ms >= LOCK_LIMIT_MS) {
+			driver_unlock(driver);
 			return why_say(
 				why, -EBUSY,
 				"another process is just making or removing a device, and is not done after %u seconds; try "
 				"again, or end that process (lslocks says which)",
 				LOCK_LIMIT_MS / 1000);
+		}
 		usleep(LOCK_POLL_MS * 1000);
 	}
 	return 0;
 }
 
+/* Nobody else has this descriptor. */
 void driver_unlock(struct driver *driver)
 {
-	flock(driver->fd, LOCK_UN);
+	if (driver->lock_fd >= 0)
+		close(driver->lock_fd);
+	driver->lock_fd = -1;
 }
 
 /* ------------------------------------------------------------------ commands */
