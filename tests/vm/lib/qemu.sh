@@ -56,6 +56,23 @@ make_disk() {
 		$((size * 5 / 4 + 4096))k >/dev/null
 }
 
+# began LOGS: the kernel has come to its first process. Before that nothing of ours has run.
+began() {
+	grep -qa 'as init process' "$1/kernel.log"
+}
+
+# look_at_processors: of the emulator's threads, processors_ran and processors_waited: seconds on a processor of the host, and seconds that
+# they were ready to run and had none. A guest's clock goes on meanwhile, and the guest cannot tell.
+processors_ran=0 processors_waited=0
+look_at_processors() {
+	local file ran waited all_ran=0 all_waited=0
+	for file in /proc/"$qemu_pid"/task/*/schedstat; do
+		{ read -r ran waited _ <"$file"; } 2>/dev/null || return 0 # it has just ended
+		all_ran=$((all_ran + ran)) all_waited=$((all_waited + waited))
+	done
+	processors_ran=$((all_ran / 1000000000)) processors_waited=$((all_waited / 1000000000))
+}
+
 # run_qemu LOGS LIMIT ARG...: qemu until it ends or LIMIT seconds have passed; then the guest gets an
 # NMI, which makes it panic with backtraces of all CPUs in its log, and $grace seconds to do so.
 # Result: 0, or 124 for a timeout; 125 if the kernel has not come to its first process after $boot_limit seconds,
@@ -78,7 +95,7 @@ run_qemu() {
 	fi
 	while kill -0 "$qemu_pid" 2>/dev/null; do
 		if [ -n "${boot_limit:-}" ] && [ $((SECONDS - start)) -ge "$boot_limit" ]; then
-			if ! grep -qa 'as init process' "$logs/kernel.log"; then
+			if ! began "$logs"; then
 				status=125
 				kill -KILL "$qemu_pid"
 				break
@@ -92,6 +109,7 @@ run_qemu() {
 			kill -KILL "$qemu_pid"
 			break
 		fi
+		look_at_processors
 		sleep 0.5
 	done
 	# The shell says "Killed" where it did so.
@@ -101,6 +119,30 @@ run_qemu() {
 	exec 7>&- 8>&-
 	rm -f "$logs"/monitor.{in,out}
 	return "$status"
+}
+
+# run_qemu_again LOGS LIMIT ARG...: as run_qemu; but a guest in which nothing of ours has run is started again, twice at most: its emulator
+# hung, or its kernel crashed before there was a first process. (TCG runs two processors of a guest as two threads, and early in boot Linux
+# changes its own code under both.) What the kernel said stays in LOGS/kernel-N.log.
+run_qemu_again() {
+	local logs=$1 try status why
+	for ((try = 1; ; try++)); do
+		status=0
+		boot_limit=${boot_limit:-60} run_qemu "$@" || status=$?
+		why=''
+		if [ "$status" = 125 ]; then
+			why='the emulator hung before init'
+		elif ! began "$logs" && grep -qaE "$kernel_failures" "$logs/kernel.log"; then
+			why="the guest's kernel crashed before init: $(grep -aE -m 1 "$kernel_failures" "$logs/kernel.log" | tr -d '\r')"
+		fi
+		[ -n "$why" ] && [ "$try" -lt 3 ] || return "$status"
+		cp "$logs/kernel.log" "$logs/kernel-$try.log"
+		if [ -n "${raw:-}" ]; then
+			echo "vm: $why; started again" >&2
+		else
+			echo "# $why; started again"
+		fi
+	done
 }
 
 # -cx16: qemu 7.2 gets cmpxchg16b wrong under TCG, and Linux 6.12 then panics at random.
