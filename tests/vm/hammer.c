@@ -3,8 +3,8 @@
  * hammer: calls over Varlink, one by one or all the time.
  *
  *     hammer once SOCKET METHOD [PARAMETERS]     prints the reply; exit status 1 if that is an error
- *     hammer for SECONDS SOCKET METHOD           calls again and again, each over a connection of its own; now and then what is no call.
- *                                                Prints how many calls were answered
+ *     hammer until FILE SOCKET METHOD            calls again and again until FILE is there, each over a connection of its own; now and then
+ *                                                what is no call. Prints how many calls were answered
  *
  * The control sockets of servers that are killed do not answer for a while; that is not counted, and no error.
  */
@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Seconds for an answer: Resize may replace a server. */
@@ -59,14 +58,13 @@ static bool call(const char *path, const char *text, size_t length)
 	return used && used < sizeof reply && !reply[used - 1];
 }
 
-static unsigned call_for(unsigned seconds, const char *path, const char *method)
+static unsigned call_until(const char *file, const char *path, const char *method)
 {
 	char text[200];
 	int length = snprintf(text, sizeof text, "{\"method\":\"%s\"}", method);
-	time_t end = time(NULL) + (time_t)seconds;
 	unsigned answered = 0;
 
-	for (unsigned n = 1; time(NULL) < end; n++) {
+	for (unsigned n = 1; access(file, F_OK) != 0; n++) {
 		if (n % GARBAGE == 0)
 			(void)call(path, "{\"method\":\"x\"]", sizeof "{\"method\":\"x\"]");
 		else if (call(path, text, (size_t)length + 1))
@@ -82,12 +80,12 @@ int main(int argc, char **argv)
 	char text[1000];
 	int length;
 
-	if (argc == 5 && strcmp(argv[1], "for") == 0) {
-		printf("answered=%u\n", call_for((unsigned)atoi(argv[2]), argv[3], argv[4]));
+	if (argc == 5 && strcmp(argv[1], "until") == 0) {
+		printf("answered=%u\n", call_until(argv[2], argv[3], argv[4]));
 		return 0;
 	}
 	if (argc < 4 || argc > 5 || strcmp(argv[1], "once") != 0) {
-		fprintf(stderr, "usage: hammer once SOCKET METHOD [PARAMETERS] | hammer for SECONDS SOCKET METHOD\n");
+		fprintf(stderr, "usage: hammer once SOCKET METHOD [PARAMETERS] | hammer until FILE SOCKET METHOD\n");
 		return 2;
 	}
 	length = snprintf(text, sizeof text, "{\"method\":\"%s\",\"parameters\":%s}", argv[3],

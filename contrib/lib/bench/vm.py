@@ -11,7 +11,7 @@ import subprocess
 
 SWAP_KERNELS = ["6.1", "6.12"]
 SPEED_KERNEL = "6.12"
-LOAD = ["HOG_MIB=450", "HOG_PROCESSES=2", "HOG_ROUNDS=2"]
+LOAD = ["HOG_MIB=450", "HOG_PROCESSES=2", "HOG_ROUNDS=2", "ZRAM=yes"]
 # The value that gets most requests in one, and the one that zram is given.
 CLUSTERS = "0 3"
 TIME = re.compile(r"time: zsblk (\d+) ms, kernel zram (\d+) ms")
