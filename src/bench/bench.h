@@ -11,6 +11,8 @@
  *   team.c       threads that start together      report.c     a table for people
  *   sample.c     medians, percentiles, shuffles   json.c       JSON for programs
  *   progress.c   what goes on, on a terminal  recompress.c blocks compressed once more
+ *   trace.c      requests that were recorded  replay.c     policies, tried on a trace
+ *   tiers.c      which blocks are hot or cold replay_report.c  what came of that
  *
  * Errors of the lower files are a negative errno with the reason in a struct zsblk_why; only
  * main.c, options.c, progress.c and the reports print.
@@ -18,6 +20,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include "bench/replay.h"
 #include "codec/codec.h"
 #include "zsblk.h"
 
@@ -71,6 +74,7 @@ struct options {
 	bool churn;
 	bool json;
 	const char *save;
+	struct replay_options replay;
 };
 
 /* Microseconds. */

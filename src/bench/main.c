@@ -116,9 +116,17 @@ static int run(const struct options *options, const struct pages *pages, struct 
 		    : options->mix_count      ? run_mixes(options, pages, team, why)
 					      : run_all(options, pages, team, why);
 	team_destroy(team);
-	if (!r && (fflush(stdout) || ferror(stdout)))
-		r = because(why, -errno, "writing the report: %s", strerror(errno));
 	return r;
+}
+
+static int obey(const struct options *options, struct pages *pages, struct zsblk_why *why)
+{
+	int r;
+
+	if (options->replay.trace)
+		return replay_run(options, why);
+	r = get_pages(pages, options, why);
+	return r ? r : run(options, pages, why);
 }
 
 int main(int argc, char **argv)
@@ -129,9 +137,9 @@ int main(int argc, char **argv)
 	int r;
 
 	options_parse(&options, argc, argv);
-	r = get_pages(&pages, &options, &why);
-	if (!r)
-		r = run(&options, &pages, &why);
+	r = obey(&options, &pages, &why);
+	if (!r && (fflush(stdout) || ferror(stdout)))
+		r = because(&why, -errno, "writing the report: %s", strerror(errno));
 	progress_clear();
 	if (r)
 		fprintf(stderr, "zsblk-bench: %s\n", why.text);

@@ -2,6 +2,7 @@
 /* The command line. Each message says what was wrong, with which value, and what would be right. */
 #include "bench/bench.h"
 
+#include "text/duration.h"
 #include "text/number.h"
 #include "text/size.h"
 
@@ -18,8 +19,24 @@
 #define MAX_BYTES          (UINT64_C(1) << 40)
 #define MAX_REQUEST        (UINT64_C(1) << 20)
 #define MAX_REPEAT         1000
+#define MAX_AGE_S          (365u * 86400)
 
-enum { OPT_SYNTHETIC = 256, OPT_SEED, OPT_LIMIT, OPT_REQUEST, OPT_MIX, OPT_RECOMPRESS, OPT_CHURN, OPT_JSON, OPT_SAVE };
+enum {
+	OPT_SYNTHETIC = 256,
+	OPT_SEED,
+	OPT_LIMIT,
+	OPT_REQUEST,
+	OPT_MIX,
+	OPT_RECOMPRESS,
+	OPT_CHURN,
+	OPT_JSON,
+	OPT_SAVE,
+	OPT_REPLAY,
+	OPT_COLD_AFTER,
+	OPT_GROUP,
+	OPT_CACHE,
+	OPT_READ_RULE
+};
 
 static const struct option long_options[] = {
 	/* clang-format off */
@@ -32,6 +49,11 @@ static const struct option long_options[] = {
 	{"churn", no_argument, NULL, OPT_CHURN},
 	{"mix", required_argument, NULL, OPT_MIX},
 	{"recompress", required_argument, NULL, OPT_RECOMPRESS},
+	{"replay", required_argument, NULL, OPT_REPLAY},
+	{"cold-after", required_argument, NULL, OPT_COLD_AFTER},
+	{"group", required_argument, NULL, OPT_GROUP},
+	{"cache", required_argument, NULL, OPT_CACHE},
+	{"read-rule", required_argument, NULL, OPT_READ_RULE},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"save", required_argument, NULL, OPT_SAVE},
 	{"limit", required_argument, NULL, OPT_LIMIT},
@@ -46,6 +68,7 @@ static const char help[] =
 	"Usage: zsblk-bench [OPTION]... FILE\n"
 	"       zsblk-bench [OPTION]... --pid PID\n"
 	"       zsblk-bench [OPTION]... --synthetic[=SIZE]\n"
+	"       zsblk-bench --replay TRACE [OPTION]...\n"
 	"Would compressed memory help on this machine, and with which algorithm?\n"
 	"\n"
 	"Pages come from\n"
@@ -66,6 +89,16 @@ static const char help[] =
 	"                          instead: blocks compressed again, with this algorithm\n"
 	"      --limit SIZE        use at most so many bytes of pages, evenly picked (default 1G)\n"
 	"      --seed N            for synthetic pages and random orders (default 1)\n"
+	"\n"
+	"What a policy would do\n"
+	"      --replay TRACE      play a trace of requests against a model of cold memory; the next\n"
+	"                          four are lists separated by commas, and each combination is tried\n"
+	"      --cold-after LIST   ages from which blocks are put into groups, such as 90s or 4h\n"
+	"                          (default 15m)\n"
+	"      --group LIST        blocks of a group (default 16)\n"
+	"      --cache LIST        decoded groups that are kept (default 16)\n"
+	"      --read-rule LIST    when a block that is read comes out of its group: stay, second or\n"
+	"                          out: never, at the second read, at the first (default stay)\n"
 	"\n"
 	"What comes out\n"
 	"      --json              JSON on standard output instead of a table; implies --churn\n"
@@ -167,6 +200,51 @@ static void add_mix(struct options *options, char *item)
 	options->mixes[options->mix_count++] = (enum mix)mix;
 }
 
+static void check_room(const char *option, unsigned count)
+{
+	if (count == REPLAY_LIST_MAX)
+		refuse("%s: more than %u values", option, REPLAY_LIST_MAX);
+}
+
+static void add_cold_after(struct options *options, char *item)
+{
+	struct replay_options *replay = &options->replay;
+	uint64_t seconds;
+
+	check_room("--cold-after", replay->cold_after_count);
+	if (duration_parse(item, &seconds) < 0 || !seconds || seconds > MAX_AGE_S)
+		refuse("--cold-after %s: a time is needed, such as 90 (seconds), 15m, 4h or 2d, at most %ud", item,
+		       MAX_AGE_S / 86400);
+	replay->cold_after_s[replay->cold_after_count++] = seconds;
+}
+
+static void add_group(struct options *options, char *item)
+{
+	struct replay_options *replay = &options->replay;
+
+	check_room("--group", replay->group_count);
+	replay->group[replay->group_count++] = (unsigned)number("--group", item, 2, TIERS_GROUP_MAX);
+}
+
+static void add_cache(struct options *options, char *item)
+{
+	struct replay_options *replay = &options->replay;
+
+	check_room("--cache", replay->cache_count);
+	replay->cache[replay->cache_count++] = (unsigned)number("--cache", item, 1, TIERS_CACHE_MAX);
+}
+
+static void add_read_rule(struct options *options, char *item)
+{
+	struct replay_options *replay = &options->replay;
+	int rule = tiers_rule_by_name(item);
+
+	check_room("--read-rule", replay->rule_count);
+	if (rule < 0)
+		refuse("--read-rule %s: there is no such rule; there are stay, second and out", item);
+	replay->rule[replay->rule_count++] = (enum tiers_rule)rule;
+}
+
 static void for_each_item(struct options *options, const char *list, void (*add)(struct options *options, char *item))
 {
 	char *copy = strdup(list), *rest = copy, *item;
@@ -176,6 +254,37 @@ static void for_each_item(struct options *options, const char *list, void (*add)
 	while ((item = strsep(&rest, ",")))
 		add(options, item);
 	free(copy);
+}
+
+/* False: it is another one. */
+static bool take_replay_option(struct options *options, int option)
+{
+	switch (option) {
+	case OPT_REPLAY:
+		options->replay.trace = optarg;
+		return true;
+	case OPT_COLD_AFTER:
+		for_each_item(options, optarg, add_cold_after);
+		return true;
+	case OPT_GROUP:
+		for_each_item(options, optarg, add_group);
+		return true;
+	case OPT_CACHE:
+		for_each_item(options, optarg, add_cache);
+		return true;
+	case OPT_READ_RULE:
+		for_each_item(options, optarg, add_read_rule);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* getopt has said what is wrong. */
+__attribute__((noreturn)) static void give_up(void)
+{
+	fputs("Try 'zsblk-bench --help'.\n", stderr);
+	exit(1);
 }
 
 static void take_option(struct options *options, int option)
@@ -225,9 +334,9 @@ static void take_option(struct options *options, int option)
 	case 'V':
 		printf("zsblk-bench %s\n", ZSBLK_BENCH_VERSION);
 		exit(0);
-	default: /* getopt has said what is wrong */
-		fputs("Try 'zsblk-bench --help'.\n", stderr);
-		exit(1);
+	default:
+		if (!take_replay_option(options, option))
+			give_up();
 	}
 }
 
@@ -241,7 +350,7 @@ static void check_source(struct options *options, int argc, char **argv)
 	}
 	if (optind + 1 < argc)
 		refuse("%s: one file is enough, %s was given already", argv[optind + 1], options->file);
-	if (sources == 0)
+	if (sources == 0 && !options->replay.trace)
 		refuse("no pages to measure with: name a file of them, --pid PID or --synthetic");
 	if (sources > 1)
 		refuse("pages from several sources: name one of a file, --pid PID and --synthetic");
@@ -274,6 +383,33 @@ static void check_recompress(const struct options *options)
 		       options->churn ? "--churn" : "--request");
 }
 
+/* What goes with --replay. Its lists have at most 16^4 combinations. */
+static void check_replay(struct options *options, int argc)
+{
+	struct replay_options *replay = &options->replay;
+	bool has_lists = replay->cold_after_count || replay->group_count || replay->cache_count || replay->rule_count;
+
+	if (!replay->trace && has_lists)
+		refuse("--cold-after, --group, --cache and --read-rule are for --replay TRACE");
+	if (!replay->trace)
+		return;
+	if (options->pid || options->synthetic || optind < argc)
+		refuse("--replay: it plays without contents, and takes no pages");
+	if (options->mix_count || options->recompress.codec || options->churn)
+		refuse("--replay: not with --mix, --recompress or --churn; measure one after the other");
+	if (!replay->cold_after_count)
+		add_cold_after(options, (char[]){"15m"});
+	if (!replay->group_count)
+		add_group(options, (char[]){"16"});
+	if (!replay->cache_count)
+		add_cache(options, (char[]){"16"});
+	if (!replay->rule_count)
+		add_read_rule(options, (char[]){"stay"});
+	if (replay->cold_after_count * replay->group_count * replay->cache_count * replay->rule_count >
+	    REPLAY_SETTINGS_MAX)
+		refuse("--replay: these lists have more than %u combinations", REPLAY_SETTINGS_MAX);
+}
+
 void options_parse(struct options *options, int argc, char **argv)
 {
 	int option;
@@ -286,6 +422,7 @@ void options_parse(struct options *options, int argc, char **argv)
 	};
 	while ((option = getopt_long(argc, argv, "p:a:t:r:hV", long_options, NULL)) != -1)
 		take_option(options, option);
+	check_replay(options, argc);
 	check_source(options, argc, argv);
 	check_recompress(options);
 	check_mix(options);

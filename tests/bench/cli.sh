@@ -57,6 +57,8 @@ load_p999_us load_max_us churn_blocks churn_pool_bytes churn_metadata_bytes chur
 churn_rss_freed_bytes churn_pages_compacted churn_compact_ms"
 mix_fields="algorithm level mix threads ops_per_s scaling"
 recompress_fields="algorithm level blocks recompressed before_bytes after_bytes recompress_mbps codec_mbps recompress_ratio"
+replay_fields="cold_after_s group_blocks cache_groups read_rule cold_reads cache_hits decodes decodes_per_cold_read
+groups_made blocks_grouped blocks_out groups_apart memory"
 
 # ---------------------------------------------------------------- figures
 
@@ -236,7 +238,7 @@ options_in_man() { grep -E '^\.It (Fl|Ar)' "$man" | grep -oE 'Fl -[a-z]+' | sed 
 "$bench" --help >"$dir/help" && diff <(options_in_help) <(options_in_man) >"$dir/diff"
 result $? "--help and the man page have the same options" "$(<"$dir/diff")"
 # shellcheck disable=SC2086 # one field each
-diff <(printf '%s\n' $fields $mix_fields $recompress_fields | sort -u) \
+diff <(printf '%s\n' $fields $mix_fields $recompress_fields $replay_fields | sort -u) \
 	<(sed -n '/^\.Va results/,/^Fields may/p' "$man" | grep '^\.It Va' | sed 's/^\.It Va//' |
 		grep -oE '[a-z0-9_]+' | sort -u) >"$dir/diff"
 result $? "the man page has every field" "$(<"$dir/diff")"
