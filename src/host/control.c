@@ -2,12 +2,9 @@
 /*
  * The thread of the control socket. See control.h. It must not make anything worse while memory is short:
  *
- * 1. It touches its stack at the start, while it still has the server's scheduling class. A thread that waits for the first page
- *    of its stack holds the lock on the address space, and the server's real-time threads would wait for that lock.
- * 2. Its buffers are in memory from the start: control_look_prepare(), varlink_server_open(). json-c takes its memory from the heap, which protect_apply() has populated for that.
- * 3. From then on it is an ordinary thread, so that its work comes after that of requests, and no I/O flusher. A flusher that needs
- *    memory may not swap, and would try for ever below the kernel's min watermark.
- * 4. The kernel takes memory for sockets. An ordinary thread waits for that as everybody does. A thread that waits there keeps a
+ * 1. Its buffers are in memory from the start: control_look_prepare(), varlink_server_open(). json-c takes its memory from the heap, which protect_apply() has populated for that.
+ * 2. It is an ordinary thread (thread.h), so that its work comes after that of requests.
+ * 3. The kernel takes memory for sockets. An ordinary thread waits for that as everybody does. A thread that waits there keeps a
  *    server that was killed from ending, and the next server waits for that end. So clients wait while there is no memory to spare.
  */
 #include "host/control.h"
@@ -15,7 +12,6 @@
 #include "host/control_methods.h"
 #include "host/host.h"
 #include "host/jobs.h"
-#include "process/self.h"
 #include "process/spare.h"
 #include "process/thread.h"
 #include "varlink/idl.h"
@@ -33,8 +29,6 @@
 /* Between two looks whether there is memory again, and whether the socket is still there. */
 #define SHORT_MS 250
 #define LOOK_S   5
-/* Of the 64 KiB that thread_start_background() gives. */
-#define STACK_TOUCHED (48u * 1024)
 
 struct control {
 	struct host *host;
@@ -66,22 +60,6 @@ static void listen_if_needed(struct control *control)
 }
 
 /* ------------------------------------------------------------------ the thread */
-
-__attribute__((noinline)) static void touch_stack(void)
-{
-	volatile char stack[STACK_TOUCHED];
-
-	for (size_t i = 0; i < sizeof stack; i += 1024)
-		stack[i] = 0;
-}
-
-static void become_ordinary(void)
-{
-	const struct sched_param param = {.sched_priority = 0};
-
-	pthread_setschedparam(pthread_self(), SCHED_OTHER, &param);
-	self_end_io_flusher();
-}
 
 /* In the thread of the jobs. */
 static void wake(void *opaque)
@@ -118,8 +96,7 @@ static void *run(void *opaque)
 		{.fd = control->changed, .events = POLLIN},
 	};
 
-	touch_stack();
-	become_ordinary();
+	thread_become_ordinary();
 	for (;;) {
 		bool spare = spare_memory_for(&control->spare, false);
 		int n = poll(fds, spare ? 3 : 1, spare ? LOOK_S * 1000 : SHORT_MS);

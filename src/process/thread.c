@@ -2,16 +2,19 @@
 /* Threads for background work, and thread numbers. See thread.h. */
 #include "process/thread.h"
 
+#include "process/self.h"
 #include "process/system_page.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <link.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define STACK_BYTES (64u * 1024)
+#define STACK_BYTES   (64u * 1024)
+#define STACK_TOUCHED (48u * 1024)
 
 /* For the C library's own description of a thread, and the guard page's share. */
 #define THREAD_BYTES (8u * 1024)
@@ -64,6 +67,23 @@ int thread_start_background(pthread_t *thread, const char *name, void *(*run)(vo
 	if (r == 0)
 		(void)pthread_setname_np(*thread, name);
 	return -r;
+}
+
+__attribute__((noinline)) static void touch_stack(void)
+{
+	volatile char stack[STACK_TOUCHED];
+
+	for (size_t i = 0; i < sizeof stack; i += 1024)
+		stack[i] = 0;
+}
+
+void thread_become_ordinary(void)
+{
+	const struct sched_param param = {.sched_priority = 0};
+
+	touch_stack();
+	pthread_setschedparam(pthread_self(), SCHED_OTHER, &param);
+	self_end_io_flusher();
 }
 
 unsigned thread_number(void)

@@ -26,6 +26,14 @@ size_t thread_stack_bytes(size_t bytes);
 int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque);
 
 /*
+ * From now on the calling thread, which thread_start_background() has started, is an ordinary one, whose work comes after that of
+ * requests: without a real-time class, and no I/O flusher, since a flusher that needs memory may not swap, and would try for ever below the
+ * kernel's min watermark. First its stack is touched, while it still has the server's class: a thread that waits for the first page of its
+ * stack holds the lock on the address space, and the server's real-time threads would wait for that lock.
+ */
+void thread_become_ordinary(void);
+
+/*
  * The number of the calling thread: 0 for the first thread that asks, 1 for the next one. A thread keeps its number. No
  * number is used again before 2^32 threads have asked.
  */
