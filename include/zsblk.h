@@ -580,4 +580,5 @@ int zsblk_check(struct zsblk *dev, struct zsblk_why *why);
 #endif
 
 #include "zsblk_cold.h"
+#include "zsblk_trace.h"
 #endif

@@ -119,16 +119,33 @@ static bool try_take(struct context *ctx)
 	return !atomic_load(&ctx->busy) && !atomic_exchange(&ctx->busy, true);
 }
 
+static inline struct recorder_ring *ring_of(const struct contexts *contexts, const struct context *ctx)
+{
+	struct recorder_ring *rings = atomic_load_explicit(&contexts->rings, memory_order_acquire);
+
+	return __builtin_expect(rings != NULL, 0) ? &rings[ctx - contexts->all] : NULL;
+}
+
 /*
- * A context that was just taken goes on with the encoder that new requests have. All requests look here, and only a
- * change of the algorithm stores anything.
+ * A context that was just taken goes on with the encoder, and the ring, that new requests have. All requests look here, and only a
+ * change of the algorithm, and the beginning and end of a trace, store anything.
  */
 static inline void follow(struct contexts *contexts, struct context *ctx)
 {
 	const struct encoder *encoder = atomic_load_explicit(&contexts->encoder, memory_order_acquire);
+	struct recorder_ring *ring = ring_of(contexts, ctx);
 
 	if (atomic_load_explicit(&ctx->encoder, memory_order_relaxed) != encoder)
 		use_encoder(contexts, ctx, encoder);
+	if (atomic_load_explicit(&ctx->ring, memory_order_relaxed) != ring)
+		atomic_store_explicit(&ctx->ring, ring, memory_order_release);
+}
+
+/* With acquire order: what a context let go of may be freed. */
+static bool has_followed(const struct contexts *contexts, const struct context *ctx)
+{
+	return atomic_load_explicit(&ctx->encoder, memory_order_acquire) == atomic_load(&contexts->encoder) &&
+	       atomic_load_explicit(&ctx->ring, memory_order_acquire) == ring_of(contexts, ctx);
 }
 
 static struct context *try_get(struct contexts *contexts)
@@ -183,19 +200,18 @@ void context_put(struct contexts *contexts, struct context *ctx)
 }
 
 /*
- * A context changes its encoder between two requests: when the next request takes it, or, if no request comes, here.
+ * A context changes its encoder and its ring between two requests: when the next request takes it, or, if no request comes, here.
  * So a context that is never at rest when this thread looks changes all the same, and this thread waits for the longest
  * request at most.
  */
-void contexts_switch(struct contexts *contexts, const struct encoder *encoder)
+static void wait_for_all(struct contexts *contexts)
 {
 	const struct timespec moment = {.tv_nsec = 1000 * 1000};
 
-	atomic_store(&contexts->encoder, encoder);
 	for (unsigned i = 0; i < contexts->n; i++) {
 		struct context *ctx = &contexts->all[i];
 
-		while (atomic_load_explicit(&ctx->encoder, memory_order_acquire) != encoder) {
+		while (!has_followed(contexts, ctx)) {
 			if (!try_take(ctx)) {
 				nanosleep(&moment, NULL);
 				continue;
@@ -204,6 +220,18 @@ void contexts_switch(struct contexts *contexts, const struct encoder *encoder)
 			context_put(contexts, ctx);
 		}
 	}
+}
+
+void contexts_switch(struct contexts *contexts, const struct encoder *encoder)
+{
+	atomic_store(&contexts->encoder, encoder);
+	wait_for_all(contexts);
+}
+
+void contexts_record(struct contexts *contexts, struct recorder_ring *rings)
+{
+	atomic_store(&contexts->rings, rings);
+	wait_for_all(contexts);
 }
 
 static void add(struct counters *sum, const struct counters *counters)

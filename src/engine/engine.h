@@ -13,6 +13,7 @@
  *   latency.c how long requests take          footprint.c memory, all of it
  *   reserve.c the reserve, and its changes    live.c    what the next server goes on with
  *   rework.c  work on objects not held still  recompress.c objects that become smaller
+ *   recorder.c traces of requests
  *
  * Locks, in the order in which they are taken: change_lock, resize_lock, recompress_lock, compact_lock, the allocator's
  * compaction lock, one stripe, live_lock, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages
@@ -26,6 +27,7 @@
 #include "codec/codec.h"
 #include "engine/ages.h"
 #include "engine/latency.h"
+#include "engine/recorder.h"
 #include "engine/stripe.h"
 #include "process/spare.h"
 #include "segment/segment.h"
@@ -77,6 +79,7 @@ struct context {
 	uint64_t read_end; /* where the last read ended, in bytes: one that begins there comes in order */
 	uint64_t waited;   /* nanoseconds for which the holder has waited for it */
 	_Atomic(const struct encoder *) encoder; /* the holder stores it; any thread may look */
+	_Atomic(struct recorder_ring *) ring;    /* the same; NULL: nothing is recorded */
 	void *cctx;                              /* the encoder's for this context */
 	void *dctx[CODEC_IDS];
 	struct latencies latencies;
@@ -91,6 +94,8 @@ struct contexts {
 	/* For requests that begin now: one of the two. The other one has memory only while a change is under way. */
 	_Atomic(const struct encoder *) encoder;
 	struct encoder encoders[2];
+	/* The rings of all contexts for requests that begin now; NULL: nothing is recorded. */
+	_Atomic(struct recorder_ring *) rings;
 	/* Waiting for a context when all are busy; apart from what every request reads. */
 	_Alignas(64) pthread_mutex_t lock;
 	pthread_cond_t freed;
@@ -156,8 +161,9 @@ struct zsblk {
 	pthread_mutex_t recompress_lock;
 	struct zsblk_recompression *recompression;
 	struct counters recompressed;
-	bool is_new;    /* nothing was ever written to it, and its reserve is what the parameters say */
-	bool has_marks; /* sector_verify() has seen a marked word */
+	struct zsblk_trace *trace; /* under change_lock; NULL: there is none */
+	bool is_new;               /* nothing was ever written to it, and its reserve is what the parameters say */
+	bool has_marks;            /* sector_verify() has seen a marked word */
 	bool has_worker;
 	pthread_t worker, refill;
 	_Atomic bool has_refill; /* once there is one, it stays. Apart from what others read as one word */
@@ -199,8 +205,18 @@ int context_make_decoders(struct context *ctx, uint8_t *mem);
 void contexts_warm_up(struct contexts *contexts);
 /* From now on requests begin with this encoder. Returns when none goes on with another one. One call at a time. */
 void contexts_switch(struct contexts *contexts, const struct encoder *encoder);
+/* From now on requests note their events in these rings, one for each context; NULL: nowhere. The same holds. */
+void contexts_record(struct contexts *contexts, struct recorder_ring *rings);
 struct context *context_get(struct contexts *contexts);
 void context_put(struct contexts *contexts, struct context *ctx);
+/* A request that succeeded. */
+static inline void context_record(const struct context *ctx, enum zsblk_event_op op, uint64_t offset, uint64_t len)
+{
+	struct recorder_ring *ring = atomic_load_explicit(&ctx->ring, memory_order_relaxed);
+
+	if (__builtin_expect(ring != NULL, 0))
+		recorder_add(ring, op, offset, len);
+}
 static inline void count(_Atomic uint64_t *counter, uint64_t n)
 {
 	/* A counter has one writer at a time, so no locked instruction is needed. */

@@ -117,6 +117,8 @@ int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset)
 		count(&ctx->count.failed_reads, 1);
 	else
 		count(&ctx->count.read_bytes, len);
+	if (!r)
+		context_record(ctx, ZSBLK_EVENT_READ, offset - len, len);
 	latency_end(&ctx->latencies, ZSBLK_LATENCY_READ, began);
 	context_put(&dev->contexts, ctx);
 	return r;
@@ -201,6 +203,8 @@ int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset)
 		count(&ctx->count.failed_writes, 1);
 	else
 		count(&ctx->count.write_bytes, len);
+	if (!r)
+		context_record(ctx, ZSBLK_EVENT_WRITE, offset - len, len);
 	latency_end(&ctx->latencies, ZSBLK_LATENCY_WRITE, began);
 	context_put(&dev->contexts, ctx);
 	return r;
@@ -276,6 +280,8 @@ static int clear_counted(struct zsblk *dev, uint64_t len, uint64_t offset, bool 
 		count(&ctx->count.failed_discards, 1);
 	else if (is_discard)
 		count(&ctx->count.discard_bytes, len);
+	if (!r)
+		context_record(ctx, is_discard ? ZSBLK_EVENT_DISCARD : ZSBLK_EVENT_ZEROES, offset, len);
 	latency_end(&ctx->latencies, ZSBLK_LATENCY_DISCARD, began);
 	context_put(&dev->contexts, ctx);
 	return r;
