@@ -60,7 +60,7 @@ _zsblkctl_value()
 
 _zsblkctl()
 {
-	local verbs='list status stat classes blocks limit reserve algorithm background-cpu resize idle recompress compact check jobs reset-peak reset upgrade stop metrics top doctor'
+	local verbs='list status stat classes blocks limit reserve algorithm background-cpu resize idle recompress compact check jobs trace reset-peak reset upgrade stop metrics top doctor'
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' by_socket='' words=0 i
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do

@@ -48,7 +48,7 @@ function __zsblkctl_columns
 end
 
 set -l many list status stat jobs metrics top
-set -l one classes blocks limit reserve algorithm background-cpu resize idle recompress compact check reset-peak reset upgrade stop
+set -l one classes blocks limit reserve algorithm background-cpu resize idle recompress compact check trace reset-peak reset upgrade stop
 set -l table list classes jobs
 
 complete -c zsblkctl -f
@@ -64,6 +64,7 @@ complete -c zsblkctl -n __zsblkctl_no_verb -a background-cpu -d 'let jobs use th
 complete -c zsblkctl -n __zsblkctl_no_verb -a resize -d 'change the size of the device'
 complete -c zsblkctl -n __zsblkctl_no_verb -a idle -d 'mark blocks as idle'
 complete -c zsblkctl -n __zsblkctl_no_verb -a recompress -d 'compress stored blocks again'
+complete -c zsblkctl -n __zsblkctl_no_verb -a trace -d 'record which requests come'
 complete -c zsblkctl -n __zsblkctl_no_verb -a compact -d 'join zspages that are filled in part'
 complete -c zsblkctl -n __zsblkctl_no_verb -a check -d 'verify all that is stored'
 complete -c zsblkctl -n __zsblkctl_no_verb -a jobs -d 'list the work in the background'

@@ -131,6 +131,15 @@ const struct verb verbs[] = {
 		.run = verb_jobs,
 	},
 	{
+		.name = "trace",
+		.words = "[FILE|stop]",
+		.max_words = 1,
+		.names = VERB_NAMES_ONE,
+		.options = OPTION_JSON,
+		.summary = "record which requests come, in a new file, or end that",
+		.run = verb_trace,
+	},
+	{
 		.name = "reset-peak",
 		.names = VERB_NAMES_ONE,
 		.summary = "set the most memory so far to what is taken now",

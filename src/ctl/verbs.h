@@ -84,6 +84,7 @@ int verb_stat(const struct call *call);
 int verb_status(const struct call *call);
 int verb_stop(const struct call *call);
 int verb_top(const struct call *call);
+int verb_trace(const struct call *call);
 int verb_upgrade(const struct call *call);
 
 #endif

@@ -12,6 +12,7 @@
 #include "host/control_methods.h"
 #include "host/host.h"
 #include "host/jobs.h"
+#include "host/tracer.h"
 #include "process/spare.h"
 #include "process/thread.h"
 #include "varlink/idl.h"
@@ -123,6 +124,8 @@ static void destroy(struct control *control)
 	spare_close(&control->spare);
 	jobs_stop(control->host->jobs);
 	control->host->jobs = NULL;
+	tracer_destroy(control->host->tracer);
+	control->host->tracer = NULL;
 	if (control->stop >= 0)
 		close(control->stop);
 	if (control->changed >= 0)
@@ -150,6 +153,8 @@ int control_start(struct control **result, struct host *host)
 	control->stop = eventfd(0, EFD_CLOEXEC);
 	control->changed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = control->stop < 0 || control->changed < 0 ? -errno : varlink_server_open(&control->server, &service);
+	if (!r)
+		r = tracer_create(&host->tracer, host->device);
 	if (!r)
 		r = jobs_start(&host->jobs, host->device, host->params->background_cpu, wake, control);
 	if (!r) {

@@ -14,6 +14,7 @@ const struct varlink_method control_methods[] = {
 	/* What block has what is nothing for those who may only look at the whole. */
 	{"GetBlocks", VARLINK_CHANGE, control_get_blocks},
 	{"GetJobs", VARLINK_LOOK, control_get_jobs},
+	{"GetTrace", VARLINK_LOOK, control_get_trace},
 	{"WaitJob", VARLINK_LOOK, control_wait_job},
 
 	{"SetMemoryLimit", VARLINK_CHANGE, control_set_memory_limit},
@@ -24,6 +25,8 @@ const struct varlink_method control_methods[] = {
 	{"Resize", VARLINK_CHANGE, control_resize},
 	{"MarkIdle", VARLINK_CHANGE, control_mark_idle},
 	{"Reset", VARLINK_CHANGE, control_reset},
+	{"StartTrace", VARLINK_CHANGE, control_start_trace},
+	{"StopTrace", VARLINK_CHANGE, control_stop_trace},
 
 	{"Compact", VARLINK_CHANGE, control_compact},
 	{"Check", VARLINK_CHANGE, control_check},

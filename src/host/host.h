@@ -55,6 +55,7 @@ struct host {
 	struct ticker *watch;
 	struct control *control;
 	struct jobs *jobs;             /* as long as there is a control socket */
+	struct tracer *tracer;         /* the same */
 	char name[ZSBLK_NAME_MAX + 1]; /* the segment's; empty: none */
 	uint64_t started_s;            /* seconds since 1970 */
 	bool locked;                   /* what swap needs of protect.h is had */

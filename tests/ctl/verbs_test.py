@@ -268,6 +268,24 @@ def reserve():
 
 
 @test
+def trace():
+    "trace: begins, tells of itself, ends; a relative path is the caller's"
+    with Here() as here, folder() as path:
+        server = here.serve("swap0", "64M")
+        file = os.path.join(path, "trace")
+        contains(here.ctl("trace", "swap0"), "No trace")
+        equal(here.ctl("trace", "swap0", os.path.relpath(file)), "", "nothing to say")
+        server.connect().pwrite(TEXT, 3 * BLOCK)
+        contains(here.ctl("trace", "swap0"), file, "running")
+        contains(here.ctl("trace", "swap0", file + "2", status=FAILED), "stop it first")
+        contains(here.ctl("trace", "swap0", "stop"), "ended", "1 requests were recorded, and 0 lost")
+        with open(file, encoding="ascii") as one:
+            contains(one.read(), " W 3 1\n")
+        told = here.json("trace", "swap0")["trace"]
+        equal((told["state"], told["requests"], os.path.realpath(told["file"])), ("ended", 1, file), "told")
+
+
+@test
 def resize():
     "resize: a server alone grows within its max-size and says what is wrong beyond"
     with Here() as here:

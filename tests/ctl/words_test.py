@@ -47,6 +47,7 @@ def wrong_words():
                 (["--timeout", "0", "list"], ["--timeout 0", "from 1 to"]),
                 (["list", "--output", "NAME,NOPE"], ["no column 'NOPE'"]),
                 (["jobs", "--cancel"], ["of which devices"]),
+                (["trace", "swap0", "file", "--json"], ["--json is for what is told"]),
                 (["stat", "../etc"], ["no name of an instance"]),
                 (["stat", ".hidden"], ["no name of an instance"]),
         ]:
