@@ -42,7 +42,7 @@ static void report_history(struct json_object *out, const struct history *histor
 		varlink_add_int(out, "outage_max_ms", ms_of(history->longest_outage_us));
 	}
 	for (unsigned i = 0; list && i < n; i++)
-		json_object_array_add(list, report_entry(history_at(history, i)));
+		varlink_append(list, report_entry(history_at(history, i)));
 	varlink_add(out, "history", list);
 }
 

@@ -126,7 +126,7 @@ enum varlink_result control_get_jobs(void *opaque, struct varlink_call *call)
 
 		jobs_last(host->jobs, (enum jobs_kind)kind, &report);
 		if (report.id)
-			json_object_array_add(list, describe(&report));
+			varlink_append(list, describe(&report));
 	}
 	varlink_add(out, "jobs", list);
 	varlink_reply(call, out);

@@ -79,11 +79,14 @@ static void add_lines(struct json_object *out, char *lines)
 {
 	for (char *rest, *line = strtok_r(lines, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		char *equals = strchr(line, '=');
+		struct json_object *value;
 
-		if (!equals)
+		if (!equals || !out)
 			continue;
 		*equals = '\0';
-		json_object_object_add(out, line, json_object_new_int64(strtoll(equals + 1, NULL, 10)));
+		value = json_object_new_int64(strtoll(equals + 1, NULL, 10));
+		if (json_object_object_add(out, line, value) < 0)
+			json_object_put(value);
 	}
 }
 
@@ -113,7 +116,7 @@ static struct json_object *describe_class(const struct zs_class_stats *class)
 	for (unsigned i = ZS_INUSE_RATIO_0; i < ZS_FULLNESS_GROUPS; i++) {
 		zspages += class->zspages[i];
 		if (i != ZS_INUSE_RATIO_0)
-			json_object_array_add(fullness, json_object_new_int64((int64_t) class->zspages[i]));
+			varlink_append(fullness, json_object_new_int64((int64_t) class->zspages[i]));
 	}
 	varlink_add_int(out, "index", class->index);
 	varlink_add_int(out, "size", class->size);
@@ -153,7 +156,7 @@ enum varlink_result control_get_classes(void *opaque, struct varlink_call *call)
 		struct zs_class_stats class;
 
 		if (zsblk_class_stats(host->device, (unsigned)index, &class) == 0)
-			json_object_array_add(list, describe_class(&class));
+			varlink_append(list, describe_class(&class));
 	}
 	varlink_add(out, "classes", list);
 	if (index < classes)
@@ -208,7 +211,7 @@ enum varlink_result control_get_blocks(void *opaque, struct varlink_call *call)
 	out = json_object_new_object();
 	list = json_object_new_array();
 	for (unsigned i = 0; i < n; i++)
-		json_object_array_add(list, describe_block(&blocks[i]));
+		varlink_append(list, describe_block(&blocks[i]));
 	varlink_add(out, "blocks", list);
 	if (next < end)
 		varlink_add_int(out, "next", next);
@@ -231,7 +234,7 @@ static struct json_object *describe_latency(struct zsblk *dev, enum zsblk_latenc
 		bucket = json_object_new_object();
 		varlink_add_int(bucket, "upper_ns", zsblk_latency_bucket(i));
 		varlink_add_int(bucket, "count", latency.buckets[i]);
-		json_object_array_add(buckets, bucket);
+		varlink_append(buckets, bucket);
 	}
 	varlink_add_string(out, "what", zsblk_latency_name(kind));
 	varlink_add_int(out, "count", latency.count);
@@ -250,7 +253,7 @@ enum varlink_result control_get_latencies(void *opaque, struct varlink_call *cal
 
 	for (unsigned kind = 0; kind < ZSBLK_LATENCY_KINDS; kind++)
 		if (!what || strcmp(what, zsblk_latency_name((enum zsblk_latency_kind)kind)) == 0)
-			json_object_array_add(list, describe_latency(host->device, (enum zsblk_latency_kind)kind));
+			varlink_append(list, describe_latency(host->device, (enum zsblk_latency_kind)kind));
 	varlink_add(out, "latencies", list);
 	varlink_reply(call, out);
 	return VARLINK_DONE;
@@ -291,7 +294,7 @@ enum varlink_result control_get_ages(void *opaque, struct varlink_call *call)
 		varlink_add_int(range, "blocks", ranges[i].blocks);
 		varlink_add_int(range, "idle", ranges[i].idle);
 		varlink_add_int(range, "bytes", ranges[i].bytes);
-		json_object_array_add(list, range);
+		varlink_append(list, range);
 	}
 	varlink_add(out, "ages", list);
 	varlink_reply(call, out);

@@ -11,6 +11,8 @@
 
 /* A line for people. */
 #define VARLINK_TEXT_MAX 512u
+/* The name of an error, with its interface's. */
+#define VARLINK_ERROR_MAX 128u
 
 /* The call is the first member of its connection. */
 static struct varlink_connection *connection_of(struct varlink_call *call)
@@ -20,9 +22,23 @@ static struct varlink_connection *connection_of(struct varlink_call *call)
 
 #define CONSTANT (JSON_C_OBJECT_ADD_CONSTANT_KEY | JSON_C_OBJECT_ADD_KEY_IS_NEW)
 
+/* False: there is no memory. Takes the value in any case. */
+static bool add(struct json_object *out, const char *name, struct json_object *value)
+{
+	if (out && json_object_object_add_ex(out, name, value, CONSTANT) == 0)
+		return true;
+	json_object_put(value);
+	return false;
+}
+
 void varlink_add(struct json_object *out, const char *name, struct json_object *value)
 {
-	if (!out || json_object_object_add_ex(out, name, value, CONSTANT) < 0)
+	(void)add(out, name, value);
+}
+
+void varlink_append(struct json_object *list, struct json_object *value)
+{
+	if (!list || json_object_array_add(list, value) < 0)
 		json_object_put(value);
 }
 
@@ -38,94 +54,118 @@ void varlink_add_bool(struct json_object *out, const char *name, bool value)
 
 void varlink_add_string(struct json_object *out, const char *name, const char *value)
 {
-	char text[VARLINK_TEXT_MAX];
-
-	/* What the program says is ours, and may be long. What comes from others is short, and may be any bytes. */
-	if (strlen(value) < sizeof text) {
-		strcpy(text, value);
-		varlink_message_clean(text);
-		value = text;
-	}
 	varlink_add(out, name, json_object_new_string(value));
 }
 
 /* ------------------------------------------------------------------ replies */
 
-/* Nobody waits for what a one-way call has to say. */
+/* Nobody waits for what a one-way call has to say. NULL: there was no memory for it. */
 static void say(struct varlink_connection *connection, struct json_object *message)
 {
-	char too_large[100];
+	char failed[IDL_NAME_MAX + 10];
 
-	snprintf(too_large, sizeof too_large, "%s.Failed", connection->face->name);
+	snprintf(failed, sizeof failed, "%s.Failed", connection->face->name);
 	if (connection->oneway)
 		json_object_put(message);
 	else
-		varlink_connection_queue(connection, message, too_large);
+		varlink_connection_queue(connection, message, failed);
+}
+
+static void say_text(struct varlink_connection *connection, const char *error, const char *name, const char *text)
+{
+	if (!connection->oneway)
+		varlink_connection_queue_text(connection, error, name, text);
+}
+
+/* With these parameters, which it takes. NULL: there is no memory. */
+static struct json_object *make_message(struct json_object *out)
+{
+	struct json_object *message = json_object_new_object();
+
+	if (out && add(message, "parameters", out))
+		return message;
+	json_object_put(message);
+	return NULL;
 }
 
 void varlink_notify(struct varlink_call *call, struct json_object *out)
 {
-	struct json_object *message = json_object_new_object();
+	struct json_object *message = make_message(out ? out : json_object_new_object());
 
 	assert(call->more);
-	varlink_add(message, "parameters", out ? out : json_object_new_object());
-	varlink_add_bool(message, "continues", true);
+	if (message && !add(message, "continues", json_object_new_boolean(true))) {
+		json_object_put(message);
+		message = NULL;
+	}
 	say(connection_of(call), message);
+	/* An error is the last reply. */
+	connection_of(call)->replied = !message;
 }
 
 void varlink_reply(struct varlink_call *call, struct json_object *out)
 {
-	struct json_object *message = json_object_new_object();
-
-	varlink_add(message, "parameters", out ? out : json_object_new_object());
-	say(connection_of(call), message);
+	if (out)
+		say(connection_of(call), make_message(out));
+	else
+		say_text(connection_of(call), NULL, NULL, NULL);
 	connection_of(call)->replied = true;
 }
 
-static void fail(struct varlink_call *call, const char *interface, const char *error, struct json_object *out)
+void varlink_reply_text(struct varlink_call *call, const char *name, const char *text)
 {
-	struct json_object *message = json_object_new_object();
-	char name[128];
-
-	snprintf(name, sizeof name, "%s.%s", interface, error);
-	varlink_add_string(message, "error", name);
-	varlink_add(message, "parameters", out);
-	say(connection_of(call), message);
+	say_text(connection_of(call), NULL, name, text);
 	connection_of(call)->replied = true;
+}
+
+/* "INTERFACE.ERROR" */
+static void error_name(char name[VARLINK_ERROR_MAX], const char *interface, const char *error)
+{
+	snprintf(name, VARLINK_ERROR_MAX, "%s.%s", interface, error);
 }
 
 void varlink_refuse_with(struct varlink_call *call, const char *error, struct json_object *out, const char *format, ...)
 {
-	char reason[VARLINK_TEXT_MAX];
+	struct varlink_connection *connection = connection_of(call);
+	char reason[VARLINK_TEXT_MAX], name[VARLINK_ERROR_MAX];
+	struct json_object *message;
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(reason, sizeof reason, format, args);
 	va_end(args);
+	error_name(name, connection->face->name, error);
 	varlink_add_string(out, "reason", reason);
-	fail(call, connection_of(call)->face->name, error, out);
+	message = make_message(out);
+	if (message && add(message, "error", json_object_new_string(name))) {
+		say(connection, message);
+	} else {
+		json_object_put(message);
+		say_text(connection, name, "reason", reason);
+	}
+	connection->replied = true;
 }
 
 void varlink_refuse(struct varlink_call *call, const char *error, const char *format, ...)
 {
-	struct json_object *out = json_object_new_object();
-	char reason[VARLINK_TEXT_MAX];
+	struct varlink_connection *connection = connection_of(call);
+	char reason[VARLINK_TEXT_MAX], name[VARLINK_ERROR_MAX];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(reason, sizeof reason, format, args);
 	va_end(args);
-	varlink_add_string(out, "reason", reason);
-	fail(call, connection_of(call)->face->name, error, out);
+	error_name(name, connection->face->name, error);
+	say_text(connection, name, "reason", reason);
+	connection->replied = true;
 }
 
 void varlink_service_refuse(struct varlink_call *call, const char *error, const char *parameter, const char *value)
 {
-	struct json_object *out = json_object_new_object();
+	char name[VARLINK_ERROR_MAX];
 
-	if (value)
-		varlink_add_string(out, parameter, value);
-	fail(call, VARLINK_SERVICE, error, out);
+	error_name(name, VARLINK_SERVICE, error);
+	say_text(connection_of(call), name, value ? parameter : NULL, value);
+	connection_of(call)->replied = true;
 }
 
 /* ------------------------------------------------------------------ parameters */

@@ -183,19 +183,29 @@ static ssize_t receive(struct varlink_client *client, int64_t deadline)
 
 /* ------------------------------------------------------------------ calls */
 
+/* False: there is no memory. Takes the value in any case. */
+static bool add(struct json_object *message, const char *name, struct json_object *value)
+{
+	if (message && value && json_object_object_add(message, name, value) == 0)
+		return true;
+	json_object_put(value);
+	return false;
+}
+
 int varlink_client_send(struct varlink_client *client, const char *method, struct json_object *in, bool more,
 			struct varlink_failure *failure)
 {
 	struct json_object *message = json_object_new_object();
 	char bytes[VARLINK_CALL_MAX];
-	ssize_t length;
+	ssize_t length = -ENOMEM;
+	bool whole;
 	int r;
 
-	json_object_object_add(message, "method", json_object_new_string(method));
-	json_object_object_add(message, "parameters", in ? in : json_object_new_object());
-	if (more)
-		json_object_object_add(message, "more", json_object_new_boolean(true));
-	length = varlink_message_print(message, bytes, sizeof bytes);
+	whole = add(message, "parameters", in ? in : json_object_new_object()) &&
+		add(message, "method", json_object_new_string(method)) &&
+		(!more || add(message, "more", json_object_new_boolean(true)));
+	if (whole)
+		length = varlink_message_print(message, bytes, sizeof bytes);
 	json_object_put(message);
 	r = length < 0 ? (int)length : send_all(client, bytes, (size_t)length);
 	return r ? fail(failure, r) : 0;

@@ -54,19 +54,27 @@ void varlink_connection_forget(struct varlink_connection *connection, size_t len
 	memmove(connection->in, connection->in + length, connection->in_used);
 }
 
-void varlink_connection_queue(struct varlink_connection *connection, struct json_object *message, const char *too_large)
+void varlink_connection_queue_text(struct varlink_connection *connection, const char *error, const char *name,
+				   const char *text)
 {
-	ssize_t length = varlink_message_print(message, connection->out, sizeof connection->out);
+	ssize_t length = varlink_message_print_text(error, name, text, connection->out, sizeof connection->out);
+
+	connection->out_from = 0;
+	connection->out_to = length < 0 ? 0 : (size_t)length;
+}
+
+void varlink_connection_queue(struct varlink_connection *connection, struct json_object *message, const char *failed)
+{
+	ssize_t length = message ? varlink_message_print(message, connection->out, sizeof connection->out) : -ENOMEM;
 
 	json_object_put(message);
-	/* Without json-c, which may have no memory. */
-	if (length < 0)
-		length = 1 + snprintf(connection->out, sizeof connection->out,
-				      "{\"error\":\"%s\",\"parameters\":{\"reason\":\"%s\"}}", too_large,
-				      length == -EMSGSIZE ? "the reply would be too large; ask for less at a time"
-							  : "there is no memory for the reply; try again");
 	connection->out_from = 0;
 	connection->out_to = (size_t)length;
+	if (length < 0)
+		varlink_connection_queue_text(connection, failed, "reason",
+					      length == -EMSGSIZE
+						      ? "the reply would be too large; ask for less at a time"
+						      : "there is no memory for the reply; try again");
 }
 
 bool varlink_connection_send(struct varlink_connection *connection)

@@ -48,11 +48,13 @@ size_t varlink_connection_message(const struct varlink_connection *connection);
 void varlink_connection_forget(struct varlink_connection *connection, size_t length);
 
 /*
- * Put a message into `out`, which must be empty, and put the object. If it does not fit, an error with the name `too_large` takes
- * its place.
+ * Put a message into `out`, which must be empty, and put the object. If it does not fit, or is NULL, since there was no memory for it, an error
+ * with the name `failed` takes its place.
  */
-void varlink_connection_queue(struct varlink_connection *connection, struct json_object *message,
-			      const char *too_large);
+void varlink_connection_queue(struct varlink_connection *connection, struct json_object *message, const char *failed);
+/* The same with what varlink_message_print_text() prints, which takes no memory. */
+void varlink_connection_queue_text(struct varlink_connection *connection, const char *error, const char *name,
+				   const char *text);
 /* Send what the socket takes. False: the client is gone. */
 bool varlink_connection_send(struct varlink_connection *connection);
 

@@ -22,17 +22,21 @@ struct json_object;
 #define VARLINK_VALUES_MAX 64u
 
 /*
- * The object that a text of `length` bytes, without a NUL, is; the caller puts it (json_object_put). NULL with *error: -EBADMSG (the text is no
- * JSON object, no UTF-8, has more than `values` values, or is nested too deeply), -ENOMEM.
+ * The object that a text of `length` bytes, without a NUL, is; the caller puts it (json_object_put). Never less than the text says. NULL with
+ * *error: -EBADMSG (the text is no JSON object, no UTF-8, has more than `values` values, a member twice or a number that no integer holds, or
+ * is nested too deeply), -ENOMEM.
  */
 struct json_object *varlink_message_parse(const char *text, size_t length, unsigned values, int *error);
 
 /*
- * Write the message into `bytes`, with its NUL. Its length; -EMSGSIZE if it does not fit; -ENOMEM.
+ * Write the message into `bytes`, with its NUL. Its length, or -EMSGSIZE if it does not fit. Takes no memory. A byte of a string that is no part
+ * of a character in UTF-8 becomes a question mark.
  */
 ssize_t varlink_message_print(struct json_object *message, char *bytes, size_t size);
+/* The same for a reply, or an error with this name unless `error` is NULL, that has one parameter, a text, or with `name` NULL none. */
+ssize_t varlink_message_print_text(const char *error, const char *name, const char *text, char *bytes, size_t size);
 
-/* Put a question mark in the place of each byte that is no part of a character in UTF-8. */
-void varlink_message_clean(char *text);
+/* Bytes of the character in UTF-8 that begins at `text`, of which there are `room`; 0: there is none. */
+unsigned varlink_character_length(const char *text, size_t room);
 
 #endif

@@ -215,6 +215,12 @@ static bool take_call(struct varlink_server *server, struct varlink_connection *
 		return true;
 	message = varlink_message_parse(client->in, length - 1, VARLINK_VALUES_MAX, &error);
 	varlink_connection_forget(client, length);
+	if (!message && error == -ENOMEM && client->rights) {
+		client->face = &server->faces[0];
+		client->oneway = false;
+		varlink_refuse(&client->call, "Failed", "there is no memory for the call; try again");
+		return true;
+	}
 	if (!message)
 		return false;
 	name = json_object_object_get(message, "method");

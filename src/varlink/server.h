@@ -85,7 +85,9 @@ void varlink_server_close(struct varlink_server *server);
 
 /* Reply with these members, which the server takes; NULL: none. Nothing can be said after that. */
 void varlink_reply(struct varlink_call *call, struct json_object *out);
-/* The same, with more to come. Only if call->more; at most one in a run. */
+/* Reply with one member, a text. Takes no memory, as an error does not: what has been done is told. */
+void varlink_reply_text(struct varlink_call *call, const char *name, const char *text);
+/* varlink_reply() with more to come. Only if call->more; at most one in a run. */
 void varlink_notify(struct varlink_call *call, struct json_object *out);
 /* Reply with an error of the interface, such as "Busy", whose parameter is a reason. */
 __attribute__((format(printf, 3, 4))) void varlink_refuse(struct varlink_call *call, const char *error,
@@ -101,9 +103,12 @@ bool varlink_bool(const struct varlink_call *call, const char *name, bool *value
 const char *varlink_string(const struct varlink_call *call, const char *name);
 
 /*
- * Add a member to an object of a reply. `name` must be a literal: it is not copied. A value that there is no memory for becomes null.
+ * Add a member to an object of a reply. `name` must be a literal: it is not copied. A value that there is no memory for becomes null. `out` may
+ * be NULL for want of memory, too; the value is taken in any case.
  */
 void varlink_add(struct json_object *out, const char *name, struct json_object *value);
+/* The same for an element of an array. */
+void varlink_append(struct json_object *list, struct json_object *value);
 /* Numbers beyond INT64_MAX, which Varlink does not have, become that. */
 void varlink_add_int(struct json_object *out, const char *name, uint64_t value);
 void varlink_add_bool(struct json_object *out, const char *name, bool value);

@@ -15,8 +15,8 @@ static enum varlink_result get_info(void *opaque, struct varlink_call *call)
 	size_t length;
 
 	idl_name(service->idl, &name, &length);
-	json_object_array_add(interfaces, json_object_new_string(VARLINK_SERVICE));
-	json_object_array_add(interfaces, json_object_new_string_len(name, (int)length));
+	varlink_append(interfaces, json_object_new_string(VARLINK_SERVICE));
+	varlink_append(interfaces, json_object_new_string_len(name, (int)length));
 	varlink_add_string(out, "vendor", "zsblk");
 	varlink_add_string(out, "product", service->product);
 	varlink_add_string(out, "version", service->version);

@@ -3,6 +3,7 @@
 #include "daemon/jobs/job_resize.h"
 
 #include "varlink/client.h"
+#include "varlink/server.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -29,7 +30,7 @@ int job_resize(const void *what, struct wrong *wrong)
 		return -EREMOTEIO;
 	}
 	in = json_object_new_object();
-	json_object_object_add(in, "size", json_object_new_int64((int64_t)resize->size));
+	varlink_add_int(in, "size", resize->size);
 	r = varlink_client_call(client, "org.zsblk.Device.Resize", in, &out, &failure);
 	if (r)
 		wrong_say(wrong, "%s", failure.text);

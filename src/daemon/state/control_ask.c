@@ -80,26 +80,38 @@ static int ask_before(const struct folder *folder, const struct control_request 
 
 /* ------------------------------------------------------------------ over Varlink */
 
-static struct json_object *parameters_of(const struct control_request *request)
+/* 0 or -ENOMEM: without one of its parameters a request would be another one. */
+static int make_parameters(const struct control_request *request, struct json_object **in)
 {
-	struct json_object *in = json_object_new_object();
+	struct json_object *value = NULL;
+	const char *name = NULL;
 
-	if (in && request->verb == CONTROL_STOP_UNUSED)
-		json_object_object_add(in, "unless_used", json_object_new_boolean(true));
-	if (in && request->verb == CONTROL_RESIZE)
-		json_object_object_add(in, "size", json_object_new_int64((int64_t)request->size));
-	return in;
+	*in = json_object_new_object();
+	if (request->verb == CONTROL_STOP_UNUSED) {
+		name = "unless_used";
+		value = json_object_new_boolean(true);
+	} else if (request->verb == CONTROL_RESIZE) {
+		name = "size";
+		value = json_object_new_int64((int64_t)request->size);
+	}
+	if (*in && (!name || (value && json_object_object_add(*in, name, value) == 0)))
+		return 0;
+	json_object_put(value);
+	json_object_put(*in);
+	return -ENOMEM;
 }
 
 static int call(struct varlink_client *client, const struct control_request *request, struct wrong *answer)
 {
-	struct json_object *out = NULL, *text = NULL;
+	struct json_object *in, *out = NULL, *text = NULL;
 	struct varlink_failure failure = {.text = ""};
 	char method[64];
-	int r;
+	int r = make_parameters(request, &in);
 
+	if (r)
+		return r;
 	snprintf(method, sizeof method, "org.zsblk.Daemon.%s", verbs[request->verb].method);
-	r = varlink_client_call(client, method, parameters_of(request), &out, &failure);
+	r = varlink_client_call(client, method, in, &out, &failure);
 	snprintf(answer->text, sizeof answer->text, "%s", failure.text);
 	if (r)
 		return r == -EREMOTEIO ? -EACCES : r;
