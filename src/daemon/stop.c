@@ -175,19 +175,23 @@ static int try_now(struct stop *stop, bool may_free)
 	return r;
 }
 
-/* -EALREADY: it is stopping. 0: it stops now, or as soon as what is being done to the device has been given up. */
-static int stop_or_wait(struct stop *stop, bool may_free)
+static bool is_stopping(const struct stop *stop)
 {
-	if (stop->state == STOP_DETACHING || stop->state == STOP_ENDING)
-		return -EALREADY;
+	return stop->state == STOP_DETACHING || stop->state == STOP_ENDING;
+}
+
+/* Unless it is stopping: it stops now, or as soon as what is being done to the device has been given up. */
+static void stop_or_wait(struct stop *stop, bool may_free)
+{
+	if (is_stopping(stop))
+		return;
 	stop->asked = true;
 	stop->may_free = may_free;
 	if (try_now(stop, may_free) == 0)
-		return 0;
+		return;
 	/* What is in the way tells when it has ended: stop_goes_on(). */
 	job_cancel(stop->instance->job);
 	try_later(stop);
-	return 0;
 }
 
 /* For people: why a request cannot be granted now. */
@@ -264,12 +268,17 @@ void stop_look_for_loss(struct stop *stop)
 
 void stop_request(struct stop *stop, unsigned client, bool may_free)
 {
-	int r = stop_or_wait(stop, may_free);
+	struct control *control = stop->instance->control;
 
-	if (r)
-		control_answer(stop->instance->control, client, false, why_not(r));
-	else
-		stop->client = client;
+	if (is_stopping(stop)) {
+		control_answer(control, client, false, why_not(-EALREADY));
+		return;
+	}
+	control_answer(control, stop->client, false,
+		       "somebody else has asked for the stop as well, and gets the answer");
+	/* First: where there is no device and no server yet, the stop is done at once. */
+	stop->client = client;
+	stop_or_wait(stop, may_free);
 }
 
 void stop_by_signal(struct stop *stop, bool by_systemd)
