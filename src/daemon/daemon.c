@@ -70,6 +70,7 @@ static void exit_loop(void *opaque, int status)
 	struct daemon *daemon = opaque;
 
 	daemon->exit_status = status;
+	control_flush(daemon->instance.control);
 	sd_event_exit(daemon->instance.loop, status);
 }
 

@@ -154,6 +154,16 @@ def test_memory_for_settings():
         point(not silent, "what is wrong is said each time", silent)
 
 
+def test_answers(device):
+    """Each allocation of a stop fails once. Who asked is told what has come of it: settle() looks for what was stored if it was no stop."""
+    device.start()
+    device.settle("start")
+    most = device.one("stop", 0, 1, 0)[KINDS.index("memory")]
+    for number in range(1, most + 1):
+        device.one("stop", KINDS.index("memory"), number, 1)
+    point(most > 5, f"no memory for a stop, {most} times: no daemon dies, and the answer is right")
+
+
 def play(device, dice):
     device.start()
     device.settle("start")
@@ -178,6 +188,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         device = Faulty(f"{folder}/0", dice)
         try:
+            test_answers(device)
             faults = play(device, dice)
             point(faults > 0, f"{faults} faults: it served, with what was stored")
             device.stop()

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from fault_test import make_plan
+from fault_test import KINDS, make_plan
 from zsblkdtest import PROGRAM, is_alive, must, point, run, soon
 
 
@@ -29,6 +29,21 @@ def test_socket(instance):
             os.kill(server, signal.SIGKILL)
             server = must(instance.new_server(server), "another server", instance.said())
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
+def test_control_socket(instance):
+    """A control socket that could not be made is made later, and so is one that somebody has removed."""
+    plan = make_plan(instance)
+    plan.kind, plan.first, plan.times = KINDS.index("socket"), 1, 2
+    instance.start()
+    must(soon(lambda: "no control socket" in instance.said() and "ready" in instance.said()), "no socket can be had: it serves without",
+         instance.said())
+    plan.times = 0
+    server = must(soon(instance.server, 30), "when there is one again, it can be asked", instance.said())
+    point("the control socket is there now" in instance.said(), "which is said", instance.said())
+    (instance.folder / "run" / instance.name / "daemon").unlink()
+    point(soon(lambda: instance.server() == server, 30), "somebody has removed the socket: there is another one", instance.said())
+    point(instance.ask("--stop")[0] == 0 and not (instance.folder / "run" / instance.name).exists(), "--stop", instance.said())
 
 
 def held_kib(pid):
@@ -153,7 +168,7 @@ def test_memory_lock(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
-TESTS = {"socket": test_socket, "ballast": test_ballast, "links": test_links, "links-adopted": test_links_adopted, "small": test_small,
+TESTS = {"socket": test_socket, "control-socket": test_control_socket, "ballast": test_ballast, "links": test_links, "links-adopted": test_links_adopted, "small": test_small,
          "server-to-be": test_server_to_be, "memory-lock": test_memory_lock}
 
 if __name__ == "__main__":

@@ -2,12 +2,17 @@
 /*
  * The control socket. See control.h.
  *
+ * The kernel takes memory for sockets, which may have to be swapped out first, to the device that the daemon looks after. And what lies
+ * below the kernel's min watermark is for the next server. So clients wait while there is no memory to spare for ordinary processes.
+ *
  * A method that is not answered at once is run again until there is an answer (VARLINK_AGAIN). Until then the request has a place here,
  * since its client may go away before. Whoever has an answer has it sent at once: the daemon may end just after that.
  */
 #include "daemon/state/control.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/say.h"
+#include "process/spare.h"
 #include "varlink/idl.h"
 #include "varlink/server.h"
 
@@ -21,6 +26,10 @@
 
 #include <systemd/sd-event.h>
 
+/* Between two looks whether there is memory again, and whether the socket is still there. */
+#define SHORT_US 250000u
+#define LOOK_US  5000000u
+
 struct place {
 	unsigned number; /* 0: free */
 	bool answered, ok;
@@ -31,7 +40,10 @@ struct control {
 	struct control_spec spec;
 	struct varlink_service service;
 	struct varlink_server *server;
-	sd_event_source *source;
+	sd_event_source *source; /* of the server; while there is no memory to spare it waits for nothing */
+	sd_event_source *look;
+	struct spare spare;
+	int listen_error; /* the last one said */
 	char path[FOLDER_PATH_MAX + 60];
 	unsigned last_number;
 	bool is_inside; /* a request is being made: its answer is sent when that returns */
@@ -71,6 +83,11 @@ static struct place *new_place(struct control *control)
 	return place;
 }
 
+static bool has_memory(struct control *control)
+{
+	return spare_memory_for(&control->spare, false);
+}
+
 void control_answer(struct control *control, unsigned number, bool ok, const char *text)
 {
 	struct place *place = find_place(control, number);
@@ -83,7 +100,14 @@ void control_answer(struct control *control, unsigned number, bool ok, const cha
 	if (control->is_inside)
 		return;
 	varlink_server_again(control->server);
-	varlink_server_step(control->server);
+	if (has_memory(control))
+		varlink_server_step(control->server);
+}
+
+void control_flush(struct control *control)
+{
+	if (!control->is_inside)
+		varlink_server_step(control->server);
 }
 
 /* ------------------------------------------------------------------ methods */
@@ -96,12 +120,17 @@ static void reply(struct control *control, struct varlink_call *call, const stru
 		varlink_refuse(call, "Refused", "%s", place->text);
 		return;
 	}
-	out = is_status ? control->spec.report(control->spec.opaque) : json_object_new_object();
+	/* What was asked for has been done: the answer takes no memory. */
+	if (!is_status) {
+		varlink_reply_text(call, "text", place->text);
+		return;
+	}
+	out = control->spec.report(control->spec.opaque);
 	if (!out) {
 		varlink_refuse(call, "Failed", "no memory");
 		return;
 	}
-	varlink_add_string(out, is_status ? "sentence" : "text", place->text);
+	varlink_add_string(out, "sentence", place->text);
 	varlink_reply(call, out);
 }
 
@@ -175,22 +204,52 @@ static const struct varlink_method methods[] = {
 
 /* ------------------------------------------------------------------ life */
 
+/* Wait for clients, or not. Unlike a source that is switched on again, this takes no memory. */
+static void await_clients(struct control *control, bool wait)
+{
+	sd_event_source_set_io_events(control->source, wait ? EPOLLIN : 0);
+}
+
 static int server_event(sd_event_source *source, int fd, uint32_t events, void *opaque)
 {
 	struct control *control = opaque;
 
-	varlink_server_step(control->server);
+	if (has_memory(control)) {
+		varlink_server_step(control->server);
+		return 0;
+	}
+	await_clients(control, false);
+	clock_set(control->look, SHORT_US);
 	return 0;
 }
 
 /* The daemon has the lock of the folder, so what has the name is of one that is gone. A child of that may still have it open. */
-static void listen_for_clients(struct control *control)
+static void listen_if_needed(struct control *control)
 {
 	struct varlink_why why;
+	int r = 0;
 
-	unlinkat(control->spec.folder->fd, FOLDER_DAEMON, 0);
-	if (varlink_server_listen(control->server, &why))
+	if (!varlink_server_is_there(control->server)) {
+		unlinkat(control->spec.folder->fd, FOLDER_DAEMON, 0);
+		r = varlink_server_listen(control->server, &why);
+	}
+	if (r && r != control->listen_error)
 		say(SAY_ERROR, "no control socket: %s; the device is served all the same", why.text);
+	else if (!r && control->listen_error)
+		say(SAY_NOTICE, "the control socket is there now");
+	control->listen_error = r;
+}
+
+static int look_event(sd_event_source *source, uint64_t when, void *opaque)
+{
+	struct control *control = opaque;
+	bool memory = has_memory(control);
+
+	if (memory)
+		listen_if_needed(control);
+	await_clients(control, memory);
+	clock_set(source, memory ? LOOK_US : SHORT_US);
+	return 0;
 }
 
 int control_listen(struct control **result, const struct control_spec *spec)
@@ -213,11 +272,14 @@ int control_listen(struct control **result, const struct control_spec *spec)
 	if (!r)
 		r = sd_event_add_io(spec->loop, &control->source, varlink_server_fd(control->server), EPOLLIN,
 				    server_event, control);
+	if (r >= 0)
+		r = sd_event_add_time(spec->loop, &control->look, CLOCK_MONOTONIC, 0, 0, look_event, control);
 	if (r < 0) {
 		control_close(control);
 		return r;
 	}
-	listen_for_clients(control);
+	spare_open(&control->spare, NULL);
+	look_event(control->look, 0, control);
 	*result = control;
 	return 0;
 }
@@ -226,7 +288,9 @@ void control_close(struct control *control)
 {
 	if (!control)
 		return;
+	sd_event_source_disable_unref(control->look);
 	sd_event_source_disable_unref(control->source);
 	varlink_server_close(control->server);
+	spare_close(&control->spare);
 	free(control);
 }

@@ -3,7 +3,7 @@
  * The daemon's control socket: FOLDER/daemon, org.zsblk.Daemon over Varlink. docs/control.md has rights and limits.
  *
  * A request is answered now or later, with one line for people. The loop never waits for a client: what clients can take is bounded, and
- * is in memory from the start (varlink/server.h).
+ * is in memory from the start (varlink/server.h). While the system has no memory to spare, clients wait.
  */
 #ifndef CONTROL_H
 #define CONTROL_H
@@ -52,13 +52,18 @@ struct control_spec {
 	void *opaque;
 };
 
-/* 0, -ENOMEM, or an error of sd-event. A socket that cannot be made is no error: that is said. *spec is copied. */
+/*
+ * 0, -ENOMEM, or an error of sd-event. A socket that cannot be made is no error: that is said, and tried again every few seconds, as when
+ * somebody has removed the socket. *spec is copied.
+ */
 int control_listen(struct control **control, const struct control_spec *spec);
 /* NULL is allowed. */
 void control_close(struct control *control);
 
 /* Answer a client, who may have gone, or CONTROL_NOBODY. */
 void control_answer(struct control *control, unsigned client, bool ok, const char *text);
+/* Send what has been answered, also while there is no memory to spare: the daemon is about to end. */
+void control_flush(struct control *control);
 
 /*
  * The other side: ask the daemon of an instance and wait for the answer, `seconds` at most (0: as long as it takes).
