@@ -42,36 +42,102 @@ static int set_address(struct sockaddr_un *address, const char *path, struct var
 	return 0;
 }
 
-static int check_folder(const char *path, struct varlink_why *why)
-{
-	char folder[sizeof((struct sockaddr_un *)0)->sun_path];
-	char *slash;
-	struct stat st;
+/* ------------------------------------------------------------------ who could put another socket in this one's place */
 
-	strcpy(folder, path);
-	slash = strrchr(folder, '/');
-	if (!slash || !slash[1])
-		return refuse(why, -EINVAL, "%s names no file in a folder; give a path such as /run/zsblk.control",
-			      path);
-	slash[slash == folder] = '\0';
-	if (stat(folder, &st) < 0)
-		return refuse(why, -errno, "%s: %s", folder, strerror(errno));
-	if (!S_ISDIR(st.st_mode))
-		return refuse(why, -ENOTDIR, "%s is not a folder", folder);
-	if (st.st_uid != 0 && st.st_uid != geteuid())
+/* With what links lead to: on the way of the socket, and so many links at most. Small, since the control thread's stack is. */
+#define WAY_MAX   512u
+#define LINKS_MAX 8u
+
+/* A folder on the way, or a link. */
+static int check_step(const char *path, struct stat *st, struct varlink_why *why)
+{
+	if (lstat(path, st) < 0)
+		return refuse(why, -errno, "%s: %s", path, strerror(errno));
+	if (!S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode))
+		return refuse(why, -ENOTDIR, "%s is not a folder", path);
+	if (st->st_uid != 0 && st->st_uid != geteuid())
 		return refuse(
 			why, -EPERM,
 			"%s belongs to user %u, who could put another socket in this one's place; use a folder of root's "
-			"or of your own",
-			folder, (unsigned)st.st_uid);
-	if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))
+			"or of your own, in such folders",
+			path, (unsigned)st->st_uid);
+	if (S_ISDIR(st->st_mode) && (st->st_mode & 022) && !(st->st_mode & S_ISVTX))
 		return refuse(
 			why, -EPERM,
 			"%s has mode %04o, so that others could put another socket in this one's place; use a folder that "
-			"only you can write to",
-			folder, (unsigned)st.st_mode & 07777);
+			"only you can write to, in such folders",
+			path, (unsigned)st->st_mode & 07777);
 	return 0;
 }
+
+/* The first `n` bytes of `way` are a link: have what it leads to in their place. */
+static int follow(char way[WAY_MAX], size_t n, struct varlink_why *why)
+{
+	char link[WAY_MAX], target[WAY_MAX], next[WAY_MAX];
+	const char *slash;
+	size_t before;
+	ssize_t got;
+
+	memcpy(link, way, n);
+	link[n] = '\0';
+	got = readlink(link, target, sizeof target - 1);
+	if (got < 0)
+		return refuse(why, -errno, "%s: %s", link, strerror(errno));
+	target[got] = '\0';
+	slash = strrchr(link, '/');
+	before = target[0] == '/' || !slash ? 0 : (size_t)(slash - link) + 1;
+	if (before + (size_t)got + strlen(way + n) >= sizeof next || (size_t)got == sizeof target - 1)
+		return refuse(why, -ENAMETOOLONG, "%s leads too far; give the path without links", link);
+	memcpy(next, link, before);
+	memcpy(next + before, target, (size_t)got);
+	strcpy(next + before + (size_t)got, way + n);
+	strcpy(way, next);
+	return 0;
+}
+
+/*
+ * Every folder on the way counts, and what every link leads to: whoever can write to one of them can put another tree there. After a link
+ * the way is looked at from its beginning.
+ */
+static int check_way(char way[WAY_MAX], struct varlink_why *why)
+{
+	char path[WAY_MAX];
+	unsigned links = 0;
+	struct stat st;
+	size_t n = 0;
+	int r = way[0] == '/' ? check_step("/", &st, why) : 0;
+
+	while (!r && way[n]) {
+		n += strspn(way + n, "/");
+		n += strcspn(way + n, "/");
+		memcpy(path, way, n);
+		path[n] = '\0';
+		r = check_step(path, &st, why);
+		if (r || !S_ISLNK(st.st_mode))
+			continue;
+		if (++links > LINKS_MAX)
+			return refuse(why, -ELOOP, "%s: too many links; give the path without them", path);
+		r = follow(way, n, why);
+		n = 0;
+	}
+	return r;
+}
+
+static int check_folder(const char *path, struct varlink_why *why)
+{
+	char way[WAY_MAX];
+	char *slash;
+
+	strcpy(way, path);
+	slash = strrchr(way, '/');
+	if (!slash || !slash[1])
+		return refuse(why, -EINVAL, "%s names no file in a folder; give a path such as /run/zsblk.control",
+			      path);
+	slash[slash == way] = '\0';
+	return check_way(way, why);
+}
+
+/* ------------------------------------------------------------------ what has its name */
 
 /* True if somebody listens, or if that cannot be told. */
 static bool has_listener(const struct sockaddr_un *address)

@@ -190,6 +190,57 @@ static void test_control(void **state)
 	expect_refusal(-EINVAL, "control", "", "names no socket", "control=/run/zsblk.control");
 }
 
+static void begin_anew(void)
+{
+	host_params_free(&params);
+	host_params_init(&params);
+}
+
+static void expect_control(const char *value)
+{
+	take("control", value);
+	begin_anew();
+}
+
+static void expect_no_control(int error, const char *value, const char *shown, const char *remedy)
+{
+	expect_refusal(error, "control", value, shown, remedy);
+	begin_anew();
+}
+
+/* Whoever can write to a folder on the way can put another tree there, with a folder like the last one in it. */
+static void test_control_way(void **state)
+{
+	char top[] = "/tmp/zsblk-params-XXXXXX", inner[64], path[80], link[64], by_link[80];
+
+	assert_non_null(mkdtemp(top));
+	snprintf(inner, sizeof inner, "%s/inner", top);
+	snprintf(path, sizeof path, "%s/inner/control", top);
+	snprintf(link, sizeof link, "%s.link", top);
+	snprintf(by_link, sizeof by_link, "%s.link/control", top);
+	assert_int_equal(mkdir(inner, 0700), 0);
+	assert_int_equal(symlink(inner + strlen("/tmp/"), link), 0);
+	expect_control(path);
+	expect_control(by_link);
+	assert_int_equal(chmod(top, 01777), 0);
+	expect_control(path);
+	assert_int_equal(chmod(top, 0770), 0);
+	expect_no_control(-EPERM, path, "has mode 0770", "only you can write to");
+	expect_no_control(-EPERM, by_link, "has mode 0770", "only you can write to");
+	assert_int_equal(chmod(top, 0700), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(top, 65534, 65534), 0);
+		expect_no_control(-EPERM, path, "belongs to user 65534", "of root's");
+		expect_no_control(-EPERM, by_link, "belongs to user 65534", "of root's");
+	}
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink(link, link), 0);
+	expect_no_control(-ELOOP, by_link, "too many links", "without them");
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(rmdir(inner), 0);
+	assert_int_equal(rmdir(top), 0);
+}
+
 static void test_control_group(void **state)
 {
 	struct zsblk_why why = {""};
@@ -337,10 +388,10 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(defaults),       TEST(each_key), TEST(sizes_refused), TEST(level),
-		TEST(lock),           TEST(stats),    TEST(control),       TEST(control_group),
-		TEST(background_cpu), TEST(once),     TEST(unknown),       TEST(long_values),
-		TEST(complete),       TEST(reserve),  TEST(help),          TEST(inherited),
+		TEST(defaults), TEST(each_key),  TEST(sizes_refused), TEST(level),         TEST(lock),
+		TEST(stats),    TEST(control),   TEST(control_way),   TEST(control_group), TEST(background_cpu),
+		TEST(once),     TEST(unknown),   TEST(long_values),   TEST(complete),      TEST(reserve),
+		TEST(help),     TEST(inherited),
 	};
 
 	return cmocka_run_group_tests_name("host_params", tests, NULL, NULL);
