@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """systemd's own opinion of the units: systemd-analyze verify is silent, and security says what it said when it was looked at.
 
-Usage: units.py FOLDER ZSBLKD
+Usage: units.py FOLDER ZSBLKD METRICS
+
+The units of zsblkd are in FOLDER, those for metrics in METRICS.
 """
 import glob
 import os
@@ -15,7 +17,8 @@ import tempfile
 import tap
 
 # systemd-analyze security of systemd 252, at most: what the job leaves exposed is explained in the unit.
-EXPOSURE = {"zsblk@.service": 4.2, "zsblk-disk@.service": 1.0, "zsblk-reexec.service": 4.0}
+EXPOSURE = {"zsblk@.service": 4.2, "zsblk-disk@.service": 1.0, "zsblk-reexec.service": 4.0,
+            "zsblk-metrics.service": 1.7}
 
 
 def analyze(*arguments):
@@ -25,7 +28,7 @@ def analyze(*arguments):
 
 def copy(source, program, target):
     """The units as they are installed, with an instance of each template."""
-    for path in sorted(glob.glob(os.path.join(source, "zsblk*.s[eo]*"))):
+    for path in sorted(glob.glob(os.path.join(source, "zsblk*.[st][eoi]*"))):
         name = os.path.basename(path).removesuffix(".in")
         text = tap.read(path).replace("@sbindir@/zsblkd", program).replace("@sbindir@", os.path.dirname(program))
         for instance in {name, name.replace("@.", "@test.")}:
@@ -83,20 +86,20 @@ def check_disk_user(source):
 
 
 def main():
-    source, program = sys.argv[1], os.path.abspath(sys.argv[2])
+    source, program, metrics = sys.argv[1], os.path.abspath(sys.argv[2]), sys.argv[3]
     if not shutil.which("systemd-analyze"):
         tap.skip("systemd-analyze is content", "there is no systemd-analyze")
         tap.done()
         return
     with tempfile.TemporaryDirectory() as folder:
-        names = list(copy(source, program, folder))
+        names = [*copy(source, program, folder), *copy(metrics, program, folder)]
         for name in names:
             path = os.path.join(folder, name.replace("@.", "@test."))
             _, said = analyze("verify", "--man=no", path)
             # Only what it says of ours: the machine's own units are not our business. And nbdkit is no matter here.
             ours = [line for line in said.splitlines() if "zsblk" in line and "nbdkit is not executable" not in line]
             tap.none(ours, f"systemd-analyze verify {name}")
-            if name.endswith(".socket"):
+            if not name.endswith(".service"):
                 continue
             _, said = analyze("security", "--offline=true", "--no-pager", path)
             level = re.search(r"Overall exposure level[^:]*: ([0-9.]+)", said)
