@@ -28,6 +28,32 @@ def told(instance):
     return must(status == 0 and json.loads(out)["devices"][0], "status --json", errors)
 
 
+def settings(instance):
+    """None while there is no server that answers."""
+    status, out, _ = ctl(instance, "status", "--json", instance.name)
+    description = json.loads(out)["devices"][0].get("description") if status == 0 else None
+    return description and {key: description.get(key) for key in ("mem_limit", "algorithm", "level")}
+
+
+def check_kept(instance, server):
+    """What is changed in use holds for the servers after this one: killed, and upgraded; and for those of another daemon."""
+    for words in (("limit", instance.name, "48M"), ("algorithm", instance.name, "zstd", "5")):
+        status, out, errors = ctl(instance, *words)
+        point(status == 0 and not errors, words[0], out + errors)
+    wanted = {"mem_limit": 48 << 20, "algorithm": "zstd", "level": 5}
+    point(settings(instance) == wanted, "which the server has", settings(instance))
+    os.kill(server, signal.SIGKILL)
+    server = must(instance.new_server(server), "it is killed: there is another", instance.said())
+    point(soon(lambda: settings(instance) == wanted), "which goes on with that", settings(instance))
+    for number in (instance.daemon(), server):
+        os.kill(number, signal.SIGKILL)
+    server = must(instance.new_server(server), "it and the daemon are killed: there is another", instance.said())
+    point(soon(lambda: settings(instance) == wanted), "which goes on with that", settings(instance))
+    status, out, errors = ctl(instance, "upgrade", instance.name)
+    must(status == 0 and instance.new_server(server), "it is upgraded", out + errors)
+    point(soon(lambda: settings(instance) == wanted), "and goes on with that", settings(instance))
+
+
 def test_instance(instance):
     first = instance.serve("max-size=128M")
     status, out, errors = ctl(instance, "status")
@@ -57,6 +83,9 @@ def test_instance(instance):
           instance.world.size)
     status, out, errors = ctl(instance, "resize", instance.name, "1G")
     point(status == 1 and errors.startswith(f"zsblkctl: {instance.name}: "), "what is larger than max-size is refused", out + errors)
+    third = must(soon(instance.server), "it serves", instance.said())
+
+    check_kept(instance, third)
     third = must(soon(instance.server), "it serves", instance.said())
 
     status, out, errors = ctl(instance, "stop", instance.name)
