@@ -54,7 +54,7 @@ static int start(pthread_t *thread, size_t stack, void *(*run)(void *), void *op
 	return r;
 }
 
-int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque)
+int thread_start_with_stack(pthread_t *thread, const char *name, size_t bytes, void *(*run)(void *), void *opaque)
 {
 	sigset_t all, before;
 	int r;
@@ -62,11 +62,16 @@ int thread_start_background(pthread_t *thread, const char *name, void *(*run)(vo
 	/* Signals are for the front end's threads. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = start(thread, thread_stack_bytes(STACK_BYTES), run, opaque);
+	r = start(thread, thread_stack_bytes(bytes), run, opaque);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r == 0)
 		(void)pthread_setname_np(*thread, name);
 	return -r;
+}
+
+int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque)
+{
+	return thread_start_with_stack(thread, name, STACK_BYTES, run, opaque);
 }
 
 __attribute__((noinline)) static void touch_stack(void)

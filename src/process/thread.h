@@ -25,6 +25,9 @@ size_t thread_stack_bytes(size_t bytes);
  */
 int thread_start_background(pthread_t *thread, const char *name, void *(*run)(void *), void *opaque);
 
+/* The same with `bytes` of stack for itself, as thread_stack_bytes() has it: for libraries that want more. */
+int thread_start_with_stack(pthread_t *thread, const char *name, size_t bytes, void *(*run)(void *), void *opaque);
+
 /*
  * From now on the calling thread, which thread_start_background() has started, is an ordinary one, whose work comes after that of
  * requests: without a real-time class, and no I/O flusher, since a flusher that needs memory may not swap, and would try for ever below the

@@ -52,6 +52,16 @@ static void test_background(void **state)
 	assert_int_not_equal(seen.number, thread_number());
 }
 
+static void test_larger_stack(void **state)
+{
+	struct seen seen = {0};
+	pthread_t thread;
+
+	assert_int_equal(thread_start_with_stack(&thread, "zsblk-test", 512 * KIB, look, &seen), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(seen.below >= 512 * KIB && seen.blocks_signals);
+}
+
 static void test_stack_bytes(void **state)
 {
 	struct seen seen = {0};
@@ -73,6 +83,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_background),
+		cmocka_unit_test(test_larger_stack),
 		cmocka_unit_test(test_stack_bytes),
 	};
 
