@@ -17,6 +17,7 @@ LAYERS = {
     "src/segment": ["src/process"],
     "src/zsmalloc": ["src/segment", "src/process", "zsmalloc.h"],
     "src/codec": [],
+    "src/spill": ["src/process"],
     "src/engine": ["src/codec", "src/zsmalloc", "src/segment", "src/process", "zsblk.h"],
     "src/varlink": [],
     "src/host": ["src/varlink", "src/process", "src/text", "zsblk.h"],
@@ -27,7 +28,7 @@ LAYERS = {
     "src/daemon": ["src/varlink", "src/segment", "src/machine", "src/process", "src/text", "zsblk.h"],
 }
 # Each protocol is spoken in one folder.
-PROTOCOLS = {"nbdkit-plugin.h": "plugin", "liburing.h": "src/ublk", "libnbd.h": "src/daemon", "libmnl/libmnl.h": "src/daemon"}
+PROTOCOLS = {"nbdkit-plugin.h": "plugin", "liburing.h": "src/ublk", "libnbd.h": "src/spill", "libmnl/libmnl.h": "src/daemon"}
 # zsblk.h has it in it.
 INCLUDED = {"zsblk.h": ["zsblk.h", "zsblk_cold.h", "zsmalloc.h"]}
 

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A store in a file: what is put comes back, also for the next process; what is refused; damage, and no room. */
+#include "lib/emulator.h"
+#include "lib/files.h"
+#include "lib/spill_owner.h"
+
+#include "spill/object.h"
+
+#include <sys/stat.h>
+
+#define MIB (UINT64_C(1) << 20)
+
+static struct owner owner;
+static struct spill_params params;
+static struct spill_why why;
+static char path[300];
+
+static int set_up(void **state)
+{
+	if (files_make(state))
+		return -1;
+	strcpy(path, files_path("store"));
+	spill_params_init(&params);
+	params.location = path;
+	params.limit = 24 * MIB;
+	owner_init(&owner, owner_new_table(), 9000);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	owner_close(&owner);
+	munmap(owner.table, sizeof *owner.table);
+	return files_remove(state);
+}
+
+static void open_it(void)
+{
+	int r = owner_open(&owner, &params, &why);
+
+	if (r)
+		fail_msg("%s: %s", strerror(-r), why.text);
+}
+
+static void open_again(void)
+{
+	owner_close(&owner);
+	open_it();
+}
+
+static struct spill_stats stats_now(void)
+{
+	struct spill_stats stats;
+
+	spill_stats(owner.store, &stats);
+	return stats;
+}
+
+/* Is this in the store's file? */
+static bool is_in_file(const void *bytes, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	bool is_there;
+	void *at;
+
+	must(fd >= 0 && fstat(fd, &st) == 0);
+	at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	must(at != MAP_FAILED);
+	is_there = memmem(at, (size_t)st.st_size, bytes, size) != NULL;
+	munmap(at, (size_t)st.st_size);
+	close(fd);
+	return is_there;
+}
+
+static void change_file(uint64_t offset, const void *bytes, size_t size)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	must(fd >= 0 && pwrite(fd, bytes, size, (off_t)offset) == (ssize_t)size);
+	close(fd);
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void go_round(void)
+{
+	open_it();
+	assert_int_equal(owner_put(&owner, 0, 1500), 0);
+	assert_int_equal(owner_get_all(&owner), 0);
+	open_again();
+	assert_int_equal(owner_get_all(&owner), 0);
+	/* Two of three are replaced or dropped; what is left of their buckets is moved together. */
+	for (uint32_t i = 0; i < 1500; i++)
+		if (i % 3)
+			owner_drop(&owner, i);
+	assert_int_equal(owner_put(&owner, 1000, 200), 0);
+	assert_int_equal(owner_clean(&owner), 0);
+	assert_true(stats_now().cleaned > 0);
+	assert_in_range(stats_now().used_bytes, stats_now().live_bytes, stats_now().live_bytes * 3 / 2 + MIB);
+	assert_int_equal(owner_get_all(&owner), 0);
+	open_again();
+	assert_int_equal(owner_get_all(&owner), 0);
+	for (uint32_t i = 0; i < 1500; i++)
+		owner_drop(&owner, i);
+	assert_int_equal(owner_clean(&owner), 0);
+	assert_int_equal(stats_now().objects, 0);
+	assert_int_equal(stats_now().live_bytes, 0);
+}
+
+static void test_sealed(void **state)
+{
+	go_round();
+	assert_false(is_in_file(OWNER_TEXT, strlen(OWNER_TEXT)));
+	assert_false(is_in_file(owner.table->key, SPILL_KEY_BYTES));
+	assert_true(is_in_file(owner.table->identity, SPILL_IDENTITY_BYTES));
+}
+
+static void test_plain(void **state)
+{
+	params.plain = true;
+	go_round();
+	open_again();
+	assert_int_equal(owner_put(&owner, 0, 30), 0);
+	assert_true(is_in_file(OWNER_TEXT, strlen(OWNER_TEXT)));
+}
+
+/* Space of dropped objects goes back to the file system. */
+static void test_discards(void **state)
+{
+	struct stat before, after;
+
+	open_it();
+	assert_int_equal(owner_put(&owner, 0, 2000), 0);
+	must(stat(path, &before) == 0);
+	for (uint32_t i = 0; i < 2000; i++)
+		owner_drop(&owner, i);
+	/* The open bucket is left. */
+	assert_int_equal(owner_clean(&owner), 0);
+	must(stat(path, &after) == 0);
+	if (stats_now().discarded == 0)
+		skip();
+	assert_true(after.st_blocks < before.st_blocks / 2);
+}
+
+/* What stands in docs/spill.md: bytes in the store for each byte of objects, of single blocks and of groups. */
+static void test_overhead(void **state)
+{
+	static const size_t most[] = {2200, 16000};
+
+	for (unsigned i = 0; i < COUNT_OF(most); i++) {
+		struct spill_stats stats;
+
+		owner.most = most[i];
+		open_it();
+		assert_int_equal(owner_put(&owner, 0, 2000), 0);
+		stats = stats_now();
+		assert_true(stats.used_bytes * 100 <= stats.object_bytes * 105);
+		print_message("# %" PRIu64 " bytes of objects take %" PRIu64 "\n", stats.object_bytes,
+			      stats.used_bytes);
+		for (uint32_t k = 0; k < 2000; k++)
+			owner_drop(&owner, k);
+		owner_close(&owner);
+	}
+}
+
+/* The buffers, which have what others have stored, are left out of core dumps. */
+static void test_dumps(void **state)
+{
+	char line[400];
+	bool is_dumped = true, is_large = false;
+	FILE *f;
+
+	if (advice_is_ignored())
+		skip();
+	open_it();
+	f = fopen("/proc/self/smaps", "re");
+	must(f != NULL);
+	while (fgets(line, sizeof line, f)) {
+		unsigned long kib;
+
+		if (sscanf(line, "Size: %lu kB", &kib) == 1)
+			is_large = kib >= 3 * 1024 && kib < 4 * 1024;
+		if (is_large && strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " dd"))
+			is_dumped = false;
+	}
+	fclose(f);
+	assert_false(is_dumped);
+}
+
+/* ------------------------------------------------------------------ what is refused */
+
+static void expect(int error, const char *text)
+{
+	assert_int_equal(owner_open(&owner, &params, &why), error);
+	assert_null(owner.store);
+	if (!strstr(why.text, text))
+		fail_msg("'%s' does not say '%s'", why.text, text);
+}
+
+static void test_foreign_files(void **state)
+{
+	static const char text[] = "somebody's letters";
+
+	change_file(0, text, sizeof text);
+	expect(-EMEDIUMTYPE, "data at byte 0");
+	params.existing = params.take_over = true;
+	expect(-EMEDIUMTYPE, "data at byte 0");
+	assert_true(is_in_file(text, sizeof text));
+	must(truncate(path, 0) == 0);
+	change_file(3 * MIB, text, sizeof text);
+	expect(-EMEDIUMTYPE, "data near its end");
+	must(truncate(path, 0) == 0);
+	params.existing = false;
+	expect(-EMEDIUMTYPE, "only if that is asked for");
+	params.existing = true;
+	open_it();
+}
+
+static void test_other_users(void **state)
+{
+	change_file(0, "", 0);
+	params.existing = true;
+	must(chmod(path, 0620) == 0);
+	expect(-EPERM, "mode 620");
+	must(chmod(path, 0600) == 0);
+	if (geteuid() == 0) {
+		must(chown(path, 12345, 0) == 0);
+		expect(-EPERM, "belongs to user 12345");
+		must(chown(path, 0, 0) == 0);
+	}
+	open_it();
+}
+
+static void test_other_stores(void **state)
+{
+	struct owner other;
+
+	open_it();
+	assert_int_equal(owner_put(&owner, 0, 10), 0);
+	owner_init(&other, owner_new_table(), 9000);
+	/* In use, whatever is asked for. */
+	params.existing = params.take_over = true;
+	assert_int_equal(owner_open(&other, &params, &why), -EBUSY);
+	params.take_over = false;
+	owner_close(&owner);
+	assert_int_equal(owner_open(&other, &params, &why), -EEXIST);
+	open_it();
+	assert_int_equal(owner_get_all(&owner), 0);
+	owner_close(&owner);
+	params.take_over = true;
+	assert_int_equal(owner_open(&other, &params, &why), 0);
+	owner_close(&other);
+	expect(-ESTALE, "another device");
+	/* With a key that is wrong nothing is read. */
+	memcpy(owner.table->identity, other.table->identity, SPILL_IDENTITY_BYTES);
+	memset(owner.table->key, 1, SPILL_KEY_BYTES);
+	open_it();
+	assert_int_equal(owner_get(&owner, 0), -EBADMSG);
+	munmap(other.table, sizeof *other.table);
+}
+
+static void test_locations(void **state)
+{
+	params.location = files_top;
+	expect(-EINVAL, "neither a file");
+	params.location = "http://example.org/";
+	expect(-EINVAL, "neither a file");
+	params.location = "/nowhere/at/all";
+	expect(-ENOENT, "cannot be opened");
+	params.location = path;
+	params.limit = SPILL_LEAST - 1;
+	expect(-EINVAL, "too small");
+	assert_int_equal(access(path, F_OK), -1);
+	params.limit = 24 * MIB;
+	params.depth = 0;
+	expect(-EINVAL, "");
+}
+
+/* A store on the device that it is for, through the file system. */
+static void test_on_the_device(void **state)
+{
+	struct stat st;
+
+	must(stat(files_top, &st) == 0);
+	params.device = st.st_dev;
+	expect(-ELOOP, "lie");
+	/* What was created for it is gone. */
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* ------------------------------------------------------------------ faults */
+
+/* Wrong bytes, anywhere: the objects that have them are refused, and the others are what they were. */
+static void test_wrong_bytes(void **state)
+{
+	uint32_t bad = 0;
+
+	open_it();
+	assert_int_equal(owner_put(&owner, 0, 300), 0);
+	for (uint64_t at = MIB + 1000; at < MIB + 600000; at += 50000)
+		change_file(at, "wrong bytes here", 16);
+	for (uint32_t i = 0; i < 300; i++) {
+		int r = owner_get(&owner, i);
+
+		assert_true(r == 0 || r == -EBADMSG);
+		bad += r != 0;
+	}
+	assert_in_range(bad, 6, 24);
+	assert_int_equal(stats_now().damaged, bad);
+	/* Cleaning cannot go through such a bucket, and leaves it. */
+	for (uint32_t i = 0; i < 300; i += 2)
+		owner_drop(&owner, i);
+	assert_int_equal(owner_put(&owner, 1000, 400), 0);
+	assert_int_equal(owner_clean(&owner), 0);
+	for (uint32_t i = 1000; i < 1400; i++)
+		assert_int_equal(owner_get(&owner, i), 0);
+}
+
+static void test_shorter_file(void **state)
+{
+	open_it();
+	assert_int_equal(owner_put(&owner, 0, 300), 0);
+	must(truncate(path, (off_t)(MIB + 400000)) == 0);
+	assert_int_equal(owner_get(&owner, 0), 0);
+	assert_int_equal(owner_get(&owner, 299), -ENODATA);
+	/* What is written from now on is there. */
+	assert_int_equal(owner_put(&owner, 300, 300), 0);
+	assert_int_equal(owner_get(&owner, 599), 0);
+}
+
+/* An old object in the place of a new one, as a store might show it on purpose. */
+static void test_older_object(void **state)
+{
+	static uint8_t old[64 * 1024];
+	int fd;
+
+	owner.most = 1;
+	open_it();
+	assert_int_equal(owner_put(&owner, 5, 1), 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	must(fd >= 0 && pread(fd, old, 4096, (off_t)MIB) == 4096);
+	close(fd);
+	owner_drop(&owner, 5);
+	open_again();
+	assert_int_equal(owner_put(&owner, 5, 1), 0);
+	assert_int_equal(owner.table->words[5].place, MIB / SPILL_UNIT);
+	change_file(MIB, old, 4096);
+	assert_int_equal(owner_get(&owner, 5), -EBADMSG);
+}
+
+static void test_full(void **state)
+{
+	struct spill_stats stats;
+	uint32_t number = 0;
+	int r;
+
+	params.limit = 8 * MIB;
+	owner.most = 60000;
+	open_it();
+	do {
+		r = owner_put(&owner, number, 10);
+		number += 10;
+	} while (r == 0);
+	assert_int_equal(r, -ENOSPC);
+	assert_true(stats_now().used_bytes > 5 * MIB);
+	/* A half is dropped, here and there: after cleaning there is room again. */
+	for (uint32_t i = 0; i < number; i += 2)
+		owner_drop(&owner, i);
+	assert_int_equal(owner_clean(&owner), 0);
+	assert_int_equal(owner_put(&owner, 2000, 30), 0);
+	assert_int_equal(owner_get_all(&owner), 0);
+	stats = stats_now();
+	assert_true(stats.used_bytes <= stats.capacity);
+	/* Less room: nothing is lost, and nothing more fits. */
+	assert_int_equal(spill_set_limit(owner.store, SPILL_LEAST - 1), -EINVAL);
+	assert_int_equal(spill_set_limit(owner.store, SPILL_LEAST), 0);
+	assert_int_equal(owner_put(&owner, 3000, 60), -ENOSPC);
+	assert_int_equal(owner_get_all(&owner), 0);
+	assert_int_equal(spill_set_limit(owner.store, 0), 0);
+}
+
+/* ------------------------------------------------------------------ order */
+
+static int refuse_to_raise(void *opaque, uint64_t sequence)
+{
+	return -EROFS;
+}
+
+/* Numbers for nonces are noted before they are used, and begin behind what was noted. */
+static void test_sequence(void **state)
+{
+	struct spill_object object = {(uint32_t[]){1}, 1, "x", 1};
+	uint64_t place, noted;
+
+	open_it();
+	assert_int_equal(owner.table->sequence, 0);
+	assert_int_equal(owner_put(&owner, 0, 1), 0);
+	noted = owner.table->sequence;
+	assert_true(noted > 0);
+	open_again();
+	assert_int_equal(owner_put(&owner, 0, 1), 0);
+	assert_true(owner.table->sequence > noted);
+	owner_close(&owner);
+	params.owner.raise_sequence = refuse_to_raise;
+	params.sequence = owner.table->sequence;
+	assert_int_equal(spill_open(&params, &owner.store, &why), 0);
+	spill_start(owner.store);
+	assert_int_equal(spill_put(owner.store, &object, &place), -EROFS);
+}
+
+static void test_misuse(void **state)
+{
+	struct spill_object object = {(uint32_t[]){1}, 1, "x", 1};
+	struct spill_read read = {.place = MIB / SPILL_UNIT, .bytes = 1, .buffer = path};
+	uint64_t place;
+
+	params.owner = (struct spill_owner){&owner, owner_raise, owner_is_live, owner_move};
+	assert_int_equal(spill_make(&params, &owner.store, &why), 0);
+	assert_int_equal(spill_put(owner.store, &object, &place), -EINVAL);
+	spill_start(owner.store);
+	object.size = SPILL_OBJECT_MOST + 1;
+	assert_int_equal(spill_put(owner.store, &object, &place), -EINVAL);
+	object.size = 0;
+	assert_int_equal(spill_put(owner.store, &object, &place), -EINVAL);
+	object = (struct spill_object){(uint32_t[]){1}, SPILL_NUMBERS_MOST + 1, "x", 1};
+	assert_int_equal(spill_put(owner.store, &object, &place), -EINVAL);
+	/* Places where nothing is. */
+	assert_int_equal(spill_get(owner.store, &read), -ERANGE);
+	read.place = 0;
+	assert_int_equal(spill_get(owner.store, &read), -ERANGE);
+	read.place = UINT64_MAX;
+	assert_int_equal(spill_get(owner.store, &read), -ERANGE);
+	spill_drop(owner.store, MIB / SPILL_UNIT, 100);
+	assert_int_equal(stats_now().drops, 0);
+	spill_cancel(owner.store);
+	assert_int_equal(spill_get(owner.store, &read), -ECANCELED);
+}
+
+static void test_status(void **state)
+{
+	struct spill_status status;
+	struct spill_stats stats;
+	uint64_t timed = 0;
+
+	open_it();
+	assert_int_equal(owner_put(&owner, 0, 50), 0);
+	assert_int_equal(owner_get_all(&owner), 0);
+	spill_status(owner.store, &status);
+	assert_int_equal(status.kind, SPILL_FILE);
+	assert_true(status.encrypted && status.reachable && !status.full && !status.stuck);
+	assert_string_equal(status.text, "");
+	stats = stats_now();
+	for (unsigned i = 0; i < SPILL_LATENCIES; i++)
+		timed += stats.latency[i];
+	assert_int_equal(stats.gets, 50);
+	assert_int_equal(timed, 50);
+	assert_int_equal(stats.puts, 50);
+	assert_int_equal(stats.objects, 50);
+	/* Of the reserved memory, the largest parts: two buckets, and the buffers of reads. */
+	assert_true(stats.memory >= 2 * MIB + params.depth * 80 * 1024 && stats.memory < 4 * MIB);
+}
+
+#define store_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		store_test(test_sealed),       store_test(test_plain),         store_test(test_discards),
+		store_test(test_overhead),     store_test(test_foreign_files), store_test(test_other_users),
+		store_test(test_other_stores), store_test(test_locations),     store_test(test_on_the_device),
+		store_test(test_wrong_bytes),  store_test(test_shorter_file),  store_test(test_older_object),
+		store_test(test_full),         store_test(test_sequence),      store_test(test_misuse),
+		store_test(test_status),       store_test(test_dumps),
+	};
+
+	return cmocka_run_group_tests_name("spill_store", tests, NULL, NULL);
+}
