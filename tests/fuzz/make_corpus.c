@@ -279,6 +279,26 @@ static void make_conversations(void)
 		keep_text("control", 12 + i, 1, answers[i]);
 }
 
+/* A first page, what others have, and objects: the first 28 bytes of one without a key, as on a little-endian machine. */
+static void make_stores(void)
+{
+	uint8_t input[700] = {0};
+
+	keep("spill", 0, input, 600);
+	input[0] = 1;
+	input[20] = 7;
+	input[550] = 9;
+	keep("spill", 1, input, 600);
+	memcpy(input + 1, "LUKS", 4);
+	input[0] = 2;
+	keep("spill", 2, input, 300);
+	for (unsigned i = 3; i < 8; i++) {
+		input[0] = (uint8_t)i;
+		memcpy(input + 1, "\x20\x00\xa0\xb6", 4);
+		keep("spill", i, input, 100 + i);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -295,6 +315,7 @@ int main(int argc, char **argv)
 	make_proc();
 	make_messages();
 	make_conversations();
+	make_stores();
 	make_sequences("varlink", 16, 40, 400);
 	make_cgroups();
 	make_parcels();
