@@ -264,8 +264,7 @@ bool sector_refill(struct zsblk *dev, uint64_t block, const void *data)
 	return same;
 }
 
-/* Count a word that appears (sign 1) or goes (sign -1); true if it is stored raw. */
-static bool count_word(struct counters *counters, uint64_t word, int sign)
+bool sector_count(struct counters *counters, uint64_t word, int sign)
 {
 	const struct sector_type *type = type_of(word);
 	uint64_t one = (uint64_t)sign;
@@ -291,8 +290,8 @@ uint64_t sector_publish(struct zsblk *dev, struct context *ctx, uint64_t block, 
 
 	if (word || old)
 		table_store(&dev->table, block, word);
-	count_word(&ctx->count, old, -1);
-	if (count_word(&ctx->count, word, 1))
+	sector_count(&ctx->count, old, -1);
+	if (sector_count(&ctx->count, word, 1))
 		count(&ctx->count.huge_since, 1);
 	return old;
 }
@@ -302,8 +301,8 @@ bool sector_replace(struct zsblk *dev, struct counters *counters, uint64_t block
 	if (table_load(&dev->table, block) != from)
 		return false;
 	table_store(&dev->table, block, to);
-	count_word(counters, from, -1);
-	count_word(counters, to, 1);
+	sector_count(counters, from, -1);
+	sector_count(counters, to, 1);
 	return true;
 }
 
@@ -453,21 +452,6 @@ bool sector_move(void *opaque, uint32_t block, struct zs_loc from)
 	return moved;
 }
 
-int sector_each_object(void *opaque, zs_each_fn *each, void *each_opaque)
-{
-	struct zsblk *dev = opaque;
-	const struct table *table = &dev->table;
-	int r = 0;
-
-	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n && !r; block++) {
-		uint64_t word = table_load(table, block);
-
-		if (type_of(word)->has_object)
-			r = each(each_opaque, (uint32_t)block, sector_loc(dev, word));
-	}
-	return r;
-}
-
 /* ------------------------------------------------------------------ what people see */
 
 bool sector_describe(const struct zsblk *dev, uint64_t word, struct zsblk_block *found)
@@ -507,75 +491,4 @@ unsigned sector_object_bytes(uint64_t word)
 const char *sector_check(uint64_t word)
 {
 	return type_of(word)->check(word);
-}
-
-/* What the word says must fit the classes that the pool has, too. */
-static const char *check_class(const struct zsblk *dev, uint64_t word)
-{
-	struct word_object object = word_object(word);
-	unsigned normal = zs_core_class_count(dev->core) - 1, class_index = object_loc(dev, &object).class_index;
-
-	if (class_index > normal)
-		return "an object of a class that does not exist";
-	if (object.codec != CODEC_RAW && class_index >= normal)
-		return "a compressed object of a size that is stored raw";
-	if (class_index == normal && object.borrow)
-		return "an object that borrowed a page of its own";
-	return NULL;
-}
-
-const char *sector_check_block(struct zsblk *dev, struct context *ctx, uint64_t block)
-{
-	uint64_t word = table_load(&dev->table, block);
-	const char *wrong = sector_check(word);
-
-	if (!wrong && type_of(word)->has_object)
-		wrong = check_class(dev, word);
-	if (!wrong && type_of(word)->has_object)
-		wrong = zs_core_check_object(dev->core, (uint32_t)block, sector_loc(dev, word));
-	if (!wrong && sector_load(dev, ctx, word, 0, BLOCK, ctx->block) < 0)
-		wrong = "its object is not what its codec has made";
-	return wrong;
-}
-
-static bool is_marked(uint64_t word)
-{
-	return type_of(word)->has_object && word_is_marked(word);
-}
-
-int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *why)
-{
-	const struct table *table = &dev->table;
-
-	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n; block++) {
-		uint64_t word = table_load(table, block);
-		const char *wrong = sector_check(word);
-
-		if (!wrong && word && block >= dev->layout.blocks)
-			wrong = "a block behind the device's end";
-		if (!wrong && type_of(word)->has_object)
-			wrong = check_class(dev, word);
-		if (wrong)
-			return why_fail(why, -EUCLEAN,
-					"the segment is damaged: block %" PRIu64 " has the table word 0x%016" PRIx64
-					": %s",
-					block, word, wrong);
-		if (found)
-			count_word(found, word, 1);
-		dev->has_marks |= is_marked(word);
-	}
-	return 0;
-}
-
-void sector_clear_marks(struct zsblk *dev)
-{
-	struct table *table = &dev->table;
-
-	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n; block++) {
-		uint64_t word = table_load(table, block);
-
-		if (is_marked(word))
-			table_store(table, block, word_unmark(word));
-	}
-	dev->has_marks = false;
 }

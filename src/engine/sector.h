@@ -28,6 +28,8 @@ int sector_store(struct zsblk *dev, struct context *ctx, uint64_t block, const v
 bool sector_refill(struct zsblk *dev, uint64_t block, const void *data);
 /* Store a word in the table, and count it. Returns the word that was there, which the caller drops. Held. */
 uint64_t sector_publish(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t word);
+/* Count a word that appears (sign 1) or goes (sign -1) in the table; true if its block is stored raw. */
+bool sector_count(struct counters *counters, uint64_t word, int sign);
 /*
  * Store the word `to`, and count it in *counters, if the block has the word `from`. Otherwise false. Whoever asks has
  * begun to work on the object (rework.h). Held.
