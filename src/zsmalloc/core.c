@@ -125,10 +125,10 @@ void *zs_core_address(const struct zs_core *core, struct zs_loc loc)
 
 /* ------------------------------------------------------------------ allocation */
 
-static int alloc_huge(struct zs_core *core, unsigned class_index, struct zs_loc *loc)
+static int alloc_huge(struct zs_core *core, unsigned class_index, unsigned beyond, struct zs_loc *loc)
 {
 	*loc = (struct zs_loc){.class_index = (uint16_t)class_index};
-	return magazine_take(&core->runs, &loc->page);
+	return magazine_take(&core->runs, beyond, &loc->page);
 }
 
 static struct zs_loc slot_from(struct zs_core *core, struct zs_class *class, uint32_t page, uint32_t owner)
@@ -280,7 +280,7 @@ int zs_core_alloc_beyond(struct zs_core *core, unsigned size, uint32_t owner, un
 	int r;
 
 	if (zs_core_is_huge(core, class_index))
-		return alloc_huge(core, class_index, loc);
+		return alloc_huge(core, class_index, beyond, loc);
 	r = alloc_in_class(core, class_index, owner, beyond, loc);
 	/*
 	 * Memory is short. Try the next larger classes, and the class itself, where other threads may have freed slots.

@@ -54,8 +54,7 @@ void zs_core_destroy(struct zs_core *core);
  */
 int zs_core_alloc(struct zs_core *core, unsigned size, uint32_t owner, struct zs_loc *loc);
 /*
- * The same, up to `beyond` pages above the limit: for who is about to free more than that. An object of the largest class
- * gets no page beyond the limit.
+ * The same, up to `beyond` pages above the limit: for who is about to free more than that.
  */
 int zs_core_alloc_beyond(struct zs_core *core, unsigned size, uint32_t owner, unsigned beyond, struct zs_loc *loc);
 void zs_core_free(struct zs_core *core, struct zs_loc loc);

@@ -158,10 +158,10 @@ static bool refill(struct runs *runs, struct magazine *magazine)
 }
 
 /* A page for which no magazine has been found. */
-static int take_alone(struct runs *runs, uint32_t *page)
+static int take_alone(struct runs *runs, unsigned beyond, uint32_t *page)
 {
 	struct run run;
-	int r = runs_charge(runs, 1);
+	int r = runs_charge_beyond(runs, 1, beyond);
 
 	if (r)
 		return r;
@@ -172,7 +172,7 @@ static int take_alone(struct runs *runs, uint32_t *page)
 	return r;
 }
 
-int magazine_take(struct runs *runs, uint32_t *page)
+int magazine_take(struct runs *runs, unsigned beyond, uint32_t *page)
 {
 	struct magazine *magazine = own(&runs->magazines);
 	bool found;
@@ -188,7 +188,7 @@ int magazine_take(struct runs *runs, uint32_t *page)
 	pthread_mutex_unlock(&magazine->lock);
 	if (found)
 		return 0;
-	r = take_alone(runs, page);
+	r = take_alone(runs, beyond, page);
 	if (r)
 		return r;
 	pthread_mutex_lock(&magazine->lock);

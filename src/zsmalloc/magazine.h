@@ -47,11 +47,10 @@ int magazines_init(struct magazines *magazines);
 void magazines_destroy(struct magazines *magazines);
 
 /*
- * Take one page, hot if there is one, and count it as in use: from the thread's own magazine, or from the runs.
- * -ENOSPC,
- * -ENOMEM: as runs_charge() and runs_take(). May populate, or empty the magazines.
+ * Take one page, hot if there is one, and count it as in use: from the thread's own magazine, or from the runs, up to `beyond` pages
+ * above the limit. -ENOSPC, -ENOMEM: as runs_charge_beyond() and runs_take(). May populate, or empty the magazines.
  */
-int magazine_take(struct runs *runs, uint32_t *page);
+int magazine_take(struct runs *runs, unsigned beyond, uint32_t *page);
 /* Give back a page that magazine_take() gave, which is hot now. */
 void magazine_give(struct runs *runs, uint32_t page);
 /* Give all pages in magazines back to the runs. No system call. */
