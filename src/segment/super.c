@@ -236,6 +236,14 @@ void super_begin_settings(struct segment *seg, struct super_layout *layout)
 	add_compatible(seg, layout, SUPER_HAS_SETTINGS);
 }
 
+void super_set_incompatible(struct segment *seg, struct super_layout *layout, uint32_t features, bool has)
+{
+	uint32_t now = has ? layout->features.incompatible | features : layout->features.incompatible & ~features;
+
+	layout->features.incompatible = now;
+	__atomic_store_n(&super_of(seg)->state.incompatible, format_check(now), __ATOMIC_RELEASE);
+}
+
 void *super_settings(struct segment *seg, const struct super_layout *layout)
 {
 	return seg->kind == SEGMENT_SHM && layout->room_offset ? seg->base + layout->room_offset : NULL;
@@ -502,16 +510,16 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *tex
 int super_permits(const struct super_layout *layout, bool change, char *text, size_t size)
 {
 	const struct super_features *features = &layout->features;
+	uint32_t known = layout->kind == SUPER_DEVICE ? SUPER_HAS_SHARED | SUPER_HAS_LARGE : 0;
+	uint32_t unknown = features->incompatible & ~known;
 	const struct reason why = {text, size};
 
-	/* No feature exists yet, so every bit is one that this zsblk does not know. */
-	if (features->incompatible || (change && features->read_only))
+	if (unknown || (change && features->read_only))
 		return wrong(
 			&why,
 			"the segment has features that this zsblk does not know (incompatible 0x%x, read-only 0x%x), "
 			"so it %s; open it with the zsblk that used it last",
-			features->incompatible, features->read_only,
-			features->incompatible ? "cannot be read" : "may be looked at, and not changed");
+			unknown, features->read_only, unknown ? "cannot be read" : "may be looked at, and not changed");
 	/* Only whole system pages can be given back. */
 	if (change && layout->pool_offset % system_page())
 		return wrong(

@@ -40,6 +40,10 @@ struct super_features {
 
 #define SUPER_HAS_SETTINGS 4u /* there is a record of settings in the room */
 
+/* Incompatible features. Of a device. */
+#define SUPER_HAS_SHARED 1u /* there may be words of type 4, and shared entries */
+#define SUPER_HAS_LARGE  2u /* there may be words of type 6 */
+
 /* What a segment is, and where its parts are. */
 struct super_layout {
 	uint32_t version; /* of the format: 1 or SUPER_VERSION */
@@ -135,6 +139,12 @@ uint64_t *super_tried_with(struct segment *seg, const struct super_layout *layou
  * holder of the claim, one thread at a time.
  */
 void super_carry_over(struct segment *seg, struct super_layout *layout);
+
+/*
+ * Say that the segment has these incompatible features from now on, before the first thing that needs them is stored; or
+ * that it has them no more, after the last one is gone. For the holder of the claim, one thread at a time.
+ */
+void super_set_incompatible(struct segment *seg, struct super_layout *layout, uint32_t features, bool has);
 
 /* Bytes of each of the two copies of the record of settings: super_record.h. */
 #define SUPER_SETTINGS_COPY 2048u
