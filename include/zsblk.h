@@ -372,17 +372,23 @@ enum zsblk_block_state {
 	ZSBLK_BLOCK_SAME,       /* one repeated word */
 	ZSBLK_BLOCK_RAW,        /* as it is: it did not compress */
 	ZSBLK_BLOCK_COMPRESSED, /* by `algorithm` */
+	ZSBLK_BLOCK_COLD,       /* in a group of blocks that were compressed together, by `algorithm` */
 };
 
 /* How a block is stored. */
 struct zsblk_block {
 	uint64_t block; /* its number: its offset / ZSBLK_BLOCK_SIZE */
 	enum zsblk_block_state state;
-	const char *algorithm; /* of a compressed block, static; otherwise NULL */
-	unsigned size;         /* bytes of its object; 0: there is none, since the table word says all */
-	unsigned stored;       /* bytes that the object takes in its class, without headers and back-references */
-	bool tried;            /* it was tried to compress it better, without gain */
-	bool idle;             /* marked by zsblk_mark_idle(), and not read or written since */
+	const char *algorithm; /* of a compressed block, or of its group, static; otherwise NULL */
+	/*
+	 * Bytes of its object; 0: there is none, since the table word says all. Of a block in a group: its share, if all blocks that are
+	 * left in the group have the same.
+	 */
+	unsigned size;
+	unsigned
+		stored; /* bytes that the object takes in its class, without headers and back-references; or its share */
+	bool tried;     /* it was tried to compress it better, without gain */
+	bool idle;      /* marked by zsblk_mark_idle(), and not read or written since */
 	bool has_age; /* the next member says something; otherwise nothing is known yet, and the block counts as new */
 	uint64_t age_s; /* seconds since it was read or written, at least */
 };
@@ -430,7 +436,7 @@ struct zsblk_stats {
 	uint64_t huge_pages;       /* blocks now stored raw */
 	uint64_t huge_pages_since; /* blocks stored raw so far */
 
-	uint64_t blocks_stored;  /* blocks held compressed or raw; same-filled ones left out */
+	uint64_t blocks_stored;  /* blocks held compressed, raw or in groups; same-filled ones left out */
 	uint64_t pool_bytes;     /* mem_used_total without headers and back-references */
 	uint64_t metadata_bytes; /* table, ages, back-references, zspage and page-run descriptors */
 	uint64_t reserved_bytes; /* populated and not in use: the reserve, free pages not given back yet, those that
@@ -446,6 +452,14 @@ struct zsblk_stats {
 	uint64_t recompressed; /* blocks so far that take less memory since they were compressed again */
 	uint64_t
 		recompress_saved; /* by that: bytes of objects so far, of blocks that were written again since as well */
+
+	uint64_t groups;       /* groups of blocks now: see zsblk_group_begin() */
+	uint64_t group_blocks; /* blocks that are in one */
+	uint64_t group_bytes;  /* of their objects; part of compr_data_size */
+	uint64_t cold_reads;   /* blocks read from groups so far */
+	uint64_t cold_decodes; /* groups that were decoded for that; the others were found decoded */
+	uint64_t
+		regrouped; /* blocks that background work took out of a group so far, into another one or by themselves */
 };
 void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats);
 
@@ -520,7 +534,7 @@ struct zsblk_memory {
 	uint64_t segment;    /* the sum of all above; of shared memory, what the system says that there is */
 	/* Private memory of the process. */
 	uint64_t descriptors; /* of the pool's pages */
-	uint64_t contexts;    /* of requests: codecs, buffers, counters */
+	uint64_t contexts;    /* of requests: codecs, buffers, counters; of groups: decoders, decoded groups, counts */
 	uint64_t stripes;     /* locks of blocks */
 	uint64_t aging;       /* which ages there are; with a segment of format 1, the ages too */
 	uint64_t process;     /* all else: heap, stacks, variables. The kernel can count a part late: see zsblk.3 */

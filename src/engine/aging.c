@@ -135,6 +135,14 @@ static struct zsblk_age_range *range_of(struct zsblk_age_range *ranges, unsigned
 	return &ranges[n - 1];
 }
 
+/* Of a block in a group: its share. */
+static uint64_t block_bytes(const struct zsblk *dev, uint64_t word)
+{
+	struct zsblk_block found;
+
+	return sector_describe(dev, word, &found) ? found.size : 0;
+}
+
 static void count_age(struct zsblk *dev, uint64_t block, uint64_t word, struct zsblk_age_range *ranges, unsigned n)
 {
 	struct zsblk_age_range *range;
@@ -145,7 +153,7 @@ static void count_age(struct zsblk *dev, uint64_t block, uint64_t word, struct z
 	range = range_of(ranges, n, seconds);
 	range->blocks++;
 	range->idle += idle;
-	range->bytes += sector_object_bytes(word);
+	range->bytes += block_bytes(dev, word);
 }
 
 static void count_piece(struct zsblk *dev, uint64_t block, uint64_t end, struct zsblk_age_range *ranges, unsigned n)

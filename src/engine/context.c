@@ -248,6 +248,7 @@ void contexts_sum(struct zsblk *dev, struct counters *sum)
 	memset(sum, 0, sizeof *sum);
 	add(sum, &dev->found);
 	add(sum, &dev->recompressed);
+	add(sum, &dev->grouped);
 	for (unsigned i = 0; i < dev->contexts.n; i++)
 		add(sum, &dev->contexts.all[i].count);
 }

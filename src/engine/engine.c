@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/aging.h"
+#include "engine/groups.h"
 #include "engine/sector.h"
 #include "segment/claim.h"
 #include "segment/refused.h"
@@ -140,8 +141,21 @@ static int count_outside(struct zsblk *dev, uint64_t of_words)
 	return r;
 }
 
+/* A segment that has groups, or may have some, is read with what that takes. */
+static int open_groups(struct zsblk *dev, struct zsblk_why *why)
+{
+	int r = dev->layout.features.incompatible & SUPER_HAS_SHARED ? groups_prepare(dev) : 0;
+
+	if (r == -ENOTSUP)
+		return why_fail(why, -EINVAL,
+				"the segment is damaged: it says that it has groups of blocks, and has no "
+				"room for them");
+	return r ? why_fail(why, r, "no memory for the groups of blocks in the segment: %s", strerror(-r)) : 0;
+}
+
 static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 {
+	struct entries_survey survey = {.dev = dev};
 	char text[200];
 	uint64_t unmapped, in_memory, *frontier;
 	/* The table may be large and sparse, so one look at it gives both results. */
@@ -158,7 +172,11 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 				"the segment is damaged: its map says that blocks %" PRIu64
 				" and on were never written, and they were",
 				unmapped);
-	r = sector_verify(dev, &dev->found, why);
+	r = open_groups(dev, why);
+	if (r)
+		return r;
+	survey.seen = dev->entries.refs;
+	r = sector_verify(dev, &survey, &dev->found, why);
 	if (r)
 		return r == -EUCLEAN ? -EINVAL : r;
 	frontier = super_frontier(&dev->seg, &dev->layout);
@@ -168,6 +186,8 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 		return why_fail(why, -EINVAL, "the segment is damaged: %s", text);
 	if (!r && dev->has_marks)
 		sector_clear_marks(dev);
+	if (!r)
+		entries_adopt(dev, &survey);
 	return r;
 }
 
@@ -283,6 +303,8 @@ static void tear_down(struct zsblk *dev)
 {
 	contexts_destroy(&dev->contexts);
 	aging_close(dev);
+	groups_close(dev);
+	spare_close(&dev->group_spare);
 	stripes_destroy(&dev->stripes);
 	zs_core_destroy(dev->core);
 	spare_close(&dev->spare);
@@ -306,6 +328,7 @@ static void open_spares(struct zsblk *dev)
 	spare_open(&dev->worker_spare, dev->cgroup);
 	spare_open(&dev->change_spare, dev->cgroup);
 	spare_open(&dev->aging_spare, dev->cgroup);
+	spare_open(&dev->group_spare, dev->cgroup);
 }
 
 int zsblk_open(const struct zsblk_params *given, struct zsblk **result, struct zsblk_why *why)

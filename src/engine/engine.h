@@ -14,6 +14,8 @@
  *   reserve.c the reserve, and its changes    live.c    what the next server goes on with
  *   rework.c  work on objects not held still  recompress.c objects that become smaller
  *   recorder.c traces of requests
+ *   entries.c shared entries of the table     groups.c  reading blocks that are in groups
+ *   grouping.c making groups, and new ones of old  sector_verify.c looks at the whole table
  *
  * Locks, in the order in which they are taken: change_lock, resize_lock, recompress_lock, compact_lock, the allocator's
  * compaction lock, one stripe, live_lock, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages
@@ -26,6 +28,7 @@
 
 #include "codec/codec.h"
 #include "engine/ages.h"
+#include "engine/entries.h"
 #include "engine/latency.h"
 #include "engine/recorder.h"
 #include "engine/stripe.h"
@@ -53,11 +56,16 @@ struct counters {
 	_Atomic uint64_t objects;     /* +- blocks with an object, same-filled ones left out */
 	_Atomic uint64_t same;        /* +- */
 	_Atomic uint64_t huge;        /* +- */
+	_Atomic uint64_t cold;        /* +- blocks in groups */
 	_Atomic uint64_t huge_since;
 	_Atomic uint64_t reads, writes, discards, zeroes;
 	_Atomic uint64_t read_bytes, write_bytes, discard_bytes;
 	_Atomic uint64_t failed_reads, failed_writes, failed_discards;
 	_Atomic uint64_t recompressed, recompress_saved; /* blocks; bytes of objects */
+	_Atomic uint64_t cold_reads,
+		cold_decodes;       /* reads of blocks in groups, and groups that were decoded for them */
+	_Atomic uint64_t grouped;   /* blocks that were put into groups */
+	_Atomic uint64_t regrouped; /* blocks that work in the background took out of a group */
 };
 
 /*
@@ -162,8 +170,15 @@ struct zsblk {
 	struct zsblk_recompression *recompression;
 	struct counters recompressed;
 	struct zsblk_trace *trace; /* under change_lock; NULL: there is none */
-	bool is_new;               /* nothing was ever written to it, and its reserve is what the parameters say */
-	bool has_marks;            /* sector_verify() has seen a marked word */
+	/* The same of groups: this or a recompression, one at a time. */
+	struct zsblk_grouping *grouping;
+	struct counters grouped;
+	struct entries entries;
+	struct groups *groups;    /* NULL: there are no groups, and were none */
+	struct spare group_spare; /* under recompress_lock */
+	uint8_t *given_up;        /* grouping's: a byte for each block; NULL: none was made */
+	bool is_new;              /* nothing was ever written to it, and its reserve is what the parameters say */
+	bool has_marks;           /* sector_verify() has seen a marked word */
 	bool has_worker;
 	pthread_t worker, refill;
 	_Atomic bool has_refill; /* once there is one, it stays. Apart from what others read as one word */

@@ -8,11 +8,12 @@
  *
  * A stripe holds its blocks still: no other thread replaces their words, or moves or frees their objects. A whole block
  * is compressed and copied before its stripe is taken. A block that is written in part is read, changed and written
- * under its stripe, so that no whole-block write lands in between.
+ * under its stripe, so that no whole-block write lands in between. A block in a group is read before that, with no stripe held.
  *
  * An object is complete in the pool before its word is stored (I2). A request that fails, fails before that, so the old
  * data stays. Only an object of 8 bytes is changed in place, by one store (sector_refill()).
  */
+#include "engine/groups.h"
 #include "engine/sector.h"
 
 #include <errno.h>
@@ -50,9 +51,11 @@ static int read_block(struct zsblk *dev, struct context *ctx, uint64_t block, un
 
 	stripe_lock(dev, block);
 	word = table_load(&dev->table, block);
+	r = sector_load(dev, ctx, word, from, len, out);
+	if (__builtin_expect(r == SECTOR_COLD, 0))
+		return groups_read(dev, ctx, block, word, from, len, out);
 	if (word)
 		ages_touch(&dev->ages, block);
-	r = sector_load(dev, ctx, word, from, len, out);
 	stripe_unlock(dev, block);
 	return r;
 }
@@ -137,14 +140,45 @@ static int write_whole(struct zsblk *dev, struct context *ctx, uint64_t block, c
 	return r ? r : replace(dev, ctx, block, word);
 }
 
-/* Read a block that is held, change part of it and publish it. *old is to be dropped afterwards. */
+/*
+ * Take the stripe of a block that is to be changed in part, as resize_hold_block() does. If the block is in a group, its bytes are in
+ * ctx->block by then: they were read with no stripe held, and its entry is pinned, so the same word names the same bytes. *pinned is
+ * the word of a group that the caller has to drop afterwards, or 0. -EINVAL: the device now ends before the block; -EIO: the group
+ * is damaged. Then the stripe is not held.
+ */
+static int hold_whole(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t *pinned)
+{
+	*pinned = 0;
+	while (resize_hold_block(dev, block)) {
+		uint64_t word = table_load(&dev->table, block), before = *pinned;
+		bool cached;
+		int r;
+
+		if (!sector_is_shared(word) || !entries_has(dev, word) || word_unmark(word) == before)
+			return 0;
+		*pinned = word_unmark(word);
+		entries_pin(dev, word_shared(word).entry);
+		stripe_unlock(dev, block);
+		sector_drop(dev, before);
+		count(&ctx->count.cold_reads, 1);
+		r = groups_fetch(dev, ctx, word, 0, BLOCK, ctx->block, &cached);
+		if (r)
+			return r;
+	}
+	return -EINVAL;
+}
+
+/*
+ * Read a block that is held, change part of it and publish it. *old is to be dropped afterwards. A block that is in a group was
+ * read already.
+ */
 static int change_held(struct zsblk *dev, struct context *ctx, uint64_t block, unsigned from, unsigned len,
 		       const void *data, uint64_t *old)
 {
 	uint64_t now = table_load(&dev->table, block), word;
 	int r = sector_load(dev, ctx, now, 0, BLOCK, ctx->block);
 
-	if (r)
+	if (r && r != SECTOR_COLD)
 		return r;
 	if (data)
 		memcpy(ctx->block + from, data, len);
@@ -163,15 +197,16 @@ static int change_held(struct zsblk *dev, struct context *ctx, uint64_t block, u
 static int write_part(struct zsblk *dev, struct context *ctx, uint64_t block, unsigned from, unsigned len,
 		      const void *data)
 {
-	uint64_t old = 0;
-	int r = 0;
+	uint64_t old = 0, pinned;
+	int r = hold_whole(dev, ctx, block, &pinned);
 
-	if (!resize_hold_block(dev, block))
-		return -EINVAL;
-	if (data || table_load(&dev->table, block))
-		r = change_held(dev, ctx, block, from, len, data, &old);
-	stripe_unlock(dev, block);
+	if (!r) {
+		if (data || table_load(&dev->table, block))
+			r = change_held(dev, ctx, block, from, len, data, &old);
+		stripe_unlock(dev, block);
+	}
 	sector_drop(dev, old);
+	sector_drop(dev, pinned);
 	return r;
 }
 

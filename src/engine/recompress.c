@@ -132,7 +132,7 @@ static int install(struct zsblk *dev, struct zsblk_recompression *job)
 	int r = 0;
 
 	pthread_mutex_lock(&dev->recompress_lock);
-	if (dev->recompression)
+	if (dev->recompression || dev->grouping)
 		r = -EBUSY;
 	else
 		dev->recompression = job;
@@ -164,7 +164,10 @@ int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *wha
 	r = install(dev, job);
 	if (r) {
 		release(job);
-		return why_fail(why, r, "this device is being recompressed; wait until that is done, or cancel it");
+		return why_fail(
+			why, r,
+			"this device is being recompressed, or makes groups; wait until that is done, or cancel "
+			"it");
 	}
 	carry_over(dev);
 	set_notes(job, *super_tried_with(&dev->seg, &dev->layout));
@@ -191,7 +194,7 @@ static bool is_wanted(const struct zsblk_recompression *job, uint64_t block, uin
 	uint64_t seconds;
 	bool is_idle = false;
 
-	if (!sector_has_data(word) || word_tried(word) || sector_object_bytes(word) < job->threshold ||
+	if (!sector_is_single(word) || word_tried(word) || sector_object_bytes(word) < job->threshold ||
 	    (huge && sector_object_bytes(word) != BLOCK))
 		return false;
 	if (idle)
@@ -269,7 +272,7 @@ static bool try_block(struct zsblk_recompression *job, uint64_t word)
 
 static bool is_tried(uint64_t word)
 {
-	return sector_has_data(word) && word_tried(word);
+	return sector_is_single(word) && word_tried(word);
 }
 
 /* Forget what weaker algorithms have tried. */

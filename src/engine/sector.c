@@ -8,12 +8,16 @@
  *   same32       | a repeated 32-bit word          | nothing
  *   same64       | a repeated 64-bit word          | an object of 8 bytes, the word
  *   object       | anything                        | an object: the block compressed, or as it is
+ *   shared       | anything                        | a group, the object of a shared entry: groups.h
+ *   large        | (of an entry)                   | a piece of a group, which goes on in the next entry: entries.h
  *
  * A new type of word is a row of `types`, and a place in sector_store() where a block becomes one.
  */
 #include "engine/sector.h"
 
 #include "codec/fill.h"
+#include "engine/entries.h"
+#include "engine/groups.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -34,6 +38,8 @@ struct sector_type {
 	bool has_object;
 	/* The block counts as same-filled. */
 	bool is_same;
+	/* The block is in a group. */
+	bool is_shared;
 };
 
 _Static_assert(ZS_CLASS_MIN % 8 == 0 && ZS_CLASS_STEP % 8 == 0, "one store changes an object of 8 bytes");
@@ -140,6 +146,29 @@ static int load_object(struct zsblk *dev, struct context *ctx, uint64_t word, un
 	return r;
 }
 
+static const char *check_shared(uint64_t word)
+{
+	struct word_shared shared = word_shared(word);
+
+	if (word_unmark(word) != word_make_shared(&shared))
+		return "a word of a group with reserved bits set";
+	return shared.n < 2 || shared.n > GROUP_BLOCKS || shared.place >= shared.n ? "a place that no group has" : NULL;
+}
+
+static int load_shared(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
+{
+	return entries_has(dev, word) ? SECTOR_COLD : -EIO;
+}
+
+static const char *check_large(uint64_t word)
+{
+	struct word_object object = word_object(word);
+
+	if (!codec_by_id(object.codec) || object.size != BLOCK)
+		return "a piece of a group that does not go on";
+	return check_reserved(word);
+}
+
 static const char *check_unknown(uint64_t word)
 {
 	return "a word of an unknown type";
@@ -156,7 +185,10 @@ static const struct sector_type types[WORD_TYPES] = {
 	[WORD_OBJECT] = {.check = check_object, .load = load_object, .has_object = true},
 	[WORD_SAME32] = {.check = check_same32, .load = load_same32, .is_same = true},
 	[WORD_SAME64] = {.check = check_same64, .load = load_same64, .has_object = true, .is_same = true},
-	[WORD_SAME64 + 1 ... WORD_TYPES - 1] = {.check = check_unknown, .load = load_unknown},
+	[WORD_SHARED] = {.check = check_shared, .load = load_shared, .is_shared = true},
+	[WORD_LARGE] = {.check = check_large, .load = load_unknown, .has_object = true},
+	[5] = {.check = check_unknown, .load = load_unknown},
+	[7] = {.check = check_unknown, .load = load_unknown},
 };
 
 static const struct sector_type *type_of(uint64_t word)
@@ -182,13 +214,12 @@ struct zs_loc sector_loc(const struct zsblk *dev, uint64_t word)
 	return object_loc(dev, &object);
 }
 
-/* Put bytes into the pool as an object of this block; *word names it. `beyond`: pages above the limit. */
-static int store_object(struct zsblk *dev, uint64_t block, enum word_type type, unsigned codec, const void *bytes,
-			unsigned size, unsigned beyond, uint64_t *word)
+int sector_store_bytes(struct zsblk *dev, uint64_t owner, enum word_type type, unsigned codec, const void *bytes,
+		       unsigned size, unsigned beyond, uint64_t *word)
 {
 	struct word_object object = {.size = (uint16_t)size, .codec = (uint8_t)codec};
 	struct zs_loc loc;
-	int r = zs_core_alloc_beyond(dev->core, size, (uint32_t)block, beyond, &loc);
+	int r = zs_core_alloc_beyond(dev->core, size, (uint32_t)owner, beyond, &loc);
 
 	if (r)
 		return -ENOSPC;
@@ -209,7 +240,7 @@ static int store_same(struct zsblk *dev, uint64_t block, uint64_t pattern, uint6
 		*word = word_make_same32((uint32_t)pattern);
 		return 0;
 	}
-	return store_object(dev, block, WORD_SAME64, CODEC_RAW, &pattern, sizeof pattern, 0, word);
+	return sector_store_bytes(dev, block, WORD_SAME64, CODEC_RAW, &pattern, sizeof pattern, 0, word);
 }
 
 /* ------------------------------------------------------------------ what requests do */
@@ -226,8 +257,9 @@ int sector_store(struct zsblk *dev, struct context *ctx, uint64_t block, const v
 	size = encoder->codec->compress(ctx->cctx, encoder->level, data, BLOCK, ctx->object, dev->watermark);
 	latency_end(&ctx->latencies, ZSBLK_LATENCY_COMPRESS, began);
 	if (size)
-		return store_object(dev, block, WORD_OBJECT, encoder->codec->id, ctx->object, (unsigned)size, 0, word);
-	return store_object(dev, block, WORD_OBJECT, CODEC_RAW, data, BLOCK, 0, word);
+		return sector_store_bytes(dev, block, WORD_OBJECT, encoder->codec->id, ctx->object, (unsigned)size, 0,
+					  word);
+	return sector_store_bytes(dev, block, WORD_OBJECT, CODEC_RAW, data, BLOCK, 0, word);
 }
 
 int sector_load(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
@@ -272,6 +304,8 @@ bool sector_count(struct counters *counters, uint64_t word, int sign)
 
 	if (type->is_same)
 		count(&counters->same, one);
+	if (type->is_shared)
+		count(&counters->cold, one);
 	if (!type->has_object)
 		return false;
 	size = word_object(word).size;
@@ -308,8 +342,12 @@ bool sector_replace(struct zsblk *dev, struct counters *counters, uint64_t block
 
 void sector_drop(struct zsblk *dev, uint64_t word)
 {
-	if (type_of(word)->has_object)
+	const struct sector_type *type = type_of(word);
+
+	if (type->has_object)
 		zs_core_free(dev->core, sector_loc(dev, word));
+	else if (type->is_shared && entries_has(dev, word))
+		entries_unpin(dev, word_shared(word).entry);
 }
 
 unsigned sector_smaller(const struct zsblk *dev, uint64_t word)
@@ -323,7 +361,7 @@ unsigned sector_smaller(const struct zsblk *dev, uint64_t word)
 int sector_store_smaller(struct zsblk *dev, uint64_t block, uint64_t old, unsigned codec, const void *bytes,
 			 unsigned size, unsigned beyond, uint64_t *word)
 {
-	int r = store_object(dev, block, WORD_OBJECT, codec, bytes, size, beyond, word);
+	int r = sector_store_bytes(dev, block, WORD_OBJECT, codec, bytes, size, beyond, word);
 
 	if (r || sector_loc(dev, *word).class_index < sector_loc(dev, old).class_index)
 		return r;
@@ -338,7 +376,7 @@ void sector_forget_tried(struct zsblk *dev, uint64_t block)
 
 	stripe_lock(dev, block);
 	word = table_load(&dev->table, block);
-	if (sector_has_data(word) && word_tried(word))
+	if (sector_is_single(word) && word_tried(word))
 		/* Without the mark, as all new words: who made it would not know the word again. */
 		table_store(&dev->table, block, word_unmark(word_forget_tried(word)));
 	stripe_unlock(dev, block);
@@ -454,6 +492,20 @@ bool sector_move(void *opaque, uint32_t block, struct zs_loc from)
 
 /* ------------------------------------------------------------------ what people see */
 
+/* What a block in a group has of it, if all take the same. */
+static void describe_shared(const struct zsblk *dev, uint64_t word, struct zsblk_block *found)
+{
+	unsigned codec = CODEC_RAW, blocks = entries_has(dev, word) ? entries_count(dev, word_shared(word).entry) : 0;
+	size_t size = entries_look(dev, word_shared(word).entry, &codec);
+
+	*found = (struct zsblk_block){.state = ZSBLK_BLOCK_COLD};
+	found->algorithm = size && codec_by_id(codec) ? codec_by_id(codec)->name : NULL;
+	if (!size || !blocks)
+		return;
+	found->size = (unsigned)(size / blocks);
+	found->stored = (unsigned)(entries_memory(dev, size) / blocks);
+}
+
 bool sector_describe(const struct zsblk *dev, uint64_t word, struct zsblk_block *found)
 {
 	const struct sector_type *type = type_of(word);
@@ -461,6 +513,10 @@ bool sector_describe(const struct zsblk *dev, uint64_t word, struct zsblk_block 
 
 	if (!word)
 		return false;
+	if (type->is_shared) {
+		describe_shared(dev, word, found);
+		return true;
+	}
 	*found = (struct zsblk_block){.state = ZSBLK_BLOCK_SAME};
 	if (type->has_object) {
 		found->size = object.size;
@@ -478,7 +534,28 @@ bool sector_describe(const struct zsblk *dev, uint64_t word, struct zsblk_block 
 
 bool sector_has_data(uint64_t word)
 {
-	return type_of(word)->has_object && !type_of(word)->is_same;
+	return word_type(word) == WORD_OBJECT || type_of(word)->is_shared;
+}
+
+bool sector_is_single(uint64_t word)
+{
+	return word_type(word) == WORD_OBJECT;
+}
+
+bool sector_is_shared(uint64_t word)
+{
+	return type_of(word)->is_shared;
+}
+
+bool sector_is_marked(uint64_t word)
+{
+	return (type_of(word)->has_object || type_of(word)->is_shared) && word_is_marked(word);
+}
+
+unsigned sector_memory(const struct zsblk *dev, unsigned class_index)
+{
+	return zs_core_class_size(dev->core, class_index) +
+	       (zs_core_is_huge(dev->core, class_index) ? 0 : (unsigned)sizeof(uint32_t));
 }
 
 unsigned sector_object_bytes(uint64_t word)

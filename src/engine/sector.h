@@ -12,6 +12,7 @@
 #define SECTOR_H
 
 #include "engine/engine.h"
+#include "engine/entries.h"
 #include "engine/word.h"
 
 /*
@@ -41,9 +42,10 @@ bool sector_replace(struct zsblk *dev, struct counters *counters, uint64_t block
  */
 void sector_drop(struct zsblk *dev, uint64_t word);
 /*
- * Read `len` bytes of a block from its byte `from` on. -EIO: the object is damaged. Uses ctx->block, unless that is
- * `out` or the whole block is read. Held.
+ * Read `len` bytes of a block from its byte `from` on. -EIO: the object is damaged. SECTOR_COLD: the block is in a group, and nothing
+ * was read; go on with groups_read(). Uses ctx->block, unless that is `out` or the whole block is read. Held.
  */
+#define SECTOR_COLD 1
 int sector_load(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out);
 
 /*
@@ -62,6 +64,12 @@ bool sector_move(void *opaque, uint32_t block, struct zs_loc from);
 /* The same for settling. */
 extern const struct zs_settler sector_settler;
 
+/*
+ * Put bytes into the pool as an object of a table entry; *word is the word that names it. Pages may be taken up to `beyond` above
+ * the limit. -ENOSPC: nothing was taken.
+ */
+int sector_store_bytes(struct zsblk *dev, uint64_t owner, enum word_type type, unsigned codec, const void *bytes,
+		       unsigned size, unsigned beyond, uint64_t *word);
 /* Decompress a copy of the object that a word names into `block`. -EIO: the object is damaged. `block`: a whole one. */
 int sector_expand(struct context *ctx, uint64_t word, const void *bytes, uint8_t *block);
 /* The most bytes of an object of a smaller class than the one that a word names; 0: there is no smaller class. */
@@ -81,8 +89,16 @@ struct zs_loc sector_loc(const struct zsblk *dev, uint64_t word);
 
 /* Say how the block with this word is stored: all of *found but the number. False: it reads as zeroes. */
 bool sector_describe(const struct zsblk *dev, uint64_t word, struct zsblk_block *found);
-/* The block is stored compressed or raw: it is neither empty nor same-filled. */
+/* The block is stored compressed or raw, or in a group: it is neither empty nor same-filled. */
 bool sector_has_data(uint64_t word);
+/* The block is stored compressed or raw, as an object of its own. */
+bool sector_is_single(uint64_t word);
+/* The block is in a group. */
+bool sector_is_shared(uint64_t word);
+/* Somebody has begun to work on the block: rework.h. */
+bool sector_is_marked(uint64_t word);
+/* The memory that an object takes in a class, with its back-reference. */
+unsigned sector_memory(const struct zsblk *dev, unsigned class_index);
 /* Bytes of the object that a word names; 0: none. */
 unsigned sector_object_bytes(uint64_t word);
 
@@ -93,10 +109,10 @@ const char *sector_check(uint64_t word);
  */
 const char *sector_check_block(struct zsblk *dev, struct context *ctx, uint64_t block);
 /*
- * Check all words of the table, and their locations. -EUCLEAN with the reason. Counts the words in *found, unless that
- * is NULL.
+ * Check all words of the table, and their locations. -EUCLEAN with the reason. Counts the words of blocks in *found. *survey is
+ * new, and has what entries there are afterwards.
  */
-int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *why);
+int sector_verify(struct zsblk *dev, struct entries_survey *survey, struct counters *found, struct zsblk_why *why);
 /*
  * Clear the marks of all words, since the process that made them has ended. For an opening, after sector_verify() has
  * found marks.

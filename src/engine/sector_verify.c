@@ -6,14 +6,14 @@
 #include <inttypes.h>
 
 /* What the word says must fit the classes that the pool has, too. */
-static const char *check_class(const struct zsblk *dev, uint64_t word)
+static const char *check_class(const struct zsblk *dev, uint64_t word, bool is_entry)
 {
 	struct word_object object = word_object(word);
 	unsigned normal = zs_core_class_count(dev->core) - 1, class_index = sector_loc(dev, word).class_index;
 
 	if (class_index > normal)
 		return "an object of a class that does not exist";
-	if (object.codec != CODEC_RAW && class_index >= normal)
+	if (!is_entry && object.codec != CODEC_RAW && class_index >= normal)
 		return "a compressed object of a size that is stored raw";
 	if (class_index == normal && object.borrow)
 		return "an object that borrowed a page of its own";
@@ -26,7 +26,7 @@ const char *sector_check_block(struct zsblk *dev, struct context *ctx, uint64_t 
 	const char *wrong = sector_check(word);
 
 	if (!wrong && sector_object_bytes(word))
-		wrong = check_class(dev, word);
+		wrong = check_class(dev, word, false);
 	if (!wrong && sector_object_bytes(word))
 		wrong = zs_core_check_object(dev->core, (uint32_t)block, sector_loc(dev, word));
 	if (!wrong && sector_load(dev, ctx, word, 0, BLOCK, ctx->block) < 0)
@@ -34,33 +34,58 @@ const char *sector_check_block(struct zsblk *dev, struct context *ctx, uint64_t 
 	return wrong;
 }
 
-static bool is_marked(uint64_t word)
+/* A word of the part of the table that is for blocks. */
+static const char *verify_block(const struct zsblk *dev, struct entries_survey *survey, uint64_t block, uint64_t word)
 {
-	return sector_object_bytes(word) && word_is_marked(word);
+	const char *wrong = sector_check(word);
+
+	if (!wrong && word && block >= dev->layout.blocks)
+		wrong = "a block behind the device's end";
+	if (!wrong && word_type(word) == WORD_LARGE)
+		wrong = "a block that is a piece of a group";
+	if (!wrong && sector_object_bytes(word))
+		wrong = check_class(dev, word, false);
+	if (!wrong && sector_is_shared(word))
+		wrong = entries_see_block(survey, word);
+	return wrong;
 }
 
-int sector_verify(struct zsblk *dev, struct counters *found, struct zsblk_why *why)
+/* A word of the part that is for entries. */
+static const char *verify_entry(const struct zsblk *dev, struct entries_survey *survey, uint64_t index, uint64_t word)
+{
+	const char *wrong = sector_check(word);
+
+	if (!wrong && word && (word_type(word) != WORD_LARGE && word_type(word) != WORD_OBJECT))
+		wrong = "an entry that has no object";
+	if (!wrong && word && !codec_by_id(word_object(word).codec))
+		wrong = "an entry whose object is not compressed";
+	if (!wrong && word)
+		wrong = check_class(dev, word, true);
+	return wrong ? wrong : entries_see(survey, index, word);
+}
+
+int sector_verify(struct zsblk *dev, struct entries_survey *survey, struct counters *found, struct zsblk_why *why)
 {
 	const struct table *table = &dev->table;
+	uint64_t entries = dev->layout.max_blocks;
+	const char *wrong;
 
 	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n; block++) {
 		uint64_t word = table_load(table, block);
-		const char *wrong = sector_check(word);
 
-		if (!wrong && word && block >= dev->layout.blocks)
-			wrong = "a block behind the device's end";
-		if (!wrong && sector_object_bytes(word))
-			wrong = check_class(dev, word);
+		wrong = block < entries ? verify_block(dev, survey, block, word)
+					: verify_entry(dev, survey, block, word);
 		if (wrong)
 			return why_fail(why, -EUCLEAN,
-					"the segment is damaged: block %" PRIu64 " has the table word 0x%016" PRIx64
+					"the segment is damaged: %s %" PRIu64 " has the table word 0x%016" PRIx64
 					": %s",
-					block, word, wrong);
-		if (found)
+					block < entries ? "block" : "entry", block, word, wrong);
+		if (block < entries)
 			sector_count(found, word, 1);
-		dev->has_marks |= is_marked(word);
+		dev->has_marks |= sector_is_marked(word);
 	}
-	return 0;
+	wrong = entries_see_end(survey);
+	return wrong ? why_fail(why, -EUCLEAN, "the segment is damaged: %s", wrong) : 0;
 }
 
 void sector_clear_marks(struct zsblk *dev)
@@ -70,7 +95,7 @@ void sector_clear_marks(struct zsblk *dev)
 	for (uint64_t block = 0; (block = table_next_written(table, block, table->n)) < table->n; block++) {
 		uint64_t word = table_load(table, block);
 
-		if (is_marked(word))
+		if (sector_is_marked(word))
 			table_store(table, block, word_unmark(word));
 	}
 	dev->has_marks = false;

@@ -18,6 +18,7 @@ static void clamp(_Atomic uint64_t *sum)
 
 void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 {
+	uint64_t group_bytes = atomic_load(&dev->entries.bytes);
 	struct zs_core_stats pool;
 	struct counters sum;
 
@@ -27,9 +28,10 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 	clamp(&sum.objects);
 	clamp(&sum.same);
 	clamp(&sum.huge);
+	clamp(&sum.cold);
 	*stats = (struct zsblk_stats){
-		.orig_data_size = (sum.objects + sum.same) * BLOCK,
-		.compr_data_size = sum.compr_bytes,
+		.orig_data_size = (sum.objects + sum.same + sum.cold) * BLOCK,
+		.compr_data_size = sum.compr_bytes + group_bytes,
 		.mem_used_total = pool.pages_used * BLOCK,
 		.mem_limit = atomic_load(&dev->mem_limit) * BLOCK,
 		.mem_cap = atomic_load(&dev->cap) * BLOCK,
@@ -38,7 +40,7 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 		.pages_compacted = pool.pages_compacted,
 		.huge_pages = sum.huge,
 		.huge_pages_since = sum.huge_since,
-		.blocks_stored = sum.objects,
+		.blocks_stored = sum.objects + sum.cold,
 		.pool_bytes =
 			pool.pages_used * BLOCK > pool.header_bytes ? pool.pages_used * BLOCK - pool.header_bytes : 0,
 		.metadata_bytes =
@@ -57,6 +59,12 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 		.failed_discards = sum.failed_discards,
 		.recompressed = sum.recompressed,
 		.recompress_saved = sum.recompress_saved,
+		.groups = atomic_load(&dev->entries.groups),
+		.group_blocks = sum.cold,
+		.group_bytes = group_bytes,
+		.cold_reads = sum.cold_reads,
+		.cold_decodes = sum.cold_decodes,
+		.regrouped = sum.regrouped,
 	};
 }
 
@@ -80,22 +88,43 @@ void zsblk_set_mem_limit(struct zsblk *dev, uint64_t mem_limit)
 
 /* ------------------------------------------------------------------ checks */
 
-static int check_counters(struct zsblk *dev, struct zsblk_why *why)
+static int check_counters(struct zsblk *dev, struct entries_survey *survey, struct zsblk_why *why)
 {
 	struct counters sum, found = {0};
-	int r = sector_verify(dev, &found, why);
+	int r = sector_verify(dev, survey, &found, why);
 
 	if (r)
 		return r;
+	if (!entries_agree(dev, survey))
+		return why_fail(why, -EUCLEAN,
+				"counted %" PRIu64 " groups of %" PRIu64 " bytes; the table has %" PRIu64 " of %" PRIu64
+				", and %" PRIu64 " entries that nobody names",
+				atomic_load(&dev->entries.groups), atomic_load(&dev->entries.bytes), survey->groups,
+				survey->bytes, survey->orphans);
 	contexts_sum(dev, &sum);
 	if (sum.compr_bytes != found.compr_bytes || sum.objects != found.objects || sum.same != found.same ||
-	    sum.huge != found.huge)
+	    sum.huge != found.huge || sum.cold != found.cold)
 		return why_fail(why, -EUCLEAN,
 				"counted %" PRIu64 " bytes in %" PRIu64 " objects, %" PRIu64 " same-filled, %" PRIu64
-				" huge; the table has %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64,
-				sum.compr_bytes, sum.objects, sum.same, sum.huge, found.compr_bytes, found.objects,
-				found.same, found.huge);
+				" huge, %" PRIu64 " in groups; the table has %" PRIu64 ", %" PRIu64 ", %" PRIu64
+				", %" PRIu64 ", %" PRIu64,
+				sum.compr_bytes, sum.objects, sum.same, sum.huge, sum.cold, found.compr_bytes,
+				found.objects, found.same, found.huge, found.cold);
 	return 0;
+}
+
+/* The counts of entries are made once more, beside those in use. */
+static int check_table(struct zsblk *dev, struct zsblk_why *why)
+{
+	size_t bytes = dev->entries.refs ? (size_t)dev->entries.n * sizeof *dev->entries.refs : 0;
+	struct entries_survey survey = {.dev = dev, .seen = bytes ? segment_private_map(bytes) : NULL};
+	int r;
+
+	if (bytes && !survey.seen)
+		return why_fail(why, -ENOMEM, "no memory for the check of groups");
+	r = check_counters(dev, &survey, why);
+	segment_private_unmap((void *)survey.seen, bytes);
+	return r;
 }
 
 int zsblk_check(struct zsblk *dev, struct zsblk_why *why)
@@ -105,7 +134,7 @@ int zsblk_check(struct zsblk *dev, struct zsblk_why *why)
 	/* The size stays what it is meanwhile. */
 	pthread_mutex_lock(&dev->resize_lock);
 	pthread_mutex_lock(&dev->recompress_lock);
-	r = check_counters(dev, why);
+	r = check_table(dev, why);
 	if (!r)
 		r = zs_core_check(dev->core, sector_each_object, dev, why ? why->text : NULL,
 				  why ? sizeof why->text : 0);

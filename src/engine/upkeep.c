@@ -344,7 +344,7 @@ static bool compact_round(struct zsblk *dev, struct backoff *backoff)
 }
 
 /*
- * A device at rest: in the last IDLE_LOOKS looks nothing was written, discarded or recompressed. It is compacted once,
+ * A device at rest: in the last IDLE_LOOKS looks nothing was written, discarded, recompressed or put into groups. It is compacted once,
  * however little that gains: what is stored may stay for long.
  */
 struct rest {
@@ -359,7 +359,7 @@ static bool has_come_to_rest(struct zsblk *dev, struct rest *rest)
 	uint64_t changes;
 
 	contexts_sum(dev, &sum);
-	changes = sum.writes + sum.discards + sum.zeroes + sum.recompressed;
+	changes = sum.writes + sum.discards + sum.zeroes + sum.recompressed + sum.grouped + sum.regrouped;
 	if (changes != rest->changes) {
 		*rest = (struct rest){.changes = changes};
 		return false;

@@ -6,6 +6,8 @@
  *   same32   | pattern 32 | 0                             29 | type 3 | a repeated 32-bit word
  *   object   | 0  2 | tried 1 | mark 1 | page 30 | slot 10 | borrow 2 | size - 1 12 | codec 3 | type 3 |
  *   same64   the same; an object of 8 bytes, uncompressed: a repeated 64-bit word
+ *   shared   | 0  3 | mark 1 | entry 32 | place 6 | n - 1 6 | 0                          13 | type 3 |
+ *   large    as object, of an entry: a piece of 4096 bytes that goes on in the next entry
  *
  * The class of an object is the class of its size, plus `borrow`. Bits written as 0 must be 0, and types that are not
  * listed do not exist yet: a word with other bits is damage. `mark` and `tried` change nothing of what a word says. No new
@@ -22,6 +24,8 @@ enum word_type {
 	WORD_OBJECT = 1,
 	WORD_SAME32 = 2,
 	WORD_SAME64 = 3,
+	WORD_SHARED = 4,
+	WORD_LARGE = 6,
 	WORD_TYPES = 8, /* what three bits can say */
 };
 
@@ -31,6 +35,13 @@ struct word_object {
 	uint16_t size;  /* 1 to 4096 */
 	uint8_t borrow; /* < 4 */
 	uint8_t codec;  /* < 8 */
+};
+
+/* A block that is in a group: which entry of the table, and which of the group's n blocks. */
+struct word_shared {
+	uint32_t entry;
+	uint8_t place; /* < n */
+	uint8_t n;     /* 1 to 64 */
 };
 
 enum {
@@ -47,7 +58,14 @@ enum {
 	WORD_MARK_SHIFT = 60,
 	WORD_TRIED_SHIFT = 61,
 	WORD_PATTERN_SHIFT = 32,
+	WORD_COUNT_SHIFT = 16,
+	WORD_COUNT_BITS = 6,
+	WORD_PLACE_SHIFT = 22,
+	WORD_PLACE_BITS = 6,
+	WORD_ENTRY_SHIFT = 28,
+	WORD_ENTRY_BITS = 32,
 };
+_Static_assert(WORD_ENTRY_SHIFT + WORD_ENTRY_BITS <= WORD_MARK_SHIFT, "the mark is where that of an object is");
 _Static_assert(WORD_PAGE_SHIFT + WORD_PAGE_BITS <= WORD_MARK_SHIFT, "a word has 64 bits");
 
 static inline unsigned word_field(uint64_t word, unsigned shift, unsigned bits)
@@ -67,6 +85,12 @@ static inline uint64_t word_make_object(enum word_type type, const struct word_o
 	       (uint64_t)object->slot << WORD_SLOT_SHIFT | (uint64_t)object->page << WORD_PAGE_SHIFT;
 }
 
+static inline uint64_t word_make_shared(const struct word_shared *shared)
+{
+	return WORD_SHARED | (uint64_t)(shared->n - 1u) << WORD_COUNT_SHIFT |
+	       (uint64_t)shared->place << WORD_PLACE_SHIFT | (uint64_t)shared->entry << WORD_ENTRY_SHIFT;
+}
+
 /* The repeated 64-bit word of a WORD_SAME32. */
 static inline uint64_t word_pattern(uint64_t word)
 {
@@ -75,7 +99,17 @@ static inline uint64_t word_pattern(uint64_t word)
 	return half << 32 | half;
 }
 
-/* Of a WORD_OBJECT or WORD_SAME64. */
+/* Of a WORD_SHARED. */
+static inline struct word_shared word_shared(uint64_t word)
+{
+	return (struct word_shared){
+		.entry = (uint32_t)(word >> WORD_ENTRY_SHIFT),
+		.place = (uint8_t)word_field(word, WORD_PLACE_SHIFT, WORD_PLACE_BITS),
+		.n = (uint8_t)(word_field(word, WORD_COUNT_SHIFT, WORD_COUNT_BITS) + 1),
+	};
+}
+
+/* Of a WORD_OBJECT, WORD_SAME64 or WORD_LARGE. */
 static inline struct word_object word_object(uint64_t word)
 {
 	return (struct word_object){
@@ -136,7 +170,7 @@ static inline uint64_t word_forget_tried(uint64_t word)
 	return word & ~(UINT64_C(1) << WORD_TRIED_SHIFT);
 }
 
-/* Of a WORD_OBJECT or WORD_SAME64. */
+/* Of a WORD_OBJECT, WORD_SAME64 or WORD_SHARED. */
 static inline bool word_is_marked(uint64_t word)
 {
 	return word_unmark(word) != word;

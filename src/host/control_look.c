@@ -173,6 +173,7 @@ static struct json_object *describe_block(const struct zsblk_block *block)
 		[ZSBLK_BLOCK_SAME] = "same",
 		[ZSBLK_BLOCK_RAW] = "raw",
 		[ZSBLK_BLOCK_COMPRESSED] = "compressed",
+		[ZSBLK_BLOCK_COLD] = "cold",
 	};
 	struct json_object *out = json_object_new_object();
 

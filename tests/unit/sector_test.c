@@ -8,6 +8,7 @@
 
 static void test_good_words(void **state)
 {
+	const struct word_shared shared = {.entry = UINT32_MAX, .place = 15, .n = 16};
 	struct word_object object = {.page = 5, .slot = 3, .size = 100, .codec = CODEC_LZ4};
 
 	assert_null(sector_check(0));
@@ -19,6 +20,11 @@ static void test_good_words(void **state)
 	assert_null(sector_check(word_make_object(WORD_OBJECT, &object)));
 	object.size = 8;
 	assert_null(sector_check(word_make_object(WORD_SAME64, &object)));
+	object = (struct word_object){.size = 4096, .codec = CODEC_ZSTD};
+	assert_null(sector_check(word_make_object(WORD_LARGE, &object)));
+	assert_null(sector_check(word_make_shared(&shared)));
+	assert_null(sector_check(word_mark(word_make_shared(&shared))));
+	object = (struct word_object){.size = 8, .codec = CODEC_RAW};
 	/* Marked, and tried in vain. */
 	assert_null(sector_check(word_mark(word_make_object(WORD_SAME64, &object))));
 	assert_null(sector_check(word_make_object(WORD_SAME64, &object) | UINT64_C(1) << WORD_TRIED_SHIFT));
@@ -31,7 +37,21 @@ static void test_bad_words(void **state)
 	const struct word_object same_long = {.size = 9, .codec = CODEC_RAW};
 	const struct word_object same_packed = {.size = 8, .codec = CODEC_LZ4};
 	const struct word_object good = {.size = 100, .codec = CODEC_LZ4};
+	const struct word_object large_short = {.size = 4095, .codec = CODEC_ZSTD};
+	const struct word_object large_raw = {.size = 4096, .codec = CODEC_RAW};
+	const struct word_shared alone = {.entry = 100, .n = 1};
+	const struct word_shared too_many = {.entry = 100, .n = 17};
+	const struct word_shared behind = {.entry = 100, .place = 4, .n = 4};
+	const struct word_shared in_group = {.entry = 100, .place = 3, .n = 4};
 	const uint64_t bad[] = {
+		word_make_object(WORD_LARGE, &large_short),
+		word_make_object(WORD_LARGE, &large_raw),
+		word_make_shared(&alone),
+		word_make_shared(&too_many),
+		word_make_shared(&behind),
+		word_make_shared(&in_group) | 8,
+		word_note_tried(word_make_shared(&in_group)),
+		word_make_shared(&in_group) | UINT64_C(1) << 62,
 		8,
 		UINT64_C(1) << 63, /* empty, with bits */
 		word_make_same32(0),
@@ -57,6 +77,13 @@ static void test_bad_words(void **state)
 			fail_msg("accepted: %016" PRIx64, bad[i]);
 }
 
+static uint64_t make_shared_again(uint64_t word)
+{
+	struct word_shared shared = word_shared(word);
+
+	return word_make_shared(&shared);
+}
+
 /* Whatever passes the check is rebuilt bit by bit from its fields: nothing is left unexplained. */
 static void test_nothing_unexplained(void **state)
 {
@@ -70,12 +97,16 @@ static void test_nothing_unexplained(void **state)
 		if (sector_check(word))
 			continue;
 		passed++;
-		if (word_type(word) == WORD_SAME32)
+		if (word_type(word) == WORD_SHARED)
+			again = make_shared_again(word);
+		else if (word_type(word) == WORD_SAME32)
 			again = word_make_same32((uint32_t)word_pattern(word));
 		else if (word)
 			again = word_make_object(word_type(word), &object);
 		/* But for the two bits that change nothing. */
-		if (word_type(word) == WORD_OBJECT || word_type(word) == WORD_SAME64)
+		if (word_type(word) == WORD_SHARED)
+			word = word_unmark(word);
+		else if (word_type(word) != WORD_SAME32 && word)
 			word &= ~(UINT64_C(1) << WORD_MARK_SHIFT | UINT64_C(1) << WORD_TRIED_SHIFT);
 		assert_int_equal(again, word);
 	}
@@ -120,13 +151,15 @@ static void test_unknown_type(void **state)
 
 	device_put(dev, 2, BLOCK_TEXT, 1);
 	for (uint64_t type = WORD_SAME64 + 1; type < WORD_TYPES; type++) {
+		bool known = type == WORD_SHARED || type == WORD_LARGE;
+
 		table_store(&dev->table, 1, type);
 		assert_int_equal(zsblk_read(dev, block, BLOCK_BYTES, BLOCK_BYTES), -EIO);
 		assert_int_equal(zsblk_read(dev, block, 10, BLOCK_BYTES + 5), -EIO);
 		assert_int_equal(zsblk_read(dev, block, 2 * BLOCK_BYTES, BLOCK_BYTES), -EIO);
 		assert_true(device_has(dev, 2, BLOCK_TEXT, 1));
 		assert_true(zsblk_check(dev, &why) < 0);
-		assert_non_null(strstr(why.text, "unknown type"));
+		assert_non_null(strstr(why.text, known ? "group" : "unknown type"));
 	}
 	/* What overwrites it needs to know nothing of it. */
 	device_put(dev, 1, BLOCK_TEXT, 2);
