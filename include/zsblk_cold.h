@@ -88,7 +88,7 @@ struct zsblk_recompression;
  * Requests may be in flight, and win: a block that is written meanwhile has what was written. The memory that all steps
  * need is made here. A recompression is no access: ages and marks of idle blocks stay.
  *
- * On success *job is the caller's until zsblk_recompress_end(). A device has one at a time. Errors: -EBUSY (it has one),
+ * On success *job is the caller's until zsblk_recompress_end(). A device has one at a time, or makes groups. Errors: -EBUSY (it does either),
  * -EINVAL (there is no such type or algorithm, or it has no such level; or threshold is more than 4096), -ENOMEM (the
  * system has no memory to spare for 3 seconds), -EINTR (params->interrupted returned true).
  */
@@ -102,6 +102,62 @@ int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *wha
 int zsblk_recompress_step(struct zsblk_recompression *job, struct zsblk_recompress_figures *figures, bool *more);
 /* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */
 void zsblk_recompress_end(struct zsblk_recompression *job);
+
+/* ------------------------------------------------------------------ groups
+ *
+ * A group is one object that holds up to 16 neighbouring blocks, compressed together: what they have in common is stored once. Real
+ * pages take half as much in groups as one by one. To read one of the blocks, the group is decompressed up to that block; the
+ * last 16 groups are kept, for neighbours that are read next. A block that is written or discarded leaves its group. One that is
+ * read stays in it, until it is read again within a minute and not found among those that are kept.
+ *
+ * A segment that has groups cannot be opened by versions that do not know them. When the last group is gone, they can again.
+ */
+
+struct zsblk_group_what {
+	const char *algorithm; /* one that groups can be made with; NULL: "zstd" */
+	int level;             /* used only if has_level is true; otherwise the level is the algorithm's default */
+	bool has_level;
+	uint64_t older_than_s;  /* only blocks of this age or more; 0: any */
+	uint64_t max_groups;    /* so many groups are made at most; 0: any number */
+	bool again;             /* also blocks that are in groups of a weaker algorithm: these are made anew */
+	uint64_t first, blocks; /* only blocks of this range, by number; blocks is 0: up to the end */
+};
+
+struct zsblk_group_figures {
+	uint64_t done, total; /* blocks of the range that were looked at, and those that there are */
+	uint64_t groups;      /* that were made */
+	uint64_t blocks;      /* that were put into them */
+	uint64_t bytes_saved; /* memory, all in: classes, back-references, entries */
+	uint64_t given_up;    /* blocks that take less memory as they are */
+	uint64_t failed;      /* blocks that are damaged, or for whose group there was no room */
+};
+
+struct zsblk_grouping;
+
+/*
+ * Put blocks into groups. A group is made of up to 16 blocks within 64 that follow each other, and stored only if it takes
+ * less memory than they did. Otherwise they are not tried again until they change. Same-filled blocks are left out.
+ * Groups half of whose blocks are gone, or more, are made anew with their neighbours, or taken apart.
+ *
+ * Requests may be in flight, and win: a block that is written meanwhile has what was written. The memory that all steps
+ * need is made here, and that which reads of grouped blocks need: 1 MiB of decompressed groups, and what decompresses them.
+ * To make groups is no access: ages and marks of idle blocks stay.
+ *
+ * On success *job is the caller's until zsblk_group_end(). A device has one at a time, or a recompression. Errors: -EBUSY (it has
+ * one), -EINVAL (there is no such algorithm, groups cannot be made with it, or it has no such level; or the range is not in
+ * the device), -ENOTSUP (the segment has no room for groups: it is of format 1, or the device of 16 TiB), -ENOMEM (the system has
+ * no memory to spare for 3 seconds), -EINTR (params->interrupted returned true).
+ */
+int zsblk_group_begin(struct zsblk *dev, const struct zsblk_group_what *what, struct zsblk_grouping **job,
+		      struct zsblk_why *why);
+/*
+ * One step: at most one group is made, or a bounded piece of other work is done. *more is false after the last one.
+ * Returns 0. At the limit up to 256 KiB above it are taken for a new group, before the old objects are freed, and the pool is
+ * compacted when these are used up. One thread at a time.
+ */
+int zsblk_group_step(struct zsblk_grouping *job, struct zsblk_group_figures *figures, bool *more);
+/* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */
+void zsblk_group_end(struct zsblk_grouping *job);
 
 /* ------------------------------------------------------------------ the memo
  *

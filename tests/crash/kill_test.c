@@ -3,7 +3,7 @@
  * I5: an acknowledged write survives SIGKILL at any instruction.
  *
  * A child opens a device in shared memory and, from several threads, writes, writes parts, discards,
- * compacts and recompresses. It is killed at a random moment, at times while it still opens the device. Then the
+ * compacts, recompresses and makes groups of blocks. It is killed at a random moment, at times while it still opens the device. Then the
  * segment is opened again: every invariant must hold, and every block must be what was
  * acknowledged, or, if a request was in flight on it, that or what the request was to make of it.
  * Thousands of times, on one segment.
@@ -50,6 +50,8 @@ struct promise {
 	_Atomic uint64_t blocks, next_blocks; /* of the device: acknowledged, and asked for */
 	_Atomic uint64_t resizes;
 	_Atomic uint64_t recompressed[2]; /* blocks: by recompressions that have ended, and by all */
+	_Atomic uint64_t grouped[2];      /* blocks that were put into groups, the same */
+	_Atomic uint64_t found_groups;    /* groups that were there after kills */
 	_Atomic uint64_t level, next_level, limit, next_limit; /* the same */
 	_Atomic uint64_t settings;
 	uint8_t copy[2][BLOCKS][4096];
@@ -196,30 +198,60 @@ static void resize(uint64_t *random)
 }
 
 /* Whatever blocks there are, with an algorithm that gains or does not. */
-static void *recompress(void *opaque)
+static void recompress(uint64_t *random)
 {
 	static const char *const algorithms[] = {"zstd", "lz4hc", "lz4"};
-	uint64_t random = (uintptr_t)opaque;
+	struct zsblk_recompress what = {
+		.algorithm = algorithms[random_below(random, 3)],
+		.has_level = true,
+		.level = 1 + (int)random_below(random, 5),
+	};
 	struct zsblk_recompress_figures figures;
 	struct zsblk_recompression *job;
+	bool more = true;
 
-	for (;;) {
-		struct zsblk_recompress what = {
-			.algorithm = algorithms[random_below(&random, 3)],
-			.has_level = true,
-			.level = 1 + (int)random_below(&random, 5),
-		};
-		bool more = true;
-
-		if (zsblk_recompress_begin(dev, &what, &job, NULL))
-			die("a recompression cannot begin");
-		while (more) {
-			zsblk_recompress_step(job, &figures, &more);
-			atomic_store(&promise->recompressed[1], promise->recompressed[0] + figures.recompressed);
-		}
-		atomic_store(&promise->recompressed[0], promise->recompressed[1]);
-		zsblk_recompress_end(job);
+	if (zsblk_recompress_begin(dev, &what, &job, NULL))
+		die("a recompression cannot begin");
+	while (more) {
+		zsblk_recompress_step(job, &figures, &more);
+		atomic_store(&promise->recompressed[1], promise->recompressed[0] + figures.recompressed);
 	}
+	atomic_store(&promise->recompressed[0], promise->recompressed[1]);
+	zsblk_recompress_end(job);
+}
+
+/* Groups, and groups of what is left of groups. */
+static void group(uint64_t *random)
+{
+	struct zsblk_group_what what = {
+		.has_level = true,
+		.level = 1 + (int)random_below(random, 3),
+		.first = random_below(random, BLOCKS),
+	};
+	struct zsblk_group_figures figures;
+	struct zsblk_grouping *job;
+	bool more = true;
+
+	if (zsblk_group_begin(dev, &what, &job, NULL))
+		die("the making of groups cannot begin");
+	while (more) {
+		zsblk_group_step(job, &figures, &more);
+		atomic_store(&promise->grouped[1], promise->grouped[0] + figures.blocks);
+	}
+	atomic_store(&promise->grouped[0], promise->grouped[1]);
+	zsblk_group_end(job);
+}
+
+/* Work on objects, of one kind at a time. */
+static void *rework(void *opaque)
+{
+	uint64_t random = (uintptr_t)opaque;
+
+	for (;;)
+		if (random_below(&random, 3))
+			group(&random);
+		else
+			recompress(&random);
 	return NULL;
 }
 
@@ -252,7 +284,7 @@ static void child(uint64_t random)
 		workers[i].first = i * OWN;
 		pthread_create(&thread, NULL, work, &workers[i]);
 	}
-	pthread_create(&thread, NULL, recompress, (void *)(uintptr_t)random_next(&random));
+	pthread_create(&thread, NULL, rework, (void *)(uintptr_t)random_next(&random));
 	for (;;) {
 		zsblk_compact_step(dev, &more);
 		if (random_below(&random, 4) == 0)
@@ -350,6 +382,7 @@ static void verify_settings(void)
 	struct zsblk_stats stats;
 
 	zsblk_get_stats(dev, &stats);
+	atomic_fetch_add(&promise->found_groups, stats.groups);
 	verify_setting("limit", stats.mem_limit, &promise->limit, &promise->next_limit);
 	verify_setting("level", (uint64_t)zsblk_level(dev), &promise->level, &promise->next_level);
 }
@@ -378,17 +411,20 @@ static void verify(uint64_t *either)
 static bool did_everything(uint64_t either)
 {
 	return atomic_load(&promise->acknowledged) && atomic_load(&promise->resizes) &&
-	       atomic_load(&promise->settings) && atomic_load(&promise->recompressed[1]) && either;
+	       atomic_load(&promise->settings) && atomic_load(&promise->recompressed[1]) && either &&
+	       atomic_load(&promise->grouped[1]) && atomic_load(&promise->found_groups);
 }
 
 static void report(uint64_t kills, uint64_t either)
 {
 	printf("# %" PRIu64 " kills, %" PRIu64 " sizes, %" PRIu64 " settings, %" PRIu64
 	       " requests acknowledged, %" PRIu64 " refused for lack of space, "
-	       "%" PRIu64 " blocks recompressed, %" PRIu64 " in flight when killed; nothing lost\n",
+	       "%" PRIu64 " blocks recompressed, %" PRIu64 " put into groups, %" PRIu64
+	       " groups found after kills, %" PRIu64 " in flight when killed; nothing lost\n",
 	       kills, atomic_load(&promise->resizes), atomic_load(&promise->settings),
 	       atomic_load(&promise->acknowledged), atomic_load(&promise->refused),
-	       atomic_load(&promise->recompressed[1]), either);
+	       atomic_load(&promise->recompressed[1]), atomic_load(&promise->grouped[1]),
+	       atomic_load(&promise->found_groups), either);
 	if (!did_everything(either))
 		die("the children did nothing: the test is void");
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What goes on beside the requests of the engine's model, in one thread: compaction, recompression, other sizes and
+ * What goes on beside the requests of the engine's model, in one thread: compaction, recompression, groups, other sizes and
  * algorithms, idle blocks, and marks. As long as a word has its mark, nothing may have happened to its block.
  */
 #include "engine_model.h"
+
+#include "codec/group.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -205,12 +207,86 @@ static void recompress(uint64_t *random)
 	zsblk_recompress_end(job);
 }
 
+/* ------------------------------------------------------------------ groups */
+
+static uint64_t grouped, cold_reads, cold_decodes, regrouped;
+
+/* Some steps, or all of them. The range is that of the regions: what is behind comes and goes. */
+static void make_groups(const struct zsblk_group_what *what, uint64_t steps)
+{
+	struct zsblk_group_figures figures = {0};
+	struct zsblk_grouping *job;
+	struct zsblk_why why;
+	bool more = true;
+
+	if (zsblk_group_begin(dev, what, &job, &why))
+		die(NULL, "%s", why.text);
+	while (more && steps--)
+		if (zsblk_group_step(job, &figures, &more))
+			die(NULL, "a step failed");
+	zsblk_group_end(job);
+	if (figures.blocks > GROUP_BLOCKS * figures.groups)
+		die(NULL, "%" PRIu64 " blocks in %" PRIu64 " groups", figures.blocks, figures.groups);
+	grouped += figures.blocks;
+}
+
+static void group(uint64_t *random)
+{
+	uint64_t blocks = opt.params.size / 4096, first = random_below(random, blocks);
+	struct zsblk_group_what what = {
+		.has_level = true,
+		.level = (int)random_below(random, 5) + 1,
+		.older_than_s = random_below(random, 4) ? 0 : random_below(random, 2),
+		.max_groups = random_below(random, 3) ? 0 : random_below(random, 10),
+		.again = random_below(random, 2),
+		.first = random_below(random, 2) ? 0 : first,
+	};
+
+	if (random_below(random, 2))
+		what.blocks = random_below(random, blocks - what.first);
+	make_groups(&what, random_below(random, 100));
+}
+
+void beside_group_all(void)
+{
+	struct zsblk_group_what what = {.has_level = true, .level = 1};
+
+	make_groups(&what, UINT64_MAX);
+}
+
+/* One thing that goes on in the background. */
+static void work_once(uint64_t *random)
+{
+	struct zsblk_stats stats;
+	bool more;
+
+	switch (random_below(random, 8)) {
+	case 0:
+		zsblk_compact(dev);
+		break;
+	case 2:
+		mark_idle(random);
+		break;
+	case 3:
+		recompress(random);
+		break;
+	case 4:
+	case 5:
+		group(random);
+		break;
+	case 1:
+		zsblk_get_stats(dev, &stats);
+		break;
+	default:
+		zsblk_compact_step(dev, &more);
+	}
+}
+
 void *beside_run(void *opaque)
 {
 	uint64_t random = opt.seed ^ 0x5eed;
 	struct worker tail = {.random = random, .data = malloc(4096), .check = malloc(4096)};
 	struct zsblk_stats stats;
-	bool more;
 
 	(void)opaque;
 	while (!atomic_load(&beside_stop)) {
@@ -228,26 +304,14 @@ void *beside_run(void *opaque)
 			change_algorithm(&tail);
 			change_memory(&tail);
 		}
-		switch (random_below(&random, 6)) {
-		case 0:
-			zsblk_compact(dev);
-			break;
-		case 2:
-			mark_idle(&random);
-			break;
-		case 3:
-			recompress(&random);
-			break;
-		case 1:
-			zsblk_get_stats(dev, &stats);
-			break;
-		default:
-			zsblk_compact_step(dev, &more);
-		}
+		work_once(&random);
 		usleep((unsigned)random_below(&random, 300));
 	}
 	zsblk_get_stats(dev, &stats);
 	recompressed = stats.recompressed;
+	cold_reads = stats.cold_reads;
+	cold_decodes = stats.cold_decodes;
+	regrouped = stats.regrouped;
 	free(tail.data);
 	free(tail.check);
 	return NULL;
@@ -257,6 +321,9 @@ void beside_print(void)
 {
 	printf("# %lu blocks were marked, and nothing happened to %lu of them for a while\n", marks_made, marks_kept);
 	printf("# %" PRIu64 " blocks were recompressed\n", recompressed);
+	printf("# %" PRIu64 " blocks were put into groups, %" PRIu64 " of them out of others; %" PRIu64
+	       " reads of them took %" PRIu64 " decodes\n",
+	       grouped, regrouped, cold_reads, cold_decodes);
 	if (opt.switches)
 		printf("# the algorithm changed %lu times\n", switches_made);
 }

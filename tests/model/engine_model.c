@@ -230,23 +230,27 @@ static void *work(void *opaque)
 /* How blocks are stored, one by one, is what is counted. */
 static void check_blocks(const char *when, const struct zsblk_stats *stats)
 {
-	uint64_t size = 0, raw = 0, same = 0, stored = 0;
+	uint64_t size = 0, raw = 0, same = 0, stored = 0, cold = 0;
 	struct zsblk_block blocks[100];
 
 	for (uint64_t next = 0; next < zsblk_size(dev) / 4096;) {
 		unsigned n = zsblk_blocks(dev, next, blocks, COUNT_OF(blocks), &next);
 
 		for (unsigned i = 0; i < n; i++) {
-			size += blocks[i].size;
+			/* The shares of blocks in groups are rounded. */
+			size += blocks[i].state == ZSBLK_BLOCK_COLD ? 0 : blocks[i].size;
+			cold += blocks[i].state == ZSBLK_BLOCK_COLD;
 			raw += blocks[i].state == ZSBLK_BLOCK_RAW;
 			same += blocks[i].state == ZSBLK_BLOCK_SAME;
 			stored += blocks[i].state != ZSBLK_BLOCK_SAME;
 		}
 	}
-	if (size != stats->compr_data_size || raw != stats->huge_pages || same != stats->same_pages ||
-	    stored != stats->blocks_stored)
-		die(NULL, "%s: the blocks have %" PRIu64 " bytes, %" PRIu64 " are raw, %" PRIu64 " same-filled", when,
-		    size, raw, same);
+	if (size != stats->compr_data_size - stats->group_bytes || cold != stats->group_blocks ||
+	    raw != stats->huge_pages || same != stats->same_pages || stored != stats->blocks_stored)
+		die(NULL,
+		    "%s: the blocks have %" PRIu64 " bytes, %" PRIu64 " are raw, %" PRIu64 " same-filled, %" PRIu64
+		    " in groups",
+		    when, size, raw, same, cold);
 }
 
 /* All that can be marked is, and nothing is once it was read. */
@@ -261,7 +265,7 @@ static void check_idle(void)
 	if (zsblk_mark_idle(dev, 0, &marked) || zsblk_ages(dev, &all, 1))
 		die(NULL, "marking failed");
 	if (all.idle != stats.blocks_stored || all.blocks * 4096 != stats.orig_data_size ||
-	    all.bytes != stats.compr_data_size)
+	    all.bytes > stats.compr_data_size || all.bytes + stats.group_blocks < stats.compr_data_size)
 		die(NULL, "%" PRIu64 " blocks are idle of %" PRIu64 ", in %" PRIu64 " bytes", all.idle, all.blocks,
 		    all.bytes);
 	for (uint64_t at = 0; at < zsblk_size(dev); at += 4096)
@@ -289,9 +293,9 @@ static void check_all(const char *when)
 	zsblk_get_stats(dev, &stats);
 	check_blocks(when, &stats);
 	printf("# %s: %" PRIu64 " bytes in %" PRIu64 ", pool %" PRIu64 ", same %" PRIu64 ", huge %" PRIu64
-	       ", refused %lu\n",
+	       ", in %" PRIu64 " groups %" PRIu64 ", refused %lu\n",
 	       when, stats.orig_data_size, stats.compr_data_size, stats.pool_bytes, stats.same_pages, stats.huge_pages,
-	       atomic_load(&refused));
+	       stats.groups, stats.group_blocks, atomic_load(&refused));
 }
 
 static void open_device(void)
@@ -336,7 +340,7 @@ static void clear_and_check(void)
 	if (zsblk_discard(dev, zsblk_size(dev), 0))
 		die(NULL, "the final discard failed");
 	zsblk_get_stats(dev, &stats);
-	if (stats.mem_used_total || stats.orig_data_size || stats.compr_data_size)
+	if (stats.mem_used_total || stats.orig_data_size || stats.compr_data_size || stats.groups)
 		die(NULL, "an empty device still uses %" PRIu64 " bytes for %" PRIu64, stats.mem_used_total,
 		    stats.orig_data_size);
 	memset(truth, 0, zsblk_size(dev));
@@ -432,6 +436,9 @@ int main(int argc, char **argv)
 	run_threads();
 	beside_print();
 	check_all("after the run");
+	zs_core_inject_failures(zsblk_pool(dev), 0);
+	beside_group_all();
+	check_all("in groups");
 	check_idle();
 	zsblk_compact(dev);
 	check_all("compacted");

@@ -43,5 +43,7 @@ extern atomic_bool beside_stop;
 void *beside_run(void *opaque);
 /* Say what it did. */
 void beside_print(void);
+/* Put all blocks into groups that gain by that. */
+void beside_group_all(void);
 
 #endif

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Making one group of the blocks that were found. See grouping.c. */
+#include "engine/grouping.h"
+
+#include "engine/entries.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ what was given up */
+
+/* A hash of a word, and in the lowest bit whether the strongest algorithm was tried. Never 0. */
+static uint8_t hash_of(uint64_t word)
+{
+	return (uint8_t)(((word_unmark(word) * UINT64_C(0x9e3779b97f4a7c15)) >> 57 << 1) | 0x80);
+}
+
+static bool is_strong(const struct zsblk_grouping *job)
+{
+	return job->codec->id != CODEC_ZSTD;
+}
+
+bool grouping_was_given_up(const struct zsblk_grouping *job, uint64_t block, uint64_t word)
+{
+	uint8_t noted = job->dev->given_up[block];
+
+	return (noted & ~1u) == hash_of(word) && (noted & 1 || !is_strong(job));
+}
+
+static void note_given_up(struct zsblk_grouping *job, const struct grouping_block *found)
+{
+	job->dev->given_up[found->block] = (uint8_t)(hash_of(found->word) | is_strong(job));
+	job->figures.given_up++;
+}
+
+/* ------------------------------------------------------------------ one block of a group */
+
+/* Mark the word of a block that is in a group, and count its entry. */
+static bool mark_shared(struct zsblk *dev, struct grouping_block *found)
+{
+	bool begun;
+
+	stripe_lock(dev, found->block);
+	begun = table_load(&dev->table, found->block) == found->word;
+	if (begun) {
+		entries_pin(dev, word_shared(found->word).entry);
+		found->word = word_mark(found->word);
+		table_store(&dev->table, found->block, found->word);
+	}
+	stripe_unlock(dev, found->block);
+	return begun;
+}
+
+/* Get the block from the group that it is in. What was decoded for the block before serves the next one, if it is in the same. */
+static int expand_shared(struct zsblk_grouping *job, uint64_t word, uint8_t *block)
+{
+	struct word_shared shared = word_shared(word), all = shared;
+	int r = 0;
+
+	all.place = (uint8_t)(shared.n - 1);
+	if (!job->old_done || job->old_entry != shared.entry) {
+		job->old_done = 0;
+		job->old_entry = shared.entry;
+		r = groups_decode(job->dev, &job->decoder, &all, job->old, &job->old_done);
+	}
+	if (!r && shared.place >= job->old_done)
+		r = -EIO;
+	if (!r)
+		memcpy(block, job->old + shared.place * (size_t)BLOCK, BLOCK);
+	return r;
+}
+
+static void let_go(struct zsblk_grouping *job, struct grouping_block *found)
+{
+	job->work.block = found->block;
+	job->work.word = found->word;
+	if (found->is_begun)
+		rework_give_up(job->dev, &job->work, false);
+	found->word = word_unmark(found->word);
+	found->is_begun = false;
+}
+
+/* Begin to work on a block, and decompress it. False: it has changed, or is damaged. */
+static bool begin_block(struct zsblk_grouping *job, struct grouping_block *found, uint8_t *block)
+{
+	struct zsblk *dev = job->dev;
+	int r;
+
+	if (sector_is_shared(found->word)) {
+		if (!mark_shared(dev, found))
+			return false;
+		found->is_begun = true;
+		r = expand_shared(job, found->word, block);
+		if (r) {
+			let_go(job, found);
+			entries_unpin(dev, word_shared(found->word).entry);
+		}
+	} else {
+		if (!rework_begin(dev, &job->work, found->block, found->word))
+			return false;
+		found->word = job->work.word;
+		found->is_begun = true;
+		r = sector_expand(&job->ctx, found->word, job->work.bytes, block);
+		if (r)
+			let_go(job, found);
+	}
+	job->figures.failed += r != 0;
+	return !r;
+}
+
+/* Begin to work on all of them. Those that have changed meanwhile are left out. */
+static void begin_all(struct zsblk_grouping *job)
+{
+	unsigned n = 0;
+
+	job->old_done = 0;
+	for (unsigned i = 0; i < job->n; i++) {
+		struct grouping_block found = job->found[i];
+
+		found.is_begun = false;
+		if (begin_block(job, &found, job->blocks + n * (size_t)BLOCK))
+			job->found[n++] = found;
+	}
+	job->n = n;
+}
+
+/* Nothing is marked or counted any more. */
+static void end_all(struct zsblk_grouping *job)
+{
+	for (unsigned i = 0; i < job->n; i++) {
+		let_go(job, &job->found[i]);
+		if (sector_is_shared(job->found[i].word))
+			entries_unpin(job->dev, word_shared(job->found[i].word).entry);
+	}
+}
+
+/* ------------------------------------------------------------------ what is gained */
+
+/* How many of the blocks that were begun are in the group of an entry. */
+static unsigned begun_of(const struct zsblk_grouping *job, uint32_t entry)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < job->n; i++)
+		n += sector_is_shared(job->found[i].word) && word_shared(job->found[i].word).entry == entry;
+	return n;
+}
+
+/*
+ * The memory that a block gives back when it leaves its place. That of a group comes back when the last block leaves, and is divided
+ * among those here; nothing, if others stay. Each that was begun counts twice: by its word, and by this job.
+ */
+static size_t memory_before(const struct zsblk_grouping *job, uint64_t word)
+{
+	const struct zsblk *dev = job->dev;
+	unsigned codec, begun;
+	uint32_t entry;
+
+	if (!sector_is_shared(word))
+		return sector_memory(dev, sector_loc(dev, word).class_index);
+	entry = word_shared(word).entry;
+	begun = begun_of(job, entry);
+	if (entries_count(dev, entry) > 2 * begun)
+		return 0;
+	return entries_memory(dev, entries_look(dev, entry, &codec)) / begun;
+}
+
+static size_t all_memory_before(const struct zsblk_grouping *job)
+{
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < job->n; i++)
+		bytes += memory_before(job, job->found[i].word);
+	return bytes;
+}
+
+/* ------------------------------------------------------------------ making one */
+
+/* Replace the word of a block that was begun. Returns whether nothing has happened to the block. */
+static bool finish_block(struct zsblk_grouping *job, struct grouping_block *found, uint64_t word)
+{
+	struct zsblk *dev = job->dev;
+	bool was_shared = sector_is_shared(found->word), done;
+
+	job->work.block = found->block;
+	job->work.word = found->word;
+	done = rework_finish(dev, &job->work, &dev->grouped, word);
+	found->is_begun = false;
+	if (done && was_shared)
+		count(&dev->grouped.regrouped, 1);
+	if (done && sector_is_shared(word))
+		count(&dev->grouped.grouped, 1);
+	return done;
+}
+
+/* Name the group, of which this job holds the entry, in the words of its blocks. */
+static unsigned publish(struct zsblk_grouping *job, uint32_t entry)
+{
+	struct zsblk *dev = job->dev;
+	unsigned published = 0;
+
+	for (unsigned i = 0; i < job->n; i++) {
+		struct word_shared shared = {.entry = entry, .place = (uint8_t)i, .n = (uint8_t)job->n};
+
+		entries_pin(dev, entry);
+		published += finish_block(job, &job->found[i], word_make_shared(&shared));
+	}
+	entries_unpin(dev, entry);
+	return published;
+}
+
+/* There is no room for the group. Returns whether it is to be tried again, with more room. */
+static bool make_room(struct zsblk_grouping *job)
+{
+	/* Nothing was freed since the pool was compacted last. */
+	if (job->room_for > job->figures.groups)
+		return false;
+	job->room_for = job->figures.groups + 1;
+	job->compaction = (struct progress){0};
+	job->makes_room = true;
+	return true;
+}
+
+/* Store the group and name it. False: try again, with more room. */
+static bool keep(struct zsblk_grouping *job, size_t size, size_t before)
+{
+	uint32_t entry;
+	int r = entries_make(job->dev, job->codec->id, job->bytes, size, GROUPING_BEYOND, &entry);
+
+	if (r == -ENOSPC && make_room(job))
+		return false;
+	if (r) {
+		job->figures.failed += job->n;
+		return true;
+	}
+	job->figures.blocks += publish(job, entry);
+	job->figures.groups++;
+	job->figures.bytes_saved += before - entries_memory(job->dev, size);
+	return true;
+}
+
+/* Store a block of a group that is mostly gone by itself, if that takes less memory. */
+static void take_apart(struct zsblk_grouping *job, unsigned i)
+{
+	struct grouping_block *found = &job->found[i];
+	struct zsblk *dev = job->dev;
+	size_t before = memory_before(job, found->word), after = 0;
+	uint64_t word;
+
+	if (!before || sector_store(dev, &job->ctx, found->block, job->blocks + i * (size_t)BLOCK, &word))
+		return;
+	if (sector_object_bytes(word))
+		after = sector_memory(dev, sector_loc(dev, word).class_index);
+	if (after >= before) {
+		sector_drop(dev, word);
+		note_given_up(job, found);
+	} else if (finish_block(job, found, word)) {
+		job->figures.bytes_saved += before - after;
+	}
+}
+
+/* As a group they take as much as they do. */
+static void give_up(struct zsblk_grouping *job)
+{
+	for (unsigned i = 0; i < job->n; i++)
+		if (sector_is_shared(job->found[i].word) && !job->is_anew)
+			take_apart(job, i);
+		else if (job->n > 1 && memory_before(job, job->found[i].word))
+			note_given_up(job, &job->found[i]);
+}
+
+bool grouping_make(struct zsblk_grouping *job)
+{
+	size_t before, size = 0;
+	bool done = true;
+
+	begin_all(job);
+	before = all_memory_before(job);
+	if (job->n > 1 && before)
+		size = group_compress(job->codec, job->cctx, job->level, job->blocks, job->n, job->bytes,
+				      before < GROUP_BOUND ? before : GROUP_BOUND);
+	if (size && entries_memory(job->dev, size) < before)
+		done = keep(job, size, before);
+	else
+		give_up(job);
+	end_all(job);
+	return done;
+}
