@@ -12,6 +12,7 @@
  *   sample.c     medians, percentiles, shuffles   json.c       JSON for programs
  *   progress.c   what goes on, on a terminal  recompress.c blocks compressed once more
  *   trace.c      requests that were recorded  replay.c     policies, tried on a trace
+ *   capture.c    pages in the order of swap   keeper.c     swap and control group for that
  *   tiers.c      which blocks are hot or cold replay_report.c  what came of that
  *
  * Errors of the lower files are a negative errno with the reason in a struct zsblk_why; only
@@ -75,6 +76,10 @@ struct options {
 	bool json;
 	const char *save;
 	struct replay_options replay;
+	/* NULL: nothing is captured. */
+	const char *capture;
+	uint64_t capture_seconds, capture_memory; /* bytes */
+	char *const *command;                     /* the last one is NULL */
 };
 
 /* Microseconds. */
@@ -149,14 +154,22 @@ int pages_from_file(struct pages *pages, const char *path, uint64_t limit, struc
 int pages_from_process(struct pages *pages, int pid, uint64_t limit, struct zsblk_why *why);
 /* The same pages for the same count and seed. */
 int pages_synthetic(struct pages *pages, uint64_t count, uint64_t seed, struct zsblk_why *why);
-/* Keep the pages in a new file that only its owner may read. */
-int pages_save(const struct pages *pages, const char *path, struct zsblk_why *why);
+/* Keep the pages in a new file that only its owner may read. `option` has named it. */
+int pages_save(const struct pages *pages, const char *option, const char *path, struct zsblk_why *why);
 int pages_alloc(struct pages *pages, uint64_t count, struct zsblk_why *why);
 void pages_free(struct pages *pages);
 
 /* Pages are picked in runs, which keeps neighbours together: is run `run` of `runs` among the `wanted`? */
 #define PAGES_RUN 16u
 bool pages_pick_run(uint64_t run, uint64_t runs, uint64_t wanted);
+
+/* ------------------------------------------------------------------ capture.c */
+
+/*
+ * Let the command of the options run in a control group with little memory, keep the pages that the kernel has swapped out by then in a new
+ * file, in the order of their swap slots, and tell how that was.
+ */
+int capture_swap(const struct options *options, struct zsblk_why *why);
 
 /* ------------------------------------------------------------------ codec_loop.c */
 

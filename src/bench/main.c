@@ -17,7 +17,7 @@ static int get_pages(struct pages *pages, const struct options *options, struct 
 	else
 		r = pages_from_file(pages, options->file, options->limit, why);
 	if (!r && options->save)
-		r = pages_save(pages, options->save, why);
+		r = pages_save(pages, "--save", options->save, why);
 	return r;
 }
 
@@ -125,6 +125,8 @@ static int obey(const struct options *options, struct pages *pages, struct zsblk
 
 	if (options->replay.trace)
 		return replay_run(options, why);
+	if (options->capture)
+		return capture_swap(options, why);
 	r = get_pages(pages, options, why);
 	return r ? r : run(options, pages, why);
 }

@@ -20,6 +20,9 @@
 #define MAX_REQUEST        (UINT64_C(1) << 20)
 #define MAX_REPEAT         1000
 #define MAX_AGE_S          (365u * 86400)
+#define MAX_SECONDS        86400
+#define DEFAULT_SECONDS    60
+#define DEFAULT_MEMORY     (UINT64_C(128) << 20)
 
 enum {
 	OPT_SYNTHETIC = 256,
@@ -35,7 +38,10 @@ enum {
 	OPT_COLD_AFTER,
 	OPT_GROUP,
 	OPT_CACHE,
-	OPT_READ_RULE
+	OPT_READ_RULE,
+	OPT_CAPTURE,
+	OPT_SECONDS,
+	OPT_MEMORY
 };
 
 static const struct option long_options[] = {
@@ -53,6 +59,9 @@ static const struct option long_options[] = {
 	{"cold-after", required_argument, NULL, OPT_COLD_AFTER},
 	{"group", required_argument, NULL, OPT_GROUP},
 	{"cache", required_argument, NULL, OPT_CACHE},
+	{"capture-swap", required_argument, NULL, OPT_CAPTURE},
+	{"seconds", required_argument, NULL, OPT_SECONDS},
+	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"read-rule", required_argument, NULL, OPT_READ_RULE},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"save", required_argument, NULL, OPT_SAVE},
@@ -69,6 +78,7 @@ static const char help[] =
 	"       zsblk-bench [OPTION]... --pid PID\n"
 	"       zsblk-bench [OPTION]... --synthetic[=SIZE]\n"
 	"       zsblk-bench --replay TRACE [OPTION]...\n"
+	"       zsblk-bench --capture-swap FILE [OPTION]... [-- COMMAND [ARGUMENT]...]\n"
 	"Would compressed memory help on this machine, and with which algorithm?\n"
 	"\n"
 	"Pages come from\n"
@@ -99,6 +109,13 @@ static const char help[] =
 	"      --cache LIST        decoded groups that are kept (default 16)\n"
 	"      --read-rule LIST    when a block that is read comes out of its group: stay, second or\n"
 	"                          out: never, at the second read, at the first (default stay)\n"
+	"\n"
+	"Pages in the order of swap (root)\n"
+	"      --capture-swap FILE let COMMAND run with less memory than it uses, and keep what was\n"
+	"                          swapped out, at most --limit, in a new FILE, mode 0600; without\n"
+	"                          COMMAND: python3 that parses its library\n"
+	"      --seconds N         how long it runs (default 60)\n"
+	"      --memory SIZE       memory that it has (default 128M)\n"
 	"\n"
 	"What comes out\n"
 	"      --json              JSON on standard output instead of a table; implies --churn\n"
@@ -257,6 +274,24 @@ static void for_each_item(struct options *options, const char *list, void (*add)
 }
 
 /* False: it is another one. */
+static bool take_capture_option(struct options *options, int option)
+{
+	switch (option) {
+	case OPT_CAPTURE:
+		options->capture = optarg;
+		return true;
+	case OPT_SECONDS:
+		options->capture_seconds = (uint64_t)number("--seconds", optarg, 1, MAX_SECONDS);
+		return true;
+	case OPT_MEMORY:
+		options->capture_memory = size("--memory", optarg, MAX_BYTES);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The same. */
 static bool take_replay_option(struct options *options, int option)
 {
 	switch (option) {
@@ -335,9 +370,43 @@ static void take_option(struct options *options, int option)
 		printf("zsblk-bench %s\n", ZSBLK_BENCH_VERSION);
 		exit(0);
 	default:
-		if (!take_replay_option(options, option))
+		if (!take_replay_option(options, option) && !take_capture_option(options, option))
 			give_up();
 	}
+}
+
+/* Keeps the trees of all that it has parsed, and goes over them again and again. */
+static char *default_command[] = {
+	(char[]){"python3"}, (char[]){"-c"},
+	(char[]){"import ast, glob, sysconfig\n"
+		 "trees = []\n"
+		 "for name in sorted(glob.glob(sysconfig.get_path('stdlib') + '/**/*.py', recursive=True)):\n"
+		 "    try:\n"
+		 "        trees.append(ast.parse(open(name, 'rb').read()))\n"
+		 "    except (SyntaxError, ValueError, OSError, RecursionError):\n"
+		 "        pass\n"
+		 "while True:\n"
+		 "    for tree in trees:\n"
+		 "        sum(1 for node in ast.walk(tree))\n"},
+	NULL};
+
+/* What goes with --capture-swap. Words that are no options are the command. */
+static void check_capture(struct options *options, int argc, char **argv)
+{
+	bool has_others = options->capture_seconds || options->capture_memory;
+
+	if (!options->capture && has_others)
+		refuse("--seconds and --memory are for --capture-swap FILE");
+	if (!options->capture)
+		return;
+	if (options->pid || options->synthetic || options->replay.trace || options->mix_count ||
+	    options->recompress.codec || options->churn || options->save)
+		refuse("--capture-swap: it captures, and measures nothing; measure the file then");
+	options->command = optind < argc ? argv + optind : default_command;
+	if (!options->capture_seconds)
+		options->capture_seconds = DEFAULT_SECONDS;
+	if (!options->capture_memory)
+		options->capture_memory = DEFAULT_MEMORY;
 }
 
 static void check_source(struct options *options, int argc, char **argv)
@@ -423,7 +492,9 @@ void options_parse(struct options *options, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "p:a:t:r:hV", long_options, NULL)) != -1)
 		take_option(options, option);
 	check_replay(options, argc);
-	check_source(options, argc, argv);
+	check_capture(options, argc, argv);
+	if (!options->capture)
+		check_source(options, argc, argv);
 	check_recompress(options);
 	check_mix(options);
 	if (!options->algorithm_count)

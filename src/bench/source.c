@@ -152,22 +152,22 @@ static int write_fully(int fd, const uint8_t *buf, uint64_t len)
 	return 0;
 }
 
-int pages_save(const struct pages *pages, const char *path, struct zsblk_why *why)
+int pages_save(const struct pages *pages, const char *option, const char *path, struct zsblk_why *why)
 {
 	/* Never into a file that somebody else may have open, or may read. */
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), r;
 
 	if (fd < 0 && errno == EEXIST)
-		return because(why, -EEXIST, "--save %s: it exists; remove it or choose another name", path);
+		return because(why, -EEXIST, "%s %s: it exists; remove it or choose another name", option, path);
 	if (fd < 0)
-		return because(why, -errno, "--save %s: %s", path, strerror(errno));
+		return because(why, -errno, "%s %s: %s", option, path, strerror(errno));
 	/* The umask may have taken even the owner's rights. */
 	r = fchmod(fd, 0600) < 0 ? -errno : write_fully(fd, pages->data, pages->count * BLOCK);
 	if (close(fd) < 0 && !r)
 		r = -errno;
 	if (r) {
 		unlink(path);
-		return because(why, r, "--save %s: %s", path, strerror(-r));
+		return because(why, r, "%s %s: %s", option, path, strerror(-r));
 	}
 	return 0;
 }
