@@ -130,7 +130,8 @@ static int set_up(void **state)
 	device_info.server = getpid();
 	device_info.state = UAPI_LIVE;
 	info_result = delete_result = 0;
-	sizes_set = deleted = 0;
+	sizes_set = 0;
+	deleted = 0;
 	size_waits = delete_waits = in_use = false;
 	sem_init(&waiting, 0, 0);
 	sem_init(&go_on, 0, 0);
