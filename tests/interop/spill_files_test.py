@@ -3,6 +3,8 @@
 """Backing stores in files and on block devices, with the real faults: full file systems, truncated files, loop devices."""
 import contextlib
 import os
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -151,6 +153,83 @@ def device_that_shrinks():
             contains(driver.tell("status"), "the last write failed")
             # What could be read still can.
             equal(int(driver.tell("get", 0, 1000).split()[1]), right)
+
+
+@test
+def hung_writes():
+    "a file system that takes no writes for a while: reads go on, and so do writes when they can"
+    need("mke2fs", "fsfreeze")
+    with folder() as top:
+        path = image(top, 24)
+        run("mke2fs", "-q", "-t", "ext4", path)
+        with loop(path) as device, mounted(top, device) as point, Driver(top) as driver:
+            driver.open(point + "/store", limit=16, deadline=4000)
+            driver.expect("ok 0", "put", 0, 300)
+            run("fsfreeze", "-f", point)
+            try:
+                contains(driver.tell("put", 300, 10), "ETIMEDOUT")
+                contains(driver.tell("status"), "stuck=1", "it may still happen")
+                contains(driver.tell("put", 300, 10), "EBUSY")
+                driver.expect("ok 300", "get", 0, 300)
+            finally:
+                run("fsfreeze", "-u", point)
+            wait_for(lambda: "stuck=0" in driver.tell("status"), "end of the write")
+            driver.expect("ok 0", "put", 300, 200)
+            driver.expect("ok 500", "get", 0, 500)
+            equal(driver.number("stats", "buckets_lost"), 1)
+
+
+@contextlib.contextmanager
+def device_that_can_hang(top):
+    """A block device, and the server that it hangs with: a loop on a file of nbdfuse's."""
+    need("nbdkit", "nbdfuse")
+    if not os.path.exists("/dev/fuse"):
+        raise Skip("no FUSE here")
+    point = os.path.join(top, "fuse")
+    with open(point, "wb"):
+        pass
+    server = subprocess.Popen(["nbdkit", "-f", "-U", top + "/socket", "memory", "24M"])
+    try:
+        wait_for(lambda: os.path.exists(top + "/socket"), "start of the server")
+        fuse = subprocess.Popen(["nbdfuse", point, "--unix", top + "/socket"])
+        try:
+            wait_for(lambda: os.path.getsize(point) or fuse.poll() is not None, "nbdfuse")
+            if fuse.poll() is not None:
+                raise Skip("nothing can be mounted with FUSE here")
+            with loop(point) as device:
+                yield device, server
+        finally:
+            server.send_signal(signal.SIGCONT)
+            run("umount", point, status=None)
+            fuse.wait()
+    finally:
+        server.kill()
+        server.wait()
+
+
+def forget_pages(path):
+    """What the kernel has of the file in its page cache, which the loop device reads it by."""
+    fd = os.open(path, os.O_RDWR)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+
+
+@test
+def hung_device():
+    "a block device that does not answer for a while: reads fail by their deadline, and go on when it does"
+    with folder() as top, device_that_can_hang(top) as (device, server), Driver(top) as driver:
+        driver.open(device, existing=1, deadline=4000)
+        driver.expect("ok 0", "put", 0, 300)
+        driver.expect("ok 300", "get", 0, 300)
+        forget_pages(top + "/fuse")
+        server.send_signal(signal.SIGSTOP)
+        driver.expect("ok 0 ETIMEDOUT=2", "get", 0, 2)
+        equal(driver.number("stats", "timed_out"), 2)
+        server.send_signal(signal.SIGCONT)
+        wait_for(lambda: driver.tell("get", 0, 1) == "ok 1", "an answer")
+        driver.expect("ok 300", "get", 0, 300)
+        driver.expect("ok 0", "close")
 
 
 @test
