@@ -4,6 +4,7 @@
 #include "lib/files.h"
 #include "lib/spill_owner.h"
 
+#include "spill/little.h"
 #include "spill/object.h"
 
 #include <sys/stat.h>
@@ -387,6 +388,29 @@ static int refuse_to_raise(void *opaque, uint64_t sequence)
 	return -EROFS;
 }
 
+/* The numbers of the nonces of all objects, as they stand in the file: each is used once, and was noted before. */
+static void expect_new_sequences(uint32_t count)
+{
+	static uint64_t seen[OWNER_OBJECTS * 4];
+	static size_t known;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	must(fd >= 0);
+	known = count ? known : 0;
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t head[SPILL_OBJECT_HEAD];
+		uint64_t sequence;
+
+		must(pread(fd, head, sizeof head, (off_t)(owner.table->words[i].place * SPILL_UNIT)) == sizeof head);
+		sequence = little_get64(head + 4);
+		assert_true(sequence < owner.table->sequence);
+		for (size_t k = 0; k < known; k++)
+			assert_int_not_equal(seen[k], sequence);
+		seen[known++] = sequence;
+	}
+	close(fd);
+}
+
 /* Numbers for nonces are noted before they are used, and begin behind what was noted. */
 static void test_sequence(void **state)
 {
@@ -394,13 +418,23 @@ static void test_sequence(void **state)
 	uint64_t place, noted;
 
 	open_it();
+	expect_new_sequences(0);
 	assert_int_equal(owner.table->sequence, 0);
-	assert_int_equal(owner_put(&owner, 0, 1), 0);
+	assert_int_equal(owner_put(&owner, 0, 100), 0);
+	expect_new_sequences(100);
 	noted = owner.table->sequence;
 	assert_true(noted > 0);
 	open_again();
-	assert_int_equal(owner_put(&owner, 0, 1), 0);
+	assert_int_equal(owner_put(&owner, 0, 100), 0);
+	expect_new_sequences(100);
 	assert_true(owner.table->sequence > noted);
+	/* What is moved has a number of its own. */
+	assert_int_equal(owner_put(&owner, 100, 500), 0);
+	for (uint32_t i = 100; i < 600; i++)
+		owner_drop(&owner, i);
+	assert_int_equal(owner_clean(&owner), 0);
+	assert_true(stats_now().moved_bytes > 0);
+	expect_new_sequences(100);
 	owner_close(&owner);
 	params.owner.raise_sequence = refuse_to_raise;
 	params.sequence = owner.table->sequence;
