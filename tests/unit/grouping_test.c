@@ -110,11 +110,404 @@ static void test_one(void **state)
 	assert_int_equal(after.cold_decodes, 1);
 }
 
+/* ------------------------------------------------------------------ which blocks */
+
+static void test_range(void **state)
+{
+	fill(100);
+	assert_int_equal(make_groups((struct zsblk_group_what){.first = 10, .blocks = 40}).blocks, 40);
+	assert_int_equal(look(9).state, ZSBLK_BLOCK_COMPRESSED);
+	assert_int_equal(look(10).state, ZSBLK_BLOCK_COLD);
+	assert_int_equal(look(49).state, ZSBLK_BLOCK_COLD);
+	assert_int_equal(look(50).state, ZSBLK_BLOCK_COMPRESSED);
+	assert_int_equal(make_groups((struct zsblk_group_what){.max_groups = 2}).groups, 2);
+	assert_int_equal(make_groups(any).groups, 2);
+	assert_int_equal(make_groups(any).groups, 0);
+	compare(100);
+}
+
+/* Blocks far from each other are in different groups, and one alone is in none. */
+static void test_span(void **state)
+{
+	for (unsigned i = 0; i < 8; i++)
+		device_put(dev, i * 9, BLOCK_TEXT, i);
+	device_put(dev, 1000, BLOCK_TEXT, 8);
+	assert_int_equal(make_groups(any).groups, 1);
+	assert_int_equal(device_stats(dev).group_blocks, 8);
+	assert_int_equal(look(63).state, ZSBLK_BLOCK_COLD);
+	assert_int_equal(look(1000).state, ZSBLK_BLOCK_COMPRESSED);
+	device_put(dev, 72, BLOCK_TEXT, 9);
+	device_put(dev, 1064, BLOCK_TEXT, 9);
+	assert_int_equal(make_groups(any).groups, 0);
+}
+
+/* No block is younger than what was asked for, and none becomes younger. */
+static void test_ages(void **state)
+{
+	uint64_t seconds, marked;
+	bool idle;
+
+	fill(32);
+	must(ages_add_pages(&dev->ages, 0, 1) == 0);
+	for (unsigned i = 0; i < 16; i++)
+		dev->ages.bytes[i] = 30;
+	must(zsblk_mark_idle(dev, 10, &marked) == 0);
+	assert_int_equal(make_groups((struct zsblk_group_what){.older_than_s = ages_least(30) + 1}).groups, 0);
+	assert_int_equal(make_groups((struct zsblk_group_what){.older_than_s = ages_least(30)}).blocks, 16);
+	assert_int_equal(look(15).state, ZSBLK_BLOCK_COLD);
+	assert_int_equal(look(16).state, ZSBLK_BLOCK_COMPRESSED);
+	assert_true(ages_look(&dev->ages, 3, &seconds, &idle) && idle && seconds >= ages_least(30));
+	/* Blocks in groups can be marked as others can. */
+	assert_true(device_has(dev, 3, BLOCK_TEXT, 3));
+	assert_true(ages_look(&dev->ages, 3, &seconds, &idle) && !idle && seconds == 0);
+	must(zsblk_mark_idle(dev, 0, &marked) == 0);
+	assert_int_equal(marked, 17);
+}
+
+/* What gains nothing stays as it is, and is not tried again until it changes. */
+static void test_no_gain(void **state)
+{
+	struct zsblk_group_figures figures;
+
+	for (unsigned i = 0; i < 32; i++)
+		device_put(dev, i, BLOCK_NOISE, i);
+	for (unsigned i = 32; i < 64; i++)
+		device_put(dev, i, i % 2 ? BLOCK_SAME64 : BLOCK_SAME32, i);
+	figures = make_groups(any);
+	assert_int_equal(figures.groups, 0);
+	assert_int_equal(figures.given_up, 32);
+	assert_int_equal(make_groups(any).given_up, 0);
+	for (unsigned i = 0; i < 8; i++)
+		device_put(dev, i, BLOCK_TEXT, i);
+	assert_int_equal(make_groups(any).blocks, 8);
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(device_has(dev, i, BLOCK_TEXT, i));
+	for (unsigned i = 8; i < 32; i++)
+		assert_true(device_has(dev, i, BLOCK_NOISE, i));
+}
+
+/* ------------------------------------------------------------------ what happens to blocks in groups */
+
+static void test_written(void **state)
+{
+	uint8_t data[3 * BLOCK_BYTES], want[BLOCK_BYTES];
+
+	fill(16);
+	make_groups(any);
+	/* All of a block, a part of one, the middle of three. */
+	device_put(dev, 0, BLOCK_NOISE, 7);
+	memset(data, 'x', sizeof data);
+	assert_int_equal(zsblk_write(dev, data, 100, AT(5) + 300), 0);
+	assert_int_equal(zsblk_write(dev, data, 2 * BLOCK_BYTES, AT(9) + 2000), 0);
+	assert_int_equal(zsblk_write_zeroes(dev, 50, AT(13)), 0);
+	assert_int_equal(zsblk_discard(dev, BLOCK_BYTES, AT(14)), 0);
+	assert_int_equal(device_stats(dev).group_blocks, 16 - 7);
+	assert_true(device_has(dev, 0, BLOCK_NOISE, 7));
+	for (unsigned i = 1; i < 16; i++) {
+		uint8_t got[BLOCK_BYTES];
+
+		block_make(want, i == 14 ? BLOCK_ZERO : BLOCK_TEXT, i);
+		if (i == 5)
+			memset(want + 300, 'x', 100);
+		if (i == 9)
+			memset(want + 2000, 'x', BLOCK_BYTES - 2000);
+		if (i == 10)
+			memset(want, 'x', BLOCK_BYTES);
+		if (i == 11)
+			memset(want, 'x', 2000);
+		if (i == 13)
+			memset(want, 0, 50);
+		must(zsblk_read(dev, got, BLOCK_BYTES, AT(i)) == 0);
+		assert_memory_equal(got, want, BLOCK_BYTES);
+	}
+	device_ok(dev);
+}
+
+/* Any bytes of any block, in any order. */
+static void test_parts(void **state)
+{
+	static uint8_t want[16 * BLOCK_BYTES], got[16 * BLOCK_BYTES];
+	uint64_t random = test_seed("parts");
+
+	fill(16);
+	for (unsigned i = 0; i < 16; i++)
+		block_make(want + i * BLOCK_BYTES, BLOCK_TEXT, i);
+	make_groups(any);
+	for (unsigned i = 0; i < 500; i++) {
+		uint64_t len = 1 + random_below(&random, 9000), at = random_below(&random, sizeof want - len);
+
+		must(zsblk_read(dev, got, len, at) == 0);
+		assert_memory_equal(got, want + at, len);
+	}
+	assert_int_equal(device_stats(dev).group_blocks, 16);
+}
+
+/* The last block that leaves frees the group; the segment says so when the work has ended. */
+static void test_last_one_leaves(void **state)
+{
+	fill(32);
+	make_groups(any);
+	assert_int_equal(device_stats(dev).groups, 2);
+	assert_true(dev->layout.features.incompatible & SUPER_HAS_SHARED);
+	must(zsblk_discard(dev, 15 * BLOCK_BYTES, 0) == 0);
+	assert_int_equal(device_stats(dev).groups, 2);
+	must(zsblk_discard(dev, BLOCK_BYTES, AT(15)) == 0);
+	assert_int_equal(device_stats(dev).groups, 1);
+	zsblk_reset(dev);
+	assert_int_equal(device_stats(dev).groups, 0);
+	assert_int_equal(device_stats(dev).group_bytes, 0);
+	assert_int_equal(device_stats(dev).mem_used_total, 0);
+	make_groups(any);
+	assert_int_equal(dev->layout.features.incompatible, 0);
+	fill(16);
+	assert_int_equal(make_groups(any).groups, 1);
+}
+
+/* ------------------------------------------------------------------ groups of groups */
+
+static void test_left_over(void **state)
+{
+	fill(64);
+	make_groups(any);
+	assert_int_equal(device_stats(dev).groups, 4);
+	/* 9 of 16 are left: nothing is to be done. */
+	must(zsblk_discard(dev, 7 * BLOCK_BYTES, 0) == 0);
+	assert_int_equal(make_groups(any).groups, 0);
+	/* What is left of all four becomes one. */
+	for (unsigned i = 0; i < 4; i++)
+		must(zsblk_discard(dev, 12 * BLOCK_BYTES, AT(16 * i)) == 0);
+	assert_int_equal(make_groups(any).blocks, 16);
+	assert_int_equal(device_stats(dev).groups, 1);
+	assert_int_equal(device_stats(dev).regrouped, 16);
+	for (unsigned i = 0; i < 64; i++)
+		if (i % 16 >= 12)
+			assert_true(device_has(dev, i, BLOCK_TEXT, i));
+}
+
+/* A single block is what is left of a group: it becomes an object of its own. */
+static void test_taken_apart(void **state)
+{
+	fill(16);
+	make_groups(any);
+	must(zsblk_discard(dev, 15 * BLOCK_BYTES, AT(1)) == 0);
+	make_groups(any);
+	assert_int_equal(device_stats(dev).groups, 0);
+	assert_int_equal(device_stats(dev).regrouped, 1);
+	assert_int_equal(look(0).state, ZSBLK_BLOCK_COMPRESSED);
+	assert_true(device_has(dev, 0, BLOCK_TEXT, 0));
+}
+
+/* ------------------------------------------------------------------ memory */
+
+/* A full device gains, and takes no more above its limit than it may. */
+static void test_full(void **state)
+{
+	uint64_t n = 0, limit = 1 << 20, before;
+	struct zsblk_group_figures figures;
+	struct zsblk_grouping *job;
+	uint8_t data[BLOCK_BYTES];
+	bool more = true;
+
+	zsblk_close(dev);
+	params.mem_limit = limit;
+	dev = device_open(&params);
+	upkeep_stop(dev);
+	for (block_make(data, BLOCK_TEXT, n); zsblk_write(dev, data, BLOCK_BYTES, AT(n)) == 0;)
+		block_make(data, BLOCK_TEXT, ++n);
+	before = device_stats(dev).mem_used_total;
+	job = begin(&any);
+	while (more) {
+		must(zsblk_group_step(job, &figures, &more) == 0);
+		assert_true(device_stats(dev).mem_used_total <= limit + GROUPING_BEYOND * BLOCK_BYTES);
+	}
+	zsblk_group_end(job);
+	assert_true(figures.blocks > n * 9 / 10);
+	zsblk_compact(dev);
+	assert_true(device_stats(dev).mem_used_total < before);
+	for (unsigned i = 0; i < n; i++)
+		assert_true(device_has(dev, i, BLOCK_TEXT, i));
+}
+
+/* Allocations fail: some blocks stay as they are. */
+static void test_no_memory(void **state)
+{
+	fill(200);
+	for (unsigned every = 1; every < 8; every++) {
+		zs_core_inject_failures(zsblk_pool(dev), every);
+		make_groups(any);
+		for (unsigned i = 0; i < 20; i++)
+			(void)zsblk_discard(dev, 100, AT(i * 10 + every));
+		zs_core_inject_failures(zsblk_pool(dev), 0);
+		for (unsigned i = 0; i < 200; i++)
+			device_put(dev, i, BLOCK_TEXT, i);
+		compare(200);
+	}
+}
+
+/* What is stored takes no more than what the figures say. */
+static void test_memory_saved(void **state)
+{
+	struct zsblk_group_figures figures;
+	uint64_t before, after;
+
+	fill(2000);
+	zsblk_compact(dev);
+	before = device_stats(dev).mem_used_total;
+	figures = make_groups(any);
+	zsblk_compact(dev);
+	after = device_stats(dev).mem_used_total;
+	assert_int_equal(figures.blocks, 2000);
+	assert_true(before - after + 64 * BLOCK_BYTES > figures.bytes_saved);
+	compare(2000);
+}
+
+/* ------------------------------------------------------------------ the next server */
+
+static void test_opened_again(void **state)
+{
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_stats before, after;
+
+	zsblk_close(dev);
+	params.memory = shm->memory;
+	dev = device_open(&params);
+	fill(320);
+	make_groups(any);
+	must(zsblk_discard(dev, 10 * BLOCK_BYTES, AT(20)) == 0);
+	before = device_stats(dev);
+	for (unsigned i = 0; i < 2; i++) {
+		zsblk_close(dev);
+		dev = device_open(&params);
+		after = device_stats(dev);
+		assert_int_equal(after.groups, before.groups);
+		assert_int_equal(after.group_blocks, before.group_blocks);
+		assert_int_equal(after.group_bytes, before.group_bytes);
+		assert_int_equal(after.compr_data_size, before.compr_data_size);
+		for (unsigned b = 0; b < 320; b++)
+			assert_true(device_has(dev, b, b >= 20 && b < 30 ? BLOCK_ZERO : BLOCK_TEXT, b));
+		device_ok(dev);
+	}
+	/* Without groups, it is as if there had been none. */
+	zsblk_reset(dev);
+	zsblk_close(dev);
+	dev = device_open(&params);
+	assert_int_equal(dev->layout.features.incompatible, 0);
+	zsblk_close(dev);
+	dev = device_open(&params);
+	assert_null(dev->groups);
+	zsblk_close(dev);
+	params.memory = "anon";
+	dev = device_open(&params);
+	test_shm_remove(shm);
+}
+
+/* ------------------------------------------------------------------ beside others */
+
+static void test_one_at_a_time(void **state)
+{
+	const struct zsblk_recompress all = {.type = ZSBLK_RECOMPRESS_ALL};
+	struct zsblk_recompression *recompression;
+	struct zsblk_grouping *job = begin(&any), *other;
+
+	assert_int_equal(zsblk_group_begin(dev, &any, &other, &why), -EBUSY);
+	assert_null(other);
+	assert_int_equal(zsblk_recompress_begin(dev, &all, &recompression, &why), -EBUSY);
+	zsblk_group_end(job);
+	assert_int_equal(zsblk_recompress_begin(dev, &all, &recompression, &why), 0);
+	assert_int_equal(zsblk_group_begin(dev, &any, &other, &why), -EBUSY);
+	zsblk_recompress_end(recompression);
+	zsblk_group_end(NULL);
+}
+
+static void test_refused(void **state)
+{
+	const struct {
+		struct zsblk_group_what what;
+		const char *text;
+	} wrong[] = {
+		{{.algorithm = "lz4"}, "lz4"},
+		{{.algorithm = "none"}, "none"},
+		{{.has_level = true, .level = 99}, "99"},
+		{{.first = BLOCKS + 1}, "first=3001"},
+		{{.first = 1, .blocks = BLOCKS}, "blocks=3000"},
+		{{.blocks = UINT64_MAX}, "blocks"},
+	};
+	uint64_t max_blocks = dev->layout.max_blocks;
+	struct zsblk_grouping *job;
+
+	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+		assert_int_equal(zsblk_group_begin(dev, &wrong[i].what, &job, &why), -EINVAL);
+		assert_null(job);
+		assert_non_null(strstr(why.text, wrong[i].text));
+	}
+	/* As in a segment of format 1. */
+	dev->layout.max_blocks = dev->table.n;
+	assert_int_equal(zsblk_group_begin(dev, &any, &job, &why), -ENOTSUP);
+	dev->layout.max_blocks = max_blocks;
+	assert_non_null(strstr(why.text, "no room for groups"));
+	assert_null(dev->groups);
+}
+
+/* Readers and writers beside the making: what was written is there. */
+static atomic_bool stop;
+
+static void *write_and_read(void *opaque)
+{
+	uint64_t random = (uintptr_t)opaque, first = (uintptr_t)opaque % 3 * 100;
+	unsigned tags[100] = {0};
+
+	for (unsigned i = 0; i < 100; i++)
+		device_put(dev, first + i, BLOCK_TEXT, 0);
+	while (!atomic_load(&stop)) {
+		unsigned i = (unsigned)random_below(&random, 100);
+
+		if (random_below(&random, 4) == 0)
+			device_put(dev, first + i, BLOCK_TEXT, tags[i] = (unsigned)random_below(&random, 1000));
+		must(device_has(dev, first + i, BLOCK_TEXT, tags[i]));
+	}
+	return NULL;
+}
+
+static void test_beside_requests(void **state)
+{
+	uint64_t blocks = 0;
+	pthread_t threads[3];
+
+	atomic_store(&stop, false);
+	for (uintptr_t i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, write_and_read, (void *)(i + 3));
+	for (unsigned i = 0; i < test_amount(40) || !blocks; i++) {
+		blocks += make_groups(any).blocks;
+		if (i % 4 == 0)
+			zsblk_compact(dev);
+	}
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_one, set_up, tear_down),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(test_one),
+		TEST(test_range),
+		TEST(test_span),
+		TEST(test_ages),
+		TEST(test_no_gain),
+		TEST(test_written),
+		TEST(test_parts),
+		TEST(test_last_one_leaves),
+		TEST(test_left_over),
+		TEST(test_taken_apart),
+		TEST(test_full),
+		TEST(test_no_memory),
+		TEST(test_memory_saved),
+		TEST(test_opened_again),
+		TEST(test_one_at_a_time),
+		TEST(test_refused),
+		TEST(test_beside_requests),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests_name("grouping", tests, NULL, NULL);
 }
