@@ -91,6 +91,19 @@ static void look(unsigned kind, uint64_t offset, uint64_t len)
 	}
 }
 
+static void make_groups(uint64_t what)
+{
+	const struct zsblk_group_what group = {.first = what % 16, .blocks = what / 16 * 8};
+	struct zsblk_group_figures figures;
+	struct zsblk_grouping *job;
+	bool more = true;
+
+	must(zsblk_group_begin(dev, &group, &job, NULL) == 0);
+	while (more)
+		must(zsblk_group_step(job, &figures, &more) == 0);
+	zsblk_group_end(job);
+}
+
 static void upkeep(struct input *input)
 {
 	uint64_t what = take(input, 1);
@@ -100,8 +113,10 @@ static void upkeep(struct input *input)
 		zsblk_compact_step(dev, &more);
 	} else if (what < 96) {
 		zsblk_compact(dev);
-	} else if (what < 160) {
+	} else if (what < 128) {
 		device_ok(dev);
+	} else if (what < 160) {
+		make_groups(what - 128);
 	} else if (what < 208) {
 		zsblk_set_mem_limit(dev, (what - 160) * 4096);
 		may_fail = true;

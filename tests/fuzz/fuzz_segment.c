@@ -26,7 +26,7 @@ static uint8_t *target(struct input *input, unsigned what)
 	case 2:
 		return pool + take(input, 3) % (64 * SEGMENT_PAGE);
 	default:
-		return (uint8_t *)&image.table.words[take_below(input, IMAGE_BLOCKS)];
+		return (uint8_t *)&image.table.words[take_below(input, IMAGE_BLOCKS + IMAGE_ENTRIES)];
 	}
 }
 
@@ -45,7 +45,7 @@ static void change(struct input *input)
 		value = old + (uint64_t)(int64_t)(int8_t)take(input, 1);
 		break;
 	case 2: /* another entry's word */
-		value = image.table.words[take_below(input, IMAGE_BLOCKS)];
+		value = image.table.words[take_below(input, IMAGE_BLOCKS + IMAGE_ENTRIES)];
 		break;
 	default:
 		value = take(input, bytes);

@@ -14,6 +14,9 @@
 #include <sys/mman.h>
 
 #define IMAGE_BLOCKS 1200u
+/* Blocks of these are in groups; the words of entries begin behind those of blocks. */
+#define IMAGE_GROUPED 900u
+#define IMAGE_ENTRIES 40u
 
 struct image {
 	const struct test_shm *shm;
@@ -27,11 +30,26 @@ struct image {
 	size_t n;
 };
 
-/* Blocks of all kinds, with holes, so that zspages of many classes are partly filled. */
+static inline void image_group(struct zsblk *dev)
+{
+	const struct zsblk_group_what what = {.first = IMAGE_GROUPED};
+	struct zsblk_group_figures figures;
+	struct zsblk_grouping *job;
+	bool more = true;
+
+	must(zsblk_group_begin(dev, &what, &job, NULL) == 0);
+	while (more)
+		must(zsblk_group_step(job, &figures, &more) == 0);
+	zsblk_group_end(job);
+	must(figures.groups > 8);
+}
+
+/* Blocks of all kinds, with holes, so that zspages of many classes are partly filled; and groups, some of them with holes. */
 static inline void image_fill(struct zsblk *dev)
 {
 	for (unsigned i = 0; i < IMAGE_BLOCKS; i++)
-		device_put(dev, i, i % BLOCK_KINDS, i);
+		device_put(dev, i, i < IMAGE_GROUPED ? i % BLOCK_KINDS : BLOCK_TEXT, i);
+	image_group(dev);
 	for (unsigned i = 0; i < IMAGE_BLOCKS; i += 3)
 		must(zsblk_discard(dev, BLOCK_BYTES + 300 * (i % 4), (uint64_t)i * BLOCK_BYTES) == 0);
 }

@@ -83,12 +83,14 @@ static void test_blocks(void **state)
 	assert_false(image_try(&image, 0));
 }
 
-/* Every bit of words of every kind. */
+/* Every bit of words of every kind: of blocks, of blocks in groups, of entries. */
 static void test_table_words(void **state)
 {
-	unsigned refused = 0, n = 0, step = RUNNING_UNDER_SANITIZER || test_env("ZSBLK_SHORT") ? 5 : 1;
+	static const unsigned first[] = {0, IMAGE_GROUPED, IMAGE_BLOCKS};
+	unsigned refused = 0, n = 0, step = RUNNING_UNDER_SANITIZER || test_env("ZSBLK_SHORT") ? 15 : 3;
 
-	for (unsigned block = 0; block < 2 * BLOCK_KINDS; block++) {
+	for (unsigned i = 0; i < 3 * 2 * BLOCK_KINDS; i++) {
+		unsigned block = first[i % 3] + i / 3;
 		uint8_t *word = (uint8_t *)&image.table.words[block];
 
 		for (unsigned bit = block % step; bit < 64; bit += step, n++)
