@@ -444,6 +444,19 @@ void entries_settle(struct zsblk *dev)
 {
 	uint32_t features = SUPER_HAS_SHARED | SUPER_HAS_LARGE;
 
-	if (dev->layout.features.incompatible & features && !atomic_load(&dev->entries.used))
-		super_set_incompatible(&dev->seg, &dev->layout, features, false);
+	if (!(dev->layout.features.incompatible & features) || atomic_load(&dev->entries.used))
+		return;
+	super_set_incompatible(&dev->seg, &dev->layout, features, false);
+	/* Who frees an entry has stored its last word before it is used no more, and nobody makes one now. */
+	table_release(&dev->table, &dev->seg, dev->layout.max_blocks, dev->table.n);
+}
+
+void entries_keep(struct zsblk *dev)
+{
+	/* A step of a job can take long, and the job does the same when it ends. */
+	if (pthread_mutex_trylock(&dev->recompress_lock) != 0)
+		return;
+	if (!dev->grouping)
+		entries_settle(dev);
+	pthread_mutex_unlock(&dev->recompress_lock);
 }

@@ -123,7 +123,12 @@ const char *entries_see_end(const struct entries_survey *survey);
 bool entries_agree(const struct zsblk *dev, const struct entries_survey *survey);
 /* After an opening has surveyed all with the counts themselves, and the pool knows all objects: free what nobody names. */
 void entries_adopt(struct zsblk *dev, const struct entries_survey *survey);
-/* If there is no entry left, take back what the segment says of them. With recompress_lock, or before the start. */
+/*
+ * If there is no entry left, take back what the segment says of them, and give back the memory of their words. With
+ * recompress_lock, or before the start.
+ */
 void entries_settle(struct zsblk *dev);
+/* The same, once a second, for the worker. */
+void entries_keep(struct zsblk *dev);
 
 #endif

@@ -395,6 +395,7 @@ static void *work(void *opaque)
 		looked = now.tv_sec;
 		aging_keep(dev);
 		magazines_drain(dev->runs);
+		entries_keep(dev);
 		/* The reserve came later than this thread. */
 		if (zsblk_reserve(dev) && !dev->has_refill)
 			start_refill(dev);
