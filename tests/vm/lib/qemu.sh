@@ -73,13 +73,21 @@ look_at_processors() {
 	processors_ran=$((all_ran / 1000000000)) processors_waited=$((all_waited / 1000000000))
 }
 
-# run_qemu LOGS LIMIT ARG...: qemu until it ends or LIMIT seconds have passed; then the guest gets an
+# allowed LIMIT: seconds in which a guest has to be done: longer by what its processors waited for some of the host's, three times as long at
+# most. A guest that hangs, or goes round in a circle, does not wait for that long.
+allowed() {
+	local seconds=$(($1 + processors_waited / ${cpus:-1}))
+	echo $((seconds < 3 * $1 ? seconds : 3 * $1))
+}
+
+# run_qemu LOGS LIMIT ARG...: qemu until it ends or is not done within LIMIT seconds of its own (allowed); then the guest gets an
 # NMI, which makes it panic with backtraces of all CPUs in its log, and $grace seconds to do so.
 # Result: 0, or 124 for a timeout; 125 if the kernel has not come to its first process after $boot_limit seconds,
 # where that is set: emulators hang now and then, long before there is anything of ours.
 run_qemu() {
-	local logs=$1 limit=$2 start=$SECONDS status=0
+	local logs=$1 limit=$2 start=$SECONDS status=0 stopped=''
 	shift 2
+	processors_ran=0 processors_waited=0
 	rm -f "$logs"/monitor.{in,out}
 	mkfifo "$logs"/monitor.{in,out}
 	exec 7<>"$logs/monitor.in" 8<>"$logs/monitor.out"
@@ -102,10 +110,10 @@ run_qemu() {
 			fi
 			boot_limit=''
 		fi
-		if [ "$status" = 0 ] && [ $((SECONDS - start)) -ge "$limit" ]; then
-			status=124
+		if [ -z "$stopped" ] && [ $((SECONDS - start)) -ge "$(allowed "$limit")" ]; then
+			status=124 stopped=$SECONDS
 			echo nmi >&7
-		elif [ $((SECONDS - start)) -ge $((limit + ${grace:-15})) ]; then
+		elif [ -n "$stopped" ] && [ $((SECONDS - stopped)) -ge "${grace:-15}" ]; then
 			kill -KILL "$qemu_pid"
 			break
 		fi
