@@ -104,18 +104,21 @@ def no_other_release():
 
 SANITIZE = ["-Db_lundef=false", "--buildtype=debugoptimized"]
 
+# Random tests have their full length with gcc. Tests on larger pages of the system are there with gcc, on both Debian releases.
 STAGES = [
     Stage("gcc", "gcc -O2", None, limit=900, builds="all"),
     Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400),
     Stage("lint", "shellcheck, clang-format, cppcheck", ["lint"], build="gcc"),
-    Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"], short=True),
+    Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"], short=True,
+          without=["large-pages"]),
     Stage("clang", "clang -O2", ["unit", "model", "fault", "plugin"], cc="clang", builds="installed",
-          short=True, possible=no_command("clang")),
+          short=True, without=["large-pages"], possible=no_command("clang")),
     # What is of this machine's kernel and not of the system's is left out.
     Stage("release", "gcc -O2 on the other Debian release", ["unit", "model", "fault", "plugin", "daemon", "interop", "docs"],
           builds="installed", inside=OTHER_RELEASE, short=True, possible=no_other_release),
-    Stage("asan", "gcc, AddressSanitizer and UndefinedBehaviorSanitizer", ["unit", "model", "fault", "fuzz"],
-          [*SANITIZE, "-Db_sanitize=address,undefined", "-Dplugin=false"], setup="asan"),
+    # The corpus of the fuzzers is gone through with the same sanitizers below.
+    Stage("asan", "gcc, AddressSanitizer and UndefinedBehaviorSanitizer", ["unit", "model", "fault"],
+          [*SANITIZE, "-Db_sanitize=address,undefined", "-Dplugin=false"], setup="asan", short=True),
     Stage("tsan", "gcc, ThreadSanitizer", ["unit", "model"], [*SANITIZE, "-Db_sanitize=thread", "-Dplugin=false"],
           setup="tsan", short=True),
     Stage("fuzz", "clang, libFuzzer with both sanitizers", ["fuzz"],
@@ -126,7 +129,7 @@ STAGES = [
           possible=no_command("valgrind")),
     Stage("32bit", "gcc for 32-bit x86, the libraries", ["unit", "model", "fault"],
           ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Dctl=false", "-Ddaemon=false"],
-          possible=no_i386, no_ublk=no_ublk_libraries("i386-linux-gnu")),
+          short=True, possible=no_i386, no_ublk=no_ublk_libraries("i386-linux-gnu")),
     Stage("arm64", "gcc for arm64, the libraries, in emulation", ["unit", "model"], cross("arm64"),
           short=True, possible=no_cross("aarch64-linux-gnu", "qemu-aarch64"), no_ublk=no_ublk_libraries("aarch64-linux-gnu")),
     Stage("s390x", "gcc for s390x (big-endian), the libraries, in emulation", ["unit", "model"], cross("s390x"),
