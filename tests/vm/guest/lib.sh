@@ -51,9 +51,9 @@ must() {
 	}
 }
 
-# soon SECONDS COMMAND...: COMMAND succeeds before they have passed.
+# soon SECONDS COMMAND...: COMMAND succeeds before they have passed; on a host that is busy with other things, before six times as many.
 soon() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + 6 * $1))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
