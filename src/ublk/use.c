@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -169,6 +170,11 @@ int use_claim(const char *path, dev_t number, int *result, struct zsblk_why *why
 		close(fd);
 		return why_say(why, -ENXIO, "%s is not the device %u:%u that the driver has", path, major(number),
 			       minor(number));
+	}
+	/* udev does not look at a disk that is locked ("Locking Block Device Access", systemd). Whoever looks at it now has it locked. */
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return say_user(path, number, why);
 	}
 	/* Nobody can mount it any more. Those that only have it open would get I/O errors. */
 	if (use_find_holder(number, true, holder, sizeof holder)) {
