@@ -33,7 +33,7 @@ def loop(path):
     need("losetup")
     out = run("losetup", "--find", "--show", path, status=None).strip()
     if not out.startswith("/dev/loop") or not os.path.exists(out):
-        raise Skip(f"no loop devices here: {out}")
+        raise Skip(f"no loop devices here: {out.splitlines()[0]}")
     try:
         yield out
     finally:

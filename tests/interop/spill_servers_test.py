@@ -3,6 +3,7 @@
 """Backing stores behind NBD servers: nbdkit, qemu-nbd and nbd-server, killed, stopped and started again, and over TLS."""
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -272,36 +273,38 @@ def certificates(top):
 
 
 @contextlib.contextmanager
-def other_machine():
-    """A network namespace, as another machine: 10.97.0.1 from here, by a pair of virtual interfaces."""
+def two_machines():
+    """Two network namespaces, as two machines: 10.97.0.1, which serves, and 10.97.0.2. What commands are run with there."""
     need_root()
     need("ip")
-    name, here = f"zsblk-spill-{os.getpid()}", f"zs{os.getpid()}"
-    if run("ip", "netns", "add", name, status=None):
-        raise Skip("no network namespaces here")
+    names = [f"zsblk-spill-{random.getrandbits(48):x}" for _ in range(2)]
+    made = []
     try:
-        if run("ip", "link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", name, status=None):
+        for name in names:
+            if run("ip", "netns", "add", name, status=None):
+                raise Skip("no network namespaces here")
+            made.append(name)
+        if run("ip", "-n", names[0], "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", names[1], status=None):
             raise Skip("no virtual interfaces here")
-        run("ip", "addr", "add", "10.97.0.2/24", "dev", here)
-        run("ip", "link", "set", here, "up")
-        run("ip", "-n", name, "addr", "add", "10.97.0.1/24", "dev", "eth0")
-        run("ip", "-n", name, "link", "set", "eth0", "up")
-        yield ["ip", "netns", "exec", name]
+        for number, name in enumerate(names, 1):
+            run("ip", "-n", name, "addr", "add", f"10.97.0.{number}/24", "dev", "eth0")
+            run("ip", "-n", name, "link", "set", "eth0", "up")
+        yield [["ip", "netns", "exec", name] for name in names]
     finally:
-        run("ip", "link", "del", here, status=None)
-        run("ip", "netns", "del", name)
+        for name in made:
+            run("ip", "netns", "del", name)
 
 
 @contextlib.contextmanager
-def serving_over_tls(top, wrap):
+def serving_over_tls(top, there, here):
     """Only over TLS, on the other machine."""
     path = os.path.join(top, "image")
     with open(path, "ab") as file:
         file.truncate(24 << 20)
-    process = subprocess.Popen([*wrap, "nbdkit", "-f", "-i", "10.97.0.1", "-p", "10809", "--tls=require",
+    process = subprocess.Popen([*there, "nbdkit", "-f", "-i", "10.97.0.1", "-p", "10809", "--tls=require",
                                 f"--tls-certificates={top}/server", "file", path])
     try:
-        wait_for(lambda: not subprocess.run(["nbdinfo", "--size", f"nbds://10.97.0.1/?tls-certificates={top}/ca"],
+        wait_for(lambda: not subprocess.run([*here, "nbdinfo", "--size", f"nbds://10.97.0.1/?tls-certificates={top}/ca"],
                                             capture_output=True, check=False).returncode, "start of the server")
         yield process
     finally:
@@ -313,12 +316,12 @@ def serving_over_tls(top, wrap):
 def over_tls():
     "another machine's nbdkit over TCP with TLS: who it is is verified, and it may go and come back"
     need("nbdkit", "nbdinfo")
-    with folder() as top, other_machine() as wrap, Driver(top) as driver:
+    with folder() as top, two_machines() as (there, here), Driver(top, wrap=here) as driver:
         certificates(top)
         uri = f"nbds://10.97.0.1/?tls-certificates={top}/ca"
-        with serving_over_tls(top, wrap):
-            driver.refused("", "", f"nbds://10.97.0.1/?tls-certificates={top}/wrong", existing=1, deadline=5000)
-            driver.refused("", "", "nbd://10.97.0.1/", existing=1, deadline=5000)
+        with serving_over_tls(top, there, here):
+            driver.refused("", "certificate", f"nbds://10.97.0.1/?tls-certificates={top}/wrong", existing=1, deadline=5000)
+            driver.refused("", "TLS", "nbd://10.97.0.1/", existing=1, deadline=5000)
             driver.open(uri, existing=1)
             driver.expect("ok 0", "put", 0, 1000)
             driver.expect("ok 1000", "get", 0, 1000)
@@ -326,7 +329,7 @@ def over_tls():
             say(f"{many} allocations for 1000 reads over TLS")
             assert many < 20000, many
         wait_for_status(driver, "reachable=0")
-        with serving_over_tls(top, wrap):
+        with serving_over_tls(top, there, here):
             driver.expect("ok 1000", "get", 0, 1000)
 
 

@@ -43,6 +43,7 @@ class Driver:
     def refused(self, error, text, location, **options):
         """The store is not opened, for this reason."""
         said = self.tell("open", location, *(f"{name}={value}" for name, value in options.items()))
+        assert not said.startswith("ok"), said
         contains(said, error + " ", text)
 
     def number(self, *words):
