@@ -102,12 +102,33 @@ static void test_file_systems(void **state)
 	assert_int_equal(beneath(7, 2), SPILL_BENEATH_IN_MEMORY);
 }
 
+/* A btrfs has several devices, and the one that is mounted may be another one than ours. */
+static void test_btrfs(void **state)
+{
+	char node[300], line[400];
+
+	strcpy(node, files_path("disk"));
+	if (mknod(node, S_IFBLK | 0600, makedev(254, 0)) < 0)
+		skip();
+	snprintf(line, sizeof line, "btrfs %s rw", node);
+	assert_int_equal(mounted(line), SPILL_BENEATH_UNKNOWN);
+	files_put("sys/fs/btrfs/1/devices/vda/dev", "254:0\n");
+	files_put("sys/fs/btrfs/2/devices/nbd0/dev", "43:0\n");
+	assert_int_equal(mounted(line), SPILL_BENEATH_APART);
+	files_put("sys/fs/btrfs/1/devices/md0/dev", "9:0\n");
+	assert_int_equal(mounted(line), SPILL_BENEATH_ON_DEVICE);
+	/* Another file system that has a source. */
+	snprintf(line, sizeof line, "xyzfs %s rw", node);
+	assert_int_equal(mounted(line), SPILL_BENEATH_APART);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_file_systems),
+		cmocka_unit_test(test_btrfs),
 	};
 
 	return cmocka_run_group_tests_name("spill_beneath", tests, set_up, files_remove);
