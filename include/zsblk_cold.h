@@ -97,7 +97,8 @@ int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *wha
 /*
  * One step: at most one block is compressed, or a bounded piece of other work is done. *more is false after the last one.
  * Returns 0. At the limit up to 256 KiB above it are taken for new objects, before the old ones are freed, and the pool is
- * compacted when these are used up. One thread at a time.
+ * compacted when these are used up. The pool is also compacted when less than half of the reserve is left and the system
+ * has no memory to spare for it; below a quarter blocks stay as they are, and count as failed. One thread at a time.
  */
 int zsblk_recompress_step(struct zsblk_recompression *job, struct zsblk_recompress_figures *figures, bool *more);
 /* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */

@@ -16,7 +16,8 @@
  * those that are left are right. A weaker algorithm than the hint's does not set the bit.
  *
  * At the limit the new object is stored all the same, up to RECOMPRESS_BEYOND pages above it. If these are used up, the
- * pool is compacted: the objects that were freed leave room there.
+ * pool is compacted: the objects that were freed leave room there. So it is when the reserve gets low, and the system has
+ * no memory to spare for it.
  *
  * Locks: recompress_lock is held during a step. A check of the device takes it as well, so that no word has a mark then.
  */
@@ -86,6 +87,7 @@ static int prepare(struct zsblk *dev, struct zsblk_recompression *job, const str
 
 static void release(struct zsblk_recompression *job)
 {
+	spare_close(&job->spare);
 	encoder_free(&job->encoder);
 	segment_private_unmap(job, job->bytes);
 }
@@ -100,6 +102,7 @@ static int make(struct zsblk *dev, const struct codec *codec, int level, struct 
 		return -ENOMEM;
 	job->bytes = bytes;
 	job->dev = dev;
+	spare_open(&job->spare, dev->cgroup);
 	r = prepare(dev, job, codec, level);
 	if (r)
 		release(job);
@@ -202,17 +205,28 @@ static bool is_wanted(const struct zsblk_recompression *job, uint64_t block, uin
 	return !idle || is_idle;
 }
 
-/* There is no room for the new object. Returns whether the block is to be tried again, with more room. */
-static bool make_room(struct zsblk_recompression *job)
+/* Compact the pool, unless it was done less than so many recompressed blocks ago. */
+static bool make_room(struct zsblk_recompression *job, uint64_t blocks)
 {
-	/* Nothing was freed since the pool was compacted last. */
-	if (job->room_for > job->figures.recompressed)
+	if (job->room_for && job->figures.recompressed + 1 < job->room_for + blocks)
 		return false;
 	job->room_for = job->figures.recompressed + 1;
 	job->compaction = (struct progress){0};
 	job->makes_room = true;
-	job->figures.tried--;
 	return true;
+}
+
+/*
+ * May the next object take a page of the reserve? If not, the pool is compacted first, or the block stays as it is. The
+ * system is asked last, since that takes some 50 us.
+ */
+static bool may_take_reserve(struct zsblk_recompression *job)
+{
+	uint64_t reserve = zsblk_reserve(job->dev), left = runs_hot_free(job->dev->runs) * BLOCK;
+
+	if (left >= reserve / 2 || spare_memory_for(&job->spare, false))
+		return true;
+	return !make_room(job, RECOMPRESS_BETWEEN) && left >= reserve / 4;
 }
 
 /* Store the compressed bytes in ctx.object instead of the object. False: the block is to be tried again. */
@@ -225,8 +239,11 @@ static bool keep(struct zsblk_recompression *job, unsigned size)
 	if (sector_store_smaller(dev, job->work.block, job->work.word, job->encoder.codec->id, job->ctx.object, size,
 				 RECOMPRESS_BEYOND, &word)) {
 		rework_give_up(dev, &job->work, false);
-		if (make_room(job))
+		/* Without a block that was recompressed since, nothing is free that was not the last time. */
+		if (make_room(job, 1)) {
+			job->figures.tried--;
 			return false;
+		}
 		job->figures.failed++;
 		return true;
 	}
@@ -236,6 +253,16 @@ static bool keep(struct zsblk_recompression *job, unsigned size)
 		count(&dev->recompressed.recompressed, 1);
 		count(&dev->recompressed.recompress_saved, before - size);
 	}
+	return true;
+}
+
+/* The same of a block that is not tried now. */
+static bool leave(struct zsblk_recompression *job)
+{
+	if (job->makes_room)
+		return false;
+	job->figures.tried++;
+	job->figures.failed++;
 	return true;
 }
 
@@ -309,7 +336,7 @@ static void try_next(struct zsblk_recompression *job, uint64_t end)
 		word = job->block < end ? table_load(&dev->table, job->block) : 0;
 		if (!is_wanted(job, job->block, word))
 			continue;
-		if (try_block(job, word))
+		if (may_take_reserve(job) ? try_block(job, word) : leave(job))
 			job->block++;
 		return;
 	}

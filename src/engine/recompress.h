@@ -10,11 +10,18 @@
  * next. Otherwise a full device, which needs recompression most, could gain nothing. 256 KiB.
  */
 #define RECOMPRESS_BEYOND 64u
+/*
+ * While the system has no memory to spare, nobody refills the reserve, and new objects take pages of it before the old ones
+ * give theirs back. So below half of the reserve the pool is compacted once in so many blocks. Below a quarter no block is
+ * recompressed: what is left is for requests.
+ */
+#define RECOMPRESS_BETWEEN 64u
 
 struct zsblk_recompression {
 	struct context ctx; /* decoders, and buffers; not one of the requests' contexts */
 	struct rework work;
 	struct encoder encoder;
+	struct spare spare;
 	struct zsblk *dev;
 	enum zsblk_recompress_type type;
 	uint64_t threshold, max_pages;

@@ -3,12 +3,15 @@
 #include "lib/device.h"
 #include "lib/shm.h"
 #include "lib/test.h"
+#include "lib/zoneinfo.h"
 
 #include "engine/recompress.h"
 #include "segment/format.h"
 
 #include <pthread.h>
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #define BLOCKS    3000u
 #define AT(block) ((uint64_t)(block)*BLOCK_BYTES)
@@ -443,6 +446,82 @@ static void test_full_of_raw_blocks(void **state)
 		assert_true(has_nibbles(i));
 }
 
+/* A device that has its reserve, and from now on no thread that refills it. */
+static void open_with_reserve(uint64_t reserve, unsigned blocks)
+{
+	uint8_t data[BLOCK_BYTES];
+
+	zsblk_close(dev);
+	params.reserve = reserve;
+	dev = device_open(&params);
+	for (unsigned block = 0; block < blocks; block++) {
+		/* Of many sizes. */
+		make_nibbles(data, block);
+		memset(data, 'x', block * 37 % 3500);
+		must(zsblk_write(dev, data, BLOCK_BYTES, AT(block)) == 0);
+	}
+	for (unsigned i = 0; i < 60000 && runs_hot_free(dev->runs) * BLOCK_BYTES < reserve; i++)
+		usleep(1000);
+	upkeep_stop(dev);
+}
+
+/* The least of the reserve that is left while everything is recompressed. */
+static uint64_t least_left(struct zsblk_recompress_figures *figures, unsigned free_pages)
+{
+	struct zsblk_recompression *job = begin(&all);
+	uint64_t least = UINT64_MAX;
+	bool more = true;
+
+	zoneinfo_set_free(&job->spare, free_pages);
+	while (more) {
+		uint64_t left;
+
+		must(zsblk_recompress_step(job, figures, &more) == 0);
+		left = runs_hot_free(dev->runs) * BLOCK_BYTES;
+		least = left < least ? left : least;
+	}
+	zsblk_recompress_end(job);
+	return least;
+}
+
+/* Nobody refills the reserve while the system has no memory to spare: most of it stays for requests. */
+static void test_leaves_reserve(void **state)
+{
+	const uint64_t reserve = 2 << 20;
+	struct zsblk_recompress_figures figures;
+	uint64_t least;
+
+	open_with_reserve(reserve, BLOCKS);
+	least = least_left(&figures, 0);
+	print_message("# reserve %" PRIu64 ": %" PRIu64 " tried, %" PRIu64 " recompressed, %" PRIu64 " failed; %" PRIu64
+		      " were left\n",
+		      reserve, figures.tried, figures.recompressed, figures.failed, least);
+	assert_true(least >= reserve / 4);
+	assert_int_equal(figures.tried, BLOCKS);
+	assert_int_equal(figures.failed, 0);
+	assert_true(figures.recompressed > BLOCKS * 9 / 10);
+}
+
+/* Requests have used it up already: no block is tried, unless there is memory to spare. */
+static void test_without_reserve(void **state)
+{
+	const uint64_t reserve = 2 << 20;
+	struct zsblk_recompress_figures figures;
+
+	open_with_reserve(reserve, 500);
+	/* So that compaction finds no page. */
+	zsblk_compact(dev);
+	for (unsigned block = BLOCKS - 1; runs_hot_free(dev->runs) * BLOCK_BYTES >= reserve / 8; block--)
+		device_put(dev, block, BLOCK_NOISE, block);
+	least_left(&figures, 0);
+	assert_int_equal(figures.recompressed, 0);
+	assert_int_equal(figures.failed, figures.tried);
+	assert_true(figures.tried > 500);
+	least_left(&figures, 100000);
+	assert_true(figures.recompressed > 400);
+	assert_int_equal(figures.failed, 0);
+}
+
 /* Allocations fail: some blocks stay as they are. */
 static void test_no_memory(void **state)
 {
@@ -586,6 +665,8 @@ int main(void)
 		WITH_DEVICE(test_refused),
 		WITH_DEVICE(test_beside_others),
 		WITH_DEVICE(test_full_of_raw_blocks),
+		WITH_DEVICE(test_leaves_reserve),
+		WITH_DEVICE(test_without_reserve),
 		WITH_DEVICE(test_forgotten_in_between),
 		WITH_DEVICE(test_cannot_begin),
 	};
