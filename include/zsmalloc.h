@@ -194,7 +194,10 @@ struct zs_class_stats {
 
 /* The number of size classes; sizes that are merged count once. */
 unsigned zs_class_count(const struct zs_pool *pool);
-/* Fill in the row of class `index`. -ERANGE past the last one. */
+/*
+ * Fill in the row of class `index`. -ERANGE past the last one. No request waits for it. While requests are in flight, the
+ * figures of a row may be of different moments.
+ */
 int zs_class_stats(struct zs_pool *pool, unsigned index, struct zs_class_stats *stats);
 
 /*

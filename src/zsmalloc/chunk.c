@@ -151,7 +151,7 @@ void chunk_relist(struct runs *runs, uint32_t index)
 	if (runs->group > 1) {
 		uint64_t hot = chunk_hot_by_group(runs, index);
 
-		runs->hot_free += (unsigned)__builtin_popcountll(hot & ~chunk->hot);
+		figure_add(&runs->hot_free, (unsigned)__builtin_popcountll(hot & ~chunk->hot));
 		chunk->hot = hot;
 	}
 	for (enum runs_list list = 0; list < chunk_lists(runs); list++) {
@@ -189,7 +189,7 @@ void chunk_open(struct runs *runs, uint32_t index, uint64_t hot)
 	chunk->free = bits_below(chunk_pages(runs, index));
 	chunk->hot = hot;
 	chunk->open = true;
-	runs->opened++;
+	figure_add(&runs->opened, 1);
 	if (index >= runs->end)
 		runs->end = index + 1;
 	chunk_leave_hint(runs);
@@ -200,7 +200,7 @@ void chunk_adopt(struct runs *runs, uint32_t index, uint64_t hot)
 	unsigned found = (unsigned)__builtin_popcountll(hot);
 
 	chunk_open(runs, index, hot);
-	runs->hot_free += found;
+	figure_add(&runs->hot_free, found);
 	runs->unseen -= found < runs->unseen ? found : runs->unseen;
 	chunk_relist(runs, index);
 }
@@ -222,7 +222,7 @@ static void take_from(struct runs *runs, enum runs_list list, unsigned longest, 
 	chunk->free &= ~mask;
 	chunk->hot &= ~mask;
 	if (list != RUNS_COLD)
-		runs->hot_free -= pages;
+		figure_sub(&runs->hot_free, pages);
 	chunk_relist(runs, index);
 }
 
@@ -255,7 +255,7 @@ void chunk_put_back(struct runs *runs, uint32_t page, unsigned pages, uint64_t h
 
 	chunk->free |= chunk_mask(first, pages);
 	chunk->hot |= hot << first;
-	runs->hot_free += (unsigned)__builtin_popcountll(hot);
+	figure_add(&runs->hot_free, (unsigned)__builtin_popcountll(hot));
 	chunk_relist(runs, index);
 }
 

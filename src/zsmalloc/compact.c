@@ -84,8 +84,8 @@ static unsigned cut_tail(struct zs_core *core, struct zs_class *class, uint32_t 
 	atomic_fetch_sub_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(z->hot), memory_order_relaxed);
 	capacity = zspage_slots_in(class, keep);
 	capacity = capacity < z->capacity ? capacity : z->capacity;
-	class->capacity -= z->capacity - capacity;
-	class->touched -= gone;
+	figure_sub(&class->capacity, z->capacity - capacity);
+	figure_sub(&class->touched, gone);
 	z->capacity = z->ready = (uint16_t)capacity;
 	z->pages = z->touched = (uint8_t)keep;
 	z->hot = 0;

@@ -190,8 +190,8 @@ static int use_zspage(struct zs_core *core, struct zs_class *class, const struct
 					  memory_order_relaxed);
 		return r;
 	}
-	class->capacity += z->capacity;
-	class->zspages[ZS_INUSE_RATIO_0]++;
+	figure_add(&class->capacity, z->capacity);
+	figure_add(&class->zspages[ZS_INUSE_RATIO_0], 1);
 	zspage_enlist(core, class, run->page);
 	*loc = slot_from(core, class, run->page, owner);
 	return 0;

@@ -142,6 +142,7 @@ struct zs_core_stats {
 	uint64_t header_bytes;     /* of pages_used: headers, bit maps, back-references */
 	uint64_t descriptor_bytes; /* of process memory: page-run descriptors */
 };
+/* These take no lock: see figure.h. */
 void zs_core_stats(struct zs_core *core, struct zs_core_stats *stats);
 /* Pages that compaction could free at best, over all classes. */
 uint64_t zs_core_freeable(struct zs_core *core);

@@ -12,22 +12,22 @@ unsigned zs_core_class_count(const struct zs_core *core)
 /* Pages that are needed for the objects alive if they lay close together. */
 static uint64_t pages_at_best(const struct zs_class *class)
 {
-	uint64_t full = class->inuse / class->geo.objects;
-	unsigned rest = (unsigned)(class->inuse % class->geo.objects);
+	uint64_t inuse = figure_get(&class->inuse), full = inuse / class->geo.objects;
+	unsigned rest = (unsigned)(inuse % class->geo.objects);
 
 	return full * class->geo.pages + (rest ? zspage_pages_for(class, rest - 1) : 0);
 }
 
 uint64_t zs_class_freeable(const struct zs_class *class)
 {
-	uint64_t best = pages_at_best(class);
+	uint64_t best = pages_at_best(class), touched = figure_get(&class->touched);
 
-	return class->touched > best ? class->touched - best : 0;
+	return touched > best ? touched - best : 0;
 }
 
 int zs_core_class_stats(struct zs_core *core, unsigned index, struct zs_class_stats *stats)
 {
-	struct zs_class *class;
+	const struct zs_class *class;
 
 	if (index >= core->classes)
 		return -ERANGE;
@@ -46,14 +46,12 @@ int zs_core_class_stats(struct zs_core *core, unsigned index, struct zs_class_st
 		stats->obj_allocated = stats->obj_used = stats->pages_used = n;
 		return 0;
 	}
-	pthread_mutex_lock(&class->lock);
 	for (unsigned i = 0; i < ZS_FULLNESS_GROUPS; i++)
-		stats->zspages[i] = class->zspages[i];
-	stats->obj_allocated = class->capacity;
-	stats->obj_used = class->inuse;
-	stats->pages_used = class->touched;
+		stats->zspages[i] = figure_get(&class->zspages[i]);
+	stats->obj_allocated = figure_get(&class->capacity);
+	stats->obj_used = figure_get(&class->inuse);
+	stats->pages_used = figure_get(&class->touched);
 	stats->freeable = zs_class_freeable(class);
-	pthread_mutex_unlock(&class->lock);
 	for (unsigned i = ZS_INUSE_RATIO_10; i < ZS_INUSE_RATIO_100; i++)
 		*(i <= ZS_INUSE_RATIO_70 ? &stats->almost_empty : &stats->almost_full) += stats->zspages[i];
 	return 0;
@@ -63,13 +61,8 @@ uint64_t zs_core_freeable(struct zs_core *core)
 {
 	uint64_t freeable = 0;
 
-	for (unsigned i = 0; i + 1 < core->classes; i++) {
-		struct zs_class *class = &core->class[i];
-
-		pthread_mutex_lock(&class->lock);
-		freeable += zs_class_freeable(class);
-		pthread_mutex_unlock(&class->lock);
-	}
+	for (unsigned i = 0; i + 1 < core->classes; i++)
+		freeable += zs_class_freeable(&core->class[i]);
 	return freeable;
 }
 
@@ -93,13 +86,12 @@ void zs_core_stats(struct zs_core *core, struct zs_core_stats *stats)
 	};
 	stats->pages_reserved = stats->pages_free + stats->pages_kept + stats->pages_tails;
 	for (unsigned i = 0; i + 1 < core->classes; i++) {
-		struct zs_class *class = &core->class[i];
+		const struct zs_class *class = &core->class[i];
+		uint64_t inuse = figure_get(&class->inuse);
 
-		pthread_mutex_lock(&class->lock);
-		stats->objects += class->inuse;
-		stats->slot_bytes += class->inuse * class->geo.size;
+		stats->objects += inuse;
+		stats->slot_bytes += inuse * class->geo.size;
 		stats->header_bytes += zspage_count(class) * class->geo.first_object;
-		pthread_mutex_unlock(&class->lock);
 	}
 }
 

@@ -200,10 +200,10 @@ static void enlist_all(struct rebuild *rb)
 			z->ready = z->capacity;
 		z->hot &= ~bits_below(z->touched);
 		z->group = (uint8_t)zspage_fullness(z);
-		class->inuse += z->inuse;
-		class->capacity += z->capacity;
-		class->touched += z->touched;
-		class->zspages[z->group]++;
+		figure_add(&class->inuse, z->inuse);
+		figure_add(&class->capacity, z->capacity);
+		figure_add(&class->touched, z->touched);
+		figure_add(&class->zspages[z->group], 1);
 		core->runs.used += z->touched;
 		core->runs.tails += (unsigned)__builtin_popcountll(z->hot);
 		zspage_enlist(core, class, page);

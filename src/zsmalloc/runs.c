@@ -90,7 +90,7 @@ static uint64_t resident(const struct runs *runs)
 {
 	return atomic_load_explicit(&runs->used, memory_order_relaxed) +
 	       atomic_load_explicit(&runs->tails, memory_order_relaxed) +
-	       atomic_load_explicit(&runs->heating, memory_order_relaxed) + runs->hot_free;
+	       atomic_load_explicit(&runs->heating, memory_order_relaxed) + figure_get(&runs->hot_free);
 }
 
 /* May `pages` more be populated? Under the lock. */
@@ -344,12 +344,7 @@ int runs_populate_descriptors(struct runs *runs, uint64_t most)
 
 uint64_t runs_descriptor_bytes(struct runs *runs)
 {
-	uint64_t bytes;
-
-	pthread_mutex_lock(&runs->lock);
-	bytes = runs->opened * sizeof(struct chunk);
-	pthread_mutex_unlock(&runs->lock);
-	return bytes;
+	return figure_get(&runs->opened) * sizeof(struct chunk);
 }
 
 uint64_t runs_descriptors_resident(const struct runs *runs)
@@ -369,20 +364,10 @@ uint64_t runs_resident(struct runs *runs)
 
 uint64_t runs_hot_free(struct runs *runs)
 {
-	uint64_t pages;
-
-	pthread_mutex_lock(&runs->lock);
-	pages = runs->hot_free;
-	pthread_mutex_unlock(&runs->lock);
-	return pages;
+	return figure_get(&runs->hot_free);
 }
 
 uint64_t runs_moving(struct runs *runs)
 {
-	uint64_t pages;
-
-	pthread_mutex_lock(&runs->lock);
-	pages = runs->in_hand + atomic_load_explicit(&runs->heating, memory_order_relaxed);
-	pthread_mutex_unlock(&runs->lock);
-	return pages;
+	return figure_get(&runs->in_hand) + atomic_load_explicit(&runs->heating, memory_order_relaxed);
 }

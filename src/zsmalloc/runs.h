@@ -9,6 +9,7 @@
 #define ZS_RUNS_H
 
 #include "segment/segment.h"
+#include "zsmalloc/figure.h"
 #include "zsmalloc/magazine.h"
 
 #include <pthread.h>
@@ -48,7 +49,6 @@ struct runs {
 	pthread_cond_t stopped; /* `stopping` was set */
 	struct chunk *chunks;
 	uint32_t frontier; /* the next chunk to be opened, or one below it */
-	uint32_t opened;   /* chunks that are open: the others are whole, cold, and on no list */
 	uint32_t end;      /* one past the last of them */
 	uint32_t look;     /* the first chunk in which pages of a former process were not looked for yet */
 	uint64_t unseen;   /* pages in memory that are still to be found there, at most */
@@ -57,9 +57,11 @@ struct runs {
 	uint64_t *hint;    /* for the next process: pages below the highest open chunk's end. Or NULL */
 	uint32_t head[RUNS_LISTS][RUNS_CHUNK + 1]; /* by longest run */
 	uint64_t nonempty[RUNS_LISTS];             /* bit n - 1: head[n] has a chunk */
-	uint64_t hot_free;                         /* pages free and hot */
-	uint64_t in_hand;                          /* pages being populated or released */
 	uint64_t reserve;                          /* hot free pages that the background thread keeps ready */
+	/* Figures: see figure.h. */
+	_Atomic uint64_t opened;   /* chunks that are open: the others are whole, cold, and on no list */
+	_Atomic uint64_t hot_free; /* pages free and hot */
+	_Atomic uint64_t in_hand;  /* pages being populated or released */
 
 	/* Pages touched by zspages, taken singly or in magazines, and their limit. Any thread, no lock. */
 	_Alignas(64) _Atomic uint64_t used;

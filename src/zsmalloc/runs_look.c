@@ -164,7 +164,7 @@ void runs_rebuild_finish(struct runs *runs)
 	for (uint32_t i = 0; i < runs->end; i++) {
 		if (!runs->chunks[i].open)
 			continue;
-		runs->hot_free += (unsigned)__builtin_popcountll(runs->chunks[i].hot);
+		figure_add(&runs->hot_free, (unsigned)__builtin_popcountll(runs->chunks[i].hot));
 		chunk_relist(runs, i);
 	}
 }

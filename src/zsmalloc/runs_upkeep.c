@@ -16,12 +16,12 @@ static uint64_t slack(const struct runs *runs)
 
 static bool wants_refill(const struct runs *runs)
 {
-	return runs->hot_free < runs->reserve;
+	return figure_get(&runs->hot_free) < runs->reserve;
 }
 
 bool runs_wants_trim(const struct runs *runs)
 {
-	return runs->hot_free > runs->reserve + slack(runs) && runs->nonempty[chunk_trim_list(runs)];
+	return figure_get(&runs->hot_free) > runs->reserve + slack(runs) && runs->nonempty[chunk_trim_list(runs)];
 }
 
 static bool wants(const struct runs *runs, enum runs_work work)
@@ -35,7 +35,7 @@ void runs_wake(struct runs *runs)
 		return;
 	if (runs_wants_trim(runs))
 		pthread_cond_signal(&runs->wake[RUNS_TRIM]);
-	else if (runs->hot_free < runs->reserve - runs->reserve / 8)
+	else if (figure_get(&runs->hot_free) < runs->reserve - runs->reserve / 8)
 		pthread_cond_signal(&runs->wake[RUNS_REFILL]);
 }
 
@@ -55,7 +55,7 @@ int runs_populate(struct runs *runs, uint32_t page, unsigned pages)
 
 static int refill_piece(struct runs *runs)
 {
-	uint64_t missing = runs->reserve - runs->hot_free;
+	uint64_t missing = runs->reserve - figure_get(&runs->hot_free);
 	unsigned want = missing < RUNS_CHUNK ? (unsigned)missing : RUNS_CHUNK;
 	struct run run;
 	int r;
@@ -64,30 +64,30 @@ static int refill_piece(struct runs *runs)
 	    !(runs_open_chunk(runs) && chunk_take(runs, RUNS_COLD, want, 1, &run)) &&
 	    !chunk_take(runs, RUNS_COLD, want, 1, &run))
 		return -ENOSPC;
-	runs->in_hand += run.pages;
+	figure_add(&runs->in_hand, run.pages);
 	pthread_mutex_unlock(&runs->lock);
 	r = runs_populate(runs, run.page, run.pages);
 	pthread_mutex_lock(&runs->lock);
-	runs->in_hand -= run.pages;
+	figure_sub(&runs->in_hand, run.pages);
 	chunk_put_back(runs, run.page, run.pages, r ? 0 : bits_below(run.pages));
 	return r;
 }
 
 int runs_trim_piece(struct runs *runs)
 {
-	uint64_t excess = runs->hot_free - runs->reserve;
+	uint64_t excess = figure_get(&runs->hot_free) - runs->reserve;
 	unsigned want = excess < RUNS_CHUNK ? (unsigned)excess / runs->group * runs->group : RUNS_CHUNK;
 	struct run run;
 	int r;
 
 	if (!want || !chunk_take(runs, chunk_trim_list(runs), want, 1, &run))
 		return -ENOSPC;
-	runs->in_hand += run.pages;
+	figure_add(&runs->in_hand, run.pages);
 	pthread_mutex_unlock(&runs->lock);
 	r = segment_release(runs->seg, runs->offset + (uint64_t)run.page * SEGMENT_PAGE,
 			    (uint64_t)run.pages * SEGMENT_PAGE);
 	pthread_mutex_lock(&runs->lock);
-	runs->in_hand -= run.pages;
+	figure_sub(&runs->in_hand, run.pages);
 	chunk_put_back(runs, run.page, run.pages, r ? bits_below(run.pages) : 0);
 	return r;
 }

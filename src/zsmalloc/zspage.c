@@ -112,8 +112,8 @@ void zspage_relist(struct zs_core *core, struct zs_class *class, uint32_t page)
 	enum zs_fullness group = zspage_fullness(z);
 
 	if (group != z->group) {
-		class->zspages[z->group]--;
-		class->zspages[group]++;
+		figure_sub(&class->zspages[z->group], 1);
+		figure_add(&class->zspages[group], 1);
 		z->group = (uint8_t)group;
 	}
 	if (z->list >= ZSL_LISTS || z->list == list_for(z))
@@ -135,7 +135,7 @@ unsigned zspage_take_slot(struct zs_class *class, struct zspage *z, uint32_t own
 	z->live[word] |= UINT64_C(1) << (slot % 64);
 	z->hint = (uint16_t)(slot + 1);
 	z->inuse++;
-	class->inuse++;
+	figure_add(&class->inuse, 1);
 	zspage_owners(class, z)[slot] = owner;
 	return slot;
 }
@@ -146,7 +146,7 @@ void zspage_put_slot(struct zs_class *class, struct zspage *z, unsigned slot)
 	if (slot < z->hint)
 		z->hint = (uint16_t)slot;
 	z->inuse--;
-	class->inuse--;
+	figure_sub(&class->inuse, 1);
 }
 
 int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, unsigned slot, unsigned beyond)
@@ -164,7 +164,7 @@ int zspage_grow(struct zs_core *core, struct zs_class *class, struct zspage *z, 
 	z->touched = (uint8_t)pages;
 	ready = zspage_slots_in(class, pages);
 	z->ready = ready < z->capacity ? (uint16_t)ready : z->capacity;
-	class->touched += more;
+	figure_add(&class->touched, more);
 	return 0;
 }
 
@@ -173,9 +173,9 @@ struct run zspage_unlink(struct zs_core *core, struct zs_class *class, uint32_t 
 	struct zspage *z = zspage_at(core, page);
 	uint64_t hot_tail = z->hot;
 
-	class->zspages[z->group]--;
-	class->capacity -= z->capacity;
-	class->touched -= z->touched;
+	figure_sub(&class->zspages[z->group], 1);
+	figure_sub(&class->capacity, z->capacity);
+	figure_sub(&class->touched, z->touched);
 	atomic_fetch_sub_explicit(&core->runs.tails, (uint64_t)__builtin_popcountll(hot_tail), memory_order_relaxed);
 	*touched = z->touched;
 	return (struct run){.page = page, .pages = z->pages, .hot = hot_tail | bits_below(z->touched)};
@@ -192,6 +192,6 @@ uint64_t zspage_count(const struct zs_class *class)
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < ZS_FULLNESS_GROUPS; i++)
-		n += class->zspages[i];
+		n += figure_get(&class->zspages[i]);
 	return n;
 }

@@ -61,9 +61,10 @@ struct zs_class {
 	uint32_t nonempty; /* bit n: head[n] has a zspage */
 	uint32_t isolated; /* the zspage that compaction has, by page number; or RUNS_NONE */
 	struct class_geometry geo;
-	uint64_t inuse, capacity; /* objects in all zspages, those in isolated ones included */
-	uint64_t touched;         /* pages */
-	uint64_t zspages[ZS_FULLNESS_GROUPS];
+	/* Figures: see figure.h. */
+	_Atomic uint64_t inuse, capacity; /* objects in all zspages, those in isolated ones included */
+	_Atomic uint64_t touched;         /* pages */
+	_Atomic uint64_t zspages[ZS_FULLNESS_GROUPS];
 };
 
 struct zs_core {

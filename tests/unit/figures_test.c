@@ -4,6 +4,8 @@
 #include "lib/test.h"
 
 #include <limits.h>
+#include <pthread.h>
+#include <unistd.h>
 
 static int set_up(void **state)
 {
@@ -189,12 +191,39 @@ static void test_freeable(void **state)
 	assert_int_equal(stats.freeable, stats.pages_per_zspage);
 }
 
+/*
+ * Whoever tells of the allocator is no thread with requests, and may be preempted for long. No request waits for it: with all
+ * locks taken by somebody else it goes on. Otherwise the signal ends the test.
+ */
+static void test_takes_no_lock(void **state)
+{
+	struct zs_class_stats class;
+	struct zs_core_stats all;
+
+	assert_int_equal(owner_alloc(0, 1000), 0);
+	pthread_mutex_lock(&core->compaction);
+	for (unsigned i = 0; i < core->classes; i++)
+		pthread_mutex_lock(&core->class[i].lock);
+	pthread_mutex_lock(&core->runs.lock);
+	alarm(60);
+	for (unsigned i = 0; i < core->classes; i++)
+		assert_int_equal(zs_core_class_stats(core, i, &class), 0);
+	zs_core_stats(core, &all);
+	assert_int_equal(all.objects, 1);
+	assert_true(zs_core_freeable(core) == 0);
+	alarm(0);
+	pthread_mutex_unlock(&core->runs.lock);
+	for (unsigned i = 0; i < core->classes; i++)
+		pthread_mutex_unlock(&core->class[i].lock);
+	pthread_mutex_unlock(&core->compaction);
+}
+
 int main(void)
 {
 #define WITH_CORE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		WITH_CORE(test_against_truth),       WITH_CORE(test_no_such_class), WITH_CORE(test_highest_use),
-		WITH_CORE(test_leaks_against_truth), WITH_CORE(test_freeable),
+		WITH_CORE(test_leaks_against_truth), WITH_CORE(test_freeable),      WITH_CORE(test_takes_no_lock),
 	};
 
 	return cmocka_run_group_tests_name("figures", tests, NULL, NULL);
