@@ -9,6 +9,7 @@
  */
 #include "host/control.h"
 
+#include "host/control_errand.h"
 #include "host/control_methods.h"
 #include "host/host.h"
 #include "host/jobs.h"
@@ -141,6 +142,7 @@ int control_start(struct control **result, struct host *host)
 		.idl = idl_device,
 		.methods = control_methods,
 		.opaque = host,
+		.drop = control_errand_drop,
 		.path = host->params->control_path,
 		.group = host->params->control_group,
 	};

@@ -17,5 +17,10 @@ struct host;
  */
 enum varlink_result control_errand(struct host *host, struct varlink_call *call, jobs_errand_fn *errand, void *memory,
 				   size_t bytes, bool *done);
+/* The same for one that changes nothing. */
+enum varlink_result control_errand_look(struct host *host, struct varlink_call *call, jobs_errand_fn *errand,
+					void *memory, size_t bytes, bool *done);
+/* The client has gone before the errand was over: see struct varlink_service. */
+void control_errand_drop(void *opaque, struct varlink_call *call);
 
 #endif

@@ -282,7 +282,7 @@ enum varlink_result control_get_ages(void *opaque, struct varlink_call *call)
 	struct zsblk_age_range ranges[AGE_RANGES] = {{.from_s = 0}};
 	struct json_object *out, *list;
 	bool done;
-	enum varlink_result result = control_errand(opaque, call, count_ages, ranges, sizeof ranges, &done);
+	enum varlink_result result = control_errand_look(opaque, call, count_ages, ranges, sizeof ranges, &done);
 
 	if (!done)
 		return result;

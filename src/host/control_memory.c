@@ -38,7 +38,7 @@ enum varlink_result control_get_memory(void *opaque, struct varlink_call *call)
 	struct json_object *out, *all;
 	struct zsblk_memory memory = {0};
 	bool done;
-	enum varlink_result result = control_errand(opaque, call, look, &memory, sizeof memory, &done);
+	enum varlink_result result = control_errand_look(opaque, call, look, &memory, sizeof memory, &done);
 
 	if (!done)
 		return result;

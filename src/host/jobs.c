@@ -6,6 +6,7 @@
  */
 #include "host/jobs.h"
 
+#include "host/errands.h"
 #include "process/thread.h"
 
 #include <errno.h>
@@ -15,12 +16,11 @@
 #include <string.h>
 #include <time.h>
 
-/* What nobody asks for any more makes room after so long. */
-#define ABANDONED_MS 5000
 /* Blocks that one step verifies: a fraction of a millisecond. */
 #define CHECK_BLOCKS 32u
 /* Steps of a job follow each other for so long, of the thread's own time, before it pauses. */
 #define BURST_NS 500000u
+#define FOR_EVER UINT64_MAX
 
 struct job {
 	struct jobs_report report;
@@ -31,16 +31,6 @@ struct job {
 	uint64_t at;
 	struct zsblk_recompression *recompression;
 	uint64_t tried, recompressed, failed;
-};
-
-struct errand {
-	uint64_t ticket; /* 0: none */
-	jobs_errand_fn *run;
-	bool is_over;
-	uint64_t over_ms;
-	int result;
-	struct zsblk_why why;
-	_Alignas(16) uint8_t memory[JOBS_ERRAND_BYTES];
 };
 
 struct jobs {
@@ -54,7 +44,9 @@ struct jobs {
 	unsigned percent;
 	uint64_t last_id;
 	struct job job[JOBS_KINDS];
-	struct errand errand;
+	struct errands errands;
+	/* When the last look was over, and how long it has worked. */
+	uint64_t looked_ns, look_ns;
 };
 
 static uint64_t now_ns(clockid_t clock)
@@ -248,29 +240,62 @@ static void step(struct jobs *jobs, struct job *job)
 		jobs->changed(jobs->opaque);
 }
 
-static void run_errand(struct jobs *jobs)
+/* The pause after work of so many ns, which leaves others their share of the processor. */
+static uint64_t pause_ns(const struct jobs *jobs, uint64_t worked_ns)
 {
-	struct errand *errand = &jobs->errand;
+	return worked_ns * (100 - jobs->percent) / jobs->percent;
+}
 
-	if (!errand->ticket || errand->is_over)
-		return;
+/* When the next look may begin. */
+static uint64_t next_look_ns(const struct jobs *jobs)
+{
+	return jobs->looked_ns + pause_ns(jobs, jobs->look_ns);
+}
+
+/* Do an errand whose time has come; false: there is none. */
+static bool run_errand(struct jobs *jobs)
+{
+	struct errand *errand = errands_next(&jobs->errands, now_ns(CLOCK_MONOTONIC) >= next_look_ns(jobs));
+	uint64_t began = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	int r;
+
+	if (!errand)
+		return false;
+	errand->state = ERRANDS_AT_WORK;
 	pthread_mutex_unlock(&jobs->lock);
-	errand->why.text[0] = '\0';
-	errand->result = errand->run(jobs->dev, errand->memory, &errand->why);
+	r = errand->run(jobs->dev, errand->memory, &errand->why);
 	pthread_mutex_lock(&jobs->lock);
-	errand->is_over = true;
-	errand->over_ms = now_ms();
+	if (errand->kind == JOBS_LOOK) {
+		jobs->looked_ns = now_ns(CLOCK_MONOTONIC);
+		jobs->look_ns = now_ns(CLOCK_THREAD_CPUTIME_ID) - began;
+	}
+	errands_end(errand, r);
 	jobs->changed(jobs->opaque);
+	return true;
+}
+
+/* Do an errand, or wait for something to do, at most until this time. False: that has come. */
+static bool wait_until(struct jobs *jobs, uint64_t until)
+{
+	bool has_look = errands_next(&jobs->errands, true);
+	uint64_t wake = has_look && next_look_ns(jobs) < until ? next_look_ns(jobs) : until;
+	struct timespec when = {.tv_sec = (time_t)(wake / 1000000000), .tv_nsec = (long)(wake % 1000000000)};
+
+	if (run_errand(jobs))
+		return true;
+	if (wake != FOR_EVER)
+		return pthread_cond_timedwait(&jobs->wake, &jobs->lock, &when) != ETIMEDOUT || wake != until;
+	pthread_cond_wait(&jobs->wake, &jobs->lock);
+	return true;
 }
 
 /* Let others have their share of the processor. Errands need not wait for that. */
 static void pause_after(struct jobs *jobs, uint64_t worked_ns)
 {
-	uint64_t until = now_ns(CLOCK_MONOTONIC) + worked_ns * (100 - jobs->percent) / jobs->percent;
-	struct timespec when = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+	uint64_t until = now_ns(CLOCK_MONOTONIC) + pause_ns(jobs, worked_ns);
 
-	while (!jobs->stop && pthread_cond_timedwait(&jobs->wake, &jobs->lock, &when) != ETIMEDOUT)
-		run_errand(jobs);
+	while (!jobs->stop && wait_until(jobs, until))
+		;
 }
 
 static bool step_all(struct jobs *jobs)
@@ -294,11 +319,9 @@ static void *run(void *opaque)
 	struct jobs *jobs = opaque;
 
 	pthread_mutex_lock(&jobs->lock);
-	while (!jobs->stop) {
-		run_errand(jobs);
-		if (!step_all(jobs) && !jobs->stop && (!jobs->errand.ticket || jobs->errand.is_over))
-			pthread_cond_wait(&jobs->wake, &jobs->lock);
-	}
+	while (!jobs->stop)
+		if (!step_all(jobs) && !jobs->stop)
+			wait_until(jobs, FOR_EVER);
 	for (unsigned kind = 0; kind < JOBS_KINDS; kind++)
 		if (kinds[kind].end)
 			kinds[kind].end(&jobs->job[kind]);
@@ -357,6 +380,7 @@ void jobs_set_cpu(struct jobs *jobs, unsigned percent)
 {
 	pthread_mutex_lock(&jobs->lock);
 	jobs->percent = percent;
+	pthread_cond_signal(&jobs->wake);
 	pthread_mutex_unlock(&jobs->lock);
 }
 
@@ -435,23 +459,14 @@ void jobs_last(struct jobs *jobs, enum jobs_kind kind, struct jobs_report *repor
 
 /* ------------------------------------------------------------------ errands */
 
-static bool is_abandoned(const struct errand *errand)
+uint64_t jobs_send(struct jobs *jobs, enum jobs_errand_kind kind, jobs_errand_fn *what, const void *memory,
+		   size_t bytes)
 {
-	return errand->is_over && now_ms() - errand->over_ms > ABANDONED_MS;
-}
-
-uint64_t jobs_send(struct jobs *jobs, jobs_errand_fn *what, const void *memory, size_t bytes)
-{
-	struct errand *errand = &jobs->errand;
 	uint64_t ticket = 0;
 
 	pthread_mutex_lock(&jobs->lock);
-	if (!errand->ticket || is_abandoned(errand)) {
+	if (errands_add(&jobs->errands, jobs->last_id + 1, kind, what, memory, bytes)) {
 		ticket = ++jobs->last_id;
-		errand->ticket = ticket;
-		errand->run = what;
-		errand->is_over = false;
-		memcpy(errand->memory, memory, bytes);
 		pthread_cond_signal(&jobs->wake);
 	}
 	pthread_mutex_unlock(&jobs->lock);
@@ -460,18 +475,17 @@ uint64_t jobs_send(struct jobs *jobs, jobs_errand_fn *what, const void *memory, 
 
 int jobs_collect(struct jobs *jobs, uint64_t ticket, void *memory, size_t bytes, struct zsblk_why *why)
 {
-	struct errand *errand = &jobs->errand;
-	int r = -ENOENT;
+	int r;
 
 	pthread_mutex_lock(&jobs->lock);
-	if (errand->ticket == ticket) {
-		r = errand->is_over ? errand->result : -EINPROGRESS;
-		if (errand->is_over) {
-			memcpy(memory, errand->memory, bytes);
-			*why = errand->why;
-			errand->ticket = 0;
-		}
-	}
+	r = errands_collect(&jobs->errands, ticket, memory, bytes, why);
 	pthread_mutex_unlock(&jobs->lock);
 	return r;
+}
+
+void jobs_drop(struct jobs *jobs, uint64_t ticket)
+{
+	pthread_mutex_lock(&jobs->lock);
+	errands_drop(&jobs->errands, ticket);
+	pthread_mutex_unlock(&jobs->lock);
 }

@@ -6,7 +6,8 @@
  * A job of a kind runs once at a time, and each kind keeps its last one. The thread takes a share of one processor that can be set.
  *
  * Between the steps the same thread does errands: single calls of the engine that can wait for memory, or that look at a whole table.
- * The thread has the server's scheduling class for them: thread.h says why a thread that waits for memory must.
+ * The thread has the server's scheduling class for them: thread.h says why a thread that waits for memory must. Errands that change
+ * something come first, and wait for one other at most. Those that only look have the same share of a processor as jobs.
  *
  * Functions may be called from any thread, and wait for nothing but other calls.
  */
@@ -78,14 +79,23 @@ void jobs_last(struct jobs *jobs, enum jobs_kind kind, struct jobs_report *repor
 /* Does it. `in` and `out` are the errand's own memory, of JOBS_ERRAND_BYTES together. 0, or a negative errno with the reason. */
 typedef int jobs_errand_fn(struct zsblk *dev, void *memory, struct zsblk_why *why);
 
+enum jobs_errand_kind {
+	JOBS_CHANGE,
+	JOBS_LOOK, /* it changes nothing */
+};
+
 /*
- * Let the thread do an errand, with a copy of the memory. There is one at a time. *ticket; 0: another one is not over yet.
+ * Let the thread do an errand, with a copy of the memory. Returns its ticket; 0: too many wait already. Whoever has a ticket collects
+ * the result, or drops it.
  */
-uint64_t jobs_send(struct jobs *jobs, jobs_errand_fn *run, const void *memory, size_t bytes);
+uint64_t jobs_send(struct jobs *jobs, enum jobs_errand_kind kind, jobs_errand_fn *run, const void *memory,
+		   size_t bytes);
 /*
- * Ask for the result: -EINPROGRESS, or what the errand has returned, with its memory and its reason. Then the errand is over, as it is when nobody has
- * asked for its result for 5 seconds (-ENOENT).
+ * Ask for the result: -EINPROGRESS, or what the errand has returned, with its memory and its reason. Then the ticket is worth nothing
+ * any more (-ENOENT).
  */
 int jobs_collect(struct jobs *jobs, uint64_t ticket, void *memory, size_t bytes, struct zsblk_why *why);
+/* Nobody will ask for the result. A look that was not begun is not done any more; a change is made all the same. */
+void jobs_drop(struct jobs *jobs, uint64_t ticket);
 
 #endif

@@ -14,6 +14,8 @@ void varlink_connection_close(struct varlink_connection *connection)
 {
 	if (connection->fd < 0)
 		return;
+	if (connection->method && connection->face->drop)
+		connection->face->drop(connection->face->opaque, &connection->call);
 	json_object_put(connection->call.in);
 	connection->call = (struct varlink_call){.in = NULL};
 	connection->method = NULL;

@@ -13,6 +13,7 @@ struct varlink_face {
 	const char *idl;
 	const struct varlink_method *methods;
 	void *opaque;
+	void (*drop)(void *opaque, struct varlink_call *call); /* server.h */
 };
 
 struct varlink_connection {

@@ -387,6 +387,7 @@ static struct varlink_server *make(const struct varlink_service *service)
 	memset(server, 0, sizeof *server);
 	server->service = *service;
 	set_face(&server->faces[0], service->idl, service->methods, service->opaque);
+	server->faces[0].drop = service->drop;
 	set_face(&server->faces[1], idl_service, varlink_service_methods, &server->service);
 	server->socket.fd = server->epoll = server->timer = -1;
 	for (unsigned i = 0; i < VARLINK_CLIENTS; i++)

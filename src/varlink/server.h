@@ -55,8 +55,10 @@ struct varlink_service {
 	const char *idl;                      /* of idl.h */
 	const struct varlink_method *methods; /* the last one has no name */
 	void *opaque;                         /* for the methods */
-	const char *path;                     /* of the socket, absolute */
-	gid_t group;                          /* who may look: peer.h */
+	/* The client of a call has gone, and its method will not run again. NULL: nobody needs to know. */
+	void (*drop)(void *opaque, struct varlink_call *call);
+	const char *path; /* of the socket, absolute */
+	gid_t group;      /* who may look: peer.h */
 };
 
 /* ------------------------------------------------------------------ its life */

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 static char folder[] = "/tmp/zsblk-client-XXXXXX", path[64];
 
@@ -31,6 +32,7 @@ static const char idl[] = "interface org.example.Test\n"
 			  "method Double(i: int) -> (i: int)\n"
 			  "method Count(to: int) -> (i: int)\n"
 			  "method Refuse() -> ()\n"
+			  "method Stay() -> ()\n"
 			  "error Wrong (reason: string)\n";
 
 static enum varlink_result double_it(void *opaque, struct varlink_call *call)
@@ -65,11 +67,25 @@ static enum varlink_result refuse(void *opaque, struct varlink_call *call)
 	return VARLINK_DONE;
 }
 
+/* Never over; what it keeps is let go of when its client has gone. */
+static _Atomic unsigned kept, let_go;
+
+static enum varlink_result stay(void *opaque, struct varlink_call *call)
+{
+	if (!call->state[1]++)
+		kept++;
+	return VARLINK_AGAIN;
+}
+
+static void drop(void *opaque, struct varlink_call *call)
+{
+	if (call->state[1])
+		let_go++;
+}
+
 static const struct varlink_method methods[] = {
-	{"Double", VARLINK_LOOK, double_it},
-	{"Count", VARLINK_LOOK, count},
-	{"Refuse", VARLINK_LOOK, refuse},
-	{NULL, VARLINK_NOTHING, NULL},
+	{"Double", VARLINK_LOOK, double_it}, {"Count", VARLINK_LOOK, count}, {"Refuse", VARLINK_LOOK, refuse},
+	{"Stay", VARLINK_LOOK, stay},        {NULL, VARLINK_NOTHING, NULL},
 };
 
 struct running {
@@ -95,6 +111,7 @@ static void start(struct running *running)
 						.version = "1",
 						.idl = idl,
 						.methods = methods,
+						.drop = drop,
 						.path = path,
 						.group = VARLINK_NO_GROUP};
 	struct varlink_why why = {""};
@@ -177,6 +194,33 @@ static void test_several_replies(void **state)
 	assert_false(continues);
 	varlink_client_close(client);
 	stop(&running);
+}
+
+/* A client goes before its call was answered, and another one is there when the server ends: nothing is kept for either. */
+static void test_gone(void **state)
+{
+	struct varlink_client *one, *other;
+	struct varlink_failure failure;
+	struct running running;
+	struct json_object *out;
+
+	start(&running);
+	assert_int_equal(varlink_client_open(&one, path, 20000), 0);
+	assert_int_equal(varlink_client_open(&other, path, 20000), 0);
+	assert_int_equal(varlink_client_send(one, "org.example.Test.Stay", NULL, false, &failure), 0);
+	while (kept < 1)
+		usleep(1000);
+	varlink_client_close(one);
+	while (let_go < 1)
+		usleep(1000);
+	assert_int_equal(varlink_client_call(other, "org.example.Test.Double", number("i", 1), &out, &failure), 0);
+	json_object_put(out);
+	assert_int_equal(varlink_client_send(other, "org.example.Test.Stay", NULL, false, &failure), 0);
+	while (kept < 2)
+		usleep(1000);
+	stop(&running);
+	varlink_client_close(other);
+	assert_int_equal(let_go, 2);
 }
 
 static void test_nobody_there(void **state)
@@ -287,7 +331,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls),         cmocka_unit_test(test_several_replies),
 		cmocka_unit_test(test_nobody_there),  cmocka_unit_test(test_other_services),
-		cmocka_unit_test(test_endless_reply),
+		cmocka_unit_test(test_endless_reply), cmocka_unit_test(test_gone),
 	};
 
 	return cmocka_run_group_tests_name("client", tests, make_folder, remove_folder);

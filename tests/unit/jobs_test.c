@@ -197,35 +197,162 @@ static void test_errands(void **state)
 	/* Beside a job that pauses for long. */
 	jobs_set_cpu(jobs, 1);
 	assert_int_equal(jobs_begin(jobs, JOBS_CHECK, NULL, &id), 0);
-	ticket = jobs_send(jobs, double_it, &number, sizeof number);
+	ticket = jobs_send(jobs, JOBS_CHANGE, double_it, &number, sizeof number);
 	assert_true(ticket);
-	assert_int_equal(jobs_send(jobs, double_it, &number, sizeof number), 0);
 	assert_int_equal(collect(ticket, &number, &why), 0);
 	assert_int_equal(number, 42);
 	assert_string_equal(why.text, "it was 21");
 	/* It is over, once it was collected. */
 	assert_int_equal(jobs_collect(jobs, ticket, &number, sizeof number, &why), -ENOENT);
 	number = 51;
-	ticket = jobs_send(jobs, double_it, &number, sizeof number);
+	ticket = jobs_send(jobs, JOBS_CHANGE, double_it, &number, sizeof number);
 	assert_true(ticket);
 	assert_int_equal(collect(ticket, &number, &why), -ERANGE);
 	assert_int_equal(number, 102);
 }
 
-/* Whoever has gone is not waited for. */
-static void test_abandoned(void **state)
-{
-	uint64_t number = 1, ticket = jobs_send(jobs, double_it, &number, sizeof number), next = 0;
-	struct zsblk_why why;
+/* ------------------------------------------------------------------ several errands */
 
-	assert_true(ticket);
-	for (unsigned i = 0; i < 2000 && !next; i++) {
-		pause_ms(10);
-		next = jobs_send(jobs, double_it, &number, sizeof number);
+static char done[20]; /* by letters, in the order in which they were done */
+static uint64_t begun_ns[20];
+static atomic_bool held;
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int note(struct zsblk *device, void *memory, struct zsblk_why *why)
+{
+	size_t n = strlen(done);
+
+	assert_true(n < sizeof done - 1);
+	begun_ns[n] = now_ns(CLOCK_MONOTONIC);
+	done[n] = *(char *)memory;
+	return 0;
+}
+
+/* Keeps the thread until it is let go. */
+static int hold(struct zsblk *device, void *memory, struct zsblk_why *why)
+{
+	while (atomic_load(&held))
+		pause_ms(1);
+	return note(device, memory, why);
+}
+
+static uint64_t send(enum jobs_errand_kind kind, jobs_errand_fn *run, char letter)
+{
+	return jobs_send(jobs, kind, run, &letter, sizeof letter);
+}
+
+static void take(uint64_t ticket)
+{
+	struct zsblk_why why;
+	char letter;
+	int r;
+
+	do {
+		pause_ms(1);
+		r = jobs_collect(jobs, ticket, &letter, sizeof letter, &why);
+	} while (r == -EINPROGRESS);
+	assert_int_equal(r, 0);
+}
+
+static uint64_t hold_thread(enum jobs_errand_kind kind)
+{
+	memset(done, 0, sizeof done);
+	atomic_store(&held, true);
+	return send(kind, hold, 'h');
+}
+
+/* Whoever may only look does not hold up changes, however many wait. */
+static void test_changes_first(void **state)
+{
+	uint64_t tickets[6], first = hold_thread(JOBS_CHANGE);
+
+	for (unsigned i = 0; i < 6; i++)
+		tickets[i] = send(i % 2 ? JOBS_CHANGE : JOBS_LOOK, note, (char)('a' + i));
+	atomic_store(&held, false);
+	take(first);
+	for (unsigned i = 0; i < 6; i++)
+		take(tickets[i]);
+	assert_string_equal(done, "hbdface");
+}
+
+/* Nobody waits for those who have gone: their looks are not begun any more, and their changes are made. */
+static void test_dropped(void **state)
+{
+	uint64_t first = hold_thread(JOBS_CHANGE), look, change, last, number = 1;
+	struct zsblk_why why;
+	unsigned n = 0;
+
+	look = send(JOBS_LOOK, note, 'l');
+	change = send(JOBS_CHANGE, note, 'c');
+	jobs_drop(jobs, look);
+	jobs_drop(jobs, change);
+	jobs_drop(jobs, first);
+	/* As many as there is place for; one is at work, and one will be. */
+	while ((last = send(JOBS_LOOK, note, 'x'))) {
+		jobs_drop(jobs, last);
+		assert_true(n++ < 1000);
+		if (n == 100)
+			break;
 	}
-	assert_true(next);
-	assert_int_equal(collect(next, &number, &why), 0);
-	assert_int_equal(jobs_collect(jobs, ticket, &number, sizeof number, &why), -ENOENT);
+	assert_int_equal(n, 100);
+	last = send(JOBS_LOOK, note, 'z');
+	atomic_store(&held, false);
+	take(last);
+	assert_string_equal(done, "hcz");
+	assert_int_equal(jobs_collect(jobs, change, &number, sizeof number, &why), -ENOENT);
+	assert_int_equal(jobs_collect(jobs, look, &number, sizeof number, &why), -ENOENT);
+	jobs_drop(jobs, last);
+}
+
+/* There is place for so many, and again when they are over. */
+static void test_many(void **state)
+{
+	uint64_t first = hold_thread(JOBS_CHANGE), tickets[20], ticket;
+	unsigned n = 0;
+
+	while ((ticket = send(JOBS_LOOK, note, 'x')) && n < 20)
+		tickets[n++] = ticket;
+	assert_true(n >= 8 && n < 20);
+	atomic_store(&held, false);
+	take(first);
+	for (unsigned i = 0; i < n; i++)
+		take(tickets[i]);
+	ticket = send(JOBS_LOOK, note, 'y');
+	assert_true(ticket);
+	take(ticket);
+}
+
+static int burn(struct zsblk *device, void *memory, struct zsblk_why *why)
+{
+	uint64_t began = now_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	while (now_ns(CLOCK_THREAD_CPUTIME_ID) - began < 10000000)
+		;
+	return note(device, memory, why);
+}
+
+/* Looks have their share of a processor, and no more: 1 % here, so 10 ms are followed by a pause of 990. */
+static void test_looks_have_a_share(void **state)
+{
+	uint64_t one, other, change;
+
+	memset(done, 0, sizeof done);
+	jobs_set_cpu(jobs, 1);
+	one = send(JOBS_LOOK, burn, '1');
+	other = send(JOBS_LOOK, note, '2');
+	take(one);
+	change = send(JOBS_CHANGE, note, 'c');
+	take(change);
+	take(other);
+	assert_int_equal(strlen(done), 3);
+	assert_true(begun_ns[strchr(done, '2') - done] - begun_ns[0] >= 990000000);
 }
 
 static void test_names(void **state)
@@ -242,8 +369,18 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(check), TEST(compact), TEST(recompress), TEST(cannot_begin), TEST(one_of_a_kind),
-		TEST(share), TEST(errands), TEST(abandoned),  TEST(names),
+		TEST(check),
+		TEST(compact),
+		TEST(recompress),
+		TEST(cannot_begin),
+		TEST(one_of_a_kind),
+		TEST(share),
+		TEST(errands),
+		TEST(changes_first),
+		TEST(dropped),
+		TEST(many),
+		TEST(looks_have_a_share),
+		TEST(names),
 	};
 
 	return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);
