@@ -238,7 +238,7 @@ static void *plugin_open(int readonly)
 		;
 	if (n != CLAIMED)
 		return NBDKIT_HANDLE_NOT_NEEDED;
-	nbdkit_error("zsblk: the device is being reset; try again");
+	nbdkit_error("zsblk: the device is being reset, or made smaller; try again");
 	return NULL;
 }
 

@@ -173,7 +173,8 @@ void resize_request(struct resize *resize, unsigned client, uint64_t size)
 		control_answer(instance->control, client, false, wrong.text);
 		return;
 	}
-	resize->job = (struct job_resize){.control = instance->control_path, .size = size};
+	resize->job =
+		(struct job_resize){.control = instance->control_path, .size = size, .is_smaller = size < facts.has};
 	resize->had = facts.has;
 	resize->client = client;
 	if (size == facts.has)

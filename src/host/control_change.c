@@ -6,6 +6,7 @@
 #include "host/host.h"
 #include "host/jobs.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -47,13 +48,34 @@ enum varlink_result control_set_algorithm(void *opaque, struct varlink_call *cal
 struct size {
 	const struct host *host;
 	uint64_t bytes;
+	bool clients_know;
 };
+
+/* Keep clients away who would go on with the larger size. 0 or a negative errno with the reason. */
+static int claim_for_shrinking(const struct host *host, struct zsblk_why *why)
+{
+	if (!host->params->inherited)
+		return host->claim(why);
+	snprintf(
+		why->text, sizeof why->text,
+		"the kernel uses this device, and has to be told of the size first; have zsblkd do both: zsblkctl resize "
+		"NAME SIZE");
+	return -EBUSY;
+}
 
 static int change_size(struct zsblk *dev, void *memory, struct zsblk_why *why)
 {
 	const struct size *size = memory;
+	const struct host *host = size->host;
+	bool claims = size->bytes < zsblk_size(dev) && !size->clients_know && !host->resize && host->claim;
+	int r = claims ? claim_for_shrinking(host, why) : 0;
 
-	return size->host->resize ? size->host->resize(dev, size->bytes, why) : zsblk_resize(dev, size->bytes, why);
+	if (r)
+		return r;
+	r = host->resize ? host->resize(dev, size->bytes, why) : zsblk_resize(dev, size->bytes, why);
+	if (claims)
+		host->unclaim();
+	return r;
 }
 
 enum varlink_result control_resize(void *opaque, struct varlink_call *call)
@@ -63,12 +85,13 @@ enum varlink_result control_resize(void *opaque, struct varlink_call *call)
 	bool done;
 
 	varlink_int(call, "size", &bytes);
-	if (bytes <= 0) {
+	if (bytes <= 0 || bytes % ZSBLK_BLOCK_SIZE) {
 		varlink_refuse(call, "Refused", "a size of %" PRId64 " bytes makes no sense; give a multiple of %u",
 			       bytes, ZSBLK_BLOCK_SIZE);
 		return VARLINK_DONE;
 	}
 	size.bytes = (uint64_t)bytes;
+	varlink_bool(call, "clients_know", &size.clients_know);
 	return control_errand(opaque, call, change_size, &size, sizeof size, &done);
 }
 

@@ -13,7 +13,7 @@ struct host;
 
 /*
  * Let an errand run with a copy of `memory`, which has its results in the end. The method returns what this returns. *done: the
- * errand is over, and was no error; otherwise the client was told, or nothing is to be said yet. Uses call->state.
+ * errand is over, and was no error; otherwise the client was told, or nothing is to be said yet. Uses call->state[1].
  */
 enum varlink_result control_errand(struct host *host, struct varlink_call *call, jobs_errand_fn *errand, void *memory,
 				   size_t bytes, bool *done);

@@ -46,7 +46,7 @@ struct host {
 	 */
 	int (*claim)(struct zsblk_why *why);
 	void (*unclaim)(void);
-	/* In place of zsblk_resize(), with its errors, where the kernel has to be told as well. */
+	/* In place of zsblk_resize(), with its errors, where the kernel has to be told as well. Refuses to make a device smaller that is used. */
 	int (*resize)(struct zsblk *dev, uint64_t size, struct zsblk_why *why);
 
 	/* Belongs to the host; all zeroes at first. */

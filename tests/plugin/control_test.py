@@ -218,11 +218,19 @@ def resize():
         equal(one.connect().get_size(), 512 * MiB, "size")
         handle = one.connect()
         handle.pwrite(b"x" * BLOCK, 300 * MiB)
-        name, parameters = error(control, DEVICE + "Resize", {"size": 256 * MiB})
+        name, parameters = error(control, DEVICE + "Resize", {"size": 256 * MiB, "clients_know": True})
         equal(name, DEVICE + "Refused")
         equal(call(control, DEVICE + "GetDescription")["size"], 512 * MiB)
         handle.trim(BLOCK, 300 * MiB)
+        name, parameters = error(control, DEVICE + "Resize", {"size": 256 * MiB})
+        equal(name, DEVICE + "InUse")
+        contains(parameters["reason"], "in use by NBD clients")
+        equal(handle.pread(BLOCK, 300 * MiB), bytes(BLOCK))
+        call(control, DEVICE + "Resize", {"size": 384 * MiB, "clients_know": True})
+        one.disconnect()
+        wait_for(lambda: not call(control, DEVICE + "GetDescription")["in_use"], "end of the clients")
         call(control, DEVICE + "Resize", {"size": 256 * MiB})
+        equal(one.connect().get_size(), 256 * MiB, "size")
         equal(call(control, DEVICE + "GetDescription")["size"], 256 * MiB)
         for size in (0, -4096, 5000, 1 << 60):
             equal(error(control, DEVICE + "Resize", {"size": size})[0], DEVICE + "Refused", size)
@@ -278,7 +286,7 @@ def reset():
 
 @test
 def reset_under_zsblkd():
-    "no reset under zsblkd, not even before the kernel has come back to a new server"
+    "no reset under zsblkd, and no smaller size, not even before the kernel has come back to a new server"
     with folder() as path:
         ENV["ZSBLK_PARAMETERS"] = f"control={path}/control"
         try:
@@ -291,6 +299,9 @@ def reset_under_zsblkd():
                 name, parameters = error(control, DEVICE + "Reset")
                 equal(name, DEVICE + "InUse")
                 contains(parameters["reason"], "zsblkd")
+                name, parameters = error(control, DEVICE + "Resize", {"size": 128 * MiB})
+                equal(name, DEVICE + "InUse")
+                contains(parameters["reason"], "zsblkctl resize")
                 equal(one.connect().pread(5, 0), TEXT[:5])
         finally:
             del ENV["ZSBLK_PARAMETERS"]

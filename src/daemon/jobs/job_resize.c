@@ -31,6 +31,8 @@ int job_resize(const void *what, struct wrong *wrong)
 	}
 	in = json_object_new_object();
 	varlink_add_int(in, "size", resize->size);
+	if (resize->is_smaller)
+		varlink_add_bool(in, "clients_know", true);
 	r = varlink_client_call(client, "org.zsblk.Device.Resize", in, &out, &failure);
 	if (r)
 		wrong_say(wrong, "%s", failure.text);

@@ -10,6 +10,7 @@
 struct job_resize {
 	const char *control; /* path of the server's control socket */
 	uint64_t size;       /* bytes */
+	bool is_smaller;     /* than it was; over NBD the kernel knows that already */
 };
 
 /*
