@@ -3,13 +3,17 @@
  * A damaged segment: opening it refuses with a reason, or works; then everything is done to the device.
  *
  * Input: a byte of set-up, then changes: a byte says what to change and how, two say where, and the
- * value follows. With the lowest bit of the set-up the superblock's checksum is made right again
- * after the changes, so that what it says is believed, and with its bit 6 the complements of what changes as well.
+ * value follows. With the lowest bit of the set-up the checksums of the superblock and of the settings are made right again
+ * after the changes, so that what they say is believed, and with its bit 6 the complements of what changes as well.
  */
 #include "fuzz/input.h"
 #include "lib/image.h"
 
 #include "segment/format.h"
+#include "segment/super_record.h"
+
+/* Of the first copy of the settings: the head, and what is used of the contents. */
+#define SETTINGS_USED 160u
 
 static struct image image;
 
@@ -18,6 +22,8 @@ static uint8_t *target(struct input *input, unsigned what)
 {
 	uint8_t *pool = image.seg.base + image.layout.pool_offset;
 
+	if (what & 32)
+		return (uint8_t *)super_settings(&image.seg, &image.layout) + take_below(input, SETTINGS_USED);
 	switch (what % 4) {
 	case 0:
 		return image.seg.base + take_below(input, sizeof(struct super) + 32);
@@ -60,6 +66,12 @@ static void mend(unsigned set_up)
 	format_checked *checked[] = {&super->state.compatible, &super->state.read_only, &super->state.incompatible,
 				     &super->state.last_block};
 
+	uint8_t settings[SUPER_SETTINGS_COPY - SUPER_RECORD_HEAD];
+	uint8_t *record = super_settings(&image.seg, &image.layout);
+
+	/* The first copy's contents become the ones that count. */
+	memcpy(settings, record + SUPER_RECORD_HEAD, sizeof settings);
+	super_record_write(record, SUPER_SETTINGS_COPY, settings, sizeof settings);
 	super_seal(&image.seg);
 	for (unsigned i = 0; i < 4 && (set_up & 64); i++)
 		*checked[i] = format_check((uint32_t)*checked[i]);

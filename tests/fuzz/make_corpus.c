@@ -94,6 +94,19 @@ static void make_damage(void)
 			keep("segment", number++, input, kind < 2 ? 5 : 12);
 		}
 	}
+	/* The settings: each of their numbers and the name, a bit of it, and anything. */
+	for (unsigned at = 0; at < 104; at += 8) {
+		unsigned where = (at * 65536u + 159) / 160;
+
+		for (unsigned kind = 0; kind < 2; kind++) {
+			uint64_t random = at;
+			uint8_t input[12] = {1, kind ? 32 + 16 + 12 : 32, (uint8_t)where, (uint8_t)(where >> 8)};
+
+			for (unsigned n = 4; n < sizeof input; n++)
+				input[n] = (uint8_t)random_next(&random);
+			keep("segment", number++, input, kind ? 12 : 5);
+		}
+	}
 }
 
 /* ------------------------------------------------------------------ of the daemon */

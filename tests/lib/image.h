@@ -9,6 +9,7 @@
 #include "lib/device.h"
 #include "lib/shm.h"
 
+#include "engine/engine.h"
 #include "segment/super.h"
 
 #include <sys/mman.h>
@@ -54,6 +55,14 @@ static inline void image_fill(struct zsblk *dev)
 		must(zsblk_discard(dev, BLOCK_BYTES + 300 * (i % 4), (uint64_t)i * BLOCK_BYTES) == 0);
 }
 
+/* A record of settings, as of a device that was changed in use. */
+static inline void image_change(struct zsblk *dev)
+{
+	live_start(dev);
+	must(zsblk_set_algorithm(dev, "lz4hc", true, 9, NULL) == 0);
+	zsblk_set_mem_limit(dev, UINT64_C(64) << 20);
+}
+
 static inline void image_take(struct image *image)
 {
 	size_t pages = image->seg.bytes / SEGMENT_PAGE;
@@ -81,6 +90,7 @@ static inline void image_make(struct image *image)
 	image->params.contexts = 1;
 	must(zsblk_open(&image->params, &dev, NULL) == 0);
 	image_fill(dev);
+	image_change(dev);
 	zsblk_close(dev);
 	image->seg.kind = SEGMENT_SHM;
 	image->seg.shmid = test_shm_id(image->shm);
