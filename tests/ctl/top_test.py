@@ -136,11 +136,19 @@ def keys():
             screen.wait(r"\[latency\]")
             screen.wait(r"^busy")
             screen.wait(r"^WORK +PER S")
+            # Of work that is done: how often, and six times. Of the rest: none.
+            for work in ("read", "write", "compress", "decompress"):
+                screen.wait(rf"^{work} +(?!0 )[\d.]+k?( +[\d.]+(ns|us|ms|s)){{6}}$")
+            screen.wait(r"^discard +0( +-){6}$")
             screen.press("n")
             screen.wait(r"^other")
             screen.press("p", "Tab")
             screen.wait(r"\[memory\]")
-            screen.wait(r"^stored [\d.]+M, compressed")
+            screen.wait(r"^stored [\d.]+[KM], compressed [\d.]+[KM], in [\d.]+[KM] \([\d.]+\); at most so far [\d.]+[KM], limit none; "
+                        r"blocks: same-filled 0, raw 0$")
+            for part in ("objects", "table", "process"):
+                screen.wait(rf"^{part} +(?!0B)[\d.]+[KM] +[\d.]+% +#+$")
+            screen.wait(r"^total +[\d.]+M 100\.0%$")
             screen.press("4")
             screen.wait(r"\[classes\].*by MEMORY")
             screen.wait(r"^ +\d+ +[\d.k]+ +[\d.]+[KM] +[\d.]+% .*#$")
