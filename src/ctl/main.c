@@ -77,7 +77,6 @@ static int run(const struct verb *verb, const struct options *options, char **wo
 		call.is_for_all = verb->names == VERB_NAMES_MANY && !names && !options_has(options, OPTION_CONTROL);
 		call.connections = named.connections;
 		call.n_connections = named.n;
-		call.is_all = !names && !options->control;
 		call.words = words + names;
 		call.n_words = (size_t)(n - names);
 		r = verb->run(&call);

@@ -99,7 +99,7 @@ int verb_jobs(const struct call *call)
 		return list_jobs(call);
 	if (call->options->given & ~(ends | OPTIONS_ALWAYS) || (call->options->given & ends) == ends)
 		return complain(EXIT_WRONG_USE, "jobs: give --wait or --cancel alone");
-	if (call->is_all)
+	if (call->is_for_all)
 		return complain(EXIT_WRONG_USE,
 				"jobs %s: of which devices? Give their NAMEs, which zsblkctl list shows",
 				options_name(call->options->given & ends));

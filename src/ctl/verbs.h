@@ -26,12 +26,10 @@ struct verb;
 struct call {
 	const struct verb *verb;
 	const struct options *options;
-	/* No name was given, and connections are those of all instances that there are now. */
-	bool is_for_all;
 	/* One for each instance; not opened yet. With VERB_NAMES_ONE there is one. */
 	struct connection **connections;
 	size_t n_connections;
-	bool is_all; /* no name was given, and these are all instances */
+	bool is_for_all; /* no name was given, and these are all instances that there are now */
 	/* The other words: between min_words and max_words. */
 	char **words;
 	size_t n_words;
