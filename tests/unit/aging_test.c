@@ -217,13 +217,14 @@ static void test_stay(void **state)
 	assert_int_equal(zsblk_ages_since(dev), 1);
 }
 
-/* A segment without the part, as one of format 1: ages are in process memory, and begin anew with each process. */
-static void test_process_memory(void **state)
+/* A device that can have so many blocks, in a segment without the part for ages, as one of format 1 is. */
+static void open_without_ages(uint64_t blocks)
 {
 	struct super_layout layout;
 
 	zsblk_close(dev);
 	params.memory = test_shm_new()->memory;
+	params.max_size = AT(blocks);
 	open_device();
 	layout = dev->layout;
 	layout.ages_offset = 0;
@@ -232,6 +233,12 @@ static void test_process_memory(void **state)
 	super_format(&dev->seg, &layout);
 	zsblk_close(dev);
 	open_device();
+}
+
+/* Then ages are in process memory, and begin anew with each process. */
+static void test_process_memory(void **state)
+{
+	open_without_ages(BLOCKS);
 	assert_int_equal(dev->layout.ages_offset, 0);
 	device_put(dev, 7, BLOCK_TEXT, 1);
 	let_pass(1);
@@ -253,19 +260,7 @@ static void test_process_memory(void **state)
 /* In process memory pages stay when a device shrinks. What was written since it grew again is not as old as they say. */
 static void test_page_comes_again(void **state)
 {
-	struct super_layout layout;
-
-	zsblk_close(dev);
-	params.memory = test_shm_new()->memory;
-	params.max_size = AT(3 * BLOCKS);
-	open_device();
-	layout = dev->layout;
-	layout.ages_offset = 0;
-	layout.features.compatible = 0;
-	super_of(&dev->seg)->magic_word = 0;
-	super_format(&dev->seg, &layout);
-	zsblk_close(dev);
-	open_device();
+	open_without_ages(3 * BLOCKS);
 	must(zsblk_resize(dev, AT(3 * BLOCKS), NULL) == 0);
 	device_put(dev, 3 * BLOCKS - 1, BLOCK_TEXT, 1);
 	let_pass(1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The algorithm of a device in use: changed, refused; beside requests that hold contexts; and its memory. */
-#include "lib/device.h"
+#include "lib/fixture.h"
 #include "lib/test.h"
 #include "lib/zoneinfo.h"
 
@@ -11,22 +11,9 @@
 
 #define BLOCKS 600u
 
-static struct zsblk *dev;
-static struct zsblk_params params;
-static struct zsblk_why why;
-
 static int set_up(void **state)
 {
-	params = device_params(BLOCKS);
-	dev = device_open(&params);
-	why.text[0] = '\0';
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	zsblk_close(dev);
-	return 0;
+	return fixture_open(BLOCKS);
 }
 
 static int change(const char *algorithm, int level)
@@ -237,7 +224,7 @@ static void test_beside_requests(void **state)
 
 static void with_reserve(void)
 {
-	tear_down(NULL);
+	fixture_close(NULL);
 	params.reserve = 1 << 20;
 	dev = device_open(&params);
 }
@@ -273,7 +260,7 @@ static void test_told_to_stop(void **state)
 
 int main(void)
 {
-#define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, fixture_close)
 	const struct CMUnitTest tests[] = {
 		WITH_DEVICE(test_new_blocks_and_old_ones),
 		WITH_DEVICE(test_level_alone),

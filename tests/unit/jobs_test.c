@@ -13,6 +13,7 @@
 static struct zsblk *dev;
 static struct jobs *jobs;
 static _Atomic unsigned changes;
+static atomic_bool held; /* an errand keeps the thread: see hold() */
 
 static void changed(void *opaque)
 {
@@ -36,6 +37,7 @@ static int begin(void **state)
 
 static int end(void **state)
 {
+	atomic_store(&held, false);
 	jobs_stop(jobs);
 	zsblk_close(dev);
 	return 0;
@@ -215,7 +217,6 @@ static void test_errands(void **state)
 
 static char done[20]; /* by letters, in the order in which they were done */
 static uint64_t begun_ns[20];
-static atomic_bool held;
 
 static uint64_t now_ns(clockid_t clock)
 {

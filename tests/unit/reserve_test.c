@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The reserve of a device in use: larger, smaller, none at all, below a limit, refused; and beside requests. */
-#include "lib/device.h"
 #include "lib/emulator.h"
+#include "lib/fixture.h"
 #include "lib/test.h"
 #include "lib/zoneinfo.h"
 
@@ -13,22 +13,9 @@
 #define BLOCKS 20000u
 #define MIB    (UINT64_C(1) << 20)
 
-static struct zsblk *dev;
-static struct zsblk_params params;
-static struct zsblk_why why;
-
 static int set_up(void **state)
 {
-	params = device_params(BLOCKS);
-	dev = device_open(&params);
-	why.text[0] = '\0';
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	zsblk_close(dev);
-	return 0;
+	return fixture_open(BLOCKS);
 }
 
 static int set(uint64_t bytes)
@@ -107,7 +94,7 @@ static void test_asks_for_memory(void **state)
 	zoneinfo_set_free(&dev->change_spare, 0);
 	/* For more of the table than is in memory. */
 	assert_int_equal(set(2 * MIB), 0);
-	tear_down(NULL);
+	fixture_close(NULL);
 	params.size = 4000000 * (uint64_t)BLOCK_BYTES;
 	params.reserve = 1 * MIB;
 	dev = device_open(&params);
@@ -138,7 +125,7 @@ static void test_closed_at_once(void **state)
 	for (unsigned i = 0; i < 20; i++) {
 		assert_int_equal(set(1 * MIB), 0);
 		usleep(i * 60000 % 1100000);
-		tear_down(NULL);
+		fixture_close(NULL);
 		dev = device_open(&params);
 	}
 }
@@ -175,7 +162,7 @@ static void test_beside_requests(void **state)
 
 int main(void)
 {
-#define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, fixture_close)
 	const struct CMUnitTest tests[] = {
 		WITH_DEVICE(test_from_none_and_back), WITH_DEVICE(test_refused),      WITH_DEVICE(test_below_a_limit),
 		WITH_DEVICE(test_asks_for_memory),    WITH_DEVICE(test_told_to_stop), WITH_DEVICE(test_closed_at_once),
