@@ -75,12 +75,12 @@ static uint32_t next_random(uint32_t *state)
 	return *state;
 }
 
-/* 0 to 2 * (LATENCY_EVERY - 1) calls in between, each as likely: LATENCY_EVERY - 1 on average. */
+/* 0 to 2 * (latency_every() - 1) calls in between, each as likely: latency_every() - 1 on average. */
 void latency_gap(struct latencies *latencies, enum zsblk_latency_kind kind)
 {
 	uint32_t random = next_random(&latencies->random) >> 16;
 
-	latencies->left[kind] = random % (2 * LATENCY_EVERY - 1);
+	latencies->left[kind] = random % (2 * latency_every(kind) - 1);
 }
 
 void latency_init(struct latencies *latencies, uint32_t seed)
@@ -130,7 +130,7 @@ void latency_add(struct zsblk_latency *sum, const struct latencies *latencies, e
 
 void zsblk_get_latency(struct zsblk *dev, enum zsblk_latency_kind kind, struct zsblk_latency *latency)
 {
-	*latency = (struct zsblk_latency){.sampled = LATENCY_EVERY};
+	*latency = (struct zsblk_latency){.sampled = latency_every(kind)};
 	for (unsigned i = 0; i < dev->contexts.n; i++)
 		latency_add(latency, &dev->contexts.all[i].latencies, kind);
 }
