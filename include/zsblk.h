@@ -408,7 +408,8 @@ unsigned zsblk_blocks(const struct zsblk *dev, uint64_t first, struct zsblk_bloc
  * flight; none waits for longer than the move of one object.
  *
  * The background thread compacts without being asked, once more than a quarter of the pool and 4 MiB could be freed;
- * once a 16th and 1 MiB could be, if memory is short; and once after the last write or discard, five seconds later.
+ * once a 16th and 1 MiB could be, if memory is short; and once five seconds after the last write, discard
+ * or recompression.
  */
 uint64_t zsblk_compact(struct zsblk *dev);
 /*
