@@ -13,6 +13,7 @@
  *   progress.c   what goes on, on a terminal  recompress.c blocks compressed once more
  *   trace.c      requests that were recorded  replay.c     policies, tried on a trace
  *   capture.c    pages in the order of swap   keeper.c     swap and control group for that
+ *   contents.c   pages for such a model
  *   tiers.c      which blocks are hot or cold replay_report.c  what came of that
  *
  * Errors of the lower files are a negative errno with the reason in a struct zsblk_why; only

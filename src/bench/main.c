@@ -119,16 +119,23 @@ static int run(const struct options *options, const struct pages *pages, struct 
 	return r;
 }
 
+static bool has_pages(const struct options *options)
+{
+	return options->file || options->pid || options->synthetic;
+}
+
 static int obey(const struct options *options, struct pages *pages, struct zsblk_why *why)
 {
 	int r;
 
-	if (options->replay.trace)
-		return replay_run(options, why);
+	if (options->replay.trace && !has_pages(options))
+		return replay_run(options, NULL, why);
 	if (options->capture)
 		return capture_swap(options, why);
 	r = get_pages(pages, options, why);
-	return r ? r : run(options, pages, why);
+	if (r)
+		return r;
+	return options->replay.trace ? replay_run(options, pages, why) : run(options, pages, why);
 }
 
 int main(int argc, char **argv)

@@ -2,6 +2,7 @@
 /* The command line. Each message says what was wrong, with which value, and what would be right. */
 #include "bench/bench.h"
 
+#include "codec/group.h"
 #include "text/duration.h"
 #include "text/number.h"
 #include "text/size.h"
@@ -13,16 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_ALGORITHMS "lz4,zstd:-1,zstd:1,zstd:3"
-#define DEFAULT_SYNTHETIC  (UINT64_C(256) << 20)
-#define DEFAULT_LIMIT      (UINT64_C(1) << 30)
-#define MAX_BYTES          (UINT64_C(1) << 40)
-#define MAX_REQUEST        (UINT64_C(1) << 20)
-#define MAX_REPEAT         1000
-#define MAX_AGE_S          (365u * 86400)
-#define MAX_SECONDS        86400
-#define DEFAULT_SECONDS    60
-#define DEFAULT_MEMORY     (UINT64_C(128) << 20)
+#define DEFAULT_ALGORITHMS      "lz4,zstd:-1,zstd:1,zstd:3"
+#define DEFAULT_GROUP_ALGORITHM "zstd:9"
+#define DEFAULT_SYNTHETIC       (UINT64_C(256) << 20)
+#define DEFAULT_LIMIT           (UINT64_C(1) << 30)
+#define MAX_BYTES               (UINT64_C(1) << 40)
+#define MAX_REQUEST             (UINT64_C(1) << 20)
+#define MAX_REPEAT              1000
+#define MAX_AGE_S               (365u * 86400)
+#define MAX_SECONDS             86400
+#define DEFAULT_SECONDS         60
+#define DEFAULT_MEMORY          (UINT64_C(128) << 20)
 
 enum {
 	OPT_SYNTHETIC = 256,
@@ -39,6 +41,7 @@ enum {
 	OPT_GROUP,
 	OPT_CACHE,
 	OPT_READ_RULE,
+	OPT_GROUP_ALGORITHM,
 	OPT_CAPTURE,
 	OPT_SECONDS,
 	OPT_MEMORY
@@ -59,6 +62,7 @@ static const struct option long_options[] = {
 	{"cold-after", required_argument, NULL, OPT_COLD_AFTER},
 	{"group", required_argument, NULL, OPT_GROUP},
 	{"cache", required_argument, NULL, OPT_CACHE},
+	{"group-algorithm", required_argument, NULL, OPT_GROUP_ALGORITHM},
 	{"capture-swap", required_argument, NULL, OPT_CAPTURE},
 	{"seconds", required_argument, NULL, OPT_SECONDS},
 	{"memory", required_argument, NULL, OPT_MEMORY},
@@ -77,7 +81,7 @@ static const char help[] =
 	"Usage: zsblk-bench [OPTION]... FILE\n"
 	"       zsblk-bench [OPTION]... --pid PID\n"
 	"       zsblk-bench [OPTION]... --synthetic[=SIZE]\n"
-	"       zsblk-bench --replay TRACE [OPTION]...\n"
+	"       zsblk-bench --replay TRACE [OPTION]... [FILE]\n"
 	"       zsblk-bench --capture-swap FILE [OPTION]... [-- COMMAND [ARGUMENT]...]\n"
 	"Would compressed memory help on this machine, and with which algorithm?\n"
 	"\n"
@@ -109,6 +113,9 @@ static const char help[] =
 	"      --cache LIST        decoded groups that are kept (default 16)\n"
 	"      --read-rule LIST    when a block that is read comes out of its group: stay, second or\n"
 	"                          out: never, at the second read, at the first (default stay)\n"
+	"      --group-algorithm NAME[:LEVEL]\n"
+	"                          how groups are compressed, if there are pages: what is written\n"
+	"                          then has their contents (default zstd:9)\n"
 	"\n"
 	"Pages in the order of swap (root)\n"
 	"      --capture-swap FILE let COMMAND run with less memory than it uses, and keep what was\n"
@@ -262,6 +269,17 @@ static void add_read_rule(struct options *options, char *item)
 	replay->rule[replay->rule_count++] = (enum tiers_rule)rule;
 }
 
+static void take_group_algorithm(struct options *options, char *item)
+{
+	struct choice choice;
+
+	take_choice("--group-algorithm", item, &choice);
+	if (!group_is_possible(choice.codec))
+		refuse("--group-algorithm %s: it is for single blocks only; use zstd", choice.codec->name);
+	options->replay.algorithm = choice.codec;
+	options->replay.level = choice.level;
+}
+
 static void for_each_item(struct options *options, const char *list, void (*add)(struct options *options, char *item))
 {
 	char *copy = strdup(list), *rest = copy, *item;
@@ -309,6 +327,9 @@ static bool take_replay_option(struct options *options, int option)
 		return true;
 	case OPT_READ_RULE:
 		for_each_item(options, optarg, add_read_rule);
+		return true;
+	case OPT_GROUP_ALGORITHM:
+		take_group_algorithm(options, optarg);
 		return true;
 	default:
 		return false;
@@ -452,18 +473,34 @@ static void check_recompress(const struct options *options)
 		       options->churn ? "--churn" : "--request");
 }
 
+/* Without pages nothing is compressed. */
+static void check_contents(struct options *options, bool has_pages)
+{
+	struct replay_options *replay = &options->replay;
+
+	if (!has_pages && (replay->algorithm || options->algorithm_count))
+		refuse("%s: for --replay only with pages, such as --capture-swap makes",
+		       replay->algorithm ? "--group-algorithm" : "--algorithm");
+	if (options->algorithm_count > 1)
+		refuse("--algorithm: one, with --replay");
+	for (unsigned i = 0; has_pages && i < replay->group_count; i++)
+		if (replay->group[i] > GROUP_BLOCKS)
+			refuse("--group %u: with pages at most %u", replay->group[i], GROUP_BLOCKS);
+	if (!replay->algorithm)
+		take_group_algorithm(options, (char[]){DEFAULT_GROUP_ALGORITHM});
+}
+
 /* What goes with --replay. Its lists have at most 16^4 combinations. */
 static void check_replay(struct options *options, int argc)
 {
 	struct replay_options *replay = &options->replay;
-	bool has_lists = replay->cold_after_count || replay->group_count || replay->cache_count || replay->rule_count;
+	bool has_lists = replay->cold_after_count || replay->group_count || replay->cache_count || replay->rule_count ||
+			 replay->algorithm;
 
 	if (!replay->trace && has_lists)
-		refuse("--cold-after, --group, --cache and --read-rule are for --replay TRACE");
+		refuse("--cold-after, --group, --cache, --read-rule and --group-algorithm are for --replay TRACE");
 	if (!replay->trace)
 		return;
-	if (options->pid || options->synthetic || optind < argc)
-		refuse("--replay: it plays without contents, and takes no pages");
 	if (options->mix_count || options->recompress.codec || options->churn)
 		refuse("--replay: not with --mix, --recompress or --churn; measure one after the other");
 	if (!replay->cold_after_count)
@@ -474,6 +511,7 @@ static void check_replay(struct options *options, int argc)
 		add_cache(options, (char[]){"16"});
 	if (!replay->rule_count)
 		add_read_rule(options, (char[]){"stay"});
+	check_contents(options, options->pid || options->synthetic || optind < argc);
 	if (replay->cold_after_count * replay->group_count * replay->cache_count * replay->rule_count >
 	    REPLAY_SETTINGS_MAX)
 		refuse("--replay: these lists have more than %u combinations", REPLAY_SETTINGS_MAX);

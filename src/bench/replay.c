@@ -3,6 +3,7 @@
 #include "bench/replay.h"
 
 #include "bench/bench.h"
+#include "bench/contents.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,33 +13,46 @@
 struct replay {
 	const struct options *options;
 	struct replay_trace trace;
+	const struct pages *pages; /* NULL: without contents */
+	struct choice group;       /* of contents */
 	struct tiers **tiers;
+	struct contents **contents;
+	struct contents_figures *costs;
 	struct replay_result *results;
 	unsigned count;
 };
 
-static int create_models(struct replay *replay)
+/* The last list changes fastest. */
+static void take_setting(const struct replay_options *wanted, unsigned at, struct tiers_setting *setting)
 {
-	const struct replay_options *wanted = &replay->options->replay;
-	unsigned i = 0;
+	setting->rule = wanted->rule[at % wanted->rule_count];
+	at /= wanted->rule_count;
+	setting->cache_groups = wanted->cache[at % wanted->cache_count];
+	at /= wanted->cache_count;
+	setting->group_blocks = wanted->group[at % wanted->group_count];
+	at /= wanted->group_count;
+	setting->cold_after_s = wanted->cold_after_s[at];
+}
 
-	/* The last list changes fastest. */
-	for (; i < replay->count; i++) {
-		struct tiers_setting *setting = &replay->results[i].setting;
-		unsigned at = i;
-		int r;
+static int create_models(struct replay *replay, struct zsblk_why *why)
+{
+	const struct options *options = replay->options;
+	int r = 0;
 
-		setting->rule = wanted->rule[at % wanted->rule_count];
-		at /= wanted->rule_count;
-		setting->cache_groups = wanted->cache[at % wanted->cache_count];
-		at /= wanted->cache_count;
-		setting->group_blocks = wanted->group[at % wanted->group_count];
-		at /= wanted->group_count;
-		setting->cold_after_s = wanted->cold_after_s[at];
-		r = tiers_create(&replay->tiers[i], setting, NULL);
+	for (unsigned i = 0; i < replay->count && !r; i++) {
+		struct replay_result *result = &replay->results[i];
+
+		take_setting(&options->replay, i, &result->setting);
+		if (replay->pages)
+			r = contents_create(&replay->contents[i], replay->pages, &options->algorithms[0],
+					    &replay->group, why);
 		if (r)
 			return r;
-		replay->results[i].figures = tiers_figures(replay->tiers[i]);
+		r = tiers_create(&replay->tiers[i], &result->setting,
+				 replay->pages ? contents_of(replay->contents[i]) : NULL);
+		if (r)
+			return because(why, r, "no memory for %u settings", replay->count);
+		result->figures = tiers_figures(replay->tiers[i]);
 	}
 	return 0;
 }
@@ -85,6 +99,10 @@ static int play(struct replay *replay, struct trace *trace, struct zsblk_why *wh
 
 static int report(const struct replay *replay, struct zsblk_why *why)
 {
+	for (unsigned i = 0; replay->pages && i < replay->count; i++) {
+		contents_tell(replay->contents[i], &replay->costs[i]);
+		replay->results[i].costs = &replay->costs[i];
+	}
 	if (!replay->options->json)
 		replay_report_table(stdout, replay->options, &replay->trace, replay->results, replay->count);
 	else if (replay_report_json(stdout, replay->options, &replay->trace, replay->results, replay->count))
@@ -92,11 +110,24 @@ static int report(const struct replay *replay, struct zsblk_why *why)
 	return 0;
 }
 
-int replay_run(const struct options *options, struct zsblk_why *why)
+static int make_room(struct replay *replay, struct zsblk_why *why)
+{
+	replay->tiers = calloc(replay->count, sizeof(struct tiers *));
+	replay->contents = calloc(replay->count, sizeof(struct contents *));
+	replay->costs = calloc(replay->count, sizeof *replay->costs);
+	replay->results = calloc(replay->count, sizeof *replay->results);
+	if (!replay->tiers || !replay->contents || !replay->costs || !replay->results)
+		return because(why, -ENOMEM, "no memory for %u settings", replay->count);
+	return create_models(replay, why);
+}
+
+int replay_run(const struct options *options, const struct pages *pages, struct zsblk_why *why)
 {
 	const struct replay_options *wanted = &options->replay;
 	struct replay replay = {
 		.options = options,
+		.pages = pages,
+		.group = {.codec = wanted->algorithm, .level = wanted->level},
 		.count = wanted->cold_after_count * wanted->group_count * wanted->cache_count * wanted->rule_count,
 	};
 	struct trace *trace = NULL;
@@ -104,10 +135,7 @@ int replay_run(const struct options *options, struct zsblk_why *why)
 
 	if (r)
 		return r;
-	replay.tiers = calloc(replay.count, sizeof(struct tiers *));
-	replay.results = calloc(replay.count, sizeof *replay.results);
-	if (!replay.tiers || !replay.results || create_models(&replay))
-		r = because(why, -ENOMEM, "no memory for %u settings", replay.count);
+	r = make_room(&replay, why);
 	if (!r)
 		r = play(&replay, trace, why);
 	progress_clear();
@@ -115,7 +143,11 @@ int replay_run(const struct options *options, struct zsblk_why *why)
 		r = report(&replay, why);
 	for (unsigned i = 0; replay.tiers && i < replay.count; i++)
 		tiers_destroy(replay.tiers[i]);
+	for (unsigned i = 0; replay.contents && i < replay.count; i++)
+		contents_destroy(replay.contents[i]);
 	free(replay.tiers);
+	free(replay.contents);
+	free(replay.costs);
 	free(replay.results);
 	trace_close(trace);
 	return r;

@@ -6,6 +6,7 @@
 #define REPLAY_H
 
 #include "bench/tiers.h"
+#include "codec/codec.h"
 #include "zsblk.h"
 
 #include <stdio.h>
@@ -19,6 +20,8 @@ struct replay_options {
 	uint64_t cold_after_s[REPLAY_LIST_MAX];
 	unsigned group[REPLAY_LIST_MAX], cache[REPLAY_LIST_MAX];
 	enum tiers_rule rule[REPLAY_LIST_MAX];
+	const struct codec *algorithm; /* of groups, with contents; NULL: it was not given */
+	int level;
 	unsigned cold_after_count, group_count, cache_count, rule_count;
 };
 
@@ -29,13 +32,16 @@ struct replay_trace {
 
 struct replay_result {
 	struct tiers_setting setting;
-	const struct tiers_figures *figures; /* the model's */
+	const struct tiers_figures *figures;  /* the model's */
+	const struct contents_figures *costs; /* NULL: without contents */
 };
 
+struct contents_figures;
 struct options;
+struct pages;
 
-/* Play the trace and print the report. 0 or a negative errno. */
-int replay_run(const struct options *options, struct zsblk_why *why);
+/* Play the trace and print the report. `pages` are the contents; NULL: there are none. 0 or a negative errno. */
+int replay_run(const struct options *options, const struct pages *pages, struct zsblk_why *why);
 
 /* replay_report.c */
 void replay_report_table(FILE *out, const struct options *options, const struct replay_trace *trace,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a replay found: for people, and as JSON. */
 #include "bench/bench.h"
+#include "bench/contents.h"
 #include "bench/replay.h"
 
 #include <errno.h>
@@ -29,7 +30,18 @@ static void print_trace(FILE *out, const struct options *options, const struct r
 		fprintf(out,
 			"%" PRIu64 " requests were lost when it was recorded: all figures are a little too small\n",
 			trace->lost);
-	fputs("Simulated by counts alone: without contents there are no bytes and no processor time.\n\n", out);
+}
+
+static void print_contents(FILE *out, const struct options *options, bool has_contents)
+{
+	const struct choice *single = &options->algorithms[0];
+
+	if (!has_contents)
+		fputs("Simulated by counts alone: without contents there are no bytes and no processor time.\n\n", out);
+	else
+		fprintf(out,
+			"Contents are the given pages, one after the other; %s:%d by themselves, %s:%d in groups.\n\n",
+			single->codec->name, single->level, options->replay.algorithm->name, options->replay.level);
 }
 
 static double share(uint64_t part, uint64_t whole)
@@ -48,10 +60,48 @@ static double mean_grouped(const struct tiers_figures *figures)
 	return ratio_of(sum, figures->moment_count);
 }
 
+/* Bytes on average over the trace. */
+struct mean {
+	double single, grouped, alone;
+};
+
+static struct mean mean_bytes(const struct tiers_figures *figures)
+{
+	struct mean mean = {0};
+
+	for (unsigned i = 0; i < figures->moment_count; i++) {
+		mean.single += (double)figures->moments[i].single_bytes / figures->moment_count;
+		mean.grouped += (double)figures->moments[i].grouped_bytes / figures->moment_count;
+		mean.alone += (double)figures->moments[i].alone_bytes / figures->moment_count;
+	}
+	return mean;
+}
+
+static void print_costs(FILE *out, const struct replay_result *results, unsigned count)
+{
+	fprintf(out,
+		"\nCOLD AFTER  GROUP  CACHE  READ   MB WITHOUT       MB    OF IT   SECONDS TO   SECONDS TO  DECODE US\n");
+	fprintf(out,
+		"         s blocks groups  RULE       GROUPS     WITH   GROUPS  MAKE GROUPS  DECODE THEM  50%%   99%%\n");
+	for (unsigned i = 0; i < count; i++) {
+		const struct tiers_setting *setting = &results[i].setting;
+		const struct contents_figures *costs = results[i].costs;
+		struct mean mean = mean_bytes(results[i].figures);
+
+		fprintf(out, "%10" PRIu64 " %6u %6u  %-6s %10.1f %8.1f %8.1f %12.2f %12.2f %4.0f %5.0f\n",
+			setting->cold_after_s, setting->group_blocks, setting->cache_groups,
+			tiers_rule_name(setting->rule), mean.alone / 1e6, (mean.single + mean.grouped) / 1e6,
+			mean.grouped / 1e6, costs->encode_seconds, costs->decode_seconds, costs->decode.p50,
+			costs->decode.p99);
+	}
+	fputs("\nMB are bytes of objects, on average over the trace; seconds are of a processor.\n", out);
+}
+
 void replay_report_table(FILE *out, const struct options *options, const struct replay_trace *trace,
 			 const struct replay_result *results, unsigned count)
 {
 	print_trace(out, options, trace, results[0].figures);
+	print_contents(out, options, results[0].costs);
 	fprintf(out,
 		"COLD AFTER  GROUP  CACHE  READ     COLD  OF ALL  DECODES  A COLD    GROUPS   BLOCKS   COME   TAKEN"
 		"      IN\n");
@@ -71,6 +121,8 @@ void replay_report_table(FILE *out, const struct options *options, const struct 
 			figures->blocks_grouped, figures->blocks_out, figures->groups_apart, mean_grouped(figures));
 	}
 	fputs("\nIn groups: the share of all stored blocks, on average over the trace.\n", out);
+	if (results[0].costs)
+		print_costs(out, results, count);
 }
 
 /* ------------------------------------------------------------------ JSON */
@@ -88,7 +140,7 @@ static void put_figure(struct json_object *to, const char *key, double value)
 	json_object_object_add(to, key, json_object_new_double_s(value, text));
 }
 
-static struct json_object *moments_array(const struct tiers_figures *figures)
+static struct json_object *moments_array(const struct tiers_figures *figures, bool has_bytes)
 {
 	struct json_object *list = json_object_new_array();
 
@@ -100,6 +152,11 @@ static struct json_object *moments_array(const struct tiers_figures *figures)
 		put_count(one, "single_blocks", moment->single_blocks);
 		put_count(one, "grouped_blocks", moment->grouped_blocks);
 		put_count(one, "dead_blocks", moment->dead_blocks);
+		if (has_bytes) {
+			put_count(one, "single_bytes", moment->single_bytes);
+			put_count(one, "grouped_bytes", moment->grouped_bytes);
+			put_count(one, "alone_bytes", moment->alone_bytes);
+		}
 		json_object_array_add(list, one);
 	}
 	return list;
@@ -122,7 +179,16 @@ static struct json_object *result_object(const struct replay_result *result)
 	put_count(to, "blocks_grouped", figures->blocks_grouped);
 	put_count(to, "blocks_out", figures->blocks_out);
 	put_count(to, "groups_apart", figures->groups_apart);
-	json_object_object_add(to, "memory", moments_array(figures));
+	if (result->costs) {
+		put_figure(to, "encode_ms", result->costs->encode_seconds * 1e3);
+		put_figure(to, "decode_ms", result->costs->decode_seconds * 1e3);
+		put_figure(to, "decode_p50_us", result->costs->decode.p50);
+		put_figure(to, "decode_p90_us", result->costs->decode.p90);
+		put_figure(to, "decode_p99_us", result->costs->decode.p99);
+		put_figure(to, "decode_p999_us", result->costs->decode.p999);
+		put_figure(to, "decode_max_us", result->costs->decode.max);
+	}
+	json_object_object_add(to, "memory", moments_array(figures, result->costs));
 	return to;
 }
 

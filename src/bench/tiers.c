@@ -37,7 +37,7 @@ struct block {
 
 struct group {
 	uint32_t blocks[TIERS_GROUP_MAX];
-	uint64_t pages[TIERS_GROUP_MAX]; /* as they were encoded */
+	void *object; /* its contents */
 	uint32_t bytes;
 	uint8_t made, live; /* blocks */
 	uint32_t next_free;
@@ -189,6 +189,9 @@ static void group_free(struct tiers *tiers, uint32_t number)
 	tiers->now.dead_blocks -= group->made;
 	tiers->now.grouped_bytes -= group->bytes;
 	cache_drop(tiers, number);
+	if (group->object)
+		tiers->contents->drop(tiers->contents->opaque, group->object);
+	group->object = NULL;
 	group->next_free = tiers->group_free;
 	tiers->group_free = number;
 }
@@ -217,16 +220,18 @@ static void group_leave(struct tiers *tiers, struct block *block)
 	tiers->now.dead_blocks++;
 }
 
-static int decode(struct tiers *tiers, const struct group *group, unsigned upto)
+static int decode(struct tiers *tiers, const struct group *group, unsigned upto, bool for_read)
 {
-	return tiers->contents ? tiers->contents->decode(tiers->contents->opaque, group->pages, group->made, upto) : 0;
+	const struct tiers_contents *contents = tiers->contents;
+
+	return contents ? contents->decode(contents->opaque, group->object, upto, for_read) : 0;
 }
 
 /* What is left of the group waits again. */
 static int group_take_apart(struct tiers *tiers, uint32_t number)
 {
 	struct group *group = &tiers->groups[number];
-	int r = group->live ? decode(tiers, group, group->made - 1u) : 0;
+	int r = group->live ? decode(tiers, group, group->made - 1u, false) : 0;
 
 	tiers->figures.groups_apart += group->live > 0;
 	for (unsigned i = 0; i < group->made && !r; i++) {
@@ -253,6 +258,7 @@ static int group_shrink(struct tiers *tiers, struct block *block)
 
 static int group_make(struct tiers *tiers, const uint32_t *blocks, unsigned n)
 {
+	uint64_t pages[TIERS_GROUP_MAX];
 	struct group *group;
 	uint32_t number;
 	int r = group_new(tiers, &number);
@@ -265,14 +271,14 @@ static int group_make(struct tiers *tiers, const uint32_t *blocks, unsigned n)
 		struct block *block = block_at(tiers, blocks[i]);
 
 		group->blocks[i] = blocks[i];
-		group->pages[i] = block->page;
+		pages[i] = block->page;
 		block->state = GROUPED;
 		block->group = number;
 		block->was_read = false;
 		count_single(tiers, block, false);
 	}
 	if (tiers->contents)
-		r = tiers->contents->encode(tiers->contents->opaque, group->pages, n, &group->bytes);
+		r = tiers->contents->encode(tiers->contents->opaque, pages, n, &group->bytes, &group->object);
 	tiers->now.grouped_blocks += n;
 	tiers->now.grouped_bytes += group->bytes;
 	tiers->figures.groups_made++;
@@ -390,7 +396,7 @@ static int read_grouped(struct tiers *tiers, struct block *block, uint32_t numbe
 		at++;
 	if (!cache_use(tiers, block->group)) {
 		tiers->figures.decodes++;
-		r = decode(tiers, group, at);
+		r = decode(tiers, group, at, true);
 	}
 	block->was_read = true;
 	if (r || !comes_out)
@@ -430,6 +436,8 @@ static int empty_block(struct tiers *tiers, struct block *block)
 {
 	enum state state = (enum state)block->state;
 
+	if (state != EMPTY)
+		tiers->now.alone_bytes -= block->bytes;
 	if (state == GROUPED)
 		return group_shrink(tiers, block);
 	if (state == HOT)
@@ -451,6 +459,7 @@ static int write_block(struct tiers *tiers, uint32_t number, uint64_t us)
 	if (tiers->contents)
 		r = tiers->contents->single(tiers->contents->opaque, block->page, &block->bytes);
 	count_single(tiers, block, true);
+	tiers->now.alone_bytes += block->bytes;
 	make_hot(tiers, block, number, us);
 	return r;
 }
@@ -517,6 +526,9 @@ void tiers_destroy(struct tiers *tiers)
 	for (size_t i = 0; i < TRACE_BLOCKS_MAX / CHUNK; i++)
 		free(tiers->chunks[i]);
 	free(tiers->chunks);
+	for (uint32_t i = 0; i < tiers->group_count; i++)
+		if (tiers->groups[i].object)
+			tiers->contents->drop(tiers->contents->opaque, tiers->groups[i].object);
 	free(tiers->waiting);
 	free(tiers->groups);
 	free(tiers);

@@ -53,10 +53,11 @@ struct tiers_contents {
 	void *opaque;
 	/* Bytes that a page takes by itself. */
 	int (*single)(void *opaque, uint64_t page, uint32_t *bytes);
-	/* Compress a group, and tell the bytes that it takes. */
-	int (*encode)(void *opaque, const uint64_t *pages, unsigned n, uint32_t *bytes);
-	/* Decompress one, up to its page number `upto`. */
-	int (*decode)(void *opaque, const uint64_t *pages, unsigned n, unsigned upto);
+	/* Compress a group, and tell the bytes that it takes. *object is the model's until it drops it. */
+	int (*encode)(void *opaque, const uint64_t *pages, unsigned n, uint32_t *bytes, void **object);
+	/* Decompress one, up to its page number `upto`: for a read, or to take it apart. */
+	int (*decode)(void *opaque, void *object, unsigned upto, bool for_read);
+	void (*drop)(void *opaque, void *object);
 };
 
 /* At one moment. Bytes are 0 without contents. */
@@ -66,6 +67,7 @@ struct tiers_moment {
 	uint64_t grouped_blocks; /* that are still there */
 	uint64_t dead_blocks;    /* whose place in a group is not used any more */
 	uint64_t single_bytes, grouped_bytes;
+	uint64_t alone_bytes; /* what all blocks would take without groups */
 };
 
 struct tiers_figures {

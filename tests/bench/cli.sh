@@ -58,7 +58,8 @@ churn_rss_freed_bytes churn_pages_compacted churn_compact_ms"
 mix_fields="algorithm level mix threads ops_per_s scaling"
 recompress_fields="algorithm level blocks recompressed before_bytes after_bytes recompress_mbps codec_mbps recompress_ratio"
 replay_fields="cold_after_s group_blocks cache_groups read_rule cold_reads cache_hits decodes decodes_per_cold_read
-groups_made blocks_grouped blocks_out groups_apart memory"
+groups_made blocks_grouped blocks_out groups_apart encode_ms decode_ms decode_p50_us decode_p90_us decode_p99_us
+decode_p999_us decode_max_us memory"
 
 # ---------------------------------------------------------------- figures
 

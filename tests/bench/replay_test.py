@@ -192,6 +192,24 @@ def check_sources(folder):
     tap.result("without contents there are no bytes" in table and "stay" in table, "a table, which says what it is not", table)
 
 
+def check_contents(folder):
+    # 64 blocks, then half of them again, with other contents.
+    trace = "0 W 0 64\n9000 W 0 32\n60000 R 40 1\n"
+    path = folder.write("contents", trace)
+    pages = folder.write("pages", b"".join((b"page %07d of a file;" % i * 200)[:4096] for i in range(48)))
+    row = replay(path, pages, "--cold-after", "5s")["results"][0]
+    last = row["memory"][-1] if row else {}
+    tap.result(row and row["encode_ms"] > 0 and row["decode_p50_us"] > 0 and
+               0 < last["grouped_bytes"] < last["alone_bytes"] / 2 and last["single_bytes"] == 0, "with pages: bytes and processor time", row)
+    counts = replay(path, "--cold-after", "5s")["results"][0]
+    tap.result(row and all(row[key] == counts[key] for key in counts if key != "memory"), "and the same counts as without", row, counts)
+    row = replay(path, folder.write("noise", os.urandom(4096 * 64)), "--cold-after", "5s")["results"][0]
+    last = row["memory"][-1] if row else {}
+    tap.result(row and last["grouped_bytes"] == last["alone_bytes"] == 64 * 4096, "pages that do not compress are kept as they are", row)
+    table = run(path, pages, "--cold-after", "5s", "--group-algorithm", "zstd:3", "-a", "zstd:1").stdout.decode()
+    tap.result("zstd:1 by themselves, zstd:3 in groups" in table and "WITHOUT" in table, "a table with pages", table)
+
+
 def check_refusals(folder):
     bad = [("half a line", "0 W 1\n", "line 1: '0 W 1' is no event"),
            ("an operation that does not exist", "0 W 1 1\n1 X 1 1\n", "line 2: '1 X 1 1' is no event"),
@@ -207,7 +225,9 @@ def check_refusals(folder):
     for options, message in [(["--cold-after", "0"], "a time is needed"), (["--cold-after", "5x"], "a time is needed"),
                              (["--group", "65"], "a number from 2 to 64"), (["--cache", "0"], "a number from 1 to 4096"),
                              (["--read-rule", "in"], "there are stay, second and out"), (["--churn"], "--replay: not with"),
-                             (["--synthetic"], "takes no pages"), (["--group", ",".join(["2"] * 17)], "more than 16 values")]:
+                             (["--group-algorithm", "zstd"], "only with pages"), (["-a", "lz4"], "only with pages"),
+                             (["--synthetic=1M", "--group-algorithm", "lz4"], "single blocks only"), (["--synthetic=1M", "--group", "32"], "at most 16"),
+                             (["--synthetic=1M", "-a", "lz4,zstd"], "one, with --replay"), (["--group", ",".join(["2"] * 17)], "more than 16 values")]:
         done = run(good, *options)
         tap.result(done.returncode == 1 and message in done.stderr.decode(), f"refuses {' '.join(options)[:30]}", done.stderr)
     done = subprocess.run([BENCH, "--synthetic=1M", "--cache", "1"], capture_output=True)
@@ -221,6 +241,7 @@ def main():
         check_known(folder)
         check_model(folder)
         check_sources(folder)
+        check_contents(folder)
         check_refusals(folder)
     tap.done()
 
