@@ -13,6 +13,7 @@
  *   progress.c   what goes on, on a terminal  recompress.c blocks compressed once more
  *   trace.c      requests that were recorded  replay.c     policies, tried on a trace
  *   capture.c    pages in the order of swap   keeper.c     swap and control group for that
+ *   plot.c       plots of a report           chart.c      charts as SVG
  *   contents.c   pages for such a model
  *   tiers.c      which blocks are hot or cold replay_report.c  what came of that
  *
@@ -77,6 +78,7 @@ struct options {
 	bool json;
 	const char *save;
 	struct replay_options replay;
+	const char *plot; /* NULL: nothing is plotted */
 	/* NULL: nothing is captured. */
 	const char *capture;
 	uint64_t capture_seconds, capture_memory; /* bytes */
@@ -265,6 +267,11 @@ __attribute__((format(printf, 3, 4))) int because(struct zsblk_why *why, int err
 
 __attribute__((format(printf, 1, 2))) void progress(const char *format, ...);
 void progress_clear(void);
+
+/* ------------------------------------------------------------------ plot.c */
+
+/* Draw, as SVG, what --json has printed to a file; "-" is standard input. */
+int plot_json(FILE *out, const char *path, struct zsblk_why *why);
 
 /* ------------------------------------------------------------------ reports */
 

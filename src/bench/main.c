@@ -130,6 +130,8 @@ static int obey(const struct options *options, struct pages *pages, struct zsblk
 
 	if (options->replay.trace && !has_pages(options))
 		return replay_run(options, NULL, why);
+	if (options->plot)
+		return plot_json(stdout, options->plot, why);
 	if (options->capture)
 		return capture_swap(options, why);
 	r = get_pages(pages, options, why);

@@ -42,6 +42,7 @@ enum {
 	OPT_CACHE,
 	OPT_READ_RULE,
 	OPT_GROUP_ALGORITHM,
+	OPT_PLOT,
 	OPT_CAPTURE,
 	OPT_SECONDS,
 	OPT_MEMORY
@@ -63,6 +64,7 @@ static const struct option long_options[] = {
 	{"group", required_argument, NULL, OPT_GROUP},
 	{"cache", required_argument, NULL, OPT_CACHE},
 	{"group-algorithm", required_argument, NULL, OPT_GROUP_ALGORITHM},
+	{"plot", required_argument, NULL, OPT_PLOT},
 	{"capture-swap", required_argument, NULL, OPT_CAPTURE},
 	{"seconds", required_argument, NULL, OPT_SECONDS},
 	{"memory", required_argument, NULL, OPT_MEMORY},
@@ -83,6 +85,7 @@ static const char help[] =
 	"       zsblk-bench [OPTION]... --synthetic[=SIZE]\n"
 	"       zsblk-bench --replay TRACE [OPTION]... [FILE]\n"
 	"       zsblk-bench --capture-swap FILE [OPTION]... [-- COMMAND [ARGUMENT]...]\n"
+	"       zsblk-bench --plot JSON\n"
 	"Would compressed memory help on this machine, and with which algorithm?\n"
 	"\n"
 	"Pages come from\n"
@@ -127,6 +130,8 @@ static const char help[] =
 	"What comes out\n"
 	"      --json              JSON on standard output instead of a table; implies --churn\n"
 	"                          where there is no --mix or --recompress\n"
+	"      --plot JSON         draw what --json has printed to this file, as SVG on standard\n"
+	"                          output: memory over time, percentiles of latencies\n"
 	"      --save FILE         keep the pages in a new FILE, mode 0600: they are secrets\n"
 	"  -h, --help              this text\n"
 	"  -V, --version           the version\n"
@@ -295,6 +300,9 @@ static void for_each_item(struct options *options, const char *list, void (*add)
 static bool take_capture_option(struct options *options, int option)
 {
 	switch (option) {
+	case OPT_PLOT:
+		options->plot = optarg;
+		return true;
 	case OPT_CAPTURE:
 		options->capture = optarg;
 		return true;
@@ -430,6 +438,13 @@ static void check_capture(struct options *options, int argc, char **argv)
 		options->capture_memory = DEFAULT_MEMORY;
 }
 
+static void check_plot(const struct options *options, int argc)
+{
+	if (options->plot && (options->capture || options->replay.trace || options->pid || options->synthetic ||
+			      options->mix_count || options->recompress.codec || optind < argc))
+		refuse("--plot: it draws what was measured before, and nothing else at the same time");
+}
+
 static void check_source(struct options *options, int argc, char **argv)
 {
 	int sources = (options->pid != 0) + (options->synthetic != 0);
@@ -530,8 +545,9 @@ void options_parse(struct options *options, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "p:a:t:r:hV", long_options, NULL)) != -1)
 		take_option(options, option);
 	check_replay(options, argc);
+	check_plot(options, argc);
 	check_capture(options, argc, argv);
-	if (!options->capture)
+	if (!options->capture && !options->plot)
 		check_source(options, argc, argv);
 	check_recompress(options);
 	check_mix(options);
