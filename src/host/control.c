@@ -13,6 +13,7 @@
 #include "host/control_methods.h"
 #include "host/host.h"
 #include "host/jobs.h"
+#include "host/memo.h"
 #include "host/tracer.h"
 #include "process/spare.h"
 #include "process/thread.h"
@@ -134,6 +135,23 @@ static void destroy(struct control *control)
 	free(control);
 }
 
+/* That of a former server, if it was changed there and its parameter is the same. */
+static unsigned background_cpu(const struct host *host)
+{
+	char given[MEMO_VALUE_MAX], now[MEMO_VALUE_MAX], text[200];
+	unsigned percent;
+
+	snprintf(given, sizeof given, "%u", host->params->background_cpu);
+	if (!memo_adopt(host->device, "background-cpu", given, now) || sscanf(now, "%u", &percent) != 1 ||
+	    percent < 1 || percent > 100)
+		return host->params->background_cpu;
+	snprintf(text, sizeof text,
+		 "background-cpu=%u goes on, since it was set in the running device. To end it, set another value",
+		 percent);
+	host->say(HOST_NOTICE, text);
+	return percent;
+}
+
 int control_start(struct control **result, struct host *host)
 {
 	const struct varlink_service service = {
@@ -158,7 +176,7 @@ int control_start(struct control **result, struct host *host)
 	if (!r)
 		r = tracer_create(&host->tracer, host->device);
 	if (!r)
-		r = jobs_start(&host->jobs, host->device, host->params->background_cpu, wake, control);
+		r = jobs_start(&host->jobs, host->device, background_cpu(host), wake, control);
 	if (!r) {
 		spare_open(&control->spare, NULL);
 		control_look_prepare();

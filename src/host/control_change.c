@@ -5,6 +5,7 @@
 
 #include "host/host.h"
 #include "host/jobs.h"
+#include "host/memo.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -185,14 +186,20 @@ enum varlink_result control_set_memory_limit(void *opaque, struct varlink_call *
 enum varlink_result control_set_background_cpu(void *opaque, struct varlink_call *call)
 {
 	const struct host *host = opaque;
+	char given[MEMO_VALUE_MAX], now[MEMO_VALUE_MAX];
 	int64_t percent = 0;
 
 	varlink_int(call, "percent", &percent);
-	if (percent < 1 || percent > 100)
+	if (percent < 1 || percent > 100) {
 		varlink_refuse(call, "Refused", "%" PRId64 " is no share of a processor; give 1 to 100 percent",
 			       percent);
-	else
-		jobs_set_cpu(host->jobs, (unsigned)percent);
+		return VARLINK_DONE;
+	}
+	jobs_set_cpu(host->jobs, (unsigned)percent);
+	snprintf(given, sizeof given, "%u", host->params->background_cpu);
+	snprintf(now, sizeof now, "%" PRId64, percent);
+	if (memo_note(host->device, "background-cpu", given, now))
+		host->say(HOST_ERROR, "there is no room to note background-cpu for the next server");
 	return VARLINK_DONE;
 }
 

@@ -32,15 +32,15 @@ def settings(instance):
     """None while there is no server that answers."""
     status, out, _ = ctl(instance, "status", "--json", instance.name)
     description = json.loads(out)["devices"][0].get("description") if status == 0 else None
-    return description and {key: description.get(key) for key in ("mem_limit", "algorithm", "level")}
+    return description and {key: description.get(key) for key in ("mem_limit", "algorithm", "level", "background_cpu")}
 
 
 def check_kept(instance, server):
     """What is changed in use holds for the servers after this one: killed, and upgraded; and for those of another daemon."""
-    for words in (("limit", instance.name, "48M"), ("algorithm", instance.name, "zstd", "5")):
+    for words in (("limit", instance.name, "48M"), ("algorithm", instance.name, "zstd", "5"), ("background-cpu", instance.name, "35")):
         status, out, errors = ctl(instance, *words)
         point(status == 0 and not errors, words[0], out + errors)
-    wanted = {"mem_limit": 48 << 20, "algorithm": "zstd", "level": 5}
+    wanted = {"mem_limit": 48 << 20, "algorithm": "zstd", "level": 5, "background_cpu": 35}
     point(settings(instance) == wanted, "which the server has", settings(instance))
     os.kill(server, signal.SIGKILL)
     server = must(instance.new_server(server), "it is killed: there is another", instance.said())
