@@ -194,12 +194,12 @@ static void test_texts(void **state)
 /* Each allocation of a run fails once, those of json-c, too. Sanitizers have allocators of their own. */
 static unsigned allocations, failing;
 
+#if !RUNNING_UNDER_SANITIZER && defined __GLIBC__
 static bool fails(void)
 {
 	return failing && ++allocations == failing;
 }
 
-#if !RUNNING_UNDER_SANITIZER && defined __GLIBC__
 extern void *__libc_malloc(size_t bytes);
 extern void *__libc_calloc(size_t n, size_t bytes);
 extern void *__libc_realloc(void *old, size_t bytes);
