@@ -166,6 +166,75 @@ static void test_shared_device(void **state)
 	zsblk_close(dev);
 }
 
+static void make_groups(struct zsblk *dev, struct zsblk_grouping *job)
+{
+	struct zsblk_group_figures figures;
+	bool more = true;
+
+	while (more)
+		must(zsblk_group_step(job, &figures, &more) == 0);
+	zsblk_group_end(job);
+	must(device_stats(dev).groups > 10);
+}
+
+/* Each call of the beginning fails in turn: nothing is kept of it, and the device goes on. Then the segment is opened with failures. */
+static void test_groups(void **state)
+{
+	const struct zsblk_group_what any = {.algorithm = "zstd"};
+	const struct test_shm *shm = test_shm_new();
+	struct zsblk_params params = device_params(1000);
+	struct zsblk_grouping *job;
+	struct zsblk_why why;
+	struct zsblk *dev;
+	unsigned at = 0, failed = 0;
+	int r;
+
+	params.memory = shm->memory;
+	dev = device_open(&params);
+	for (unsigned i = 0; i < 1000; i++)
+		device_put(dev, i, BLOCK_TEXT, i);
+	do {
+		fail_at = ++at;
+		calls = 0;
+		r = zsblk_group_begin(dev, &any, &job, &why);
+		fail_at = 0;
+		assert_true(r == 0 || (r == -ENOMEM && !job && strlen(why.text) > 5));
+		zsblk_group_end(job);
+		failed += r != 0;
+	} while (calls >= at);
+	assert_true(failed >= 2);
+	must(zsblk_group_begin(dev, &any, &job, &why) == 0);
+	make_groups(dev, job);
+	zsblk_close(dev);
+	open_with_failures(&params);
+	dev = device_open(&params);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(device_has(dev, i, BLOCK_TEXT, i));
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
+/* No memory that can be populated: no groups, and what there is stays. */
+static void test_groups_without_memory(void **state)
+{
+	const struct zsblk_group_what any = {.algorithm = "zstd"};
+	struct zsblk *dev = device_new(1000);
+	struct zsblk_grouping *job;
+	struct zsblk_why why;
+
+	for (unsigned i = 0; i < 1000; i++)
+		device_put(dev, i, BLOCK_TEXT, i);
+	without_memory = true;
+	assert_int_equal(zsblk_group_begin(dev, &any, &job, &why), -ENOMEM);
+	without_memory = false;
+	assert_int_equal(zsblk_group_begin(dev, &any, &job, &why), 0);
+	make_groups(dev, job);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(device_has(dev, i, BLOCK_TEXT, i));
+	device_ok(dev);
+	zsblk_close(dev);
+}
+
 /* A segment that was made in vain does not stay. */
 static void test_nothing_is_left(void **state)
 {
@@ -268,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_device),          cmocka_unit_test(test_shared_device),
+		cmocka_unit_test(test_groups),          cmocka_unit_test(test_groups_without_memory),
 		cmocka_unit_test(test_nothing_is_left), cmocka_unit_test(test_without_mincore),
 		cmocka_unit_test(test_growing),         cmocka_unit_test(test_pool),
 	};
