@@ -184,11 +184,12 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 	r = zs_core_rebuild(dev->core, sector_each_object, dev, text, sizeof text);
 	if (r == -EUCLEAN)
 		return why_fail(why, -EINVAL, "the segment is damaged: %s", text);
-	if (!r && dev->has_marks)
+	if (r)
+		return why_fail(why, r, "no memory to find what the segment holds: %s", strerror(-r));
+	if (dev->has_marks)
 		sector_clear_marks(dev);
-	if (!r)
-		entries_adopt(dev, &survey);
-	return r;
+	entries_adopt(dev, &survey);
+	return 0;
 }
 
 void engine_keep_frontier(struct zsblk *dev)
