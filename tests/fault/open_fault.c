@@ -33,6 +33,20 @@ void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 	return __real_mmap(addr, len, prot, flags, fd, offset);
 }
 
+#ifdef __GLIBC__
+/* What mmap() is called where offsets have 64 bits. */
+void *__real_mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset);
+void *__wrap_mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset);
+void *__wrap_mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
+{
+	if (fails()) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return __real_mmap64(addr, len, prot, flags, fd, offset);
+}
+#endif
+
 void *__real_aligned_alloc(size_t align, size_t size);
 void *__wrap_aligned_alloc(size_t align, size_t size);
 void *__wrap_aligned_alloc(size_t align, size_t size)
