@@ -13,7 +13,6 @@
 #include "host/control_methods.h"
 #include "host/host.h"
 #include "host/jobs.h"
-#include "host/memo.h"
 #include "host/tracer.h"
 #include "process/spare.h"
 #include "process/thread.h"
@@ -124,32 +123,12 @@ static void destroy(struct control *control)
 {
 	varlink_server_close(control->server);
 	spare_close(&control->spare);
-	jobs_stop(control->host->jobs);
-	control->host->jobs = NULL;
-	tracer_destroy(control->host->tracer);
-	control->host->tracer = NULL;
+	jobs_tell(control->host->jobs, NULL, NULL);
 	if (control->stop >= 0)
 		close(control->stop);
 	if (control->changed >= 0)
 		close(control->changed);
 	free(control);
-}
-
-/* That of a former server, if it was changed there and its parameter is the same. */
-static unsigned background_cpu(const struct host *host)
-{
-	char given[MEMO_VALUE_MAX], now[MEMO_VALUE_MAX], text[200];
-	unsigned percent;
-
-	snprintf(given, sizeof given, "%u", host->params->background_cpu);
-	if (!memo_adopt(host->device, "background-cpu", given, now) || sscanf(now, "%u", &percent) != 1 ||
-	    percent < 1 || percent > 100)
-		return host->params->background_cpu;
-	snprintf(text, sizeof text,
-		 "background-cpu=%u goes on, since it was set in the running device. To end it, set another value",
-		 percent);
-	host->say(HOST_NOTICE, text);
-	return percent;
 }
 
 int control_start(struct control **result, struct host *host)
@@ -175,9 +154,8 @@ int control_start(struct control **result, struct host *host)
 	r = control->stop < 0 || control->changed < 0 ? -errno : varlink_server_open(&control->server, &service);
 	if (!r)
 		r = tracer_create(&host->tracer, host->device);
-	if (!r)
-		r = jobs_start(&host->jobs, host->device, background_cpu(host), wake, control);
 	if (!r) {
+		jobs_tell(host->jobs, wake, control);
 		spare_open(&control->spare, NULL);
 		control_look_prepare();
 		listen_if_needed(control);

@@ -10,12 +10,15 @@
 #include <string.h>
 
 static enum varlink_result begin(struct host *host, struct varlink_call *call, enum jobs_kind kind,
-				 const struct zsblk_recompress *recompress)
+				 const struct jobs_what *what)
 {
+	struct jobs_report other;
 	struct json_object *out;
 	uint64_t id;
 
-	if (jobs_begin(host->jobs, kind, recompress, &id) < 0) {
+	if (jobs_begin(host->jobs, kind, what, &id) < 0) {
+		if (jobs_find(host->jobs, id, &other) == 0)
+			kind = other.kind;
 		varlink_refuse(call, "Busy", "%s is at work already, as job %" PRIu64 "; wait for it or cancel it",
 			       jobs_kind_name(kind), id);
 		return VARLINK_DONE;
@@ -82,14 +85,44 @@ enum varlink_result control_recompress(void *opaque, struct varlink_call *call)
 {
 	const char *name = varlink_string(call, "algorithm");
 	const struct zsblk_algorithm *algorithm = zsblk_algorithm_by_name(name ? name : "zstd");
-	struct zsblk_recompress what = {.type = type_of(varlink_string(call, "type"))};
+	struct jobs_what what = {.recompress.type = type_of(varlink_string(call, "type"))};
 
 	if (!algorithm) {
 		varlink_refuse(call, "Refused", "there is no algorithm %.40s; use lz4, lz4hc or zstd", name);
 		return VARLINK_DONE;
 	}
-	what.algorithm = algorithm->name;
-	return take_numbers(call, algorithm, &what) ? begin(opaque, call, JOBS_RECOMPRESS, &what) : VARLINK_DONE;
+	what.recompress.algorithm = algorithm->name;
+	return take_numbers(call, algorithm, &what.recompress) ? begin(opaque, call, JOBS_RECOMPRESS, &what)
+							       : VARLINK_DONE;
+}
+
+/* Also blocks that are in groups of weaker algorithms: whoever asks wants them to be as small as that makes them. */
+enum varlink_result control_group(void *opaque, struct varlink_call *call)
+{
+	const char *name = varlink_string(call, "algorithm");
+	const struct zsblk_algorithm *algorithm = zsblk_algorithm_by_name(name ? name : "zstd");
+	struct jobs_what what = {.group.again = true};
+	int64_t level = 0, older_than_s = 0, most = 0;
+
+	what.group.has_level = varlink_int(call, "level", &level);
+	varlink_int(call, "older_than_s", &older_than_s);
+	varlink_int(call, "max_groups", &most);
+	if (!algorithm)
+		varlink_refuse(call, "Refused", "there is no algorithm %.40s; use zstd or lzma", name);
+	else if (what.group.has_level && (level < algorithm->level_min || level > algorithm->level_max))
+		varlink_refuse(call, "Refused", "%s has no level %" PRId64 "; give one from %d to %d", algorithm->name,
+			       level, algorithm->level_min, algorithm->level_max);
+	else if (older_than_s < 0 || most < 0)
+		varlink_refuse(call, "Refused", "%" PRId64 " %s make no sense; 0 stands for any",
+			       older_than_s < 0 ? older_than_s : most, older_than_s < 0 ? "seconds" : "groups");
+	else {
+		what.group.algorithm = algorithm->name;
+		what.group.level = (int)level;
+		what.group.older_than_s = (uint64_t)older_than_s;
+		what.group.max_groups = (uint64_t)most;
+		return begin(opaque, call, JOBS_GROUP, &what);
+	}
+	return VARLINK_DONE;
 }
 
 static struct json_object *describe(const struct jobs_report *report)
@@ -103,6 +136,7 @@ static struct json_object *describe(const struct jobs_report *report)
 	varlink_add_int(out, "total", report->total);
 	varlink_add_int(out, "pages_freed", report->pages_freed);
 	varlink_add_int(out, "bytes_saved", report->bytes_saved);
+	varlink_add_int(out, "groups", report->groups);
 	varlink_add_int(out, "seconds", report->seconds);
 	varlink_add_string(out, "text", report->text.text);
 	return out;

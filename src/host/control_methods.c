@@ -11,6 +11,7 @@ const struct varlink_method control_methods[] = {
 	{"GetMemory", VARLINK_LOOK, control_get_memory},
 	{"GetLatencies", VARLINK_LOOK, control_get_latencies},
 	{"GetAges", VARLINK_LOOK, control_get_ages},
+	{"GetCold", VARLINK_LOOK, control_get_cold},
 	/* What block has what is nothing for those who may only look at the whole. */
 	{"GetBlocks", VARLINK_CHANGE, control_get_blocks},
 	{"GetJobs", VARLINK_LOOK, control_get_jobs},
@@ -21,6 +22,7 @@ const struct varlink_method control_methods[] = {
 	{"SetReserve", VARLINK_CHANGE, control_set_reserve},
 	{"SetAlgorithm", VARLINK_CHANGE, control_set_algorithm},
 	{"SetBackgroundCpu", VARLINK_CHANGE, control_set_background_cpu},
+	{"SetCold", VARLINK_CHANGE, control_set_cold},
 	{"ResetPeak", VARLINK_CHANGE, control_reset_peak},
 	{"Resize", VARLINK_CHANGE, control_resize},
 	{"MarkIdle", VARLINK_CHANGE, control_mark_idle},
@@ -31,6 +33,7 @@ const struct varlink_method control_methods[] = {
 	{"Compact", VARLINK_CHANGE, control_compact},
 	{"Check", VARLINK_CHANGE, control_check},
 	{"Recompress", VARLINK_CHANGE, control_recompress},
+	{"Group", VARLINK_CHANGE, control_group},
 	{"CancelJob", VARLINK_CHANGE, control_cancel_job},
 	{NULL, VARLINK_NOTHING, NULL},
 };

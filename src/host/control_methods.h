@@ -29,8 +29,11 @@ control_method_fn control_set_memory_limit, control_set_algorithm, control_set_b
 /* control_trace.c */
 control_method_fn control_start_trace, control_stop_trace, control_get_trace;
 
+/* control_cold.c */
+control_method_fn control_get_cold, control_set_cold;
+
 /* control_jobs.c */
-control_method_fn control_compact, control_check, control_recompress, control_get_jobs, control_wait_job,
+control_method_fn control_compact, control_check, control_recompress, control_group, control_get_jobs, control_wait_job,
 	control_cancel_job;
 
 #endif

@@ -2,10 +2,14 @@
 /* The host of a device. See host.h. */
 #include "host/host.h"
 
+#include "host/cold.h"
 #include "host/control.h"
+#include "host/jobs.h"
+#include "host/memo.h"
 #include "host/protect.h"
 #include "host/stats_file.h"
 #include "host/ticker.h"
+#include "host/tracer.h"
 #include "process/cgroup.h"
 #include "process/memory.h"
 
@@ -112,10 +116,8 @@ static void tell_loss(const struct host *host)
 }
 
 /* The command line says something else, and does not count. */
-static void tell_adopted(const struct host *host)
+static void tell_adopted(const struct host *host, const char *adopted)
 {
-	const char *adopted = zsblk_adopted(host->device);
-
 	if (adopted[0])
 		say(host, HOST_NOTICE,
 		    "this goes on, since it was set in the running device: %s. To end it, set another value, or start a "
@@ -161,7 +163,7 @@ int host_prepare(struct host *host, bool reopen)
 		tell_missing(host, host->lock_can);
 	tell_cap(host);
 	tell_loss(host);
-	tell_adopted(host);
+	tell_adopted(host, zsblk_adopted(host->device));
 	if (reopen)
 		host_close(host);
 	return 0;
@@ -209,21 +211,66 @@ static bool look_for_removal(void *opaque)
 	return !removed;
 }
 
-/* Without it requests are served all the same: for swap that comes back, nothing else counts. */
-static void start_control(struct host *host)
+/* Who has no other use for them: cold=yes, or a former server was told so. */
+static bool needs_jobs(const struct host *host)
+{
+	char memo[ZSBLK_MEMO_MAX];
+
+	zsblk_memo(host->device, memo);
+	return host->params->control_path || host->params->cold.on || memo[0];
+}
+
+/* That of a former server, if it was changed there and its parameter is the same. */
+static unsigned background_cpu(const struct host *host)
+{
+	char given[MEMO_VALUE_MAX], now[MEMO_VALUE_MAX];
+	unsigned percent;
+
+	snprintf(given, sizeof given, "%u", host->params->background_cpu);
+	if (!memo_adopt(host->device, "background-cpu", given, now) || sscanf(now, "%u", &percent) != 1 ||
+	    percent < 1 || percent > 100)
+		return host->params->background_cpu;
+	say(host, HOST_NOTICE,
+	    "background-cpu=%u goes on, since it was set in the running device. To end it, set another value", percent);
+	return percent;
+}
+
+static int start_jobs(struct host *host)
+{
+	int r = jobs_start(&host->jobs, host->device, background_cpu(host));
+
+	if (!r)
+		r = cold_start(&host->cold, host->device, host->jobs, &host->params->cold);
+	if (!r)
+		tell_adopted(host, cold_adopted(host->cold));
+	return r;
+}
+
+static int start_control(struct host *host)
 {
 	struct zsblk_segment segment = {.name = ""};
-	int r;
 
-	if (!host->params->control_path)
-		return;
 	if (has_segment(host) && zsblk_inspect(host->params->engine.memory, &segment, NULL) == 0)
 		memcpy(host->name, segment.name, sizeof host->name);
 	host->started_s = (uint64_t)time(NULL);
-	r = control_start(&host->control, host);
-	if (r < 0)
+	return control_start(&host->control, host);
+}
+
+/* Without these requests are served all the same: for swap that comes back, nothing else counts. */
+static void start_background(struct host *host)
+{
+	const char *path = host->params->control_path;
+	int r = needs_jobs(host) ? start_jobs(host) : 0;
+
+	if (r < 0 && !path)
+		say(host, HOST_ERROR,
+		    "cold=yes is not possible, since its threads cannot be started: %s; requests are served",
+		    strerror(-r));
+	if (!r && path)
+		r = start_control(host);
+	if (r < 0 && path)
 		say(host, HOST_ERROR, "control=%s is not served, since its threads cannot be started: %s; requests are",
-		    host->params->control_path, strerror(-r));
+		    path, strerror(-r));
 }
 
 static int start_threads(struct host *host)
@@ -241,7 +288,7 @@ static int start_threads(struct host *host)
 	if (r < 0)
 		say(host, HOST_ERROR, "the thread that writes stats=%s cannot be started: %s", stats, strerror(-r));
 	if (!r)
-		start_control(host);
+		start_background(host);
 	return r;
 }
 
@@ -272,6 +319,13 @@ void host_stop(struct host *host)
 
 	control_stop(host->control);
 	host->control = NULL;
+	cold_stop(host->cold);
+	host->cold = NULL;
+	jobs_stop(host->jobs);
+	host->jobs = NULL;
+	/* Errands are about it. */
+	tracer_destroy(host->tracer);
+	host->tracer = NULL;
 	ticker_stop(host->watch);
 	host->watch = NULL;
 	stats_file_stop(host->stats_file);

@@ -6,10 +6,10 @@
  *
  *   host_prepare()   with all rights: sets limits and flags that are inherited, and opens the device
  *     fork, change of user
- *   host_start()     locks memory, starts the device, the statistics file, the control socket and the watch over the
- *                    segment
+ *   host_start()     locks memory, starts the device, the statistics file, the policy of cold blocks, the control
+ *                    socket and the watch over the segment
  *     requests
- *   host_stop()      ends the control socket and the watch, and writes the last statistics
+ *   host_stop()      ends all of these but the device, and writes the last statistics
  *   host_close()     closes the device
  *
  * One thread calls these, in this order. Functions that return int give 0, or a negative errno after the reason was
@@ -54,8 +54,9 @@ struct host {
 	struct stats_file *stats_file;
 	struct ticker *watch;
 	struct control *control;
-	struct jobs *jobs;             /* as long as there is a control socket */
-	struct tracer *tracer;         /* the same */
+	struct jobs *jobs;     /* if somebody may have work for them: a control socket, or the policy of cold blocks */
+	struct cold *cold;     /* with the jobs */
+	struct tracer *tracer; /* as long as there is a control socket */
 	char name[ZSBLK_NAME_MAX + 1]; /* the segment's; empty: none */
 	uint64_t started_s;            /* seconds since 1970 */
 	bool locked;                   /* what swap needs of protect.h is had */

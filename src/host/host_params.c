@@ -211,6 +211,20 @@ static int set_background_cpu(struct host_params *params, const char *value, str
 	return 0;
 }
 
+/* One setter for each key of cold_settings.h, which knows what is right. */
+#define COLD_KEY(name, key)                                                                                            \
+	static int set_##name(struct host_params *params, const char *value, struct zsblk_why *why)                    \
+	{                                                                                                              \
+		return cold_settings_set(&params->cold, key, value, why);                                              \
+	}
+COLD_KEY(cold, "cold")
+COLD_KEY(cold_after, "cold-after")
+COLD_KEY(cold_algorithm, "cold-algorithm")
+COLD_KEY(frozen_after, "frozen-after")
+COLD_KEY(frozen_algorithm, "frozen-algorithm")
+COLD_KEY(cold_rate, "cold-rate")
+COLD_KEY(cold_budget, "cold-budget")
+
 /* ------------------------------------------------------------------ all of them */
 
 /* Adds lines to a text of help: as snprintf() does. */
@@ -267,7 +281,23 @@ static const struct key {
 	 "control-group=<GROUP>\n"
 	 "                     Let members of this group look there; root and the server's user may change things\n", NULL},
 	{"background-cpu", set_background_cpu,
-	 "background-cpu=<N>   Percent of a processor for jobs asked for there (default 10)\n", NULL},
+	 "background-cpu=<N>   Percent of a processor for jobs asked for there, and for cold=yes (default 10)\n", NULL},
+	{"cold", set_cold,
+	 "cold=yes|no          Pack blocks that nobody uses into groups, in the background (default no)\n", NULL},
+	{"cold-after", set_cold_after,
+	 "cold-after=<AGE>     ... when they were not used for so long: 90s, 15m, 4h, 2d (default 15m)\n", NULL},
+	{"cold-algorithm", set_cold_algorithm,
+	 "cold-algorithm=<NAME[:LEVEL]>\n"
+	 "                     ... with this algorithm (default zstd:9)\n", NULL},
+	{"frozen-after", set_frozen_after,
+	 "frozen-after=<AGE>   ... and more tightly after so long, or never (default 16 times cold-after)\n", NULL},
+	{"frozen-algorithm", set_frozen_algorithm,
+	 "frozen-algorithm=<NAME[:LEVEL]>\n"
+	 "                     ... with this one (default lzma:1)\n", NULL},
+	{"cold-rate", set_cold_rate,
+	 "cold-rate=<SIZE>     Most data that is packed in a second (default 0: any)\n", NULL},
+	{"cold-budget", set_cold_budget,
+	 "cold-budget=<SIZE>   Most data that is packed in 24 hours (default 0: any)\n", NULL},
 	/* clang-format on */
 };
 #define N_KEYS (sizeof keys / sizeof keys[0])
@@ -299,7 +329,7 @@ static int unknown_key(const char *name, const char *value, struct zsblk_why *wh
 	for (size_t i = 0; i < N_KEYS && n < sizeof names; i++)
 		n += (size_t)snprintf(names + n, sizeof names - n, "%s%s",
 				      i == 0 ? "" : (i == N_KEYS - 1 ? " or " : ", "), keys[i].name);
-	return refuse(why, -ENOENT, "parameter %.40s=%.40s is not known; use %s", name, value, names);
+	return refuse(why, -ENOENT, "parameter %.30s=%.30s is not known; use %s", name, value, names);
 }
 
 void host_params_init(struct host_params *params)
@@ -307,6 +337,7 @@ void host_params_init(struct host_params *params)
 	*params = (struct host_params){
 		.lock = HOST_LOCK_AUTO, .control_group = VARLINK_NO_GROUP, .background_cpu = JOBS_CPU_DEFAULT};
 	zsblk_params_init(&params->engine);
+	cold_settings_init(&params->cold);
 }
 
 void host_params_free(struct host_params *params)
@@ -373,7 +404,10 @@ int host_params_complete(struct host_params *params, struct zsblk_why *why)
 	params->engine.reserve_by_default = !is_given(params, "reserve");
 	if (params->engine.reserve_by_default)
 		params->engine.reserve = host_default_reserve(&params->engine);
-	return zsblk_params_check(&params->engine, why);
+	if (!is_given(params, "frozen-after"))
+		cold_settings_default_frozen(&params->cold);
+	r = zsblk_params_check(&params->engine, why);
+	return r ? r : cold_settings_check(&params->cold, why);
 }
 
 /* ------------------------------------------------------------------ help */

@@ -18,6 +18,7 @@
 #ifndef HOST_PARAMS_H
 #define HOST_PARAMS_H
 
+#include "host/cold_settings.h"
 #include "zsblk.h"
 
 #include <sys/types.h>
@@ -32,10 +33,11 @@ enum host_lock {
 struct host_params {
 	struct zsblk_params engine;
 	enum host_lock lock;
-	char *stats_path;        /* absolute, owned by this struct; NULL: no statistics file */
-	char *control_path;      /* absolute, owned by this struct; NULL: no control socket */
-	gid_t control_group;     /* who may look there; -1: no group */
-	unsigned background_cpu; /* share of one processor for jobs (jobs.h), in percent: 1 to 100 */
+	char *stats_path;          /* absolute, owned by this struct; NULL: no statistics file */
+	char *control_path;        /* absolute, owned by this struct; NULL: no control socket */
+	gid_t control_group;       /* who may look there; -1: no group */
+	unsigned background_cpu;   /* share of one processor for jobs (jobs.h), in percent: 1 to 100 */
+	struct cold_settings cold; /* what the policy of cold blocks does: cold.h */
 	char *inherited; /* a copy of HOST_PARAMS_VARIABLE, which some of the values are in; owned by this struct */
 	unsigned given;  /* a bit for each key of the table that host_params_set() has taken */
 };

@@ -7,6 +7,7 @@
 #include "host/jobs.h"
 
 #include "host/errands.h"
+#include "host/jobs_kinds.h"
 #include "process/thread.h"
 
 #include <errno.h>
@@ -16,22 +17,9 @@
 #include <string.h>
 #include <time.h>
 
-/* Blocks that one step verifies: a fraction of a millisecond. */
-#define CHECK_BLOCKS 32u
 /* Steps of a job follow each other for so long, of the thread's own time, before it pauses. */
 #define BURST_NS 500000u
 #define FOR_EVER UINT64_MAX
-
-struct job {
-	struct jobs_report report;
-	uint64_t began_ms;
-	bool cancel;
-	struct zsblk_recompress what; /* of a recompression */
-	/* The thread's: where the next step of a check goes on, and the recompression. */
-	uint64_t at;
-	struct zsblk_recompression *recompression;
-	uint64_t tried, recompressed, failed;
-};
 
 struct jobs {
 	struct zsblk *dev;
@@ -43,7 +31,7 @@ struct jobs {
 	bool stop;
 	unsigned percent;
 	uint64_t last_id;
-	struct job job[JOBS_KINDS];
+	struct jobs_job job[JOBS_KINDS];
 	struct errands errands;
 	/* When the last look was over, and how long it has worked. */
 	uint64_t looked_ns, look_ns;
@@ -62,120 +50,9 @@ static uint64_t now_ms(void)
 	return now_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
-/* ------------------------------------------------------------------ the kinds
- *
- * A step works on a copy of the job's report, which the others see when the step is over. False: it was the last one.
- */
-
-static int begin_compact(struct zsblk *dev, struct job *job)
-{
-	for (unsigned i = 0; i < zsblk_class_count(dev); i++) {
-		struct zs_class_stats class;
-
-		if (zsblk_class_stats(dev, i, &class) == 0)
-			job->report.total += class.freeable;
-	}
-	return 0;
-}
-
-static bool step_compact(struct zsblk *dev, struct job *job, struct jobs_report *report)
-{
-	bool more;
-
-	report->pages_freed += zsblk_compact_step(dev, &more);
-	/* Settling frees more than classes can free by themselves, and writers free some. */
-	if (report->pages_freed > report->total || !more)
-		report->total = report->pages_freed;
-	report->done = report->pages_freed;
-	report->bytes_saved = report->pages_freed * ZSBLK_BLOCK_SIZE;
-	return more;
-}
-
-static void tell_compact(const struct job *job, struct jobs_report *report)
-{
-	snprintf(report->text.text, sizeof report->text.text, "%" PRIu64 " pages were freed", report->pages_freed);
-}
-
-static int begin_check(struct zsblk *dev, struct job *job)
-{
-	job->report.total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
-	return 0;
-}
-
-static bool step_check(struct zsblk *dev, struct job *job, struct jobs_report *report)
-{
-	int r = zsblk_check_blocks(dev, job->at, CHECK_BLOCKS, &job->at, &report->text);
-
-	report->total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
-	report->done = job->at < report->total ? job->at : report->total;
-	if (r < 0)
-		report->state = JOBS_FAILED;
-	return r == 0 && job->at < report->total;
-}
-
-static void tell_check(const struct job *job, struct jobs_report *report)
-{
-	snprintf(report->text.text, sizeof report->text.text,
-		 "%" PRIu64 " of %" PRIu64 " blocks were verified, and all are whole", report->done, report->total);
-}
-
-static int begin_recompress(struct zsblk *dev, struct job *job)
-{
-	job->report.total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
-	return zsblk_recompress_begin(dev, &job->what, &job->recompression, &job->report.text);
-}
-
-static bool step_recompress(struct zsblk *dev, struct job *job, struct jobs_report *report)
-{
-	struct zsblk_recompress_figures figures;
-	bool more;
-
-	(void)dev;
-	zsblk_recompress_step(job->recompression, &figures, &more);
-	report->done = figures.done;
-	report->total = figures.total;
-	report->bytes_saved = figures.bytes_saved;
-	job->tried = figures.tried;
-	job->recompressed = figures.recompressed;
-	job->failed = figures.failed;
-	return more;
-}
-
-static void end_recompress(struct job *job)
-{
-	zsblk_recompress_end(job->recompression);
-	job->recompression = NULL;
-}
-
-static void tell_recompress(const struct job *job, struct jobs_report *report)
-{
-	int n = snprintf(report->text.text, sizeof report->text.text,
-			 "%" PRIu64 " blocks were compressed again, %" PRIu64 " of them take less now, and %" PRIu64
-			 " bytes were saved",
-			 job->tried, job->recompressed, report->bytes_saved);
-
-	if (job->failed)
-		snprintf(report->text.text + n, sizeof report->text.text - (size_t)n,
-			 "; %" PRIu64 " blocks are damaged, or had no room", job->failed);
-}
-
-static const struct kind {
-	const char *name;
-	/* In the thread, before the first step. A negative errno: the job has failed, and job->report.text says why. */
-	int (*begin)(struct zsblk *dev, struct job *job);
-	bool (*step)(struct zsblk *dev, struct job *job, struct jobs_report *report);
-	void (*end)(struct job *job); /* after the last step, or in place of one; NULL: there is nothing to do */
-	void (*tell)(const struct job *job, struct jobs_report *report); /* what was done */
-} kinds[] = {
-	[JOBS_COMPACT] = {"compact", begin_compact, step_compact, NULL, tell_compact},
-	[JOBS_CHECK] = {"check", begin_check, step_check, NULL, tell_check},
-	[JOBS_RECOMPRESS] = {"recompress", begin_recompress, step_recompress, end_recompress, tell_recompress},
-};
-_Static_assert(sizeof kinds / sizeof kinds[0] == JOBS_KINDS, "each kind has its row");
-
 const char *jobs_kind_name(enum jobs_kind kind)
 {
-	return kinds[kind].name;
+	return jobs_rows[kind].name;
 }
 
 const char *jobs_state_name(enum jobs_state state)
@@ -192,15 +69,34 @@ const char *jobs_state_name(enum jobs_state state)
 
 /* ------------------------------------------------------------------ the thread */
 
-static bool is_running(const struct job *job)
+static bool is_running(const struct jobs_job *job)
 {
 	return job->report.id && job->report.state == JOBS_RUNNING;
 }
 
-/* Let a job go on for a moment. False: it was its last step, or it cannot begin. */
-static bool work(struct jobs *jobs, struct job *job, struct jobs_report *report)
+static void tell(struct jobs *jobs)
 {
-	const struct kind *kind = &kinds[report->kind];
+	if (jobs->changed)
+		jobs->changed(jobs->opaque);
+}
+
+/* Does a job of this kind make new objects of old ones? */
+static bool reworks(enum jobs_kind kind)
+{
+	return kind == JOBS_RECOMPRESS || kind == JOBS_GROUP || kind == JOBS_COLD;
+}
+
+/* A job that the policy's is about to give way to waits for its end. */
+static bool may_step(const struct jobs *jobs, enum jobs_kind kind)
+{
+	return is_running(&jobs->job[kind]) &&
+	       (kind == JOBS_COLD || !reworks(kind) || !is_running(&jobs->job[JOBS_COLD]));
+}
+
+/* Let a job go on for a moment. False: it was its last step, or it cannot begin. */
+static bool work(struct jobs *jobs, struct jobs_job *job, struct jobs_report *report)
+{
+	const struct jobs_row *kind = &jobs_rows[report->kind];
 	uint64_t began = now_ns(CLOCK_THREAD_CPUTIME_ID);
 	bool more = true;
 
@@ -217,9 +113,9 @@ static bool work(struct jobs *jobs, struct job *job, struct jobs_report *report)
 }
 
 /* `lock` is held, but not while the job works. */
-static void step(struct jobs *jobs, struct job *job)
+static void step(struct jobs *jobs, struct jobs_job *job)
 {
-	const struct kind *kind = &kinds[job->report.kind];
+	const struct jobs_row *kind = &jobs_rows[job->report.kind];
 	struct jobs_report report = job->report;
 	bool more;
 
@@ -235,9 +131,11 @@ static void step(struct jobs *jobs, struct job *job)
 		kind->tell(job, &report);
 	if (report.state != JOBS_RUNNING && kind->end)
 		kind->end(job);
+	/* What others have changed meanwhile. */
+	report.gave_way = job->report.gave_way;
 	job->report = report;
 	if (report.state != JOBS_RUNNING)
-		jobs->changed(jobs->opaque);
+		tell(jobs);
 }
 
 /* The pause after work of so many ns, which leaves others their share of the processor. */
@@ -270,7 +168,7 @@ static bool run_errand(struct jobs *jobs)
 		jobs->look_ns = now_ns(CLOCK_THREAD_CPUTIME_ID) - began;
 	}
 	errands_end(errand, r);
-	jobs->changed(jobs->opaque);
+	tell(jobs);
 	return true;
 }
 
@@ -305,7 +203,7 @@ static bool step_all(struct jobs *jobs)
 	for (unsigned kind = 0; kind < JOBS_KINDS && !jobs->stop; kind++) {
 		uint64_t began = now_ns(CLOCK_THREAD_CPUTIME_ID);
 
-		if (!is_running(&jobs->job[kind]))
+		if (!may_step(jobs, (enum jobs_kind)kind))
 			continue;
 		any = true;
 		step(jobs, &jobs->job[kind]);
@@ -323,8 +221,8 @@ static void *run(void *opaque)
 		if (!step_all(jobs) && !jobs->stop)
 			wait_until(jobs, FOR_EVER);
 	for (unsigned kind = 0; kind < JOBS_KINDS; kind++)
-		if (kinds[kind].end)
-			kinds[kind].end(&jobs->job[kind]);
+		if (jobs_rows[kind].end)
+			jobs_rows[kind].end(&jobs->job[kind]);
 	pthread_mutex_unlock(&jobs->lock);
 	return NULL;
 }
@@ -338,7 +236,7 @@ static void destroy(struct jobs *jobs)
 	free(jobs);
 }
 
-int jobs_start(struct jobs **result, struct zsblk *dev, unsigned percent, void (*changed)(void *opaque), void *opaque)
+int jobs_start(struct jobs **result, struct zsblk *dev, unsigned percent)
 {
 	struct jobs *jobs = calloc(1, sizeof *jobs);
 	pthread_condattr_t attr;
@@ -348,8 +246,6 @@ int jobs_start(struct jobs **result, struct zsblk *dev, unsigned percent, void (
 		return -ENOMEM;
 	jobs->dev = dev;
 	jobs->percent = percent;
-	jobs->changed = changed;
-	jobs->opaque = opaque;
 	pthread_mutex_init(&jobs->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -376,6 +272,14 @@ void jobs_stop(struct jobs *jobs)
 	destroy(jobs);
 }
 
+void jobs_tell(struct jobs *jobs, void (*changed)(void *opaque), void *opaque)
+{
+	pthread_mutex_lock(&jobs->lock);
+	jobs->changed = changed;
+	jobs->opaque = opaque;
+	pthread_mutex_unlock(&jobs->lock);
+}
+
 void jobs_set_cpu(struct jobs *jobs, unsigned percent)
 {
 	pthread_mutex_lock(&jobs->lock);
@@ -396,18 +300,43 @@ unsigned jobs_cpu(struct jobs *jobs)
 
 /* ------------------------------------------------------------------ jobs */
 
-int jobs_begin(struct jobs *jobs, enum jobs_kind kind, const struct zsblk_recompress *recompress, uint64_t *id)
+/* The job that keeps one of this kind from beginning; NULL: there is none. */
+static struct jobs_job *in_the_way(struct jobs *jobs, enum jobs_kind kind)
 {
-	struct job *job = &jobs->job[kind];
+	static const enum jobs_kind reworking[] = {JOBS_RECOMPRESS, JOBS_GROUP};
+
+	if (is_running(&jobs->job[kind]))
+		return &jobs->job[kind];
+	for (size_t i = 0; reworks(kind) && i < sizeof reworking / sizeof reworking[0]; i++)
+		if (is_running(&jobs->job[reworking[i]]))
+			return &jobs->job[reworking[i]];
+	return NULL;
+}
+
+static void let_give_way(struct jobs_job *job)
+{
+	if (!is_running(job) || job->cancel)
+		return;
+	job->cancel = true;
+	job->report.gave_way = true;
+}
+
+int jobs_begin(struct jobs *jobs, enum jobs_kind kind, const struct jobs_what *what, uint64_t *id)
+{
+	struct jobs_job *job;
 	int r = 0;
 
 	pthread_mutex_lock(&jobs->lock);
-	if (is_running(job)) {
+	job = in_the_way(jobs, kind);
+	if (job) {
 		r = -EBUSY;
 	} else {
-		*job = (struct job){.report = {.id = ++jobs->last_id, .kind = kind}};
-		if (recompress)
-			job->what = *recompress;
+		if (reworks(kind))
+			let_give_way(&jobs->job[JOBS_COLD]);
+		job = &jobs->job[kind];
+		*job = (struct jobs_job){.report = {.id = ++jobs->last_id, .kind = kind}};
+		if (what)
+			job->what = *what;
 		pthread_cond_signal(&jobs->wake);
 	}
 	*id = job->report.id;
@@ -415,7 +344,7 @@ int jobs_begin(struct jobs *jobs, enum jobs_kind kind, const struct zsblk_recomp
 	return r;
 }
 
-static struct job *find(struct jobs *jobs, uint64_t id)
+static struct jobs_job *find(struct jobs *jobs, uint64_t id)
 {
 	for (unsigned kind = 0; kind < JOBS_KINDS; kind++)
 		if (id && jobs->job[kind].report.id == id)
@@ -425,7 +354,7 @@ static struct job *find(struct jobs *jobs, uint64_t id)
 
 int jobs_cancel(struct jobs *jobs, uint64_t id)
 {
-	struct job *job;
+	struct jobs_job *job;
 	int r = -ENOENT;
 
 	pthread_mutex_lock(&jobs->lock);
@@ -440,7 +369,7 @@ int jobs_cancel(struct jobs *jobs, uint64_t id)
 
 int jobs_find(struct jobs *jobs, uint64_t id, struct jobs_report *report)
 {
-	struct job *job;
+	struct jobs_job *job;
 
 	pthread_mutex_lock(&jobs->lock);
 	job = find(jobs, id);

@@ -22,6 +22,8 @@ enum jobs_kind {
 	JOBS_COMPACT,
 	JOBS_CHECK,
 	JOBS_RECOMPRESS,
+	JOBS_GROUP,
+	JOBS_COLD, /* what the policy of cold blocks does: a compaction, a recompression, or groups */
 	JOBS_KINDS,
 };
 
@@ -39,8 +41,17 @@ struct jobs_report {
 	uint64_t done, total; /* blocks; pages that can be freed, of a compaction */
 	uint64_t pages_freed;
 	uint64_t bytes_saved;
-	uint64_t seconds;      /* since it began, or that it took */
-	struct zsblk_why text; /* a sentence for people */
+	uint64_t groups, blocks; /* groups that were made, and the blocks in them */
+	bool gave_way;           /* a cancelled job of the policy: for one that people have begun */
+	uint64_t seconds;        /* since it began, or that it took */
+	struct zsblk_why text;   /* a sentence for people */
+};
+
+/* What a job is to do, as far as its kind does not say. Names of algorithms have to stay. */
+struct jobs_what {
+	enum jobs_kind does; /* of JOBS_COLD: one of the others, but a check */
+	struct zsblk_recompress recompress;
+	struct zsblk_group_what group;
 };
 
 /* "compact" and so on; "running" and so on. */
@@ -49,11 +60,10 @@ const char *jobs_state_name(enum jobs_state state);
 
 #define JOBS_CPU_DEFAULT 10u
 
-/*
- * Start the thread. `percent` of a processor, 1 to 100. `changed` is called when a job or an errand has ended, by the thread. 0 or
- * a negative errno. *dev is the caller's, and stays open until jobs_stop().
- */
-int jobs_start(struct jobs **jobs, struct zsblk *dev, unsigned percent, void (*changed)(void *opaque), void *opaque);
+/* Start the thread. `percent` of a processor, 1 to 100. 0 or a negative errno. *dev is the caller's, and stays open until jobs_stop(). */
+int jobs_start(struct jobs **jobs, struct zsblk *dev, unsigned percent);
+/* From now on the thread calls `changed` when a job or an errand has ended. NULL: nothing any more. `changed` calls none of these functions. */
+void jobs_tell(struct jobs *jobs, void (*changed)(void *opaque), void *opaque);
 /* Cancel what runs, and end the thread after the step that it is at. NULL is allowed. */
 void jobs_stop(struct jobs *jobs);
 
@@ -61,10 +71,11 @@ void jobs_set_cpu(struct jobs *jobs, unsigned percent);
 unsigned jobs_cpu(struct jobs *jobs);
 
 /*
- * Begin a job. `recompress`: what a recompression is to do, otherwise NULL; it is copied, but the name of the algorithm has to stay.
- * 0 and the job's number, or -EBUSY and the number of the one of its kind that runs.
+ * Begin a job. `what` is copied; NULL: the kind says it all. 0 and the job's number, or -EBUSY and the number of the one that is in the way: of
+ * the same kind, or, since only one job at a time makes new objects of old ones, recompression and groups in each other's. The policy's job is
+ * in nobody's way: it is told to end, and the other one begins then.
  */
-int jobs_begin(struct jobs *jobs, enum jobs_kind kind, const struct zsblk_recompress *recompress, uint64_t *id);
+int jobs_begin(struct jobs *jobs, enum jobs_kind kind, const struct jobs_what *what, uint64_t *id);
 /* Tell a job to end after its step. -ENOENT: there is no such job, or it has ended. */
 int jobs_cancel(struct jobs *jobs, uint64_t id);
 /* -ENOENT: there is no job of this number any more. */

@@ -59,6 +59,7 @@ static void test_defaults(void **state)
 	assert_null(params.control_path);
 	assert_true(params.control_group == (gid_t)-1);
 	assert_int_equal(params.background_cpu, 10);
+	assert_false(params.cold.on);
 }
 
 static void test_each_key(void **state)
@@ -77,6 +78,13 @@ static void test_each_key(void **state)
 	take("control", "/tmp/zsblk.control");
 	take("control-group", "12345");
 	take("background-cpu", "25");
+	take("cold", "yes");
+	take("cold-after", "20m");
+	take("cold-algorithm", "zstd:12");
+	take("frozen-after", "never");
+	take("frozen-algorithm", "zstd:19");
+	take("cold-rate", "4M");
+	take("cold-budget", "10G");
 	if (host_params_complete(&params, &why) != 0)
 		fail_msg("%s", why.text);
 	assert_int_equal(params.engine.size, 1 << 30);
@@ -93,6 +101,34 @@ static void test_each_key(void **state)
 	assert_string_equal(params.control_path, "/tmp/zsblk.control");
 	assert_int_equal(params.control_group, 12345);
 	assert_int_equal(params.background_cpu, 25);
+	assert_true(params.cold.on);
+	assert_int_equal(params.cold.cold_after_s, 1200);
+	assert_int_equal(params.cold.cold.level, 12);
+	assert_int_equal(params.cold.frozen_after_s, 0);
+	assert_int_equal(params.cold.frozen.level, 19);
+	assert_int_equal(params.cold.rate, 4 << 20);
+	assert_int_equal(params.cold.budget, UINT64_C(10) << 30);
+}
+
+/* What each key takes, cold_settings_test says. */
+static void test_cold(void **state)
+{
+	struct zsblk_why why = {""};
+
+	expect_refusal(-EINVAL, "cold-after", "soon", "cold-after=soon", "such as 90s");
+	host_params_init(&params);
+	take("size", "1G");
+	take("cold-after", "5h");
+	take("frozen-algorithm", "zstd:19");
+	assert_int_equal(host_params_complete(&params, &why), 0);
+	assert_int_equal(params.cold.frozen_after_s, 80 * 3600);
+	host_params_init(&params);
+	take("size", "1G");
+	take("frozen-algorithm", "zstd:19");
+	take("cold-after", "5h");
+	take("frozen-after", "4h");
+	assert_int_equal(host_params_complete(&params, &why), -EINVAL);
+	expect(&why, "frozen-after=4h is not later than cold-after=5h");
 }
 
 static void test_sizes_refused(void **state)
@@ -280,7 +316,8 @@ static void test_unknown(void **state)
 {
 	expect_refusal(
 		-ENOENT, "colour", "red", "parameter colour=red is not known",
-		"use size, max-size, algorithm, level, mem-limit, memory, reserve, lock, stats, control, control-group or background-cpu");
+		"use size, max-size, algorithm, level, mem-limit, memory, reserve, lock, stats, control, "
+		"control-group, background-cpu, cold, cold-after, cold-algorithm, frozen-after, frozen-algorithm, cold-rate or cold-budget");
 	expect_refusal(-ENOENT, "siz", "1G", "siz=1G", "use size");
 	expect_refusal(-ENOENT, "", "", "parameter =", "use size");
 }
@@ -294,7 +331,7 @@ static void test_long_values(void **state)
 	expect_refusal(-EINVAL, "size", text, "size=xxx", "512M, 2G or 1T");
 	expect_refusal(-EINVAL, "size", text, "given twice", "give it once");
 	expect_refusal(-EINVAL, "lock", text, "lock=xxx", "auto, yes or no");
-	expect_refusal(-ENOENT, text, text, "parameter xxx", "lock, stats, control, control-group or background-cpu");
+	expect_refusal(-ENOENT, text, text, "parameter xxx", "frozen-algorithm, cold-rate or cold-budget");
 	text[sizeof text / 2] = '/';
 	expect_refusal(-ENAMETOOLONG, "stats", text, "cannot be written", "such as /run");
 }
@@ -361,7 +398,7 @@ static void test_help(void **state)
 	const char *text = host_params_help();
 	const struct zsblk_algorithm *algorithm;
 	struct zsblk_why why = {""};
-	char names[200], *rest = names, *name;
+	char names[sizeof why.text], *rest = names, *name;
 
 	host_params_set(&params, "?", "?", &why);
 	snprintf(names, sizeof names, "%s", strstr(why.text, "use ") + 4);
@@ -388,10 +425,10 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(defaults), TEST(each_key),  TEST(sizes_refused), TEST(level),         TEST(lock),
-		TEST(stats),    TEST(control),   TEST(control_way),   TEST(control_group), TEST(background_cpu),
-		TEST(once),     TEST(unknown),   TEST(long_values),   TEST(complete),      TEST(reserve),
-		TEST(help),     TEST(inherited),
+		TEST(defaults), TEST(each_key), TEST(sizes_refused), TEST(level),         TEST(lock),
+		TEST(stats),    TEST(control),  TEST(control_way),   TEST(control_group), TEST(background_cpu),
+		TEST(cold),     TEST(once),     TEST(unknown),       TEST(long_values),   TEST(complete),
+		TEST(reserve),  TEST(help),     TEST(inherited),
 	};
 
 	return cmocka_run_group_tests_name("host_params", tests, NULL, NULL);

@@ -32,7 +32,9 @@ static int begin(void **state)
 		must(zsblk_write(dev, block, sizeof block, (uint64_t)i * BLOCK_BYTES) == 0);
 	}
 	atomic_store(&changes, 0);
-	return jobs_start(&jobs, dev, 100, changed, NULL);
+	must(jobs_start(&jobs, dev, 100) == 0);
+	jobs_tell(jobs, changed, NULL);
+	return 0;
 }
 
 static int end(void **state)
@@ -95,8 +97,8 @@ static void test_compact(void **state)
 
 static void test_recompress(void **state)
 {
-	const struct zsblk_recompress what = {
-		.type = ZSBLK_RECOMPRESS_ALL, .algorithm = "zstd", .level = 3, .has_level = true};
+	const struct jobs_what what = {
+		.recompress = {.type = ZSBLK_RECOMPRESS_ALL, .algorithm = "zstd", .level = 3, .has_level = true}};
 	struct zsblk_stats before, after;
 	struct jobs_report report;
 	uint64_t id;
@@ -119,7 +121,7 @@ static void test_recompress(void **state)
 
 static void test_cannot_begin(void **state)
 {
-	const struct zsblk_recompress what = {.type = ZSBLK_RECOMPRESS_ALL, .algorithm = "none"};
+	const struct jobs_what what = {.recompress = {.type = ZSBLK_RECOMPRESS_ALL, .algorithm = "none"}};
 	struct jobs_report report;
 	uint64_t id;
 
@@ -153,6 +155,50 @@ static void test_one_of_a_kind(void **state)
 	/* Only the last one of a kind is remembered. */
 	assert_int_equal(jobs_find(jobs, id, &report), -ENOENT);
 	assert_int_equal(jobs_find(jobs, 0, &report), -ENOENT);
+}
+
+static uint64_t begin_reworking(enum jobs_kind kind, enum jobs_kind does)
+{
+	const struct jobs_what what = {.does = does, .recompress = {.type = ZSBLK_RECOMPRESS_ALL, .algorithm = "zstd"}};
+	uint64_t id;
+
+	assert_int_equal(jobs_begin(jobs, kind, &what, &id), 0);
+	return id;
+}
+
+/* What makes new objects of old ones is not in each other's way, and the policy's is in nobody's. */
+static void test_gives_way(void **state)
+{
+	struct jobs_report report;
+	uint64_t policys, ours, other;
+
+	jobs_set_cpu(jobs, 1);
+	policys = begin_reworking(JOBS_COLD, JOBS_RECOMPRESS);
+	pause_ms(20);
+	assert_int_equal(jobs_begin(jobs, JOBS_COLD, NULL, &other), -EBUSY);
+	ours = begin_reworking(JOBS_RECOMPRESS, JOBS_RECOMPRESS);
+	assert_int_equal(jobs_begin(jobs, JOBS_GROUP, NULL, &other), -EBUSY);
+	assert_int_equal(other, ours);
+	jobs_set_cpu(jobs, 100);
+	report = wait_for_end(policys);
+	assert_int_equal(report.state, JOBS_CANCELLED);
+	assert_true(report.gave_way);
+	assert_int_equal(report.kind, JOBS_COLD);
+	report = wait_for_end(ours);
+	if (report.state != JOBS_DONE)
+		fail_msg("%s", report.text.text);
+	/* The policy does not push others away; and it may do other things. */
+	jobs_set_cpu(jobs, 1);
+	ours = begin_reworking(JOBS_GROUP, JOBS_GROUP);
+	assert_int_equal(jobs_begin(jobs, JOBS_COLD, NULL, &other), -EBUSY);
+	assert_int_equal(other, ours);
+	jobs_set_cpu(jobs, 100);
+	wait_for_end(ours);
+	policys = begin_reworking(JOBS_COLD, JOBS_COMPACT);
+	report = wait_for_end(policys);
+	assert_int_equal(report.state, JOBS_DONE);
+	assert_false(report.gave_way);
+	assert_non_null(strstr(report.text.text, "pages were freed"));
 }
 
 static uint64_t now_ms(void)
@@ -379,6 +425,8 @@ static void test_names(void **state)
 	assert_string_equal(jobs_kind_name(JOBS_COMPACT), "compact");
 	assert_string_equal(jobs_kind_name(JOBS_CHECK), "check");
 	assert_string_equal(jobs_kind_name(JOBS_RECOMPRESS), "recompress");
+	assert_string_equal(jobs_kind_name(JOBS_GROUP), "group");
+	assert_string_equal(jobs_kind_name(JOBS_COLD), "cold");
 	assert_string_equal(jobs_state_name(JOBS_CANCELLED), "cancelled");
 	jobs_stop(NULL);
 }
@@ -388,17 +436,9 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(check),
-		TEST(compact),
-		TEST(recompress),
-		TEST(cannot_begin),
-		TEST(one_of_a_kind),
-		TEST(share),
-		TEST(errands),
-		TEST(changes_first),
-		TEST(dropped),
-		TEST(many),
-		TEST(looks_have_a_share),
+		TEST(check),         TEST(compact),   TEST(recompress), TEST(cannot_begin),
+		TEST(one_of_a_kind), TEST(gives_way), TEST(share),      TEST(errands),
+		TEST(changes_first), TEST(dropped),   TEST(many),       TEST(looks_have_a_share),
 		TEST(names),
 	};
 
