@@ -23,11 +23,12 @@ _zsblkctl_options()
 	'' | list) echo "$table" ;;
 	classes) echo '--json --raw --noheadings --output --output-all' ;;
 	jobs) echo "$table --wait --cancel" ;;
-	status | doctor) echo --json ;;
+	status | doctor | cold) echo --json ;;
 	stat) echo '--json --format' ;;
 	blocks) echo '--json --noheadings --bytes --format' ;;
 	compact | check) echo "$job" ;;
 	recompress) echo "$job --type --algorithm --level --threshold --max-pages" ;;
+	group) echo "$job --older-than --algorithm --level" ;;
 	idle) echo --older-than ;;
 	stop) echo --unless-used ;;
 	top) echo '--batch --count --interval --view' ;;
@@ -40,7 +41,11 @@ _zsblkctl_value()
 	case $1 in
 	--control) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	--type) mapfile -t COMPREPLY < <(compgen -W 'idle huge huge_idle all' -- "$2") ;;
-	--algorithm) mapfile -t COMPREPLY < <(compgen -W 'lz4 lz4hc zstd' -- "$2") ;;
+	--algorithm)
+		local algorithms='lz4 lz4hc zstd'
+		[[ $3 == group ]] && algorithms='zstd lzma'
+		mapfile -t COMPREPLY < <(compgen -W "$algorithms" -- "$2")
+		;;
 	--format)
 		local formats='zram'
 		[[ $3 == stat ]] && formats='zram mm_stat io_stat'
@@ -60,7 +65,7 @@ _zsblkctl_value()
 
 _zsblkctl()
 {
-	local verbs='list status stat classes blocks limit reserve algorithm background-cpu resize idle recompress compact check jobs trace reset-peak reset upgrade stop metrics top doctor'
+	local verbs='list status stat classes blocks limit reserve algorithm background-cpu cold resize idle recompress group compact check jobs trace reset-peak reset upgrade stop metrics top doctor'
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' by_socket='' words=0 i
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -88,6 +93,11 @@ _zsblkctl()
 			mapfile -t COMPREPLY < <(compgen -W 'lz4 lz4hc zstd' -- "$current")
 		elif [[ $verb == limit ]] && ((words == 1)); then
 			mapfile -t COMPREPLY < <(compgen -W none -- "$current")
+		elif [[ $verb == cold ]]; then
+			mapfile -t COMPREPLY < <(compgen -W 'yes no cold-after= cold-algorithm= frozen-after= frozen-algorithm= cold-rate= cold-budget=' -- "$current")
+			# A value is typed right behind it.
+			[[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+			return 0
 		fi
 		;;
 	esac

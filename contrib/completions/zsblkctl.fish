@@ -48,7 +48,7 @@ function __zsblkctl_columns
 end
 
 set -l many list status stat jobs metrics top
-set -l one classes blocks limit reserve algorithm background-cpu resize idle recompress compact check trace reset-peak reset upgrade stop
+set -l one classes blocks limit reserve algorithm background-cpu cold resize idle recompress group compact check trace reset-peak reset upgrade stop
 set -l table list classes jobs
 
 complete -c zsblkctl -f
@@ -61,10 +61,12 @@ complete -c zsblkctl -n __zsblkctl_no_verb -a limit -d 'limit the memory of stor
 complete -c zsblkctl -n __zsblkctl_no_verb -a reserve -d 'keep so much memory ready ahead of demand'
 complete -c zsblkctl -n __zsblkctl_no_verb -a algorithm -d 'compress what is written from now on in another way'
 complete -c zsblkctl -n __zsblkctl_no_verb -a background-cpu -d 'let jobs use this share of a processor'
+complete -c zsblkctl -n __zsblkctl_no_verb -a cold -d 'show or change what is done with data that nobody uses'
 complete -c zsblkctl -n __zsblkctl_no_verb -a resize -d 'change the size of the device'
 complete -c zsblkctl -n __zsblkctl_no_verb -a idle -d 'mark blocks as idle'
 complete -c zsblkctl -n __zsblkctl_no_verb -a recompress -d 'compress stored blocks again'
 complete -c zsblkctl -n __zsblkctl_no_verb -a trace -d 'record which requests come'
+complete -c zsblkctl -n __zsblkctl_no_verb -a group -d 'pack stored blocks into groups'
 complete -c zsblkctl -n __zsblkctl_no_verb -a compact -d 'join zspages that are filled in part'
 complete -c zsblkctl -n __zsblkctl_no_verb -a check -d 'verify all that is stored'
 complete -c zsblkctl -n __zsblkctl_no_verb -a jobs -d 'list the work in the background'
@@ -79,12 +81,13 @@ complete -c zsblkctl -n __zsblkctl_no_verb -a doctor -d 'look for what on this m
 complete -c zsblkctl -n "__zsblkctl_verb $many; or __zsblkctl_after 0 $one" -a '(__zsblkctl_names)' -d instance
 complete -c zsblkctl -n '__zsblkctl_after 1 algorithm' -a 'lz4 lz4hc zstd'
 complete -c zsblkctl -n '__zsblkctl_after 1 limit' -a none
+complete -c zsblkctl -n '__zsblkctl_verb cold; and not __zsblkctl_after 0 cold' -a 'yes no cold-after= cold-algorithm= frozen-after= frozen-algorithm= cold-rate= cold-budget='
 
 complete -c zsblkctl -l control -r -F -d 'speak to the server behind this socket'
 complete -c zsblkctl -l timeout -x -d 'wait so long for an answer, in seconds'
 complete -c zsblkctl -s h -l help -d 'print help'
 complete -c zsblkctl -s V -l version -d 'print the version'
-complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb $table status stat blocks compact check recompress doctor" -s J -l json -d 'print JSON'
+complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb $table status stat blocks cold compact check recompress group doctor" -s J -l json -d 'print JSON'
 complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb $table" -l raw -d 'print columns with one blank between them'
 complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb $table blocks" -s n -l noheadings -d 'leave out the names of the columns'
 complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb list jobs blocks" -s b -l bytes -d 'print sizes in bytes'
@@ -92,12 +95,13 @@ complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb $table" -s o -l 
 complete -c zsblkctl -n "__zsblkctl_no_verb; or __zsblkctl_verb $table" -l output-all -d 'print all columns'
 complete -c zsblkctl -n '__zsblkctl_verb stat' -l format -x -a 'zram mm_stat io_stat' -d 'print as the kernel does'
 complete -c zsblkctl -n '__zsblkctl_verb blocks' -l format -x -a zram -d 'print as the kernel does'
-complete -c zsblkctl -n '__zsblkctl_verb compact check recompress jobs' -l wait -d 'wait for the end of the job'
-complete -c zsblkctl -n '__zsblkctl_verb compact check recompress jobs' -l cancel -d 'end the job that runs'
-complete -c zsblkctl -n '__zsblkctl_verb idle' -l older-than -x -d 'only what nobody has used for so long'
+complete -c zsblkctl -n '__zsblkctl_verb compact check recompress group jobs' -l wait -d 'wait for the end of the job'
+complete -c zsblkctl -n '__zsblkctl_verb compact check recompress group jobs' -l cancel -d 'end the job that runs'
+complete -c zsblkctl -n '__zsblkctl_verb idle group' -l older-than -x -d 'only what nobody has used for so long'
 complete -c zsblkctl -n '__zsblkctl_verb recompress' -l type -x -a 'idle huge huge_idle all' -d 'which blocks'
 complete -c zsblkctl -n '__zsblkctl_verb recompress' -l algorithm -x -a 'lz4 lz4hc zstd' -d 'compress with this one'
-complete -c zsblkctl -n '__zsblkctl_verb recompress' -l level -x -d 'compress at this level'
+complete -c zsblkctl -n '__zsblkctl_verb group' -l algorithm -x -a 'zstd lzma' -d 'compress with this one'
+complete -c zsblkctl -n '__zsblkctl_verb recompress group' -l level -x -d 'compress at this level'
 complete -c zsblkctl -n '__zsblkctl_verb recompress' -l threshold -x -d 'only blocks stored in this many bytes or more'
 complete -c zsblkctl -n '__zsblkctl_verb recompress' -l max-pages -x -d 'try no more than this many blocks'
 complete -c zsblkctl -n '__zsblkctl_verb stop' -l unless-used -d 'only if nothing uses the device'

@@ -186,6 +186,66 @@ static void print_ages(FILE *out, const struct describe_facts *facts)
 			    i + 1 < n ? json_object_array_get_idx(facts->ages, i + 1) : NULL, total);
 }
 
+/* ------------------------------------------------------------------ cold data */
+
+static void print_groups(FILE *out, const char *indent, struct json_object *statistics)
+{
+	uint64_t data = member_number(statistics, "group_blocks") * BLOCK,
+		 bytes = member_number(statistics, "group_bytes");
+	uint64_t reads = member_number(statistics, "cold_reads"), decodes = member_number(statistics, "cold_decodes");
+	char sizes[2][HUMAN_BYTES];
+
+	if (!data)
+		return;
+	fprintf(out, "%s%s of its data is in groups of neighbours, in %s: %.2f to 1.\n", indent,
+		human_size(data, sizes[0]), human_size(bytes, sizes[1]), bytes ? (double)data / (double)bytes : 0.0);
+	if (reads)
+		fprintf(out, "%s%" PRIu64 " block%s read from groups so far; %.2f groups were decoded for each.\n",
+			indent, reads, reads == 1 ? " was" : "s were", (double)decodes / (double)reads);
+}
+
+static void print_policy(FILE *out, const char *indent, struct json_object *cold)
+{
+	char ages[2][HUMAN_BYTES], size[HUMAN_BYTES];
+	uint64_t frozen_s = member_number(cold, "frozen_after_s");
+
+	fprintf(out, "%sData that nobody uses is packed after %s with %s", indent,
+		human_time(member_number(cold, "cold_after_s"), ages[0]), member_text(cold, "cold_algorithm"));
+	if (frozen_s)
+		fprintf(out, ", and after %s with %s", human_time(frozen_s, ages[1]),
+			member_text(cold, "frozen_algorithm"));
+	fprintf(out, "; now: %s.\n", member_text(cold, "text"));
+	if (member_number(cold, "rate"))
+		fprintf(out, "%sAt most %s of data is packed in a second.\n", indent,
+			human_size(member_number(cold, "rate"), size));
+	if (member_number(cold, "budget"))
+		fprintf(out, "%sIn 24 hours it is at most %s", indent, human_size(member_number(cold, "budget"), size));
+	if (member_number(cold, "budget"))
+		fprintf(out, ", of which %s was packed.\n", human_size(member_number(cold, "packed_24h"), size));
+	if (!member_has(cold, "pressure"))
+		fprintf(out, "%sThe system tells nothing of memory pressure, so that does not count.\n", indent);
+}
+
+void describe_cold(FILE *out, const char *indent, struct json_object *cold, struct json_object *statistics)
+{
+	uint64_t blocks = member_number(cold, "cold_blocks"), frozen = member_number(cold, "frozen_blocks");
+	uint64_t storms = member_number(cold, "storms");
+	char sizes[3][HUMAN_BYTES];
+
+	if (member_bool(cold, "on"))
+		print_policy(out, indent, cold);
+	else if (cold)
+		fprintf(out, "%sData that nobody uses stays as it is; zsblkctl cold NAME yes has it packed.\n", indent);
+	if (blocks || frozen)
+		fprintf(out, "%sSo far %s was packed and %s packed more tightly, which saved %s.\n", indent,
+			human_size(blocks * BLOCK, sizes[0]), human_size(frozen * BLOCK, sizes[1]),
+			human_size(member_number(cold, "bytes_saved"), sizes[2]));
+	if (storms)
+		fprintf(out, "%s%" PRIu64 " time%s so much was read from groups at once that packing had to wait.\n",
+			indent, storms, plural(storms));
+	print_groups(out, indent, statistics);
+}
+
 /* ------------------------------------------------------------------ what it did lately */
 
 static void print_failures(FILE *out, const struct describe_facts *facts)
@@ -277,6 +337,8 @@ void describe(FILE *out, const struct describe_facts *facts)
 	}
 	print_failures(out, facts);
 	print_ages(out, facts);
+	if (facts->cold)
+		describe_cold(out, "  ", facts->cold, facts->statistics);
 	print_jobs(out, facts);
 	print_daemon(out, facts);
 }

@@ -14,6 +14,7 @@ struct describe_facts {
 	struct json_object *statistics;  /* GetStatistics */
 	struct json_object *ages;        /* GetAges: the array */
 	struct json_object *jobs;        /* GetJobs: the array */
+	struct json_object *cold;        /* GetCold: the object */
 	struct json_object *daemon;      /* GetStatus */
 	const char *mountpoint;          /* "[SWAP]", a path, or NULL */
 	const char *server_problem;      /* why the server has not answered; NULL: it has */
@@ -23,5 +24,8 @@ struct describe_facts {
 
 /* Print it. Nothing else: tested by a table. */
 void describe(FILE *out, const struct describe_facts *facts);
+
+/* Of that what is about cold data: the policy's settings, what it does and has done, and the groups. Each line begins with `indent`. */
+void describe_cold(FILE *out, const char *indent, struct json_object *cold, struct json_object *statistics);
 
 #endif

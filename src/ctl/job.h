@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Work that a server does in the background: compact, recompress and check. A job goes on without whoever asked for it; --wait stays until the job
+ * Work that a server does in the background: compact, recompress, group and check. A job goes on without whoever asked for it; --wait stays until the job
  * ends, and --cancel ends the one that runs.
  */
 #ifndef JOB_H

@@ -13,7 +13,7 @@
 enum kind { GAUGE, COUNTER, HISTOGRAM };
 
 /* Where a figure comes from. */
-enum source { STATISTICS, MEMORY, DESCRIPTION, STATUS };
+enum source { STATISTICS, MEMORY, DESCRIPTION, COLD, STATUS };
 
 struct figure {
 	const char *member; /* of the source */
@@ -77,6 +77,19 @@ static const struct metric metrics[] = {
 	 MEMORY, 0, ONE("segment")},
 	{"zsblk_page_tables_bytes", "What the kernel takes for page tables of the server.", NULL, GAUGE, MEMORY, 0,
 	 ONE("page_tables")},
+	{"zsblk_groups", "Groups of blocks that are compressed together.", NULL, GAUGE, STATISTICS, 0, ONE("groups")},
+	{"zsblk_group_blocks", "Blocks of 4096 bytes that are in groups.", NULL, GAUGE, STATISTICS, 0, ONE("group_blocks")},
+	{"zsblk_group_bytes", "Groups after compression.", NULL, GAUGE, STATISTICS, 0, ONE("group_bytes")},
+	{"zsblk_cold_reads_total", "Blocks read from groups.", NULL, COUNTER, STATISTICS, 0, ONE("cold_reads")},
+	{"zsblk_cold_decodes_total", "Groups that were decoded for these reads.", NULL, COUNTER, STATISTICS, 0,
+	 ONE("cold_decodes")},
+	{"zsblk_cold_policy_enabled", "1 if data that nobody uses is packed into groups, 0 if not.", NULL, GAUGE, COLD, 0,
+	 ONE("on")},
+	{"zsblk_cold_packed_blocks_total", "Blocks that the policy has packed into groups.", "age", COUNTER, COLD, 0,
+	 {{"cold_blocks", "cold"}, {"frozen_blocks", "frozen"}}},
+	{"zsblk_cold_saved_bytes_total", "What the policy's work has saved.", NULL, COUNTER, COLD, 0, ONE("bytes_saved")},
+	{"zsblk_cold_storms_total", "Times that the policy had to wait, since much was read from groups at once.", NULL, COUNTER,
+	 COLD, 0, ONE("storms")},
 	{"zsblk_swapped_bytes", "Data that the kernel has on the device as swap.", NULL, GAUGE, STATUS, 0, ONE("swapped")},
 	{"zsblk_replacements_total", "Servers that zsblkd has replaced.", NULL, COUNTER, STATUS, 0, ONE("replacements")},
 	{"zsblk_outage_median_seconds", "Median of how long the device was without a server.", NULL, GAUGE, STATUS, 1,
@@ -132,9 +145,17 @@ static struct json_object *source_of(const struct metrics_device *device, enum s
 		return device->memory;
 	case DESCRIPTION:
 		return device->description;
+	case COLD:
+		return device->cold;
 	default:
 		return device->status;
 	}
+}
+
+/* Of a number, or of what is so or not. */
+static uint64_t number_of(struct json_object *source, const char *member)
+{
+	return member_bool(source, member) ? 1 : member_number(source, member);
 }
 
 static void print_figure(FILE *out, const struct metric *metric, const struct figure *figure,
@@ -149,7 +170,7 @@ static void print_figure(FILE *out, const struct metric *metric, const struct fi
 		print_label(out, metric->label, figure->value);
 	}
 	fputs("} ", out);
-	print_fraction(out, member_number(source, figure->member), metric->milli ? 1000 : 1);
+	print_fraction(out, number_of(source, figure->member), metric->milli ? 1000 : 1);
 	fputc('\n', out);
 }
 

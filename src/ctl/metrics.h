@@ -10,7 +10,7 @@
 /* What was learnt of one device: replies of its server and its daemon. What is NULL is left out. */
 struct metrics_device {
 	const char *name;
-	struct json_object *description, *statistics, *memory, *latencies;
+	struct json_object *description, *statistics, *memory, *latencies, *cold;
 	struct json_object *status; /* the daemon's */
 };
 

@@ -21,7 +21,7 @@ enum {
 static const struct column columns[] = {
 	[DEVICE] = {"DEVICE", COLUMN_TEXT, "the instance or socket that was asked"},
 	[JOB] = {"JOB", COLUMN_COUNT, "number of the job"},
-	[KIND] = {"KIND", COLUMN_TEXT, "compact, recompress or check"},
+	[KIND] = {"KIND", COLUMN_TEXT, "compact, check, recompress, group, or cold: what the policy does"},
 	[STATE] = {"STATE", COLUMN_TEXT, "running, done, cancelled or failed"},
 	[PROGRESS] = {"PROGRESS", COLUMN_COUNT, "how far it is, in percent"},
 	[DONE] = {"DONE", COLUMN_COUNT, "blocks or classes it has dealt with"},

@@ -57,6 +57,7 @@ static int learn(struct metrics_device *device, struct connection *connection)
 		return connection_complain(connection, r);
 	device->statistics = ask(connection, "GetStatistics", NULL, "statistics");
 	device->memory = ask(connection, "GetMemory", NULL, "memory");
+	device->cold = ask(connection, "GetCold", NULL, "cold");
 	device->latencies = ask_latencies(connection);
 	return EXIT_DONE;
 }
@@ -67,6 +68,7 @@ static void forget(struct metrics_device *device)
 	json_object_put(device->statistics);
 	json_object_put(device->memory);
 	json_object_put(device->latencies);
+	json_object_put(device->cold);
 	json_object_put(device->status);
 }
 

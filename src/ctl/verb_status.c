@@ -14,7 +14,7 @@
 
 /* Answers of one device, and what was wrong with those that did not come. */
 struct answers {
-	struct json_object *description, *statistics, *ages, *jobs, *daemon;
+	struct json_object *description, *statistics, *ages, *jobs, *cold, *daemon;
 	struct complaint server_problem, daemon_problem;
 	int server_code, daemon_code;
 };
@@ -24,7 +24,7 @@ static void note(struct complaint *problem, const struct connection *connection)
 	snprintf(problem->text, sizeof problem->text, "%s", connection_problem(connection));
 }
 
-/* Ages and jobs are left out of what an older server tells; the rest it must know. */
+/* Ages, jobs and the policy are left out of what an older server tells; the rest it must know. */
 static void ask_server(struct connection *connection, struct answers *answers)
 {
 	int r = connection_call(connection, CONNECTION_SERVER, "GetDescription", NULL, &answers->description);
@@ -38,6 +38,7 @@ static void ask_server(struct connection *connection, struct answers *answers)
 	}
 	connection_call(connection, CONNECTION_SERVER, "GetAges", NULL, &answers->ages);
 	connection_call(connection, CONNECTION_SERVER, "GetJobs", NULL, &answers->jobs);
+	connection_call(connection, CONNECTION_SERVER, "GetCold", NULL, &answers->cold);
 }
 
 static void ask_daemon(struct connection *connection, struct answers *answers)
@@ -55,6 +56,7 @@ static void free_answers(struct answers *answers)
 	json_object_put(answers->statistics);
 	json_object_put(answers->ages);
 	json_object_put(answers->jobs);
+	json_object_put(answers->cold);
 	json_object_put(answers->daemon);
 }
 
@@ -77,6 +79,7 @@ static void print_for_people(const struct connection *connection, const struct a
 			 .statistics = member_object(answers->statistics, "statistics"),
 			 .ages = member_array(answers->ages, "ages"),
 			 .jobs = member_array(answers->jobs, "jobs"),
+			 .cold = member_object(answers->cold, "cold"),
 			 .daemon = answers->daemon,
 			 .mountpoint = mountpoint_find(device, mountpoint, sizeof mountpoint) ? mountpoint : NULL,
 			 .server_problem = text_or_null(&answers->server_problem),
@@ -100,6 +103,7 @@ static struct json_object *device_object(const struct answers *answers)
 	put(device, "statistics", member_object(answers->statistics, "statistics"));
 	put(device, "ages", member_array(answers->ages, "ages"));
 	put(device, "jobs", member_array(answers->jobs, "jobs"));
+	put(device, "cold", member_object(answers->cold, "cold"));
 	put(device, "daemon", answers->daemon);
 	if (answers->server_problem.text[0])
 		member_put_text(device, "server_problem", answers->server_problem.text);

@@ -84,6 +84,15 @@ const struct verb verbs[] = {
 		.run = verb_background_cpu,
 	},
 	{
+		.name = "cold",
+		.words = "[yes|no] [KEY=VALUE...]",
+		.max_words = 7,
+		.names = VERB_NAMES_ONE,
+		.options = OPTION_JSON,
+		.summary = "show or change what is done with data that nobody uses",
+		.run = verb_cold,
+	},
+	{
 		.name = "resize",
 		.words = "SIZE",
 		.min_words = 1,
@@ -107,6 +116,13 @@ const struct verb verbs[] = {
 			   OPTION_MAX_PAGES,
 		.summary = "compress stored blocks again, in the background",
 		.run = verb_recompress,
+	},
+	{
+		.name = "group",
+		.names = VERB_NAMES_ONE,
+		.options = JOB_OPTIONS | OPTION_OLDER_THAN | OPTION_ALGORITHM | OPTION_LEVEL,
+		.summary = "pack stored blocks into groups, in the background",
+		.run = verb_group,
 	},
 	{
 		.name = "compact",

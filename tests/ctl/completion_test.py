@@ -95,6 +95,9 @@ LINES = [
     ("zsblkctl idle swap0 --", ["--older-than", "--timeout", "--control"], ["--json", "--wait"]),
     ("zsblkctl recompress swap0 --t", ["--type", "--timeout", "--threshold"], ["--older-than"]),
     ("zsblkctl recompress swap0 --type hu", ["huge", "huge_idle"], ["idle"]),
+    ("zsblkctl group swap0 --", ["--older-than", "--algorithm", "--wait"], ["--type"]),
+    ("zsblkctl group swap0 --algorithm ", ["zstd", "lzma"], ["lz4"]),
+    ("zsblkctl cold swap0 froz", ["frozen-after=", "frozen-algorithm="], ["yes"]),
     ("zsblkctl stat --format ", ["zram", "mm_stat", "io_stat"], ["list"]),
     ("zsblkctl top --", ["--batch", "--interval", "--view", "--timeout"], ["--json"]),
     ("zsblkctl top --view me", ["memory"], ["devices"]),
@@ -107,6 +110,8 @@ def check(shell, here, line, offered, others):
     got = shell.complete(here, line)
     # Of a list of columns bash and fish have all of it.
     ends = {word.split(",")[-1] for word in got} | set(got)
+    # zsh's list is taken apart by words, without the sign behind a key.
+    offered = [word.rstrip("=") for word in offered] if shell.name == "zsh" else offered
     for word in offered:
         assert word in ends, f"{shell.name}: {line!r}: {word} is not among {got}"
     for word in others:

@@ -351,6 +351,49 @@ def recompress():
         equal([one["kind"] for one in here.json("jobs")["jobs"]], ["recompress"], "jobs")
 
 
+@test
+def group():
+    "group: packs stored blocks, those in groups of weaker algorithms as well"
+    if "lzma" not in run("nbdkit", zsblktest.PLUGIN, "--help", env=zsblktest.ENV):
+        raise Skip("the plugin has no LZMA")
+    with Here() as here:
+        server = filled(here, blocks=200)
+        done = here.json("group", "swap0", "--algorithm", "zstd", "--level", "3", "--wait")
+        equal((done["kind"], done["state"]), ("group", "done"), "the job")
+        assert done["groups"] >= 12, done
+        equal({(one["state"], one["algorithm"]) for one in here.json("blocks", "swap0", "0-99")["blocks"]}, {("cold", "zstd")}, "blocks")
+        contains(here.ctl("group", "swap0", "--algorithm", "lzma", "--older-than", "1h", "--wait"), "0 groups of 0 blocks")
+        contains(here.ctl("group", "swap0", "--algorithm", "lzma", "--wait"), "groups of", "were made")
+        equal({one["algorithm"] for one in here.json("blocks", "swap0", "0-99")["blocks"]}, {"lzma"}, "packed once more")
+        equal(server.connect().pread(200 * BLOCK, 0), TEXT * 200, "data")
+        contains(here.ctl("cold", "swap0"), "stays as it is", "is in groups of neighbours")
+        contains(here.ctl("group", "swap0", "--algorithm", "gzip", status=FAILED), "gzip")
+
+
+@test
+def cold():
+    "cold: shows what is done with data that nobody uses, and changes it"
+    if "lzma" not in run("nbdkit", zsblktest.PLUGIN, "--help", env=zsblktest.ENV):
+        raise Skip("the plugin has no LZMA")
+    with Here() as here:
+        filled(here)
+        equal(here.ctl("cold", "swap0"), "Data that nobody uses stays as it is; zsblkctl cold NAME yes has it packed.\n", "off")
+        equal(here.ctl("cold", "swap0", "yes", "cold-after=10m", "frozen-after=never", "cold-rate=4M", "cold-budget=10G"), "", "change")
+        wait_for(lambda: here.json("cold", "swap0")["state"] == "waiting", "the policy")
+        told = here.ctl("cold", "swap0")
+        contains(told, "is packed after 10 min with zstd:9; now: waiting for blocks that nobody uses for ",
+                 "At most 4M of data is packed in a second", "In 24 hours it is at most 10G, of which 0B was packed")
+        asked = here.json("cold", "swap0")
+        equal((asked["on"], asked["cold_after_s"], asked["frozen_after_s"], asked["budget"]), (True, 600, 0, 10 << 30), "settings")
+        control = here.run("swap0", "control")
+        contains(here.ctl("--control", control, "status"), "is packed after 10 min")
+        equal(here.json("--control", control, "status")["devices"][0]["cold"]["rate"], 4 * MiB, "rate")
+        contains(here.ctl("cold", "swap0", "cold-algorithm=zstd:99", status=FAILED), "swap0: cold-algorithm=zstd:99")
+        contains(here.ctl("cold", "swap0", "frozen-after=5m", status=FAILED), "frozen-after=5m is not later")
+        here.ctl("cold", "swap0", "no")
+        wait_for(lambda: here.json("cold", "swap0")["state"] == "off", "the end of the policy")
+
+
 def long_job(here):
     """A check that takes its time: much to do, and little of a processor for it."""
     server = here.serve("swap0", "256M")

@@ -17,7 +17,7 @@
 	"\"orig_data_size\": 1073741824, \"mem_used_total\": 268435456, \"mem_used_max\": 268435456, \"same_pages\": 26215, \"huge_pages\": 100"
 
 struct answers {
-	const char *description, *statistics, *ages, *jobs, *daemon;
+	const char *description, *statistics, *ages, *jobs, *cold, *daemon;
 };
 
 static struct json_object *parse(const char *text)
@@ -41,6 +41,7 @@ static char *say(struct describe_facts facts, const struct answers *answers)
 	facts.statistics = parse(answers->statistics);
 	facts.ages = parse(answers->ages);
 	facts.jobs = parse(answers->jobs);
+	facts.cold = parse(answers->cold);
 	facts.daemon = parse(answers->daemon);
 	describe(out, &facts);
 	fclose(out);
@@ -48,6 +49,7 @@ static char *say(struct describe_facts facts, const struct answers *answers)
 	json_object_put(facts.statistics);
 	json_object_put(facts.ages);
 	json_object_put(facts.jobs);
+	json_object_put(facts.cold);
 	json_object_put(facts.daemon);
 	return text;
 }
@@ -126,6 +128,44 @@ static void test_jobs(void **state)
 	       "  The last check, job 2: done: all is well\n");
 }
 
+static void test_cold(void **state)
+{
+	expect((struct describe_facts){0}, (struct answers){.cold = "{\"on\": false}"},
+	       "* swap0\n"
+	       "  Data that nobody uses stays as it is; zsblkctl cold NAME yes has it packed.\n");
+	expect((struct describe_facts){0},
+	       (struct answers){
+		       .cold = "{\"on\": true, \"cold_after_s\": 900, \"cold_algorithm\": \"zstd:9\", \"frozen_after_s\": 14400,"
+			       " \"frozen_algorithm\": \"lzma:1\", \"rate\": 1048576, \"budget\": 1073741824, \"packed_24h\": 536870912,"
+			       " \"text\": \"waiting\", \"cold_blocks\": 131072, \"frozen_blocks\": 256, \"bytes_saved\": 104857600,"
+			       " \"storms\": 1}",
+	       },
+	       "* swap0\n"
+	       "  Data that nobody uses is packed after 15 min with zstd:9, and after 4 h with lzma:1; now: waiting.\n"
+	       "  At most 1M of data is packed in a second.\n"
+	       "  In 24 hours it is at most 1G, of which 512M was packed.\n"
+	       "  The system tells nothing of memory pressure, so that does not count.\n"
+	       "  So far 512M was packed and 1M packed more tightly, which saved 100M.\n"
+	       "  1 time so much was read from groups at once that packing had to wait.\n");
+}
+
+/* Whether the policy is on or not, and also if the server does not tell of a policy. */
+static void test_groups(void **state)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	struct json_object *statistics =
+		parse("{\"group_blocks\": 512, \"group_bytes\": 524288, \"cold_reads\": 8, \"cold_decodes\": 4}");
+
+	describe_cold(out, "", NULL, statistics);
+	fclose(out);
+	assert_string_equal(text, "2M of its data is in groups of neighbours, in 512K: 4.00 to 1.\n"
+				  "8 blocks were read from groups so far; 0.50 groups were decoded for each.\n");
+	json_object_put(statistics);
+	free(text);
+}
+
 static void test_history(void **state)
 {
 	setenv("TZ", "UTC", 1);
@@ -161,9 +201,9 @@ static void test_strange(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_swap),    cmocka_unit_test(test_disk), cmocka_unit_test(test_trouble),
-		cmocka_unit_test(test_ages),    cmocka_unit_test(test_jobs), cmocka_unit_test(test_history),
-		cmocka_unit_test(test_strange),
+		cmocka_unit_test(test_swap), cmocka_unit_test(test_disk),   cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_ages), cmocka_unit_test(test_jobs),   cmocka_unit_test(test_history),
+		cmocka_unit_test(test_cold), cmocka_unit_test(test_groups), cmocka_unit_test(test_strange),
 	};
 
 	/* Whatever the tests are run on. */

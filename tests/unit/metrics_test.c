@@ -59,8 +59,11 @@ static void test_members(void **state)
 			.description = json_tokener_parse("{\"size\": 4096, \"algorithm\": \"lz4\", \"level\": -5}"),
 			.statistics = json_tokener_parse("{\"reads\": 18446744073709551615, \"writes\": 2}"),
 			.status = json_tokener_parse("{\"outage_max_ms\": 1050, \"replacements\": 3}"),
+			.cold = json_tokener_parse("{\"on\": true, \"cold_blocks\": 5, \"frozen_blocks\": 6}"),
 		},
-		{.name = "b", .statistics = json_tokener_parse("{\"reads\": 7}")},
+		{.name = "b",
+		 .statistics = json_tokener_parse("{\"reads\": 7}"),
+		 .cold = json_tokener_parse("{\"on\": false}")},
 	};
 
 	print(devices, 2);
@@ -68,6 +71,9 @@ static void test_members(void **state)
 	       "zsblk_requests_total{name=\"a\",operation=\"write\"} 2\n"
 	       "zsblk_requests_total{name=\"b\",operation=\"read\"} 7\n");
 	assert_int_equal(occurrences("# TYPE zsblk_requests_total counter"), 1);
+	expect("zsblk_cold_policy_enabled{name=\"a\"} 1\nzsblk_cold_policy_enabled{name=\"b\"} 0\n");
+	expect("zsblk_cold_packed_blocks_total{name=\"a\",age=\"cold\"} 5\n"
+	       "zsblk_cold_packed_blocks_total{name=\"a\",age=\"frozen\"} 6\n");
 	expect("zsblk_outage_max_seconds{name=\"a\"} 1.05\n");
 	assert_null(strstr(text, "outage_median"));
 	expect("algorithm=\"lz4\",version=\"\",level=\"-5\"} 1\n");
@@ -75,6 +81,7 @@ static void test_members(void **state)
 		json_object_put(devices[i].description);
 		json_object_put(devices[i].statistics);
 		json_object_put(devices[i].status);
+		json_object_put(devices[i].cold);
 	}
 }
 
