@@ -156,7 +156,14 @@ static bool is_plain(const char *value, char *text, size_t size)
 /* Those that the daemon keeps to itself, or passes on in a way that servers of older versions understand. */
 static bool is_own(const char *key)
 {
-	return strcmp(key, "control-group") == 0 || strcmp(key, "background-cpu") == 0;
+	static const char *const keys[] = {"control-group",    "background-cpu", "cold",
+					   "cold-after",       "cold-algorithm", "frozen-after",
+					   "frozen-algorithm", "cold-rate",      "cold-budget"};
+
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+		if (strcmp(key, keys[i]) == 0)
+			return true;
+	return false;
 }
 
 /* Parameters go to the plugin as they are, and the plugin judges them; but sizes are given to it in bytes. */

@@ -105,6 +105,15 @@ static void test_contradictions_of_figures(void **state)
 	set("connections", "2");
 	check_passes();
 	good();
+	set("frozen-after", "10m");
+	set("cold-after", "10m");
+	check_fails("frozen-after = 10m", "later than cold-after = 10m");
+	good();
+	set("frozen-after", "10m");
+	check_fails("frozen-after = 10m", "later than cold-after = 15m");
+	set("cold-after", "9m");
+	check_passes();
+	good();
 	set("tune", "no");
 	set("mount-point", "/a");
 	check_fails("tune = no", "mounted");

@@ -329,6 +329,36 @@ static void test_probe_timeout(void **state)
 	assert_int_equal(settings.probe_timeout, 3000);
 }
 
+static void test_cold(void **state)
+{
+	set("cold", "yes");
+	set("cold-after", "20m");
+	set("cold-algorithm", "zstd(level=12)");
+	set("frozen-after", "never");
+	set("frozen-algorithm", "zstd:-3");
+	set("cold-rate", "1");
+	set("cold-budget", "2 * ram");
+	assert_string_equal(settings.cold, "\ncold=yes\ncold-after=20m\ncold-algorithm=zstd:12\nfrozen-after=never\n"
+					   "frozen-algorithm=zstd:-3\ncold-rate=1048576\ncold-budget=8589934592");
+	again();
+	assert_null(settings.cold);
+	set("cold-algorithm", "zstd");
+	assert_string_equal(settings.cold, "\ncold-algorithm=zstd");
+	again();
+	refuse_with("cold", "on", "cold = on", "yes or no");
+	refuse_with("cold-after", "never", "cold-after = never", "such as 90s");
+	refuse_with("cold-after", "0", "cold-after = 0", "such as 90s");
+	refuse_with("cold-after", "74d", "cold-after = 74d", "to 73d");
+	refuse_with("frozen-after", "1m\n", "frozen-after = 1m", "such as 90s");
+	refuse_with("cold-algorithm", "gzip", "cold-algorithm = gzip", "such as zstd");
+	refuse_with("cold-algorithm", "zstd:3 lz4", "cold-algorithm = zstd:3 lz4", "such as zstd");
+	refuse_with("cold-algorithm", "zstd:", "cold-algorithm = zstd:", "such as zstd");
+	refuse_with("cold-algorithm", "zstd(level=3", "cold-algorithm = zstd(level=3", "such as zstd");
+	refuse_with("frozen-algorithm", "zstd:99", "frozen-algorithm = zstd:99", "levels");
+	refuse_with("frozen-algorithm", "zstd:-", "frozen-algorithm = zstd:-", "levels");
+	refuse_with("cold-rate", "fast", "cold-rate", "fast");
+}
+
 static void test_control(void **state)
 {
 	set("control-group", "adm");
@@ -510,19 +540,33 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(defaults),      TEST(names),
-		TEST(words),         TEST(string),
-		TEST(size),          TEST(max_size),
-		TEST(limits),        TEST(algorithm),
-		TEST(level),         TEST(memory),
-		TEST(device),        TEST(transport),
-		TEST(use),           TEST(swap_priority),
-		TEST(mount),         TEST(numbers),
-		TEST(probe_timeout), TEST(control),
-		TEST(programs),      TEST(unknown_keys),
-		TEST(once),          TEST(long_values),
-		TEST(tune),          TEST(default_reserve),
-		TEST(replaced_word), TEST(default_recovery),
+		TEST(defaults),
+		TEST(names),
+		TEST(words),
+		TEST(string),
+		TEST(size),
+		TEST(max_size),
+		TEST(limits),
+		TEST(algorithm),
+		TEST(level),
+		TEST(memory),
+		TEST(device),
+		TEST(transport),
+		TEST(use),
+		TEST(swap_priority),
+		TEST(mount),
+		TEST(numbers),
+		TEST(probe_timeout),
+		TEST(control),
+		TEST(cold),
+		TEST(programs),
+		TEST(unknown_keys),
+		TEST(once),
+		TEST(long_values),
+		TEST(tune),
+		TEST(default_reserve),
+		TEST(replaced_word),
+		TEST(default_recovery),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);

@@ -51,7 +51,10 @@ static int make_parameters(char **parameters, const struct settings *settings, c
 		snprintf(group, sizeof group, "\ncontrol-group=%.60s", settings->control_group);
 	if (settings->background_cpu)
 		snprintf(cpu, sizeof cpu, "\nbackground-cpu=%u", settings->background_cpu);
-	return asprintf(parameters, VARIABLE "control=%s%s%s", control, group, cpu) < 0 ? -ENOMEM : 0;
+	return asprintf(parameters, VARIABLE "control=%s%s%s%s", control, group, cpu,
+			settings->cold ? settings->cold : "") < 0
+		       ? -ENOMEM
+		       : 0;
 }
 
 /* The daemon's environment, without what systemd meant for the daemon alone. */

@@ -62,6 +62,7 @@ void settings_free(struct settings *settings)
 	free(settings->fs_type);
 	free(settings->mount_options);
 	free(settings->control_group);
+	free(settings->cold);
 	free(settings->nbdkit);
 	free(settings->plugin);
 	free(settings->path);

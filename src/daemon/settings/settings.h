@@ -49,6 +49,9 @@ struct settings {
 	char *control_group; /* whose members may look; NULL: nobody's */
 	unsigned
 		background_cpu; /* per cent of a processor for work in the background, 1 to 100; 0: the server's default */
+	/* What is done with cold blocks: lines of KEY=VALUE, a newline before each, as the server takes them; NULL: nothing was given. */
+	char *cold;
+	uint64_t cold_after, frozen_after; /* of these, seconds; 0: not given, or never */
 
 	uint64_t recovery_reserve; /* bytes that are held for the start of a server when memory is short */
 
@@ -63,9 +66,9 @@ struct settings {
 
 	uint64_t ram_bytes;   /* what "ram" stands for in sizes; 0: not known, and refused */
 	uint64_t limit_bytes; /* the memory limit of a control group; 0: none */
-	uint32_t given;       /* a bit for each key that settings_set() has had; ask settings_given() */
+	uint64_t given;       /* a bit for each key that settings_set() has had; ask settings_given() */
 	char *path;           /* of the configuration file, for messages; NULL: none */
-	unsigned lines[32];   /* where it has each key; 0: nowhere */
+	unsigned lines[64];   /* where it has each key; 0: nowhere */
 };
 
 /* Fill in the defaults; memory that cannot be had for them is settings_check()'s to tell. */

@@ -4,12 +4,16 @@
  * which the library that the plugin is made of tells. See settings.h.
  */
 #include "daemon/settings/settings.h"
+#include "text/duration.h"
 #include "zsblk.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The server's default for cold-after, in seconds. */
+#define COLD_AFTER 900u
 
 /* Say what is wrong with a setting, and where it was given. */
 __attribute__((format(printf, 4, 5))) static int wrong_at(const struct settings *settings, const char *key,
@@ -140,6 +144,18 @@ static int check_params(const struct settings *settings, struct wrong *wrong)
 	return wrong_at(settings, key, wrong, "%s", why.text);
 }
 
+static int check_cold(const struct settings *settings, struct wrong *wrong)
+{
+	uint64_t cold_after = settings->cold_after ? settings->cold_after : COLD_AFTER;
+	char cold[DURATION_BYTES], frozen[DURATION_BYTES];
+
+	if (!settings->frozen_after || settings->frozen_after > cold_after)
+		return 0;
+	return wrong_at(settings, "frozen-after", wrong,
+			"frozen-after = %s is not later than cold-after = %s; give a later one, or never",
+			duration_text(settings->frozen_after, frozen), duration_text(cold_after, cold));
+}
+
 int settings_check(const struct settings *settings, struct wrong *wrong)
 {
 	int r;
@@ -150,6 +166,8 @@ int settings_check(const struct settings *settings, struct wrong *wrong)
 	if (!settings->name)
 		return wrong_say(wrong, "there is no name; give the device one, such as swap0");
 	r = check_params(settings, wrong);
+	if (!r)
+		r = check_cold(settings, wrong);
 	if (!r)
 		r = check_transport(settings, wrong);
 	if (!r)

@@ -7,6 +7,7 @@
  */
 #include "daemon/settings/expression.h"
 #include "daemon/settings/settings.h"
+#include "daemon/settings/settings_cold.h"
 #include "segment/segment.h"
 #include "text/number.h"
 #include "zsblk.h"
@@ -376,6 +377,11 @@ static int set_background_cpu(struct settings *settings, struct value value, str
 	return natural(value.key, value.text, 1, 100, &settings->background_cpu, wrong);
 }
 
+static int set_cold(struct settings *settings, struct value value, struct wrong *wrong)
+{
+	return settings_cold_set(settings, value.key, value.text, wrong);
+}
+
 static int set_ublk_server(struct settings *settings, struct value value, struct wrong *wrong)
 {
 	return keep(&settings->ublk_server, value.text, wrong);
@@ -421,12 +427,19 @@ static const struct key {
 	{"recovery-reserve", NULL, set_recovery_reserve},
 	{"control-group", NULL, set_control_group},
 	{"background-cpu", NULL, set_background_cpu},
+	{"cold", NULL, set_cold},
+	{"cold-after", NULL, set_cold},
+	{"cold-algorithm", NULL, set_cold},
+	{"frozen-after", NULL, set_cold},
+	{"frozen-algorithm", NULL, set_cold},
+	{"cold-rate", NULL, set_cold},
+	{"cold-budget", NULL, set_cold},
 	{"ublk-server", NULL, set_ublk_server},
 	{"nbdkit", NULL, set_nbdkit},
 	{"plugin", NULL, set_plugin},
 };
 #define N_KEYS (sizeof keys / sizeof keys[0])
-_Static_assert(N_KEYS <= 32, "settings.given has a bit for each, and settings.lines a place");
+_Static_assert(N_KEYS <= 64, "settings.given has a bit for each, and settings.lines a place");
 
 static const struct key *find_key(const char *name)
 {
@@ -436,9 +449,9 @@ static const struct key *find_key(const char *name)
 	return NULL;
 }
 
-static uint32_t key_bit(const struct key *key)
+static uint64_t key_bit(const struct key *key)
 {
-	return UINT32_C(1) << (key - keys);
+	return UINT64_C(1) << (key - keys);
 }
 
 bool settings_given(const struct settings *settings, const char *key)
