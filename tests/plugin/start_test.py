@@ -150,7 +150,8 @@ def help_has_every_parameter():
     "--help and the manual page have the same parameters"
     keys = set(re.findall(r"^([a-z-]+)=", help_text(), re.M))
     equal(keys, {"size", "max-size", "algorithm", "level", "mem-limit", "memory", "reserve", "lock", "stats", "control", "control-group",
-                 "background-cpu"}, "keys")
+                 "background-cpu", "cold", "cold-after", "cold-algorithm", "frozen-after", "frozen-algorithm", "cold-rate", "cold-budget"},
+          "keys")
     with open(MAN, encoding="utf-8") as f:
         in_man = set(re.findall(r"^\.It (?:Oo )?Cm ([a-z-]+)=", f.read(), re.M))
     equal(in_man, keys, "keys in the manual page")
