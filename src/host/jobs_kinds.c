@@ -102,7 +102,6 @@ static void tell_recompress(const struct jobs_job *job, struct jobs_report *repo
 
 static int begin_group(struct zsblk *dev, struct jobs_job *job)
 {
-	job->report.total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
 	return zsblk_group_begin(dev, &job->what.group, &job->grouping, &job->report.text);
 }
 

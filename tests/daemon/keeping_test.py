@@ -40,7 +40,7 @@ def test_control_socket(instance):
          instance.said())
     plan.times = 0
     server = must(soon(instance.server, 30), "when there is one again, it can be asked", instance.said())
-    point("the control socket is there now" in instance.said(), "which is said", instance.said())
+    point(soon(lambda: "the control socket is there now" in instance.said()), "which is said", instance.said())
     (instance.folder / "run" / instance.name / "daemon").unlink()
     point(soon(lambda: instance.server() == server, 30), "somebody has removed the socket: there is another one", instance.said())
     point(instance.ask("--stop")[0] == 0 and not (instance.folder / "run" / instance.name).exists(), "--stop", instance.said())
