@@ -34,6 +34,16 @@
 #ifndef RUNNING_UNDER_SANITIZER
 #define RUNNING_UNDER_SANITIZER 0
 #endif
+#if defined(__SANITIZE_THREAD__)
+#define RUNNING_UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RUNNING_UNDER_TSAN 1
+#endif
+#endif
+#ifndef RUNNING_UNDER_TSAN
+#define RUNNING_UNDER_TSAN 0
+#endif
 
 /* Without its headers, which need not be there: by what it puts in front of our libraries. */
 static inline bool running_under_valgrind(void)

@@ -201,7 +201,7 @@ static void test_takes_no_lock(void **state)
 	struct zs_core_stats all;
 
 	/* ThreadSanitizer cannot count the locks that one thread holds beyond 64. */
-	if (RUNNING_UNDER_SANITIZER)
+	if (RUNNING_UNDER_TSAN)
 		skip();
 	assert_int_equal(owner_alloc(0, 1000), 0);
 	pthread_mutex_lock(&core->compaction);
