@@ -176,7 +176,7 @@ struct zsblk {
 	struct entries entries;
 	struct groups *groups;    /* NULL: there are no groups, and were none */
 	struct spare group_spare; /* under recompress_lock */
-	uint8_t *given_up;        /* grouping's: a byte for each block; NULL: none was made */
+	uint16_t *given_up;       /* grouping's: two bytes for each block; NULL: none was made */
 	bool is_new;              /* nothing was ever written to it, and its reserve is what the parameters say */
 	bool has_marks;           /* sector_verify() has seen a marked word */
 	bool has_worker;

@@ -16,8 +16,9 @@
  *
  * At the limit the group is stored all the same, up to GROUPING_BEYOND pages above it, as recompression does.
  *
- * What gained nothing is noted in process memory, a byte for each block: a hash of its word, which another object does not have.
- * So blocks that do not compress are not tried over and over.
+ * What gained nothing is noted in process memory, two bytes for each block: a hash of its word. So blocks that do not compress are
+ * not tried over and over. A block that is written again is tried again, but for one in 32,768 words that have the same hash, and for
+ * an object of the same size in the same slot, which has the same word.
  *
  * Locks: recompress_lock is held during a step.
  */
@@ -107,7 +108,7 @@ static int prepare_device(struct zsblk *dev)
 	pthread_mutex_lock(&dev->recompress_lock);
 	r = groups_prepare(dev);
 	if (!r && !dev->given_up)
-		dev->given_up = segment_private_map((size_t)dev->layout.max_blocks);
+		dev->given_up = segment_private_map(given_up_bytes(dev));
 	pthread_mutex_unlock(&dev->recompress_lock);
 	return r ? r : dev->given_up ? 0 : -ENOMEM;
 }

@@ -10,9 +10,11 @@
 /* ------------------------------------------------------------------ what was given up */
 
 /* A hash of a word, and in the lowest bit whether the strongest algorithm was tried. Never 0. */
-static uint8_t hash_of(uint64_t word)
+static uint16_t hash_of(uint64_t word)
 {
-	return (uint8_t)(((word_unmark(word) * UINT64_C(0x9e3779b97f4a7c15)) >> 57 << 1) | 0x80);
+	uint16_t hash = (uint16_t)((word_unmark(word) * UINT64_C(0x9e3779b97f4a7c15)) >> 49 << 1);
+
+	return hash ? hash : 2;
 }
 
 static bool is_strong(const struct zsblk_grouping *job)
@@ -22,14 +24,14 @@ static bool is_strong(const struct zsblk_grouping *job)
 
 bool grouping_was_given_up(const struct zsblk_grouping *job, uint64_t block, uint64_t word)
 {
-	uint8_t noted = job->dev->given_up[block];
+	uint16_t noted = job->dev->given_up[block];
 
 	return (noted & ~1u) == hash_of(word) && (noted & 1 || !is_strong(job));
 }
 
 static void note_given_up(struct zsblk_grouping *job, const struct grouping_block *found)
 {
-	job->dev->given_up[found->block] = (uint8_t)(hash_of(found->word) | is_strong(job));
+	job->dev->given_up[found->block] = (uint16_t)(hash_of(found->word) | is_strong(job));
 	job->figures.given_up++;
 }
 

@@ -141,7 +141,7 @@ void groups_close(struct zsblk *dev)
 	struct groups *groups = dev->groups;
 
 	entries_close(&dev->entries);
-	segment_private_unmap(dev->given_up, (size_t)dev->layout.max_blocks);
+	segment_private_unmap(dev->given_up, given_up_bytes(dev));
 	if (!groups)
 		return;
 	pthread_cond_destroy(&groups->changed);
@@ -157,7 +157,7 @@ uint64_t groups_private_resident(const struct zsblk *dev)
 	if (!groups)
 		return 0;
 	return segment_private_resident(groups, groups->bytes) + entries_private_resident(&dev->entries) +
-	       segment_private_resident(dev->given_up, (size_t)dev->layout.max_blocks);
+	       segment_private_resident(dev->given_up, given_up_bytes(dev));
 }
 
 /* ------------------------------------------------------------------ the cache; `lock` is held */

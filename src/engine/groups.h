@@ -72,4 +72,10 @@ void groups_forget(struct zsblk *dev, uint32_t entry);
  */
 const char *groups_check(struct zsblk *dev, uint64_t block, uint64_t word);
 
+/* Bytes of dev->given_up. */
+static inline size_t given_up_bytes(const struct zsblk *dev)
+{
+	return (size_t)dev->layout.max_blocks * sizeof *dev->given_up;
+}
+
 #endif
