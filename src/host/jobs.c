@@ -102,9 +102,8 @@ static bool work(struct jobs *jobs, struct jobs_job *job, struct jobs_report *re
 
 	if (!job->began_ms) {
 		job->began_ms = now_ms();
-		if (kind->begin(jobs->dev, job) < 0)
-			job->report.state = JOBS_FAILED;
-		*report = job->report;
+		if (kind->begin(jobs->dev, job, report) < 0)
+			report->state = JOBS_FAILED;
 	}
 	while (report->state == JOBS_RUNNING && more && now_ns(CLOCK_THREAD_CPUTIME_ID) - began < BURST_NS)
 		more = kind->step(jobs->dev, job, report);

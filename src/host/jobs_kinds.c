@@ -8,13 +8,13 @@
 /* Blocks that one step verifies: a fraction of a millisecond. */
 #define CHECK_BLOCKS 32u
 
-static int begin_compact(struct zsblk *dev, struct jobs_job *job)
+static int begin_compact(struct zsblk *dev, struct jobs_job *job, struct jobs_report *report)
 {
 	for (unsigned i = 0; i < zsblk_class_count(dev); i++) {
 		struct zs_class_stats class;
 
 		if (zsblk_class_stats(dev, i, &class) == 0)
-			job->report.total += class.freeable;
+			report->total += class.freeable;
 	}
 	return 0;
 }
@@ -37,9 +37,9 @@ static void tell_compact(const struct jobs_job *job, struct jobs_report *report)
 	snprintf(report->text.text, sizeof report->text.text, "%" PRIu64 " pages were freed", report->pages_freed);
 }
 
-static int begin_check(struct zsblk *dev, struct jobs_job *job)
+static int begin_check(struct zsblk *dev, struct jobs_job *job, struct jobs_report *report)
 {
-	job->report.total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
+	report->total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
 	return 0;
 }
 
@@ -60,10 +60,10 @@ static void tell_check(const struct jobs_job *job, struct jobs_report *report)
 		 "%" PRIu64 " of %" PRIu64 " blocks were verified, and all are whole", report->done, report->total);
 }
 
-static int begin_recompress(struct zsblk *dev, struct jobs_job *job)
+static int begin_recompress(struct zsblk *dev, struct jobs_job *job, struct jobs_report *report)
 {
-	job->report.total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
-	return zsblk_recompress_begin(dev, &job->what.recompress, &job->recompression, &job->report.text);
+	report->total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
+	return zsblk_recompress_begin(dev, &job->what.recompress, &job->recompression, &report->text);
 }
 
 static bool step_recompress(struct zsblk *dev, struct jobs_job *job, struct jobs_report *report)
@@ -100,9 +100,10 @@ static void tell_recompress(const struct jobs_job *job, struct jobs_report *repo
 			 "; %" PRIu64 " blocks are damaged, or had no room", job->failed);
 }
 
-static int begin_group(struct zsblk *dev, struct jobs_job *job)
+static int begin_group(struct zsblk *dev, struct jobs_job *job, struct jobs_report *report)
 {
-	return zsblk_group_begin(dev, &job->what.group, &job->grouping, &job->report.text);
+	report->total = zsblk_size(dev) / ZSBLK_BLOCK_SIZE;
+	return zsblk_group_begin(dev, &job->what.group, &job->grouping, &report->text);
 }
 
 static bool step_group(struct zsblk *dev, struct jobs_job *job, struct jobs_report *report)
@@ -139,9 +140,9 @@ static void tell_group(const struct jobs_job *job, struct jobs_report *report)
 }
 
 /* The policy's: what it does is another kind's. */
-static int begin_cold(struct zsblk *dev, struct jobs_job *job)
+static int begin_cold(struct zsblk *dev, struct jobs_job *job, struct jobs_report *report)
 {
-	return jobs_rows[job->what.does].begin(dev, job);
+	return jobs_rows[job->what.does].begin(dev, job, report);
 }
 
 static bool step_cold(struct zsblk *dev, struct jobs_job *job, struct jobs_report *report)

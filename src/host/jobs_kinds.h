@@ -2,7 +2,7 @@
 /*
  * The kinds of jobs, for jobs.c alone: a job, and what is done with one of each kind. All of this runs in the jobs' thread.
  *
- * A step works on a copy of the job's report, which the others see when the step is over.
+ * The beginning and each step work on a copy of the job's report, which the others see when the step is over.
  */
 #ifndef JOBS_KINDS_H
 #define JOBS_KINDS_H
@@ -23,8 +23,8 @@ struct jobs_job {
 
 struct jobs_row {
 	const char *name;
-	/* In the thread, before the first step. A negative errno: the job has failed, and job->report.text says why. */
-	int (*begin)(struct zsblk *dev, struct jobs_job *job);
+	/* In the thread, before the first step. A negative errno: the job has failed, and report->text says why. */
+	int (*begin)(struct zsblk *dev, struct jobs_job *job, struct jobs_report *report);
 	bool (*step)(struct zsblk *dev, struct jobs_job *job, struct jobs_report *report);
 	void (*end)(struct jobs_job *job); /* after the last step, or in place of one; NULL: there is nothing to do */
 	void (*tell)(const struct jobs_job *job, struct jobs_report *report); /* what was done */

@@ -5,6 +5,7 @@
 
 #include "host/jobs.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -59,6 +60,24 @@ static struct jobs_report wait_for_end(uint64_t id)
 		assert_int_equal(jobs_find(jobs, id, &report), 0);
 	} while (report.state == JOBS_RUNNING);
 	return report;
+}
+
+/* Whoever looks at a job while it begins sees none of it half done: ThreadSanitizer would tell. */
+static void test_seen_beginning(void **state)
+{
+	for (unsigned kind = 0; kind < JOBS_COLD; kind++) {
+		const struct jobs_what what = {0};
+		struct jobs_report report;
+		uint64_t id;
+
+		assert_int_equal(jobs_begin(jobs, (enum jobs_kind)kind, &what, &id), 0);
+		do {
+			sched_yield();
+			jobs_last(jobs, (enum jobs_kind)kind, &report);
+			assert_true(report.id == id);
+		} while (report.state == JOBS_RUNNING);
+		assert_int_equal(report.state, JOBS_DONE);
+	}
 }
 
 static void test_check(void **state)
@@ -436,10 +455,11 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(check),         TEST(compact),   TEST(recompress), TEST(cannot_begin),
-		TEST(one_of_a_kind), TEST(gives_way), TEST(share),      TEST(errands),
-		TEST(changes_first), TEST(dropped),   TEST(many),       TEST(looks_have_a_share),
-		TEST(names),
+		TEST(seen_beginning),     TEST(check),        TEST(compact),
+		TEST(recompress),         TEST(cannot_begin), TEST(one_of_a_kind),
+		TEST(gives_way),          TEST(share),        TEST(errands),
+		TEST(changes_first),      TEST(dropped),      TEST(many),
+		TEST(looks_have_a_share), TEST(names),
 	};
 
 	return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);
