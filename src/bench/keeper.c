@@ -98,13 +98,12 @@ static int read_file(const char *path, char *text, size_t size)
 
 /* ------------------------------------------------------------------ the control group */
 
-/* The folder of the memory controller's version 1 in which this process is, or version 2's root, if that has it. */
+/* Where the memory controller of version 1 is mounted, or version 2, if that has the controller. */
 static int find_parent(struct work *work, char *folder, size_t size, struct zsblk_why *why)
 {
-	char mounts[16384], groups[4096], *at;
+	char mounts[16384], *at;
 
-	if (read_file("/proc/self/mounts", mounts, sizeof mounts) ||
-	    read_file("/proc/self/cgroup", groups, sizeof groups))
+	if (read_file("/proc/self/mounts", mounts, sizeof mounts))
 		return because(why, -EIO, "/proc does not tell where control groups are");
 	for (char *line = strtok_r(mounts, "\n", &at); line; line = strtok_r(NULL, "\n", &at)) {
 		char where[256], type[32], options[512], controllers[512], path[320];
@@ -171,7 +170,9 @@ static unsigned group_pids(const struct work *work, pid_t *pids, unsigned most)
 	snprintf(path, sizeof path, "%s/cgroup.procs", work->made.group);
 	file = fopen(path, "re");
 	while (file && n < most && fscanf(file, "%d", &pid) == 1)
-		pids[n++] = pid;
+		/* A process of another PID namespace has no number here, and is shown as 0: kill(2) would take that for our own group. */
+		if (pid > 0)
+			pids[n++] = pid;
 	if (file)
 		fclose(file);
 	return n;
@@ -229,6 +230,9 @@ static int make_zram(struct work *work, struct zsblk_why *why)
 	snprintf(folder, sizeof folder, "/sys/block/zram%d", work->zram);
 	snprintf(work->made.device, sizeof work->made.device, "/dev/zram%d", work->zram);
 	r = write_number(folder, "disksize", work->wanted->swap_bytes);
+	/* Somebody else has set it up between the two: it is theirs, and not to be removed. */
+	if (r == -EBUSY)
+		work->zram = -1;
 	/* The device's node can be made a moment later, by another program. */
 	for (unsigned i = 0; !r && i < TRIES && access(work->made.device, F_OK) < 0; i++)
 		usleep(PAUSE_US);
