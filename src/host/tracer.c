@@ -106,7 +106,8 @@ static int open_folder(const char *path, const char *name, struct zsblk_why *why
 		      folder);
 }
 
-static int open_file(const char *path, struct zsblk_why *why)
+/* On success *result is the descriptor of the folder. */
+static int open_file(const char *path, int *result, struct zsblk_why *why)
 {
 	const char *name = strrchr(path, '/');
 	int folder, fd, r;
@@ -127,10 +128,14 @@ static int open_file(const char *path, struct zsblk_why *why)
 		unlinkat(folder, name, 0);
 		close(fd);
 	}
+	if (!r) {
+		*result = folder;
+		return fd;
+	}
 	close(folder);
 	if (r == -EEXIST)
 		return refuse(why, r, "%.300s exists; remove it or name another file", path);
-	return r ? refuse(why, r, "%.300s: %s", path, strerror(-r)) : fd;
+	return refuse(why, r, "%.300s: %s", path, strerror(-r));
 }
 
 static int write_text(struct tracer *tracer)
@@ -267,11 +272,12 @@ static int drain(struct tracer *tracer)
 /* What could not be written is lost. */
 static void forget(struct tracer *tracer)
 {
-	uint64_t lost;
+	uint64_t lost = 0, forgotten = 0;
 	unsigned n;
 
 	while ((n = zsblk_trace_take(tracer->trace, tracer->events, EVENTS, &lost)) > 0)
-		tracer->lost += n;
+		forgotten += n;
+	tracer->lost = lost + forgotten;
 }
 
 /* True if the trace is to end. */
@@ -384,7 +390,7 @@ static void begin_report(struct tracer *tracer, const char *path, uint64_t max_b
 
 int tracer_start(struct tracer *tracer, const char *path, uint64_t max_bytes, struct zsblk_why *why)
 {
-	int r, fd;
+	int r, fd, folder = -1;
 
 	if (is_running(tracer))
 		return refuse(why, -EBUSY, "a trace is being recorded to %.300s; stop it first", tracer->report.path);
@@ -393,7 +399,7 @@ int tracer_start(struct tracer *tracer, const char *path, uint64_t max_bytes, st
 			      TRACER_MAX_LEAST);
 	/* One that has ended by itself still has its memory. */
 	tracer_stop(tracer);
-	fd = open_file(path, why);
+	fd = open_file(path, &folder, why);
 	if (fd < 0)
 		return fd;
 	tracer->fd = fd;
@@ -408,11 +414,12 @@ int tracer_start(struct tracer *tracer, const char *path, uint64_t max_bytes, st
 	}
 	tracer->has_thread = !r;
 	if (r) {
-		/* It is ours: nobody else can have put another one in its place. */
-		unlink(path);
+		/* In the folder that was looked at: the path may lead elsewhere by now. */
+		unlinkat(folder, strrchr(path, '/') + 1, 0);
 		let_go(tracer);
 		tell(tracer, TRACER_NONE, 0);
 	}
+	close(folder);
 	return r;
 }
 
