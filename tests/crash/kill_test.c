@@ -305,9 +305,22 @@ static void sleep_us(uint64_t us)
 	nanosleep(&time, NULL);
 }
 
+/*
+ * The children's work on objects takes longer to begin, on an emulated processor, than the few milliseconds that a child lives. So a child
+ * lives until it has made groups, for 10 s at most, as long as none were found after a kill.
+ */
+static void wait_for_groups(uint64_t grouped)
+{
+	for (unsigned ms = 0; ms < 10000 && !atomic_load(&promise->found_groups); ms++) {
+		if (atomic_load(&promise->grouped[1]) > grouped)
+			return;
+		sleep_us(1000);
+	}
+}
+
 static void kill_one(uint64_t *random)
 {
-	uint64_t child_seed = random_next(random);
+	uint64_t child_seed = random_next(random), grouped = atomic_load(&promise->grouped[1]);
 	int status;
 	pid_t pid;
 
@@ -318,9 +331,11 @@ static void kill_one(uint64_t *random)
 	if (pid == 0)
 		child(child_seed);
 	/* Mostly at work, one time in eight while it still opens. */
-	if (random_below(random, 8))
+	if (random_below(random, 8)) {
 		while (!atomic_load(&promise->opened) && waitpid(pid, &status, WNOHANG) == 0)
 			sleep_us(100);
+		wait_for_groups(grouped);
+	}
 	sleep_us(random_below(random, random_below(random, 2) ? 500 : 8000));
 	if (waitpid(pid, &status, WNOHANG) != 0)
 		die("the child ended by itself, status 0x%x", (unsigned)status);
