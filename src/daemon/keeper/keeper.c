@@ -176,7 +176,11 @@ static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
 		return 0;
 	}
 	keeper->files_are_held = true;
-	if (clock_us() < keeper->serving_since + STEADY_US) {
+	/*
+	 * The files of a server that has served for a while take the place of what is kept. Where nothing is kept, those of a server that
+	 * has only just come into service do for now: it may die at any moment, and what is installed may be another version by then.
+	 */
+	if (server_command_has_kept(keeper->spec->command) && clock_us() < keeper->serving_since + STEADY_US) {
 		clock_set(source, keeper->serving_since + STEADY_US - clock_us());
 		return 0;
 	}
