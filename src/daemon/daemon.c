@@ -181,14 +181,21 @@ static void not_serving(void *opaque, const char *why)
 
 /* ------------------------------------------------------------------ what comes into the loop */
 
+/*
+ * While there is no server, the other daemon has to ask again: what is installed may not work, and only this daemon holds the files of a
+ * server that did. From a server that serves the other daemon takes the files anew.
+ */
 static void make_way(struct daemon *daemon, unsigned client)
 {
 	enum stop_state state = stop_state(daemon->stop);
 	bool may = daemon->is_orphan && (state == STOP_NOT || state == STOP_RETRYING);
+	bool now = keeper_is_serving(daemon->instance.keeper) || !server_command_has_kept(daemon->instance.command);
 
 	control_answer(daemon->instance.control, client, may,
-		       may ? "" : "this daemon has a supervisor, or is stopping");
-	if (!may)
+		       !may  ? "this daemon has a supervisor, or is stopping"
+		       : now ? ""
+			     : CONTROL_ASK_AGAIN);
+	if (!may || !now)
 		return;
 	say(SAY_NOTICE, "making way for another daemon");
 	exit_loop(daemon, EXIT_SUCCESS);

@@ -49,10 +49,15 @@ static int machine_lock(void *opaque, bool patient, pid_t *holder, struct wrong 
 static int machine_ask_to_make_way(void *opaque)
 {
 	const struct instance *instance = opaque;
+	uint64_t until = clock_after_ms(MAKE_WAY_S * 1000);
 	struct wrong answer;
+	int r;
 
-	return control_ask(FOLDER_TOP, instance->settings->name, &(struct control_request){.verb = CONTROL_MAKE_WAY},
-			   MAKE_WAY_S, &answer);
+	do {
+		r = control_ask(FOLDER_TOP, instance->settings->name,
+				&(struct control_request){.verb = CONTROL_MAKE_WAY}, MAKE_WAY_S, &answer);
+	} while (!r && strcmp(answer.text, CONTROL_ASK_AGAIN) == 0 && clock_pause(until, 100));
+	return r;
 }
 
 static void machine_kill_daemon(void *opaque, pid_t daemon)

@@ -223,7 +223,8 @@ class Device:
         return self.instance.world.attached and self.instance.server()
 
     def said(self):
-        return f"{self.instance.name}: {', '.join(self.history[-12:])}\n" + "\n".join(self.instance.all_said().splitlines()[-40:])
+        # Where the middle of a long text is left out, what happened is at the end.
+        return "\n".join(self.instance.all_said().splitlines()[-40:]) + f"\n{self.instance.name}: {', '.join(self.history[-12:])}"
 
     def settle(self, what):
         """It serves, nobody has aborted, and what was stored is there."""
@@ -255,9 +256,12 @@ class Device:
     def bad_version_and_daemon_death(self):
         """The new version does not work, daemon and server die: no one puts that right, and it serves all the same."""
         self.history.append("| bad version, and daemon and server die")
+        # Who has only just come into service is not what is to go on from: soon its files are kept.
+        must_quietly(soon(self.instance.is_kept, PATIENCE), "files that work are kept", self.said)
         self.instance.script(VERSIONS["ends"])
         self.instance.ask("--upgrade", PATIENCE)
         soon(self.instance.server, PATIENCE)
+        must_quietly(soon(self.instance.is_kept, PATIENCE), "they still are", self.said)
         self.send(signal.SIGKILL, *self.dice.choice([["daemon", "server"], ["server", "daemon"], ["server", "relay", "daemon"]]))
         soon(self.serving, PATIENCE)
         self.settle("a version that does not work, and the daemon's death")

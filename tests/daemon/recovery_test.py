@@ -264,6 +264,50 @@ def test_files_outlive_daemon(instance):
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 
+def test_kept_at_once(instance):
+    """No server has served for long yet when what is installed stops working, and daemon and server are killed."""
+    server = instance.serve()
+    # A server that lives for half the time that counts as "for long" at most is never one that has.
+    for _ in range(20):
+        if soon(instance.is_kept, 2.5):
+            break
+        os.kill(server, signal.SIGKILL)
+        server = must(instance.new_server(server), "the server is killed: there is another", instance.said())
+    must(instance.is_kept(), "the first server's files are kept before it has served for long", instance.said())
+    instance.script(TRIAL + " || { echo 'cannot open this segment' >&2; exit 1; }")
+    os.kill(instance.daemon(), signal.SIGKILL)
+    os.kill(server, signal.SIGKILL)
+    server = must(instance.new_server(server), "daemon and server are killed: there is another", instance.said())
+    point(OLD_FILES in instance.ask("--status")[1], "from the old files", instance.said())
+    instance.script("")
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
+def test_orphan_upgrades(instance):
+    """A daemon without a supervisor tries a version that does not work when another daemon is to take over from it."""
+    server = instance.serve()
+    must(soon(instance.is_kept), "the server's files are kept", instance.said())
+    instance.process.kill()
+    instance.process.wait()
+    # What is installed takes its time to fail: there is no server when the other daemon asks.
+    instance.script(TRIAL + " || { sleep 2; echo 'cannot open this segment' >&2; exit 1; }")
+    with subprocess.Popen([PROGRAM, "--upgrade", instance.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          cwd=instance.folder, env=instance.environment()) as asker:
+        must(soon(lambda: not is_alive(server), 30), "--upgrade: the server is replaced", instance.said())
+        instance.start()
+        said = asker.communicate(timeout=60)[0]
+    point("one " + OLD_FILES + " is there again" in said, "who asked for the upgrade hears what came of it", said)
+    must(instance.new_server(server), "another daemon is started meanwhile: there is a server", instance.all_said())
+    point(soon(lambda: "making way for another daemon" in instance.all_said()), "and the daemon is the other one")
+    must(soon(instance.is_kept), "the files that work are kept again", instance.all_said())
+    server = instance.server()
+    os.kill(instance.daemon(), signal.SIGKILL)
+    os.kill(server, signal.SIGKILL)
+    must(instance.new_server(server), "daemon and server are killed: there is another", instance.all_said())
+    instance.script("")
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.all_said())
+
+
 def test_killed_after_upgrade(instance):
     """Daemon and server are killed soon after an upgrade: that says nothing against what is installed."""
     server = instance.serve("--verbose")
@@ -439,6 +483,8 @@ TESTS = {
     "daemon-hangs": test_daemon_that_hangs,
     "foreign": test_foreign,
     "files-outlive-daemon": test_files_outlive_daemon,
+    "kept-at-once": test_kept_at_once,
+    "orphan-upgrades": test_orphan_upgrades,
     "relay": test_relay,
 }
 

@@ -152,6 +152,13 @@ class Instance:
         self.start(*words)
         return must(soon(self.server), "it starts", self.all_said())
 
+    def is_kept(self):
+        """The supervisor holds the plugin of a server that works open, for daemons to come."""
+        with contextlib.suppress(OSError):
+            return any(os.readlink(file) == os.path.realpath(PLUGIN)
+                       for file in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir())
+        return False
+
     def kill(self):
         """Kill supervisor and daemon; servers go on."""
         daemon = self.daemon()
