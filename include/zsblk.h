@@ -56,6 +56,7 @@ struct zsblk_algorithm {
 	int level_min;
 	int level_max;
 	int level_default;
+	bool makes_groups; /* it compresses several blocks together: zsblk_group_begin() takes it */
 };
 
 /* The algorithm at `index`, or NULL past the last one. Index 0 is the default. The result is static. */

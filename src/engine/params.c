@@ -2,6 +2,8 @@
 /* Parameters and algorithms. */
 #include "engine/engine.h"
 
+#include "codec/group.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@ static void list_algorithms(void)
 			.level_min = codec->level_min,
 			.level_max = codec->level_max,
 			.level_default = codec->level_default,
+			.makes_groups = group_is_possible(codec),
 		};
 }
 

@@ -109,13 +109,25 @@ static void tell_age(const void *place, char text[COLD_VALUE_BYTES])
 	snprintf(text, COLD_VALUE_BYTES, "%s", *age ? duration_text(*age, duration) : "never");
 }
 
+const char *cold_settings_algorithms(char text[80])
+{
+	const struct zsblk_algorithm *algorithm;
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; (algorithm = zsblk_algorithm(i)) && n < 80; i++)
+		if (algorithm->makes_groups)
+			n += (size_t)snprintf(text + n, 80 - n, "%s%s", n ? " or " : "", algorithm->name);
+	return text;
+}
+
 /* NAME or NAME:LEVEL */
 static int take_codec(const struct key *key, const char *value, void *place, struct zsblk_why *why)
 {
 	struct cold_codec *codec = place;
 	const struct zsblk_algorithm *algorithm;
 	const char *colon = strchr(value, ':');
-	char name[sizeof codec->algorithm];
+	char name[sizeof codec->algorithm], which[80];
 	int64_t level;
 
 	snprintf(name, sizeof name, "%.*s", colon ? (int)(colon - value) : (int)strlen(value), value);
@@ -125,6 +137,9 @@ static int take_codec(const struct key *key, const char *value, void *place, str
 			      "%s=" SHOWN
 			      ": there is no such algorithm; give one such as zstd, or zstd:9 for its level 9",
 			      key->name, value);
+	if (!algorithm->makes_groups)
+		return refuse(why, "%s=" SHOWN ": groups cannot be made with %s; give %s", key->name, value, name,
+			      cold_settings_algorithms(which));
 	level = algorithm->level_default;
 	if (colon && number_parse(colon + 1, algorithm->level_min, algorithm->level_max, &level) < 0)
 		return refuse(why, "%s=" SHOWN ": %s has no such level; give one from %d to %d, such as %s:%d",

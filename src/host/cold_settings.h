@@ -41,6 +41,9 @@ const char *cold_settings_key(unsigned index);
  */
 int cold_settings_set(struct cold_settings *settings, const char *key, const char *value, struct zsblk_why *why);
 
+/* For messages: the algorithms that groups can be made with, as "zstd or lzma". Returns `text`. */
+const char *cold_settings_algorithms(char text[80]);
+
 /* Enough for any value. */
 #define COLD_VALUE_BYTES 32u
 

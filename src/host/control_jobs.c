@@ -2,6 +2,7 @@
 /* The methods of org.zsblk.Device that begin jobs, tell of them, and cancel them. */
 #include "host/control_methods.h"
 
+#include "host/cold_settings.h"
 #include "host/host.h"
 #include "host/jobs.h"
 
@@ -103,12 +104,15 @@ enum varlink_result control_group(void *opaque, struct varlink_call *call)
 	const struct zsblk_algorithm *algorithm = zsblk_algorithm_by_name(name ? name : "zstd");
 	struct jobs_what what = {.group.again = true};
 	int64_t level = 0, older_than_s = 0, most = 0;
+	char which[80];
 
 	what.group.has_level = varlink_int(call, "level", &level);
 	varlink_int(call, "older_than_s", &older_than_s);
 	varlink_int(call, "max_groups", &most);
-	if (!algorithm)
-		varlink_refuse(call, "Refused", "there is no algorithm %.40s; use zstd or lzma", name);
+	if (!algorithm || !algorithm->makes_groups)
+		varlink_refuse(call, "Refused", "%s %.40s; use %s",
+			       algorithm ? "groups cannot be made with" : "there is no algorithm", name,
+			       cold_settings_algorithms(which));
 	else if (what.group.has_level && (level < algorithm->level_min || level > algorithm->level_max))
 		varlink_refuse(call, "Refused", "%s has no level %" PRId64 "; give one from %d to %d", algorithm->name,
 			       level, algorithm->level_min, algorithm->level_max);

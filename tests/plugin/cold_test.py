@@ -158,6 +158,20 @@ def refused_parameters():
 
 
 @test
+def for_single_blocks():
+    "an algorithm that groups cannot be made with is refused at once, with those that there are"
+    for key in "cold-algorithm", "frozen-algorithm":
+        contains(refuse("64M", f"{key}=lz4"), f"{key}=lz4: groups cannot be made with lz4; give zstd")
+    with server() as (_, control):
+        for method, parameters in [("SetCold", {"cold_algorithm": "lz4hc:9"}), ("SetCold", {"frozen_algorithm": "lz4hc:9"}),
+                                   ("Group", {"algorithm": "lz4hc"})]:
+            name, why = error(control, DEVICE + method, parameters)
+            equal(name, DEVICE + "Refused")
+            contains(why["reason"], "groups cannot be made with lz4hc", "zstd")
+        equal([job["kind"] for job in call(control, DEVICE + "GetJobs")["jobs"]], [])
+
+
+@test
 def by_hand():
     "a job packs, tells what it did, and is refused what cannot be; the policy gives way to it"
     need_lzma()

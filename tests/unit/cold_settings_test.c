@@ -106,6 +106,9 @@ static void test_refused(void **state)
 	refuse("cold-algorithm", "", "no such algorithm");
 	refuse("cold-algorithm", "zst", "no such algorithm");
 	refuse("cold-algorithm", "zstdzstdzstdzstdzstd", "no such algorithm");
+	refuse("cold-algorithm", "lz4", "groups cannot be made with lz4; give zstd");
+	refuse("cold-algorithm", "lz4hc:9", "groups cannot be made with lz4hc; give zstd");
+	refuse("frozen-algorithm", "lz4:1", "groups cannot be made with lz4; give zstd");
 	refuse("cold-algorithm", "zstd:", "give one from");
 	refuse("cold-algorithm", "zstd:99", "give one from");
 	refuse("cold-algorithm", "zstd:9:9", "give one from");

@@ -90,6 +90,9 @@ static void test_algorithms(void **state)
 	assert_string_equal(zsblk_algorithm(0)->name, "lz4");
 	assert_non_null(zsblk_algorithm_by_name("lz4hc"));
 	assert_non_null(zsblk_algorithm_by_name("zstd"));
+	assert_true(zsblk_algorithm_by_name("zstd")->makes_groups);
+	assert_false(zsblk_algorithm_by_name("lz4")->makes_groups);
+	assert_false(zsblk_algorithm_by_name("lz4hc")->makes_groups);
 	assert_null(zsblk_algorithm_by_name("lzo"));
 	assert_null(zsblk_algorithm_by_name(""));
 	assert_null(zsblk_algorithm(3));

@@ -351,6 +351,8 @@ static void test_cold(void **state)
 	refuse_with("cold-after", "74d", "cold-after = 74d", "to 73d");
 	refuse_with("frozen-after", "1m\n", "frozen-after = 1m", "such as 90s");
 	refuse_with("cold-algorithm", "gzip", "cold-algorithm = gzip", "such as zstd");
+	refuse_with("cold-algorithm", "lz4:1", "cold-algorithm = lz4:1",
+		    "groups cannot be made with lz4; give another");
 	refuse_with("cold-algorithm", "zstd:3 lz4", "cold-algorithm = zstd:3 lz4", "such as zstd");
 	refuse_with("cold-algorithm", "zstd:", "cold-algorithm = zstd:", "such as zstd");
 	refuse_with("cold-algorithm", "zstd(level=3", "cold-algorithm = zstd(level=3", "such as zstd");
