@@ -136,6 +136,14 @@ struct zsblk_group_figures {
 struct zsblk_grouping;
 
 /*
+ * Count the groups that a job could try to make, without making one: sets of blocks that are near each other, have the age, and were not given
+ * up. So somebody who begins jobs by the clock need not begin one that has nothing to do. Ends when `most` are found. Reads the whole table
+ * otherwise; requests may be in flight, and none waits. *groups is set if 0 is returned. Errors: -EINVAL and -ENOTSUP, as
+ * zsblk_group_begin(), and -ENOMEM.
+ */
+int zsblk_group_count(struct zsblk *dev, const struct zsblk_group_what *what, uint64_t most, uint64_t *groups,
+		      struct zsblk_why *why);
+/*
  * Put blocks into groups. A group is made of up to 16 blocks within 64 that follow each other, and stored only if it takes
  * less memory than they did. Otherwise they are not tried again until they change. Same-filled blocks are left out.
  * Groups half of whose blocks are gone, or more, are made anew with their neighbours, or taken apart.

@@ -331,6 +331,92 @@ static bool find_next(struct zsblk_grouping *job, uint64_t end)
 	return false;
 }
 
+/* ------------------------------------------------------------------ counting */
+
+/* Is it worth a try to make a group of those that were found? One block alone is none, but may be taken out of a group of its own. */
+static bool can_be_tried(const struct zsblk_grouping *job)
+{
+	uint64_t word = job->n ? job->found[0].word : 0;
+
+	return job->n > 1 || (sector_is_shared(word) && entries_count(job->dev, word_shared(word).entry) == 1);
+}
+
+/* The group of a weaker algorithm, of which this is the first block. What was found before stays. */
+static bool can_be_made_anew(struct zsblk_grouping *job, uint64_t block, uint64_t word)
+{
+	struct grouping_block kept[GROUP_BLOCKS];
+	unsigned n = job->n;
+	bool can;
+
+	memcpy(kept, job->found, sizeof kept);
+	can = find_weaker(job, block, word);
+	memcpy(job->found, kept, sizeof kept);
+	job->n = n;
+	return can;
+}
+
+/* Look at the next words, as find_next() does. Returns how many groups can be tried. */
+static uint64_t count_next(struct zsblk_grouping *job, uint64_t end)
+{
+	struct zsblk *dev = job->dev;
+	uint64_t groups = 0;
+
+	for (unsigned i = 0; i < LOOK; i++, job->block++) {
+		uint64_t word;
+
+		job->block = table_next_written(&dev->table, job->block, end);
+		if (is_complete(job, end)) {
+			groups += can_be_tried(job);
+			job->n = 0;
+		}
+		if (job->block >= end)
+			break;
+		word = table_load(&dev->table, job->block);
+		/* The table may be damaged: a job would find that out. */
+		if (sector_is_shared(word) && !entries_has(dev, word))
+			continue;
+		if (sector_is_shared(word) && is_weaker(job, word))
+			groups += can_be_made_anew(job, job->block, word);
+		else if (is_wanted(job, job->block, word))
+			add(job, job->block, word);
+	}
+	return groups;
+}
+
+int zsblk_group_count(struct zsblk *dev, const struct zsblk_group_what *what, uint64_t most, uint64_t *groups,
+		      struct zsblk_why *why)
+{
+	const char *algorithm = what->algorithm ? what->algorithm : DEFAULT_ALGORITHM;
+	int r = check(dev, what, algorithm, why);
+	struct zsblk_grouping *job; /* too large for the stack */
+	uint64_t found = 0;
+	bool more = true;
+
+	if (r)
+		return r;
+	job = segment_private_map(sizeof *job);
+	if (!job)
+		return why_fail(why, -ENOMEM, "there is no memory to look for blocks that groups can be made of");
+	job->dev = dev;
+	job->what = *what;
+	job->codec = codec_by_name(algorithm);
+	job->block = what->first;
+	job->end = what->blocks ? what->first + what->blocks : UINT64_MAX;
+	while (more && found < most) {
+		uint64_t end;
+
+		pthread_mutex_lock(&dev->recompress_lock);
+		end = zsblk_size(dev) / BLOCK;
+		end = end < job->end ? end : job->end;
+		found += count_next(job, end);
+		more = job->block < end;
+		pthread_mutex_unlock(&dev->recompress_lock);
+	}
+	segment_private_unmap(job, sizeof *job);
+	*groups = found < most ? found : most;
+	return 0;
+}
+
 /* ------------------------------------------------------------------ steps */
 
 static void make_room_step(struct zsblk_grouping *job)

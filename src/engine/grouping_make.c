@@ -24,7 +24,7 @@ static bool is_strong(const struct zsblk_grouping *job)
 
 bool grouping_was_given_up(const struct zsblk_grouping *job, uint64_t block, uint64_t word)
 {
-	uint16_t noted = job->dev->given_up[block];
+	uint16_t noted = job->dev->given_up ? job->dev->given_up[block] : 0;
 
 	return (noted & ~1u) == hash_of(word) && (noted & 1 || !is_strong(job));
 }

@@ -53,9 +53,28 @@ static struct zsblk_group_figures finish(struct zsblk_grouping *job)
 	return figures;
 }
 
+static uint64_t count_groups(const struct zsblk_group_what *what, uint64_t most)
+{
+	uint64_t groups = ~UINT64_C(0);
+
+	why.text[0] = '\0';
+	if (zsblk_group_count(dev, what, most, &groups, &why))
+		fail_msg("%s", why.text);
+	return groups;
+}
+
+/* Who counts before, knows whether there is anything to do; afterwards there is nothing, unless the job ended early. */
 static struct zsblk_group_figures make_groups(struct zsblk_group_what what)
 {
-	return finish(begin(&what));
+	uint64_t found = count_groups(&what, UINT64_MAX), regrouped = device_stats(dev).regrouped;
+	struct zsblk_group_figures figures = finish(begin(&what));
+
+	regrouped = device_stats(dev).regrouped - regrouped;
+	assert_int_equal(found != 0, figures.groups + figures.given_up + figures.failed + regrouped != 0);
+	assert_true(figures.groups <= found);
+	if (!what.max_groups && !figures.failed)
+		assert_int_equal(count_groups(&what, UINT64_MAX), 0);
+	return figures;
 }
 
 static struct zsblk_block look(uint64_t block)
@@ -218,6 +237,23 @@ static void test_small_gain(void **state)
 		assert_true(figures.groups ? (int64_t)figures.bytes_saved > 0 : !figures.bytes_saved);
 	}
 	assert_true(groups && groups < rounds);
+}
+
+/* Counting ends where that was asked for, and does not need what the first job makes. */
+static void test_count(void **state)
+{
+	assert_int_equal(count_groups(&any, UINT64_MAX), 0);
+	fill(100);
+	device_put(dev, 2000, BLOCK_TEXT, 1);
+	device_put(dev, 2500, BLOCK_SAME64, 1);
+	assert_int_equal(count_groups(&any, UINT64_MAX), 7);
+	assert_int_equal(count_groups(&any, 3), 3);
+	assert_int_equal(count_groups(&any, 0), 0);
+	assert_int_equal(count_groups(&(struct zsblk_group_what){.first = 10, .blocks = 40}, 100), 3);
+	assert_int_equal(count_groups(&(struct zsblk_group_what){.first = 2000}, 100), 0);
+	assert_int_equal(count_groups(&(struct zsblk_group_what){.older_than_s = 3600}, 100), 0);
+	assert_int_equal(device_stats(dev).groups, 0);
+	assert_int_equal(make_groups(any).groups, 7);
 }
 
 /* ------------------------------------------------------------------ what happens to blocks in groups */
@@ -511,7 +547,8 @@ static void test_beside_requests(void **state)
 	for (uintptr_t i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, write_and_read, (void *)(i + 3));
 	for (unsigned i = 0; i < test_amount(40) || !blocks; i++) {
-		blocks += make_groups(any).blocks;
+		(void)count_groups(&any, UINT64_MAX);
+		blocks += finish(begin(&any)).blocks;
 		if (i % 4 == 0)
 			zsblk_compact(dev);
 	}
@@ -531,6 +568,7 @@ int main(void)
 		TEST(test_no_gain),
 		TEST(test_no_gain_before),
 		TEST(test_small_gain),
+		TEST(test_count),
 		TEST(test_written),
 		TEST(test_parts),
 		TEST(test_last_one_leaves),
