@@ -29,6 +29,7 @@
 #include "segment/claim.h"
 #include "segment/format.h"
 #include "segment/owner.h"
+#include "segment/super_codecs.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -141,7 +142,8 @@ static void fill_basics(struct format_basics *basics, const struct super_layout 
 		.max_objects = layout->max_objects,
 	};
 	memcpy(basics->name, layout->name, sizeof basics->name);
-	memcpy(basics->codecs, layout->codecs, sizeof basics->codecs);
+	/* The others are in the record of codecs, once there is one. */
+	memcpy(basics->codecs, layout->codecs, SUPER_CODECS_NAMED * sizeof basics->codecs[0]);
 }
 
 /* What format 2 has beyond format 1. */
@@ -504,13 +506,15 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *tex
 		take_places(layout, &copy.places);
 		r = take_state(layout, &copy.state, &why);
 	}
-	return r ? r : check_places(layout, seg->bytes, &why);
+	if (!r)
+		r = check_places(layout, seg->bytes, &why);
+	return r ? r : super_codecs_read(seg, layout, text, size);
 }
 
 int super_permits(const struct super_layout *layout, bool change, char *text, size_t size)
 {
 	const struct super_features *features = &layout->features;
-	uint32_t known = layout->kind == SUPER_DEVICE ? SUPER_HAS_SHARED | SUPER_HAS_LARGE : 0;
+	uint32_t known = layout->kind == SUPER_DEVICE ? SUPER_HAS_SHARED | SUPER_HAS_LARGE | SUPER_HAS_CODECS : 0;
 	uint32_t unknown = features->incompatible & ~known;
 	const struct reason why = {text, size};
 

@@ -43,6 +43,7 @@ struct super_features {
 /* Incompatible features. Of a device. */
 #define SUPER_HAS_SHARED 1u /* there may be words of type 4, and shared entries */
 #define SUPER_HAS_LARGE  2u /* there may be words of type 6 */
+#define SUPER_HAS_CODECS 8u /* there may be objects of codecs 4 to 7, and there is a record of codecs: super_codecs.h */
 
 /* What a segment is, and where its parts are. */
 struct super_layout {

@@ -236,7 +236,6 @@ static void test_other_layouts(void **state)
 	for (size_t i = 0; i < COUNT_OF(wrong); i++)
 		wrong[i] = right;
 	strcpy(wrong[0].codecs[1], "lzo");
-	strcpy(wrong[1].codecs[5], "deflate");
 	wrong[2].block_size = 512;
 	wrong[3].class_step = 16;
 	wrong[4].max_objects = 2048;
@@ -247,6 +246,10 @@ static void test_other_layouts(void **state)
 	wrong[9].features.incompatible = 1u << 31;
 	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
 		super_format(&seg, &wrong[i]);
+		/* Where it does not belong. */
+		if (i == 1)
+			strcpy(super_of(&seg)->basics.codecs[5], "deflate");
+		super_seal(&seg);
 		expect_refusal(shm, &params, -EINVAL, words[i]);
 	}
 	super_format(&seg, &right);
