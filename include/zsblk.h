@@ -51,7 +51,7 @@ struct zsblk_why {
 /* ------------------------------------------------------------------ algorithms */
 
 struct zsblk_algorithm {
-	const char *name;    /* "lz4", "lz4hc", "zstd" */
+	const char *name;    /* "lz4", "lz4hc", "zstd", "lzma" */
 	const char *summary; /* one line for people */
 	int level_min;
 	int level_max;

@@ -42,7 +42,7 @@ _zsblkctl_value()
 	--control) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	--type) mapfile -t COMPREPLY < <(compgen -W 'idle huge huge_idle all' -- "$2") ;;
 	--algorithm)
-		local algorithms='lz4 lz4hc zstd'
+		local algorithms='lz4 lz4hc zstd lzma'
 		[[ $3 == group ]] && algorithms='zstd lzma'
 		mapfile -t COMPREPLY < <(compgen -W "$algorithms" -- "$2")
 		;;
@@ -90,7 +90,7 @@ _zsblkctl()
 		if ((words == 0)); then
 			mapfile -t COMPREPLY < <(compgen -W "$(_zsblkctl_names)" -- "$current")
 		elif [[ $verb == algorithm ]] && ((words == 1)); then
-			mapfile -t COMPREPLY < <(compgen -W 'lz4 lz4hc zstd' -- "$current")
+			mapfile -t COMPREPLY < <(compgen -W 'lz4 lz4hc zstd lzma' -- "$current")
 		elif [[ $verb == limit ]] && ((words == 1)); then
 			mapfile -t COMPREPLY < <(compgen -W none -- "$current")
 		elif [[ $verb == cold ]]; then

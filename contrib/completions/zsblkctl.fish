@@ -79,7 +79,7 @@ complete -c zsblkctl -n __zsblkctl_no_verb -a top -d 'show what devices do just 
 complete -c zsblkctl -n __zsblkctl_no_verb -a doctor -d 'look for what on this machine is in the way of swap'
 
 complete -c zsblkctl -n "__zsblkctl_verb $many; or __zsblkctl_after 0 $one" -a '(__zsblkctl_names)' -d instance
-complete -c zsblkctl -n '__zsblkctl_after 1 algorithm' -a 'lz4 lz4hc zstd'
+complete -c zsblkctl -n '__zsblkctl_after 1 algorithm' -a 'lz4 lz4hc zstd lzma'
 complete -c zsblkctl -n '__zsblkctl_after 1 limit' -a none
 complete -c zsblkctl -n '__zsblkctl_verb cold; and not __zsblkctl_after 0 cold' -a 'yes no cold-after= cold-algorithm= frozen-after= frozen-algorithm= cold-rate= cold-budget='
 
@@ -99,7 +99,7 @@ complete -c zsblkctl -n '__zsblkctl_verb compact check recompress group jobs' -l
 complete -c zsblkctl -n '__zsblkctl_verb compact check recompress group jobs' -l cancel -d 'end the job that runs'
 complete -c zsblkctl -n '__zsblkctl_verb idle group' -l older-than -x -d 'only what nobody has used for so long'
 complete -c zsblkctl -n '__zsblkctl_verb recompress' -l type -x -a 'idle huge huge_idle all' -d 'which blocks'
-complete -c zsblkctl -n '__zsblkctl_verb recompress' -l algorithm -x -a 'lz4 lz4hc zstd' -d 'compress with this one'
+complete -c zsblkctl -n '__zsblkctl_verb recompress' -l algorithm -x -a 'lz4 lz4hc zstd lzma' -d 'compress with this one'
 complete -c zsblkctl -n '__zsblkctl_verb group' -l algorithm -x -a 'zstd lzma' -d 'compress with this one'
 complete -c zsblkctl -n '__zsblkctl_verb recompress group' -l level -x -d 'compress at this level'
 complete -c zsblkctl -n '__zsblkctl_verb recompress' -l threshold -x -d 'only blocks stored in this many bytes or more'

@@ -71,7 +71,7 @@ def no_ublk_libraries(triple):
 def no_i386():
     if os.uname().machine != "x86_64":
         return "the 32-bit build is made on x86-64 only"
-    if not has_libraries("i386-linux-gnu", "liblz4", "libzstd", "libxxhash", "cmocka"):
+    if not has_libraries("i386-linux-gnu", "liblz4", "libzstd", "liblzma", "libxxhash", "cmocka"):
         return "the i386 libraries are not installed (contrib/setup test)"
     return no_command("i686-linux-gnu-gcc")()
 
@@ -82,7 +82,7 @@ def no_cross(triple, emulator):
         missing = [name for name in (f"{triple}-gcc", emulator) if not shutil.which(name)]
         if missing:
             return f"no {' and no '.join(missing)} here (contrib/setup test)"
-        if not has_libraries(triple, "liblz4", "libzstd", "libxxhash", "cmocka"):
+        if not has_libraries(triple, "liblz4", "libzstd", "liblzma", "libxxhash", "cmocka"):
             return f"the libraries of {triple} are not installed (contrib/setup test)"
         probe = subprocess.run([f"{triple}-gcc", "-xc", "-", "-o", "/dev/null"], input=b"int main(void) { return 0; }",
                                capture_output=True, check=False)

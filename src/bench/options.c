@@ -188,7 +188,7 @@ static void take_choice(const char *option, char *item, struct choice *choice)
 		*level++ = '\0';
 	choice->codec = codec_by_name(item);
 	if (!choice->codec)
-		refuse("%s %s: there is no such algorithm; there are lz4, lz4hc and zstd", option, item);
+		refuse("%s %s: there is no such algorithm; there are lz4, lz4hc, zstd and lzma", option, item);
 	choice->level = choice->codec->level_default;
 	if (level) {
 		char what[64];

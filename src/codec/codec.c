@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* The first is the default. */
-static const struct codec *const codecs[] = {&codec_lz4, &codec_lz4hc, &codec_zstd};
+static const struct codec *const codecs[] = {&codec_lz4, &codec_lz4hc, &codec_zstd, &codec_lzma};
 
 #define CODECS (sizeof(codecs) / sizeof(codecs[0]))
 
@@ -19,6 +19,7 @@ static const struct codec *const by_id[CODEC_IDS] = {
 	[CODEC_LZ4] = &codec_lz4,
 	[CODEC_LZ4HC] = &codec_lz4hc,
 	[CODEC_ZSTD] = &codec_zstd,
+	[CODEC_LZMA] = &codec_lzma,
 };
 
 const struct codec *codec_by_id(unsigned id)

@@ -22,7 +22,8 @@ enum codec_id {
 	CODEC_LZ4 = 1,
 	CODEC_LZ4HC = 2,
 	CODEC_ZSTD = 3,
-	CODEC_IDS = 8, /* what three bits of a table word can say */
+	CODEC_LZMA = 4, /* from here on a segment needs the record of codecs: segment/super_codecs.h */
+	CODEC_IDS = 8,  /* what three bits of a table word can say */
 };
 
 struct group_ops;
@@ -31,7 +32,7 @@ struct codec {
 	enum codec_id id;
 	const char *name;
 	const char *summary;                     /* one line for people, with the meaning of the level */
-	int level_min, level_max, level_default; /* level 0 stands for the default, where it is a level */
+	int level_min, level_max, level_default; /* with negative levels, 0 stands for the default */
 	bool level_is_speed;                     /* a higher level gains less, and takes less time */
 
 	/* Bytes of a compression context at `level`, and of a decompression context. May be 0. */
@@ -54,7 +55,7 @@ struct codec {
 	const struct group_ops *group;
 };
 
-extern const struct codec codec_lz4, codec_lz4hc, codec_zstd;
+extern const struct codec codec_lz4, codec_lz4hc, codec_zstd, codec_lzma;
 
 /* The codec with this identity, or this name. NULL for CODEC_RAW and for what is not known. */
 const struct codec *codec_by_id(unsigned id);

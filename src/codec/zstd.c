@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * zstd: the small one. An object is the body of one zstd block (RFC 8878, section 3.1.1.2). The frame around it would
+ * zstd: the small one that is still quick. An object is the body of one zstd block (RFC 8878, section 3.1.1.2). The frame around it would
  * be the same for all objects. So it is not stored, and put back for the decoder.
  *
  *   frame as the library writes it                     what is kept
@@ -162,7 +162,7 @@ static int zstd_decompress(void *mem, const void *src, size_t len, void *dst, si
 const struct codec codec_zstd = {
 	.id = CODEC_ZSTD,
 	.name = "zstd",
-	.summary = "smallest; level: -100 (fastest) to 22 (best ratio), 0 means 3",
+	.summary = "small; level: -100 (fastest) to 22 (best ratio), 0 means 3",
 	.level_min = ZSTD_PARAMS_LEVEL_MIN,
 	.level_max = ZSTD_PARAMS_LEVEL_MAX,
 	.level_default = 3,

@@ -24,21 +24,22 @@ static size_t align64(size_t bytes)
 	return (bytes + 63) & ~(size_t)63;
 }
 
-size_t context_decoder_bytes(void)
+/* Of the codecs below `end`. */
+static size_t decoder_bytes(unsigned end)
 {
 	size_t bytes = 0;
 
-	for (unsigned id = 0; id < CODEC_IDS; id++)
+	for (unsigned id = 0; id < end; id++)
 		if (codec_by_id(id))
 			bytes += align64(codec_by_id(id)->dctx_size());
 	return bytes;
 }
 
-int context_make_decoders(struct context *ctx, uint8_t *mem)
+static int make_decoders(struct context *ctx, unsigned end, uint8_t *mem)
 {
 	int r = 0;
 
-	for (unsigned id = 0; id < CODEC_IDS && !r; id++) {
+	for (unsigned id = 0; id < end && !r; id++) {
 		const struct codec *decoder = codec_by_id(id);
 
 		if (!decoder)
@@ -48,6 +49,16 @@ int context_make_decoders(struct context *ctx, uint8_t *mem)
 		mem += align64(decoder->dctx_size());
 	}
 	return r;
+}
+
+size_t context_decoder_bytes(void)
+{
+	return decoder_bytes(CODEC_IDS);
+}
+
+int context_make_decoders(struct context *ctx, uint8_t *mem)
+{
+	return make_decoders(ctx, CODEC_IDS, mem);
 }
 
 /* Give a context that the calling thread holds its part of an encoder. */
@@ -73,7 +84,8 @@ static int init_encoder(struct contexts *contexts, const struct codec *codec, in
 
 int contexts_init(struct contexts *contexts, unsigned n, const struct codec *codec, int level)
 {
-	size_t each = sizeof(struct context) + context_decoder_bytes();
+	/* Those of other codecs are made when they are needed: codecs.c. */
+	size_t decoders = decoder_bytes(SUPER_CODECS_NAMED), each = sizeof(struct context) + decoders;
 	uint8_t *mem;
 	int r = 0;
 
@@ -90,7 +102,7 @@ int contexts_init(struct contexts *contexts, unsigned n, const struct codec *cod
 	for (unsigned i = 0; i < n; i++)
 		latency_init(&contexts->all[i].latencies, i);
 	for (unsigned i = 0; i < n && !r; i++)
-		r = context_make_decoders(&contexts->all[i], mem + i * context_decoder_bytes());
+		r = make_decoders(&contexts->all[i], SUPER_CODECS_NAMED, mem + i * decoders);
 	return r ? r : init_encoder(contexts, codec, level);
 }
 

@@ -58,7 +58,8 @@ void encoder_warm_up(const struct encoder *encoder, unsigned i, struct context *
 		ctx->block[at] = (uint8_t)(at * at >> 5);
 	memset(ctx->object, 0, sizeof ctx->object);
 	len = codec->compress(encoder_cctx(encoder, i), encoder->level, ctx->block, BLOCK, ctx->object, BLOCK);
-	if (len)
+	/* A decoder that is made later (codecs.c) is touched then. */
+	if (len && ctx->dctx[codec->id])
 		codec->decompress(ctx->dctx[codec->id], ctx->object, len, ctx->block, BLOCK);
 }
 
@@ -115,6 +116,8 @@ static int change(struct zsblk *dev, const struct codec *codec, int level)
 		return 0;
 	}
 	r = prepare(dev, new, codec, level);
+	if (!r)
+		r = codecs_begin(dev, codec);
 	if (r) {
 		encoder_free(new);
 		return r;

@@ -49,7 +49,7 @@ void engine_describe(struct super_layout *layout, const struct zsblk_params *par
 		.chain = rules.chain,
 		.max_objects = rules.max_objects,
 	};
-	params_describe_codecs(layout->codecs);
+	params_describe_codecs(layout->codecs, SUPER_CODECS_NAMED);
 	super_arrange(layout);
 }
 
@@ -65,7 +65,7 @@ static int match_device(const struct super_request *request, const struct super_
 {
 	const struct zsblk_params *params = request->opaque;
 	const struct super_layout *wanted = request->wanted;
-	char *why = request->why;
+	char *why = request->why, known[SUPER_CODECS][16];
 	size_t size = request->why_size;
 
 	if (found->kind != SUPER_DEVICE)
@@ -92,9 +92,9 @@ static int match_device(const struct super_request *request, const struct super_
 				    "with the zsblk that made it",
 				    params->memory, found->class_step, found->class_min, found->chain,
 				    found->max_objects);
+	params_describe_codecs(known, SUPER_CODECS);
 	for (unsigned id = 0; id < SUPER_CODECS; id++)
-		if (found->codecs[id][0] &&
-		    strncmp(found->codecs[id], wanted->codecs[id], sizeof found->codecs[id]) != 0)
+		if (found->codecs[id][0] && strncmp(found->codecs[id], known[id], sizeof known[id]) != 0)
 			return super_refuse(why, size, -EINVAL,
 					    "%s may hold blocks compressed with codec %u, \"%.16s\", which this "
 					    "zsblk does not have",
@@ -258,6 +258,17 @@ static int make_contexts(struct zsblk *dev, struct zsblk_params *params, const s
 	return try_contexts(dev, params);
 }
 
+/* Requests may store objects of the device's codec from now on. */
+static int begin_codec(struct zsblk *dev, struct zsblk_why *why)
+{
+	int r;
+
+	pthread_mutex_lock(&dev->change_lock);
+	r = codecs_begin(dev, atomic_load(&dev->codec));
+	pthread_mutex_unlock(&dev->change_lock);
+	return r ? encoder_explain(r, zsblk_algorithm_name(dev), zsblk_level(dev), why) : 0;
+}
+
 /* *given are the caller's parameters, and *params those that count: see live.c. */
 static int build(struct zsblk *dev, const struct zsblk_params *given, struct zsblk_params *params,
 		 struct zsblk_why *why)
@@ -284,8 +295,13 @@ static int build(struct zsblk *dev, const struct zsblk_params *given, struct zsb
 	if (r)
 		return encoder_explain(r, zsblk_algorithm_name(dev), zsblk_level(dev), why);
 	dev->watermark = zs_core_huge_watermark(dev->core);
+	r = codecs_adopt(dev);
+	if (r)
+		return explain_tables(r, why);
 	if (!dev->seg.fresh)
 		r = rebuild(dev, why);
+	if (!r)
+		r = begin_codec(dev, why);
 	if (!r)
 		engine_keep_frontier(dev);
 	/*
@@ -302,6 +318,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *given, struct zsb
 /* All but the segment. */
 static void tear_down(struct zsblk *dev)
 {
+	codecs_close(dev);
 	contexts_destroy(&dev->contexts);
 	aging_close(dev);
 	groups_close(dev);

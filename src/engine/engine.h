@@ -33,6 +33,7 @@
 #include "engine/recorder.h"
 #include "engine/stripe.h"
 #include "process/spare.h"
+#include "segment/super_codecs.h"
 #include "segment/segment.h"
 #include "segment/super.h"
 #include "zsblk.h"
@@ -99,6 +100,11 @@ struct contexts {
 	struct context *all;
 	unsigned n;
 	size_t bytes;
+	/* Decoders of a codec from SUPER_CODECS_NAMED on, for all contexts. NULL: no object of the codec can be there. */
+	struct {
+		uint8_t *mem;
+		size_t bytes;
+	} late[CODEC_IDS];
 	/* For requests that begin now: one of the two. The other one has memory only while a change is under way. */
 	_Atomic(const struct encoder *) encoder;
 	struct encoder encoders[2];
@@ -210,10 +216,22 @@ static inline void stripe_unlock(struct zsblk *dev, uint64_t block)
 	pthread_mutex_unlock(stripe_of(&dev->stripes, block));
 }
 
+/*
+ * codecs.c: codecs from 4 on, which a device has nothing of until it is to store objects of theirs: neither decoders
+ * nor the record in the segment.
+ */
+/* For opening a device: have the decoders of those that the segment may have. -ENOMEM. */
+int codecs_adopt(struct zsblk *dev);
+/* Have what it takes before the first object of the codec is stored. -ENOMEM, -EINTR. With change_lock. */
+int codecs_begin(struct zsblk *dev, const struct codec *codec);
+/* Bytes of memory that their decoders take. */
+uint64_t codecs_bytes(const struct zsblk *dev);
+void codecs_close(struct zsblk *dev);
+
 /* context.c */
 int contexts_init(struct contexts *contexts, unsigned n, const struct codec *codec, int level);
 void contexts_destroy(struct contexts *contexts);
-/* The decoders of a context, in lent memory of so many bytes that is aligned to 64. */
+/* The decoders of a context, for all codecs, in lent memory of so many bytes that is aligned to 64. */
 size_t context_decoder_bytes(void);
 int context_make_decoders(struct context *ctx, uint8_t *mem);
 /* Touch all that a request will touch in a context, so that no request waits for that memory. */
@@ -344,6 +362,6 @@ __attribute__((format(printf, 3, 4))) int why_fail(struct zsblk_why *why, int er
 const char *params_algorithm_name(const struct zsblk_params *params);
 /* 0 if there is this algorithm, and has the level; otherwise -EINVAL. */
 int params_check_algorithm(const char *name, bool has_level, int level, struct zsblk_why *why);
-void params_describe_codecs(char codecs[SUPER_CODECS][16]);
+void params_describe_codecs(char codecs[SUPER_CODECS][16], unsigned end);
 
 #endif

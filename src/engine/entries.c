@@ -218,7 +218,7 @@ static void set_features(struct zsblk *dev, unsigned pieces)
 {
 	uint32_t needed = pieces > 1 ? SUPER_HAS_SHARED | SUPER_HAS_LARGE : SUPER_HAS_SHARED;
 
-	if ((dev->layout.features.incompatible & needed) != needed)
+	if ((__atomic_load_n(&dev->layout.features.incompatible, __ATOMIC_RELAXED) & needed) != needed)
 		super_set_incompatible(&dev->seg, &dev->layout, needed, true);
 }
 
@@ -444,7 +444,8 @@ void entries_settle(struct zsblk *dev)
 {
 	uint32_t features = SUPER_HAS_SHARED | SUPER_HAS_LARGE;
 
-	if (!(dev->layout.features.incompatible & features) || atomic_load(&dev->entries.used))
+	if (!(__atomic_load_n(&dev->layout.features.incompatible, __ATOMIC_RELAXED) & features) ||
+	    atomic_load(&dev->entries.used))
 		return;
 	super_set_incompatible(&dev->seg, &dev->layout, features, false);
 	/* Who frees an entry has stored its last word before it is used no more, and nobody makes one now. */

@@ -114,6 +114,7 @@ uint64_t footprint_contexts(struct zsblk *dev)
 	bytes = segment_private_resident(contexts->all, contexts->bytes) + groups_private_resident(dev);
 	for (size_t i = 0; i < 2; i++)
 		bytes += segment_private_resident(contexts->encoders[i].mem, contexts->encoders[i].bytes);
+	bytes += codecs_bytes(dev);
 	atomic_store_explicit(&dev->contexts_seen, bytes, memory_order_relaxed);
 	pthread_mutex_unlock(&dev->change_lock);
 	return bytes;

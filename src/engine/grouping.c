@@ -45,7 +45,7 @@ static int check(const struct zsblk *dev, const struct zsblk_group_what *what, c
 	if (r)
 		return r;
 	if (!group_is_possible(codec_by_name(algorithm)))
-		return why_fail(why, -EINVAL, "groups cannot be made with algorithm=%s; use zstd", algorithm);
+		return why_fail(why, -EINVAL, "groups cannot be made with algorithm=%s; use zstd or lzma", algorithm);
 	if (what->first > blocks || what->blocks > blocks - what->first)
 		return why_fail(why, -EINVAL,
 				"first=%" PRIu64 " blocks=%" PRIu64 " is not in the device, which has %" PRIu64
@@ -139,6 +139,8 @@ static int make(struct zsblk *dev, const struct codec *codec, int level, struct 
 		r = make_encoder(job);
 	if (!r)
 		r = prepare_device(dev);
+	if (!r)
+		r = codecs_begin(dev, codec);
 	if (r)
 		release(job);
 	else

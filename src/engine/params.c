@@ -54,10 +54,10 @@ static void algorithm_names(char *text, size_t size)
 		at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", algorithm->name);
 }
 
-void params_describe_codecs(char codecs[SUPER_CODECS][16])
+void params_describe_codecs(char codecs[SUPER_CODECS][16], unsigned end)
 {
 	memset(codecs, 0, SUPER_CODECS * sizeof codecs[0]);
-	for (unsigned id = 0; id < CODEC_IDS; id++)
+	for (unsigned id = 0; id < end; id++)
 		if (codec_by_id(id))
 			snprintf(codecs[id], sizeof codecs[id], "%s", codec_by_id(id)->name);
 }

@@ -36,7 +36,7 @@
 /* Algorithms and levels in the order of what they gain, as a rule. */
 static int64_t strength(const struct codec *codec, int level)
 {
-	int gain = codec->level_is_speed ? -level : level == 0 ? codec->level_default : level;
+	int gain = codec->level_is_speed ? -level : level == 0 && codec->level_min < 0 ? codec->level_default : level;
 
 	return (int64_t)codec->id * INT32_MAX + gain;
 }
@@ -158,6 +158,11 @@ int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *wha
 	level = what->has_level ? what->level : codec->level_default;
 	pthread_mutex_lock(&dev->change_lock);
 	r = make(dev, codec, level, &job);
+	if (!r) {
+		r = codecs_begin(dev, codec);
+		if (r)
+			release(job);
+	}
 	pthread_mutex_unlock(&dev->change_lock);
 	if (r)
 		return encoder_explain(r, algorithm, level, why);

@@ -13,6 +13,8 @@ static const char *check_class(const struct zsblk *dev, uint64_t word, bool is_e
 
 	if (class_index > normal)
 		return "an object of a class that does not exist";
+	if (object.codec >= SUPER_CODECS_NAMED && !dev->layout.codecs[object.codec][0])
+		return "an object of a codec that is not in the segment's record of codecs";
 	if (!is_entry && object.codec != CODEC_RAW && class_index >= normal)
 		return "a compressed object of a size that is stored raw";
 	if (class_index == normal && object.borrow)

@@ -38,8 +38,9 @@ enum varlink_result control_set_algorithm(void *opaque, struct varlink_call *cal
 	algorithm.level = (int)level;
 	if (!zsblk_algorithm_by_name(name) || algorithm.level != level) {
 		varlink_refuse(call, "Refused", "algorithm %.40s, level %" PRId64 ": %s", name, level,
-			       zsblk_algorithm_by_name(name) ? "there is no such level; --help lists those there are"
-							     : "there is no such algorithm; use lz4, lz4hc or zstd");
+			       zsblk_algorithm_by_name(name)
+				       ? "there is no such level; --help lists those there are"
+				       : "there is no such algorithm; use lz4, lz4hc, zstd or lzma");
 		return VARLINK_DONE;
 	}
 	snprintf(algorithm.name, sizeof algorithm.name, "%s", name);

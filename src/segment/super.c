@@ -240,10 +240,17 @@ void super_begin_settings(struct segment *seg, struct super_layout *layout)
 
 void super_set_incompatible(struct segment *seg, struct super_layout *layout, uint32_t features, bool has)
 {
-	uint32_t now = has ? layout->features.incompatible | features : layout->features.incompatible & ~features;
+	uint64_t *place = &super_of(seg)->state.incompatible, old = __atomic_load_n(place, __ATOMIC_RELAXED);
+	uint32_t now;
 
-	layout->features.incompatible = now;
-	__atomic_store_n(&super_of(seg)->state.incompatible, format_check(now), __ATOMIC_RELEASE);
+	do {
+		now = has ? (uint32_t)old | features : (uint32_t)old & ~features;
+	} while (!__atomic_compare_exchange_n(place, &old, format_check(now), false, __ATOMIC_RELEASE,
+					      __ATOMIC_RELAXED));
+	if (has)
+		__atomic_fetch_or(&layout->features.incompatible, features, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(&layout->features.incompatible, ~features, __ATOMIC_RELAXED);
 }
 
 void *super_settings(struct segment *seg, const struct super_layout *layout)

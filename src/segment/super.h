@@ -143,7 +143,8 @@ void super_carry_over(struct segment *seg, struct super_layout *layout);
 
 /*
  * Say that the segment has these incompatible features from now on, before the first thing that needs them is stored; or
- * that it has them no more, after the last one is gone. For the holder of the claim, one thread at a time.
+ * that it has them no more, after the last one is gone. For the holder of the claim. Threads
+ * may do this for different features at the same time; a format 1 has none.
  */
 void super_set_incompatible(struct segment *seg, struct super_layout *layout, uint32_t features, bool has);
 

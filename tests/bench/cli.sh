@@ -187,7 +187,7 @@ json_holds "$dir/again" "lz4 gains, and zstd gains nothing by the same level" \
 "$bench" "$dir/pages" -r 1 -a lz4 --recompress lz4hc >"$dir/table" 2>"$dir/err" && grep -q '^lz4:1 ' "$dir/table" &&
 	grep -q 'again with lz4hc:9' "$dir/table"
 result $? "a table of one algorithm" "$(<"$dir/table")"
-refuses "an algorithm that does not exist" "--recompress lzma: there is no such algorithm" --synthetic --recompress lzma
+refuses "an algorithm that does not exist" "--recompress lzo: there is no such algorithm" --synthetic --recompress lzo
 refuses "--recompress with --mix" "--recompress: not with --mix" --synthetic --recompress zstd --mix raw
 refuses "--recompress with --threads" "--threads: not with --recompress" --synthetic --recompress zstd -t 2
 refuses "--recompress with --churn" "--churn: not with --recompress" --synthetic --recompress zstd --churn

@@ -200,9 +200,9 @@ static void resize(uint64_t *random)
 /* Whatever blocks there are, with an algorithm that gains or does not. */
 static void recompress(uint64_t *random)
 {
-	static const char *const algorithms[] = {"zstd", "lz4hc", "lz4"};
+	static const char *const algorithms[] = {"zstd", "lz4hc", "lz4", "lzma"};
 	struct zsblk_recompress what = {
-		.algorithm = algorithms[random_below(random, 3)],
+		.algorithm = algorithms[random_below(random, sizeof algorithms / sizeof algorithms[0])],
 		.has_level = true,
 		.level = 1 + (int)random_below(random, 5),
 	};

@@ -5,11 +5,13 @@
  * Input: a byte of set-up, then changes: a byte says what to change and how, two say where, and the
  * value follows. With the lowest bit of the set-up the checksums of the superblock and of the settings are made right again
  * after the changes, so that what they say is believed, and with its bit 6 the complements of what changes as well.
+ * With its bit 7 the segment has a record of codecs before the changes.
  */
 #include "fuzz/input.h"
 #include "lib/image.h"
 
 #include "segment/format.h"
+#include "segment/super_codecs.h"
 #include "segment/super_record.h"
 
 /* Of the first copy of the settings: the head, and what is used of the contents. */
@@ -22,6 +24,8 @@ static uint8_t *target(struct input *input, unsigned what)
 {
 	uint8_t *pool = image.seg.base + image.layout.pool_offset;
 
+	if (what & 64)
+		return image.seg.base + SUPER_CODECS_OFFSET + take_below(input, 2 * SUPER_CODECS_COPY - 8);
 	if (what & 32)
 		return (uint8_t *)super_settings(&image.seg, &image.layout) + take_below(input, SETTINGS_USED);
 	switch (what % 4) {
@@ -81,14 +85,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct input input = {bytes, len};
 	unsigned set_up = (unsigned)take(&input, 1);
+	struct super_layout layout;
 
 	if (!image.shm)
 		image_make(&image);
+	layout = image.layout;
+	if (set_up & 128)
+		super_codecs_begin(&image.seg, &layout, 4, "lzma");
 	while (input.left)
 		change(&input);
 	if (set_up & 1)
 		mend(set_up);
-	image.params.algorithm = zsblk_algorithm(set_up / 2 % 3)->name;
+	image.params.algorithm = zsblk_algorithm(set_up / 2 % 4)->name;
 	image_try(&image, set_up);
 	image_restore(&image);
 	return 0;

@@ -107,6 +107,10 @@ static void make_damage(void)
 			keep("segment", number++, input, kind ? 12 : 5);
 		}
 	}
+	/* A record of codecs, and one with a damaged checksum, generation, name and rest. */
+	keep("segment", number++, (const uint8_t[]){129}, 1);
+	for (unsigned i = 0; i < 4; i++)
+		keep("segment", number++, (const uint8_t[]){129, 64, 0, (const uint8_t[]){0, 1, 34, 60}[i], 3}, 5);
 }
 
 /* ------------------------------------------------------------------ of the daemon */

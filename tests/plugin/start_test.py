@@ -180,7 +180,7 @@ def dump_fields_are_documented():
         man = f.read()
     for field in dump_plugin():
         if field.startswith("zsblk_"):
-            name = re.sub(r"zsblk_(lz4|lz4hc|zstd)_", "zsblk_NAME_", field)
+            name = re.sub(r"zsblk_(lz4|lz4hc|zstd|lzma)_", "zsblk_NAME_", field)
             contains(man, name)
 
 

@@ -93,12 +93,13 @@ static void test_algorithms(void **state)
 	assert_true(zsblk_algorithm_by_name("zstd")->makes_groups);
 	assert_false(zsblk_algorithm_by_name("lz4")->makes_groups);
 	assert_false(zsblk_algorithm_by_name("lz4hc")->makes_groups);
+	assert_true(zsblk_algorithm_by_name("lzma")->makes_groups);
 	assert_null(zsblk_algorithm_by_name("lzo"));
 	assert_null(zsblk_algorithm_by_name(""));
-	assert_null(zsblk_algorithm(3));
+	assert_null(zsblk_algorithm(4));
 	assert_null(zsblk_algorithm(~0u));
 	params.algorithm = "lzo";
-	expect_refusal(&params, "algorithm=lzo", "lz4, lz4hc, zstd");
+	expect_refusal(&params, "algorithm=lzo", "lz4, lz4hc, zstd, lzma");
 	params.algorithm = "LZ4";
 	expect_refusal(&params, "algorithm=LZ4", "lz4");
 }

@@ -18,7 +18,7 @@ root_release() {
 }
 
 root_packages() {
-	local packages="busybox-static e2fsprogs kmod libjson-c5 libmnl0 libnbd-bin liblz4-1 libsystemd0 liburing2 libxxhash0
+	local packages="busybox-static e2fsprogs kmod libjson-c5 liblzma5 libmnl0 libnbd-bin liblz4-1 libsystemd0 liburing2 libxxhash0
 		libzstd1 nbd-client nbdkit procps
 		util-linux"
 	case $1 in
