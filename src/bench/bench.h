@@ -11,6 +11,7 @@
  *   team.c       threads that start together      report.c     a table for people
  *   sample.c     medians, percentiles, shuffles   json.c       JSON for programs
  *   progress.c   what goes on, on a terminal  recompress.c blocks compressed once more
+ *   cold.c       blocks in groups             zram.c       the same pages in the kernel's zram
  *   trace.c      requests that were recorded  replay.c     policies, tried on a trace
  *   capture.c    pages in the order of swap   keeper.c     swap and control group for that
  *   plot.c       plots of a report           chart.c      charts as SVG
@@ -74,6 +75,8 @@ struct options {
 	unsigned mix_count;
 	/* codec NULL: the whole measurement instead. */
 	struct choice recompress;
+	/* Likewise; one of them suffices. */
+	struct choice cold, frozen;
 	bool churn;
 	bool json;
 	const char *save;
@@ -139,6 +142,28 @@ struct recompress_result {
 	uint64_t before_bytes, after_bytes; /* memory, after a compaction */
 	double mbps, codec_mbps;            /* medians, of the blocks */
 	double ratio;                       /* median of the repeats' own ratios */
+};
+
+/* Blocks in groups. */
+struct cold_tier {
+	uint64_t groups, blocks;     /* groups, and blocks in them */
+	uint64_t group_bytes, bytes; /* of the compressed groups; of all memory that the pages take then */
+	struct latency read;         /* one block out of a group */
+	/* Making groups, of all blocks that are not same-filled: medians; and the median of the repeats' own ratios. */
+	double mbps, codec_mbps, ratio;
+};
+
+/* Pages stored with one algorithm, and then in groups. `blocks` are not same-filled. A tier that was not asked for is 0. */
+struct cold_result {
+	const struct codec *codec;
+	int level;
+	uint64_t blocks, hot_bytes;
+	struct cold_tier cold, frozen;
+};
+
+/* What the kernel's zram takes for the same pages. 0: it cannot be told here. */
+struct zram_memory {
+	uint64_t lz4, zstd;
 };
 
 /* ------------------------------------------------------------------ options.c */
@@ -239,6 +264,16 @@ int measure_mixes(const struct options *options, const struct choice *choice, co
 int measure_recompression(const struct options *options, const struct choice *choice, const struct pages *pages,
 			  struct recompress_result *result, struct zsblk_why *why);
 
+/* ------------------------------------------------------------------ cold.c */
+
+int measure_cold(const struct options *options, const struct choice *hot, const struct pages *pages,
+		 struct cold_result *result, struct zsblk_why *why);
+
+/* ------------------------------------------------------------------ zram.c */
+
+/* All memory that a zram device of these pages takes with this algorithm. 0: there is no zram, it lacks the algorithm, or we are not root. */
+uint64_t zram_bytes(const char *algorithm, const struct pages *pages);
+
 /* ------------------------------------------------------------------ device.c */
 
 /* Open a new device of `blocks` blocks in place of the one in *dev, which is closed if it is not NULL. */
@@ -287,5 +322,10 @@ void report_recompress_table(FILE *out, const struct options *options, const str
 			     const struct recompress_result *results, unsigned count);
 int report_recompress_json(FILE *out, const struct options *options, const struct pages *pages,
 			   const struct recompress_result *results, unsigned count);
+
+void report_cold_table(FILE *out, const struct options *options, const struct pages *pages,
+		       const struct cold_result *results, unsigned count, const struct zram_memory *zram);
+int report_cold_json(FILE *out, const struct options *options, const struct pages *pages,
+		     const struct cold_result *results, unsigned count, const struct zram_memory *zram);
 
 #endif

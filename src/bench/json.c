@@ -195,3 +195,76 @@ int report_recompress_json(FILE *out, const struct options *options, const struc
 		json_object_array_add(list, recompress_object(&results[i]));
 	return print(out, top, list);
 }
+
+static void put_tier(struct json_object *to, const char *tier, const struct cold_tier *figures)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} counts[] = {
+		{"groups", figures->groups},
+		{"blocks", figures->blocks},
+		{"group_bytes", figures->group_bytes},
+		{"bytes", figures->bytes},
+	};
+	const struct {
+		const char *name;
+		double value;
+	} values[] = {
+		{"read_us_p50", figures->read.p50},  {"read_us_p99", figures->read.p99}, {"mbps", figures->mbps},
+		{"codec_mbps", figures->codec_mbps}, {"ratio", figures->ratio},
+	};
+	char key[32];
+
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+		snprintf(key, sizeof key, "%s_%s", tier, counts[i].name);
+		put_count(to, key, counts[i].value);
+	}
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+		snprintf(key, sizeof key, "%s_%s", tier, values[i].name);
+		put_figure(to, key, values[i].value);
+	}
+}
+
+static struct json_object *cold_object(const struct options *options, const struct cold_result *result)
+{
+	struct json_object *to = json_object_new_object();
+
+	put_text(to, "algorithm", result->codec->name);
+	json_object_object_add(to, "level", json_object_new_int(result->level));
+	put_count(to, "blocks", result->blocks);
+	put_count(to, "hot_bytes", result->hot_bytes);
+	if (options->cold.codec)
+		put_tier(to, "cold", &result->cold);
+	if (options->frozen.codec)
+		put_tier(to, "frozen", &result->frozen);
+	return to;
+}
+
+static void put_choice(struct json_object *to, const char *tier, const struct choice *choice)
+{
+	char key[32];
+
+	if (!choice->codec)
+		return;
+	snprintf(key, sizeof key, "%s_algorithm", tier);
+	put_text(to, key, choice->codec->name);
+	snprintf(key, sizeof key, "%s_level", tier);
+	json_object_object_add(to, key, json_object_new_int(choice->level));
+}
+
+int report_cold_json(FILE *out, const struct options *options, const struct pages *pages,
+		     const struct cold_result *results, unsigned count, const struct zram_memory *zram)
+{
+	struct json_object *list = json_object_new_array(), *top = top_object(options, pages);
+
+	put_choice(top, "cold", &options->cold);
+	put_choice(top, "frozen", &options->frozen);
+	if (zram->lz4)
+		put_count(top, "zram_lz4_bytes", zram->lz4);
+	if (zram->zstd)
+		put_count(top, "zram_zstd_bytes", zram->zstd);
+	for (unsigned i = 0; i < count; i++)
+		json_object_array_add(list, cold_object(options, &results[i]));
+	return print(out, top, list);
+}

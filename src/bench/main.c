@@ -106,15 +106,37 @@ static int run_recompress(const struct options *options, const struct pages *pag
 	return r;
 }
 
+/* The same with --cold and --frozen. */
+static int run_cold(const struct options *options, const struct pages *pages, struct zsblk_why *why)
+{
+	unsigned count = options->algorithm_count;
+	struct cold_result *results = calloc(count, sizeof *results);
+	struct zram_memory zram;
+	int r = results ? 0 : because(why, -ENOMEM, "no memory");
+
+	for (unsigned i = 0; i < count && !r; i++)
+		r = measure_cold(options, &options->algorithms[i], pages, &results[i], why);
+	if (!r)
+		zram = (struct zram_memory){.lz4 = zram_bytes("lz4", pages), .zstd = zram_bytes("zstd", pages)};
+	progress_clear();
+	if (!r && !options->json)
+		report_cold_table(stdout, options, pages, results, count, &zram);
+	else if (!r && report_cold_json(stdout, options, pages, results, count, &zram))
+		r = because(why, -ENOMEM, "no memory for the report");
+	free(results);
+	return r;
+}
+
 static int run(const struct options *options, const struct pages *pages, struct zsblk_why *why)
 {
 	struct team *team = NULL;
 	int r = team_create(&team, options->threads_max, why);
 
 	if (!r)
-		r = options->recompress.codec ? run_recompress(options, pages, why)
-		    : options->mix_count      ? run_mixes(options, pages, team, why)
-					      : run_all(options, pages, team, why);
+		r = options->recompress.codec                      ? run_recompress(options, pages, why)
+		    : options->cold.codec || options->frozen.codec ? run_cold(options, pages, why)
+		    : options->mix_count                           ? run_mixes(options, pages, team, why)
+								   : run_all(options, pages, team, why);
 	team_destroy(team);
 	return r;
 }

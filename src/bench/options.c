@@ -33,6 +33,8 @@ enum {
 	OPT_REQUEST,
 	OPT_MIX,
 	OPT_RECOMPRESS,
+	OPT_COLD,
+	OPT_FROZEN,
 	OPT_CHURN,
 	OPT_JSON,
 	OPT_SAVE,
@@ -59,6 +61,8 @@ static const struct option long_options[] = {
 	{"churn", no_argument, NULL, OPT_CHURN},
 	{"mix", required_argument, NULL, OPT_MIX},
 	{"recompress", required_argument, NULL, OPT_RECOMPRESS},
+	{"cold", required_argument, NULL, OPT_COLD},
+	{"frozen", required_argument, NULL, OPT_FROZEN},
 	{"replay", required_argument, NULL, OPT_REPLAY},
 	{"cold-after", required_argument, NULL, OPT_COLD_AFTER},
 	{"group", required_argument, NULL, OPT_GROUP},
@@ -104,6 +108,9 @@ static const char help[] =
 	"                          hot-block, overwrite and read-beside-writer, separated by commas\n"
 	"      --recompress NAME[:LEVEL]\n"
 	"                          instead: blocks compressed again, with this algorithm\n"
+	"      --cold NAME[:LEVEL], --frozen NAME[:LEVEL]\n"
+	"                          instead: blocks in groups, such as zstd:9 and lzma:1, beside\n"
+	"                          the kernel's zram where this is root\n"
 	"      --limit SIZE        use at most so many bytes of pages, evenly picked (default 1G)\n"
 	"      --seed N            for synthetic pages and random orders (default 1)\n"
 	"\n"
@@ -129,7 +136,7 @@ static const char help[] =
 	"\n"
 	"What comes out\n"
 	"      --json              JSON on standard output instead of a table; implies --churn\n"
-	"                          where there is no --mix or --recompress\n"
+	"                          where there is no --mix, --recompress, --cold or --frozen\n"
 	"      --plot JSON         draw what --json has printed to this file, as SVG on standard\n"
 	"                          output: memory over time, percentiles of latencies\n"
 	"      --save FILE         keep the pages in a new FILE, mode 0600: they are secrets\n"
@@ -196,6 +203,14 @@ static void take_choice(const char *option, char *item, struct choice *choice)
 		snprintf(what, sizeof what, "%s %s, level", option, item);
 		choice->level = (int)number(what, level, choice->codec->level_min, choice->codec->level_max);
 	}
+}
+
+/* An algorithm that makes groups. */
+static void take_tier(const char *option, char *item, struct choice *choice)
+{
+	take_choice(option, item, choice);
+	if (!group_is_possible(choice->codec))
+		refuse("%s %s: it is for single blocks only; use zstd or lzma", option, choice->codec->name);
 }
 
 static void add_algorithm(struct options *options, char *item)
@@ -278,9 +293,7 @@ static void take_group_algorithm(struct options *options, char *item)
 {
 	struct choice choice;
 
-	take_choice("--group-algorithm", item, &choice);
-	if (!group_is_possible(choice.codec))
-		refuse("--group-algorithm %s: it is for single blocks only; use zstd", choice.codec->name);
+	take_tier("--group-algorithm", item, &choice);
 	options->replay.algorithm = choice.codec;
 	options->replay.level = choice.level;
 }
@@ -377,6 +390,12 @@ static void take_option(struct options *options, int option)
 		break;
 	case OPT_RECOMPRESS:
 		take_choice("--recompress", optarg, &options->recompress);
+		break;
+	case OPT_COLD:
+		take_tier("--cold", optarg, &options->cold);
+		break;
+	case OPT_FROZEN:
+		take_tier("--frozen", optarg, &options->frozen);
 		break;
 	case OPT_CHURN:
 		options->churn = true;
@@ -505,6 +524,20 @@ static void check_contents(struct options *options, bool has_pages)
 		take_group_algorithm(options, (char[]){DEFAULT_GROUP_ALGORITHM});
 }
 
+/* And with --cold and --frozen. */
+static void check_cold(const struct options *options)
+{
+	if (!options->cold.codec && !options->frozen.codec)
+		return;
+	if (options->mix_count || options->recompress.codec)
+		refuse("--cold and --frozen: not with --mix or --recompress; measure one after the other");
+	if (options->thread_count)
+		refuse("--threads: not with --cold and --frozen, which one thread does");
+	if (options->churn || options->request != 1)
+		refuse("%s: not with --cold and --frozen, which measure nothing else",
+		       options->churn ? "--churn" : "--request");
+}
+
 /* What goes with --replay. Its lists have at most 16^4 combinations. */
 static void check_replay(struct options *options, int argc)
 {
@@ -516,8 +549,9 @@ static void check_replay(struct options *options, int argc)
 		refuse("--cold-after, --group, --cache, --read-rule and --group-algorithm are for --replay TRACE");
 	if (!replay->trace)
 		return;
-	if (options->mix_count || options->recompress.codec || options->churn)
-		refuse("--replay: not with --mix, --recompress or --churn; measure one after the other");
+	if (options->mix_count || options->recompress.codec || options->churn || options->cold.codec ||
+	    options->frozen.codec)
+		refuse("--replay: not with --mix, --recompress, --cold, --frozen or --churn; measure one after the other");
 	if (!replay->cold_after_count)
 		add_cold_after(options, (char[]){"15m"});
 	if (!replay->group_count)
@@ -550,9 +584,11 @@ void options_parse(struct options *options, int argc, char **argv)
 	if (!options->capture && !options->plot)
 		check_source(options, argc, argv);
 	check_recompress(options);
+	check_cold(options);
 	check_mix(options);
 	if (!options->algorithm_count)
-		for_each_item(options, DEFAULT_ALGORITHMS, add_algorithm);
+		for_each_item(options, options->cold.codec || options->frozen.codec ? "lz4" : DEFAULT_ALGORITHMS,
+			      add_algorithm);
 	if (!options->thread_count)
 		add_threads(options, (char[]){"1"});
 }

@@ -180,3 +180,54 @@ void report_recompress_table(FILE *out, const struct options *options, const str
 			result->codec_mbps, result->ratio);
 	}
 }
+
+static void print_tier(FILE *out, const char *what, const struct choice *choice, const struct cold_tier *tier,
+		       uint64_t hot_bytes, const struct zram_memory *zram)
+{
+	char name[32];
+
+	if (!choice->codec)
+		return;
+	snprintf(name, sizeof name, "%s %s:%d", what, choice->codec->name, choice->level);
+	fprintf(out, "%-16s %8" PRIu64 " %9" PRIu64 " %9.1f %7.3f", name, tier->groups, tier->blocks, mb(tier->bytes),
+		ratio_of((double)tier->bytes, (double)hot_bytes));
+	if (zram->lz4)
+		fprintf(out, " %8.3f", ratio_of((double)tier->bytes, (double)zram->lz4));
+	fprintf(out, " %8.1f %7.1f %8.1f %10.3f\n", tier->read.p50, tier->read.p99, tier->mbps, tier->ratio);
+}
+
+/* Something that has no groups. */
+static void print_flat(FILE *out, const char *name, uint64_t bytes, uint64_t hot_bytes, const struct zram_memory *zram)
+{
+	fprintf(out, "%-16s %8s %9s %9.1f %7.3f", name, "", "", mb(bytes), ratio_of((double)bytes, (double)hot_bytes));
+	if (zram->lz4)
+		fprintf(out, " %8.3f", ratio_of((double)bytes, (double)zram->lz4));
+	fputc('\n', out);
+}
+
+void report_cold_table(FILE *out, const struct options *options, const struct pages *pages,
+		       const struct cold_result *results, unsigned count, const struct zram_memory *zram)
+{
+	print_pages(out, pages);
+	fputc('\n', out);
+	print_made_up(out, pages);
+	fprintf(out,
+		"blocks in groups, all memory counted; reads of one block; groups made by one thread, medians of %u\n",
+		options->repeat);
+	for (unsigned i = 0; i < count; i++) {
+		const struct cold_result *result = &results[i];
+		char name[32];
+
+		fprintf(out,
+			"\nTIER               GROUPS    BLOCKS        MB  OF HOT%s  p50 us  p99 us     MB/s  OF CODECS\n",
+			zram->lz4 ? "  OF ZRAM" : "");
+		snprintf(name, sizeof name, "hot %s:%d", result->codec->name, result->level);
+		print_flat(out, name, result->hot_bytes, result->hot_bytes, zram);
+		print_tier(out, "cold", &options->cold, &result->cold, result->hot_bytes, zram);
+		print_tier(out, "frozen", &options->frozen, &result->frozen, result->hot_bytes, zram);
+		if (zram->lz4)
+			print_flat(out, "zram lz4", zram->lz4, result->hot_bytes, zram);
+		if (zram->zstd)
+			print_flat(out, "zram zstd", zram->zstd, result->hot_bytes, zram);
+	}
+}

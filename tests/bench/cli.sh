@@ -57,6 +57,8 @@ load_p999_us load_max_us churn_blocks churn_pool_bytes churn_metadata_bytes chur
 churn_rss_freed_bytes churn_pages_compacted churn_compact_ms"
 mix_fields="algorithm level mix threads ops_per_s scaling"
 recompress_fields="algorithm level blocks recompressed before_bytes after_bytes recompress_mbps codec_mbps recompress_ratio"
+cold_fields="algorithm level blocks hot_bytes cold_groups cold_blocks cold_group_bytes cold_bytes cold_read_us_p50 cold_read_us_p99
+cold_mbps cold_codec_mbps cold_ratio frozen_groups frozen_blocks frozen_group_bytes frozen_bytes frozen_read_us_p50 frozen_read_us_p99 frozen_mbps frozen_codec_mbps frozen_ratio"
 replay_fields="cold_after_s group_blocks cache_groups read_rule cold_reads cache_hits decodes decodes_per_cold_read
 groups_made blocks_grouped blocks_out groups_apart encode_ms decode_ms decode_p50_us decode_p90_us decode_p99_us
 decode_p999_us decode_max_us memory"
@@ -192,6 +194,34 @@ refuses "--recompress with --mix" "--recompress: not with --mix" --synthetic --r
 refuses "--recompress with --threads" "--threads: not with --recompress" --synthetic --recompress zstd -t 2
 refuses "--recompress with --churn" "--churn: not with --recompress" --synthetic --recompress zstd --churn
 
+# ---------------------------------------------------------------- groups
+
+zrams=$(ls -d /sys/block/zram* 2>/dev/null || true)
+"$bench" "$dir/pages" -r 2 --cold zstd:9 --frozen lzma:1 --json >"$dir/cold" 2>"$dir/err"
+result $? "blocks in groups of two tiers" "$(<"$dir/err")"
+json_holds "$dir/cold" "a row with every field" \
+	'top["cold_algorithm"] == "zstd" and top["cold_level"] == 9' \
+	'top["frozen_algorithm"] == "lzma" and top["frozen_level"] == 1' \
+	'[(r["algorithm"], r["level"]) for r in rows] == [("lz4", 1)]' \
+	"all(set('''$cold_fields'''.split()) == set(r) for r in rows)"
+json_holds "$dir/cold" "groups take less than blocks one by one, and LZMA less than zstd" \
+	'all(r["frozen_bytes"] < r["cold_bytes"] < r["hot_bytes"] for r in rows)' \
+	'all(r[t + "_group_bytes"] < r[t + "_bytes"] for r in rows for t in ("cold", "frozen"))' \
+	'all(0 < r[t + "_groups"] <= r[t + "_blocks"] / 2 <= r["blocks"] for r in rows for t in ("cold", "frozen"))' \
+	'all(0 < r[t + "_read_us_p50"] <= r[t + "_read_us_p99"] for r in rows for t in ("cold", "frozen"))' \
+	'all(r[t + "_mbps"] > 0 and r[t + "_codec_mbps"] > 0 and r[t + "_ratio"] > 0 for r in rows for t in ("cold", "frozen"))' \
+	'top.get("zram_lz4_bytes", 1) > 0'
+[[ $zrams == "$(ls -d /sys/block/zram* 2>/dev/null || true)" ]]
+result $? "leaves the system's zram devices as they were" "$(ls -d /sys/block/zram* 2>&1)"
+"$bench" "$dir/pages" -r 1 -a lz4,zstd:1 --cold zstd >"$dir/table" 2>"$dir/err" &&
+	[[ $(grep -c '^cold zstd:3 ' "$dir/table") == 2 ]] && ! grep -q '^frozen' "$dir/table"
+result $? "a table of one tier for two algorithms" "$(<"$dir/table")"
+refuses "an algorithm without groups" "--cold lz4: it is for single blocks only; use zstd or lzma" --synthetic --cold lz4
+refuses "a level that there is not" "--frozen lzma, level" --synthetic --frozen lzma:7
+refuses "--cold with --recompress" "--cold and --frozen: not with" --synthetic --cold zstd --recompress zstd
+refuses "--frozen with --threads" "--threads: not with --cold" --synthetic --frozen lzma -t 2
+refuses "--cold with --churn" "--churn: not with --cold" --synthetic --cold zstd --churn
+
 # ---------------------------------------------------------------- bad input
 
 refuses "no pages" "--pid PID or --synthetic"
@@ -239,7 +269,7 @@ options_in_man() { grep -E '^\.It (Fl|Ar)' "$man" | grep -oE 'Fl -[a-z]+' | sed 
 "$bench" --help >"$dir/help" && diff <(options_in_help) <(options_in_man) >"$dir/diff"
 result $? "--help and the man page have the same options" "$(<"$dir/diff")"
 # shellcheck disable=SC2086 # one field each
-diff <(printf '%s\n' $fields $mix_fields $recompress_fields $replay_fields | sort -u) \
+diff <(printf '%s\n' $fields $mix_fields $recompress_fields $cold_fields $replay_fields | sort -u) \
 	<(sed -n '/^\.Va results/,/^Fields may/p' "$man" | grep '^\.It Va' | sed 's/^\.It Va//' |
 		grep -oE '[a-z0-9_]+' | sort -u) >"$dir/diff"
 result $? "the man page has every field" "$(<"$dir/diff")"
