@@ -47,22 +47,24 @@ static void give_up(struct contexts *contexts, const struct codec *codec)
 	contexts->late[codec->id].mem = NULL;
 }
 
-static void record(struct zsblk *dev, const struct codec *codec)
+void codecs_record(struct zsblk *dev, const struct codec *codec)
 {
+	if (codec->id < SUPER_CODECS_NAMED)
+		return;
 	pthread_mutex_lock(&dev->resize_lock);
 	super_codecs_begin(&dev->seg, &dev->layout, codec->id, codec->name);
 	engine_keep_frontier(dev);
 	pthread_mutex_unlock(&dev->resize_lock);
 }
 
-int codecs_adopt(struct zsblk *dev)
+int codecs_open(struct zsblk *dev)
 {
 	int r = 0;
 
-	/* Without waiting for memory: this may be the server that is to give some back. */
 	for (unsigned id = SUPER_CODECS_NAMED; id < CODEC_IDS && !r; id++) {
-		if (!dev->layout.codecs[id][0])
+		if (!dev->layout.codecs[id][0] && atomic_load(&dev->codec)->id != id)
 			continue;
+		/* As of all that opening takes: no waiting for memory. This may be the server that is to give some back. */
 		r = map(&dev->contexts, codec_by_id(id));
 		if (!r)
 			r = make(&dev->contexts, codec_by_id(id));
@@ -88,7 +90,7 @@ int codecs_begin(struct zsblk *dev, const struct codec *codec)
 	if (r)
 		give_up(contexts, codec);
 	else
-		record(dev, codec);
+		codecs_record(dev, codec);
 	return r;
 }
 

@@ -258,17 +258,6 @@ static int make_contexts(struct zsblk *dev, struct zsblk_params *params, const s
 	return try_contexts(dev, params);
 }
 
-/* Requests may store objects of the device's codec from now on. */
-static int begin_codec(struct zsblk *dev, struct zsblk_why *why)
-{
-	int r;
-
-	pthread_mutex_lock(&dev->change_lock);
-	r = codecs_begin(dev, atomic_load(&dev->codec));
-	pthread_mutex_unlock(&dev->change_lock);
-	return r ? encoder_explain(r, zsblk_algorithm_name(dev), zsblk_level(dev), why) : 0;
-}
-
 /* *given are the caller's parameters, and *params those that count: see live.c. */
 static int build(struct zsblk *dev, const struct zsblk_params *given, struct zsblk_params *params,
 		 struct zsblk_why *why)
@@ -295,13 +284,14 @@ static int build(struct zsblk *dev, const struct zsblk_params *given, struct zsb
 	if (r)
 		return encoder_explain(r, zsblk_algorithm_name(dev), zsblk_level(dev), why);
 	dev->watermark = zs_core_huge_watermark(dev->core);
-	r = codecs_adopt(dev);
+	r = codecs_open(dev);
 	if (r)
 		return explain_tables(r, why);
 	if (!dev->seg.fresh)
 		r = rebuild(dev, why);
+	/* Requests may store objects of it from now on. */
 	if (!r)
-		r = begin_codec(dev, why);
+		codecs_record(dev, atomic_load(&dev->codec));
 	if (!r)
 		engine_keep_frontier(dev);
 	/*

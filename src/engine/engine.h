@@ -220,8 +220,10 @@ static inline void stripe_unlock(struct zsblk *dev, uint64_t block)
  * codecs.c: codecs from 4 on, which a device has nothing of until it is to store objects of theirs: neither decoders
  * nor the record in the segment.
  */
-/* For opening a device: have the decoders of those that the segment may have. -ENOMEM. */
-int codecs_adopt(struct zsblk *dev);
+/* For opening a device: have the decoders of those that the segment may have, and of the device's own. -ENOMEM. */
+int codecs_open(struct zsblk *dev);
+/* Note in the segment that there may be objects of the codec, whose decoders are there. */
+void codecs_record(struct zsblk *dev, const struct codec *codec);
 /* Have what it takes before the first object of the codec is stored. -ENOMEM, -EINTR. With change_lock. */
 int codecs_begin(struct zsblk *dev, const struct codec *codec);
 /* Bytes of memory that their decoders take. */

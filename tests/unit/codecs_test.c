@@ -119,6 +119,22 @@ static void test_opened_with_it(void **state)
 	compare(100);
 }
 
+static bool is_told_to_stop(void)
+{
+	return true;
+}
+
+/* Opening a device asks nobody whether to go on: a front end need not be able to tell yet. */
+static void test_opening_is_not_interrupted(void **state)
+{
+	zsblk_close(dev);
+	dev = NULL;
+	params.algorithm = "lzma";
+	params.interrupted = is_told_to_stop;
+	assert_int_equal(zsblk_open(&params, &dev, NULL), 0);
+	assert_true(has_feature() && has_decoders());
+}
+
 static struct zsblk_recompress_figures recompress(const char *algorithm, int level)
 {
 	const struct zsblk_recompress what = {
@@ -227,6 +243,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nothing_without_need, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_changed_to_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_opened_with_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_opening_is_not_interrupted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_recompressed_with_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_groups_of_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_objects_without_a_record, set_up, tear_down),
