@@ -275,6 +275,7 @@ static void go_on(struct cold_plan *plan, const struct cold_settings *settings, 
 		  struct cold_step *step)
 {
 	uint64_t groups = allowed_groups(plan, settings, look->now_s);
+	enum cold_do first, second;
 	char age[DURATION_BYTES];
 
 	if (plan->has_freed && look->freeable >= COMPACT_LEAST && look->freeable >= look->used / COMPACT_PART) {
@@ -292,8 +293,10 @@ static void go_on(struct cold_plan *plan, const struct cold_settings *settings, 
 		    settings->budget >> 20);
 		return;
 	}
-	if (pack_due(plan, settings, look, COLD_DO_GROUP, groups, step) ||
-	    pack_due(plan, settings, look, COLD_DO_FREEZE, groups, step))
+	/* First what is due for longer: with a short age, either can be due again whenever a step ends. */
+	first = plan->due_s[true] < plan->due_s[false] ? COLD_DO_FREEZE : COLD_DO_GROUP;
+	second = first == COLD_DO_GROUP ? COLD_DO_FREEZE : COLD_DO_GROUP;
+	if (pack_due(plan, settings, look, first, groups, step) || pack_due(plan, settings, look, second, groups, step))
 		return;
 	say(plan, COLD_STATE_WAITING, "waiting for blocks that nobody uses for %s%s",
 	    duration_text(pressed_age(plan, settings->cold_after_s), age), reason(plan));
@@ -356,9 +359,11 @@ static void note_packed(struct cold_plan *plan, const struct cold_settings *sett
 	plan->packed[plan->hour % COLD_HOURS] += bytes;
 	*(frozen ? &plan->sums.frozen_groups : &plan->sums.groups) += result->groups;
 	*(frozen ? &plan->sums.frozen_blocks : &plan->sums.blocks) += result->blocks;
-	/* The next step goes on where this one has ended. */
-	if (result->more || plan->stopping)
+	/* The next step goes on where this one has ended: after the other kind, if there is more, and before it, if this one was stopped. */
+	if (plan->stopping)
 		plan->due_s[frozen] = 0;
+	else if (result->more)
+		plan->due_s[frozen] = now_s;
 	if (settings->rate)
 		plan->pace_until_s = now_s + bytes / settings->rate;
 }

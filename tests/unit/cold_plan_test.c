@@ -110,6 +110,26 @@ static void test_ages(void **state)
 	assert_int_equal(plan.sums.frozen_blocks, 160);
 }
 
+/* Ages so short that both are due whenever a step ends: neither keeps the other from its turn. */
+static void test_turns(void **state)
+{
+	settings.cold_after_s = 1;
+	settings.frozen_after_s = 2;
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(next(), COLD_DO_GROUP);
+		packed(0);
+		assert_int_equal(next(), COLD_DO_FREEZE);
+		packed(1);
+	}
+	/* Nor do those of which there is more. The first of two that are due for equally long is not the frozen one. */
+	assert_int_equal(next(), COLD_DO_GROUP);
+	note((struct cold_result){.groups = 512, .blocks = 8192, .more = true});
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(next(), i % 2 ? COLD_DO_FREEZE : COLD_DO_GROUP);
+		note((struct cold_result){.groups = 512, .blocks = 8192, .more = true});
+	}
+}
+
 static void test_never_frozen(void **state)
 {
 	settings.frozen_after_s = 0;
@@ -538,13 +558,21 @@ int main(void)
 {
 #define WITH_PLAN(test) cmocka_unit_test_setup(test, set_up)
 	const struct CMUnitTest tests[] = {
-		WITH_PLAN(test_off),          WITH_PLAN(test_ages),
-		WITH_PLAN(test_never_frozen), WITH_PLAN(test_compaction),
-		WITH_PLAN(test_pressure),     WITH_PLAN(test_storm),
-		WITH_PLAN(test_no_storm),     WITH_PLAN(test_near),
-		WITH_PLAN(test_rate),         WITH_PLAN(test_storm_near_the_limit),
-		WITH_PLAN(test_budget),       WITH_PLAN(test_failure),
-		WITH_PLAN(test_a_day),        WITH_PLAN(test_a_day_within_a_budget),
+		WITH_PLAN(test_off),
+		WITH_PLAN(test_ages),
+		WITH_PLAN(test_turns),
+		WITH_PLAN(test_never_frozen),
+		WITH_PLAN(test_compaction),
+		WITH_PLAN(test_pressure),
+		WITH_PLAN(test_storm),
+		WITH_PLAN(test_no_storm),
+		WITH_PLAN(test_near),
+		WITH_PLAN(test_rate),
+		WITH_PLAN(test_storm_near_the_limit),
+		WITH_PLAN(test_budget),
+		WITH_PLAN(test_failure),
+		WITH_PLAN(test_a_day),
+		WITH_PLAN(test_a_day_within_a_budget),
 	};
 
 	return cmocka_run_group_tests_name("cold_plan", tests, NULL, NULL);
