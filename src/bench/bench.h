@@ -5,6 +5,7 @@
  *
  *   main.c       from options to reports
  *   options.c    the command line                 source.c     pages: from a file, kept in a file
+ *   help.c       what it says of itself
  *   measure.c    one algorithm, measured          process.c    pages of a running process
  *   mix.c        how requests meet                synthetic.c  pages made up
  *   codec_loop.c the codec alone, to compare      device.c     what is measured
@@ -165,6 +166,13 @@ struct cold_result {
 struct zram_memory {
 	uint64_t lz4, zstd;
 };
+
+/* ------------------------------------------------------------------ help.c */
+
+#define DEFAULT_ALGORITHMS "lz4,zstd:-1,zstd:1,zstd:3"
+
+/* Print it, and end the program. */
+__attribute__((noreturn)) void help_print(void);
 
 /* ------------------------------------------------------------------ options.c */
 

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_ALGORITHMS      "lz4,zstd:-1,zstd:1,zstd:3"
 #define DEFAULT_GROUP_ALGORITHM "zstd:9"
 #define DEFAULT_SYNTHETIC       (UINT64_C(256) << 20)
 #define DEFAULT_LIMIT           (UINT64_C(1) << 30)
@@ -83,68 +82,6 @@ static const struct option long_options[] = {
 	{0},
 };
 
-static const char help[] =
-	"Usage: zsblk-bench [OPTION]... FILE\n"
-	"       zsblk-bench [OPTION]... --pid PID\n"
-	"       zsblk-bench [OPTION]... --synthetic[=SIZE]\n"
-	"       zsblk-bench --replay TRACE [OPTION]... [FILE]\n"
-	"       zsblk-bench --capture-swap FILE [OPTION]... [-- COMMAND [ARGUMENT]...]\n"
-	"       zsblk-bench --plot JSON\n"
-	"Would compressed memory help on this machine, and with which algorithm?\n"
-	"\n"
-	"Pages come from\n"
-	"  FILE                    a file of 4096-byte pages, such as --save makes; - is standard input\n"
-	"  -p, --pid PID           the resident anonymous pages of a running process\n"
-	"      --synthetic[=SIZE]  pages made up, always the same for a seed (default 256M)\n"
-	"\n"
-	"What is measured\n"
-	"  -a, --algorithm LIST    NAME or NAME:LEVEL, separated by commas (default\n"
-	"                          " DEFAULT_ALGORITHMS ")\n"
-	"  -t, --threads LIST      numbers of threads, separated by commas (default 1)\n"
-	"  -r, --repeat N          passes that the medians are taken of (default 5)\n"
-	"      --request SIZE      bytes asked for at a time, a multiple of 4096 (default 4096)\n"
-	"      --churn             then free a random half, and compact\n"
-	"      --mix LIST          instead: how threads get on beside each other; of raw, same,\n"
-	"                          hot-block, overwrite and read-beside-writer, separated by commas\n"
-	"      --recompress NAME[:LEVEL]\n"
-	"                          instead: blocks compressed again, with this algorithm\n"
-	"      --cold NAME[:LEVEL], --frozen NAME[:LEVEL]\n"
-	"                          instead: blocks in groups, such as zstd:9 and lzma:1, beside\n"
-	"                          the kernel's zram where this is root\n"
-	"      --limit SIZE        use at most so many bytes of pages, evenly picked (default 1G)\n"
-	"      --seed N            for synthetic pages and random orders (default 1)\n"
-	"\n"
-	"What a policy would do\n"
-	"      --replay TRACE      play a trace of requests against a model of cold memory; the next\n"
-	"                          four are lists separated by commas, and each combination is tried\n"
-	"      --cold-after LIST   ages from which blocks are put into groups, such as 90s or 4h\n"
-	"                          (default 15m)\n"
-	"      --group LIST        blocks of a group (default 16)\n"
-	"      --cache LIST        decoded groups that are kept (default 16)\n"
-	"      --read-rule LIST    when a block that is read comes out of its group: stay, second or\n"
-	"                          out: never, at the second read, at the first (default stay)\n"
-	"      --group-algorithm NAME[:LEVEL]\n"
-	"                          how groups are compressed, if there are pages: what is written\n"
-	"                          then has their contents (default zstd:9)\n"
-	"\n"
-	"Pages in the order of swap (root)\n"
-	"      --capture-swap FILE let COMMAND run with less memory than it uses, and keep what was\n"
-	"                          swapped out, at most --limit, in a new FILE, mode 0600; without\n"
-	"                          COMMAND: python3 that parses its library\n"
-	"      --seconds N         how long it runs (default 60)\n"
-	"      --memory SIZE       memory that it has (default 128M)\n"
-	"\n"
-	"What comes out\n"
-	"      --json              JSON on standard output instead of a table; implies --churn\n"
-	"                          where there is no --mix, --recompress, --cold or --frozen\n"
-	"      --plot JSON         draw what --json has printed to this file, as SVG on standard\n"
-	"                          output: memory over time, percentiles of latencies\n"
-	"      --save FILE         keep the pages in a new FILE, mode 0600: they are secrets\n"
-	"  -h, --help              this text\n"
-	"  -V, --version           the version\n"
-	"\n"
-	"SIZE is in bytes, or with the suffix K, M, G or T in powers of 1024.\n";
-
 __attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *format, ...)
 {
 	va_list args;
@@ -155,16 +92,6 @@ __attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *f
 	fputs("\nTry 'zsblk-bench --help'.\n", stderr);
 	va_end(args);
 	exit(1);
-}
-
-__attribute__((noreturn)) static void print_help(void)
-{
-	fputs(help, stdout);
-	printf("\nAlgorithms\n");
-	for (unsigned i = 0; codec_at(i); i++)
-		printf("  %-7s %d to %d, default %d: %s\n", codec_at(i)->name, codec_at(i)->level_min,
-		       codec_at(i)->level_max, codec_at(i)->level_default, codec_at(i)->summary);
-	exit(0);
 }
 
 static int64_t number(const char *option, const char *text, int64_t min, int64_t max)
@@ -357,6 +284,27 @@ static bool take_replay_option(struct options *options, int option)
 	}
 }
 
+/* What is measured instead. */
+static bool take_other_measurement(struct options *options, int option)
+{
+	switch (option) {
+	case OPT_MIX:
+		for_each_item(options, optarg, add_mix);
+		return true;
+	case OPT_RECOMPRESS:
+		take_choice("--recompress", optarg, &options->recompress);
+		return true;
+	case OPT_COLD:
+		take_tier("--cold", optarg, &options->cold);
+		return true;
+	case OPT_FROZEN:
+		take_tier("--frozen", optarg, &options->frozen);
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* getopt has said what is wrong. */
 __attribute__((noreturn)) static void give_up(void)
 {
@@ -385,18 +333,6 @@ static void take_option(struct options *options, int option)
 	case OPT_REQUEST:
 		options->request = (unsigned)(size("--request", optarg, MAX_REQUEST) / BLOCK);
 		break;
-	case OPT_MIX:
-		for_each_item(options, optarg, add_mix);
-		break;
-	case OPT_RECOMPRESS:
-		take_choice("--recompress", optarg, &options->recompress);
-		break;
-	case OPT_COLD:
-		take_tier("--cold", optarg, &options->cold);
-		break;
-	case OPT_FROZEN:
-		take_tier("--frozen", optarg, &options->frozen);
-		break;
 	case OPT_CHURN:
 		options->churn = true;
 		break;
@@ -413,12 +349,13 @@ static void take_option(struct options *options, int option)
 		options->seed = (uint64_t)number("--seed", optarg, 0, INT64_MAX);
 		break;
 	case 'h':
-		print_help();
+		help_print();
 	case 'V':
 		printf("zsblk-bench %s\n", ZSBLK_BENCH_VERSION);
 		exit(0);
 	default:
-		if (!take_replay_option(options, option) && !take_capture_option(options, option))
+		if (!take_other_measurement(options, option) && !take_replay_option(options, option) &&
+		    !take_capture_option(options, option))
 			give_up();
 	}
 }
