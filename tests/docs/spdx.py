@@ -6,6 +6,7 @@ import tap
 LINE = "SPDX-License-Identifier: BSD-3-Clause"
 # The licence itself, and formats without comments.
 EXEMPT_NAMES = {"LICENSE"}
+EXEMPT_FILES = {"contrib/debian/changelog", "contrib/debian/source/format"}
 EXEMPT_ENDINGS = (".json", ".jsonl", ".png", ".csv", ".bin")
 # Inputs of the fuzzers.
 EXEMPT_FOLDERS = ("corpus", "seeds")
@@ -13,7 +14,7 @@ EXEMPT_FOLDERS = ("corpus", "seeds")
 
 def is_exempt(name):
     parts = name.split("/")
-    return (parts[-1] in EXEMPT_NAMES or name.endswith(EXEMPT_ENDINGS) or
+    return (parts[-1] in EXEMPT_NAMES or name in EXEMPT_FILES or name.endswith(EXEMPT_ENDINGS) or
             any(part in EXEMPT_FOLDERS for part in parts[:-1]))
 
 
