@@ -25,7 +25,7 @@ class Stage:
     """A configuration and the suites that are run in it.
 
     name      also the build folder's, unless `build` names another stage's
-    suites    names of suites; None: every suite there is but vm and lint
+    suites    names of suites; None: every suite there is but vm, lint and deb
     without   names of suites whose tests are left out, whatever other suites they are in
     limit     seconds after which its tests have failed
     short     run the short forms of the tests: everything takes many times as long here, or another stage has the long ones
@@ -284,7 +284,7 @@ class Runner:
     def chosen(self, stage):
         """The suites to run: those of the stage that were asked for and that have tests."""
         there = {suite for test in self.introspect(stage, "tests") for suite in suites_of(test)}
-        suites = {suite for suite in there if suite != "lint" and not suite.startswith("vm")} if stage.suites is None else there & set(stage.suites)
+        suites = {suite for suite in there if suite not in ("lint", "deb") and not suite.startswith("vm")} if stage.suites is None else there & set(stage.suites)
         if self.args.suites:
             suites &= set(self.args.suites)
         if self.args.long and "vm" in suites:
