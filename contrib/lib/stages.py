@@ -221,7 +221,7 @@ class Runner:
             return self.configured[stage.build]
         owner = next(other for other in STAGES if other.name == stage.build)
         folder, log = self.folder(stage), self.log(stage)
-        options = ["-Dtests=true", f"-Dublk={'disabled' if owner.no_ublk() else 'enabled'}", *owner.options]
+        options = ["-Dtests=true", "-Dlzma=enabled", f"-Dublk={'disabled' if owner.no_ublk() else 'enabled'}", *owner.options]
         if os.environ.get("CI") == "true":
             options.append("--werror")
         stamp = folder / "contrib-test-options"

@@ -122,7 +122,8 @@ static void take_choice(const char *option, char *item, struct choice *choice)
 		*level++ = '\0';
 	choice->codec = codec_by_name(item);
 	if (!choice->codec)
-		refuse("%s %s: there is no such algorithm; there are lz4, lz4hc, zstd and lzma", option, item);
+		refuse("%s %s: there is no such algorithm; there are lz4, lz4hc%s", option, item,
+		       codec_by_id(CODEC_LZMA) ? ", zstd and lzma" : " and zstd");
 	choice->level = choice->codec->level_default;
 	if (level) {
 		char what[64];
@@ -137,7 +138,8 @@ static void take_tier(const char *option, char *item, struct choice *choice)
 {
 	take_choice(option, item, choice);
 	if (!group_is_possible(choice->codec))
-		refuse("%s %s: it is for single blocks only; use zstd or lzma", option, choice->codec->name);
+		refuse("%s %s: it is for single blocks only; use zstd%s", option, choice->codec->name,
+		       codec_by_id(CODEC_LZMA) ? " or lzma" : "");
 }
 
 static void add_algorithm(struct options *options, char *item)

@@ -4,8 +4,14 @@
 
 #include <string.h>
 
-/* The first is the default. */
-static const struct codec *const codecs[] = {&codec_lz4, &codec_lz4hc, &codec_zstd, &codec_lzma};
+#if CODEC_HAS_LZMA
+#define LZMA (&codec_lzma)
+#else
+#define LZMA NULL
+#endif
+
+/* The first is the default. What this build does not have is NULL, at the end. */
+static const struct codec *const codecs[] = {&codec_lz4, &codec_lz4hc, &codec_zstd, LZMA};
 
 #define CODECS (sizeof(codecs) / sizeof(codecs[0]))
 
@@ -19,7 +25,7 @@ static const struct codec *const by_id[CODEC_IDS] = {
 	[CODEC_LZ4] = &codec_lz4,
 	[CODEC_LZ4HC] = &codec_lz4hc,
 	[CODEC_ZSTD] = &codec_zstd,
-	[CODEC_LZMA] = &codec_lzma,
+	[CODEC_LZMA] = LZMA,
 };
 
 const struct codec *codec_by_id(unsigned id)
@@ -29,9 +35,9 @@ const struct codec *codec_by_id(unsigned id)
 
 const struct codec *codec_by_name(const char *name)
 {
-	for (size_t i = 0; i < CODECS; i++) {
-		if (!strcmp(codecs[i]->name, name))
-			return codecs[i];
-	}
-	return NULL;
+	const struct codec *codec;
+
+	for (unsigned i = 0; (codec = codec_at(i)) && strcmp(codec->name, name) != 0; i++)
+		;
+	return codec;
 }

@@ -55,7 +55,9 @@ struct codec {
 	const struct group_ops *group;
 };
 
-extern const struct codec codec_lz4, codec_lz4hc, codec_zstd, codec_lzma;
+extern const struct codec codec_lz4, codec_lz4hc, codec_zstd;
+/* In builds with liblzma: use codec_by_id(). */
+extern const struct codec codec_lzma;
 
 /* The codec with this identity, or this name. NULL for CODEC_RAW and for what is not known. */
 const struct codec *codec_by_id(unsigned id);

@@ -97,7 +97,7 @@ static int match_device(const struct super_request *request, const struct super_
 		if (found->codecs[id][0] && strncmp(found->codecs[id], known[id], sizeof known[id]) != 0)
 			return super_refuse(why, size, -EINVAL,
 					    "%s may hold blocks compressed with codec %u, \"%.16s\", which this "
-					    "zsblk does not have",
+					    "zsblk does not have; open it with one that has it",
 					    params->memory, id, found->codecs[id]);
 	return 0;
 }

@@ -45,7 +45,8 @@ static int check(const struct zsblk *dev, const struct zsblk_group_what *what, c
 	if (r)
 		return r;
 	if (!group_is_possible(codec_by_name(algorithm)))
-		return why_fail(why, -EINVAL, "groups cannot be made with algorithm=%s; use zstd or lzma", algorithm);
+		return why_fail(why, -EINVAL, "groups cannot be made with algorithm=%s; use zstd%s", algorithm,
+				codec_by_id(CODEC_LZMA) ? " or lzma" : "");
 	if (what->first > blocks || what->blocks > blocks - what->first)
 		return why_fail(why, -EINVAL,
 				"first=%" PRIu64 " blocks=%" PRIu64 " is not in the device, which has %" PRIu64

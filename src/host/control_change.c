@@ -27,6 +27,11 @@ static int change_algorithm(struct zsblk *dev, void *memory, struct zsblk_why *w
 	return zsblk_set_algorithm(dev, algorithm->name, algorithm->has_level, algorithm->level, why);
 }
 
+const char *control_algorithms(void)
+{
+	return zsblk_algorithm_by_name("lzma") ? "lz4, lz4hc, zstd or lzma" : "lz4, lz4hc or zstd";
+}
+
 enum varlink_result control_set_algorithm(void *opaque, struct varlink_call *call)
 {
 	const char *name = varlink_string(call, "algorithm");
@@ -37,10 +42,11 @@ enum varlink_result control_set_algorithm(void *opaque, struct varlink_call *cal
 	algorithm.has_level = varlink_int(call, "level", &level);
 	algorithm.level = (int)level;
 	if (!zsblk_algorithm_by_name(name) || algorithm.level != level) {
-		varlink_refuse(call, "Refused", "algorithm %.40s, level %" PRId64 ": %s", name, level,
-			       zsblk_algorithm_by_name(name)
-				       ? "there is no such level; --help lists those there are"
-				       : "there is no such algorithm; use lz4, lz4hc, zstd or lzma");
+		bool is_there = zsblk_algorithm_by_name(name);
+
+		varlink_refuse(call, "Refused", "algorithm %.40s, level %" PRId64 ": there is no such %s%s", name,
+			       level, is_there ? "level; --help lists those there are" : "algorithm; use ",
+			       is_there ? "" : control_algorithms());
 		return VARLINK_DONE;
 	}
 	snprintf(algorithm.name, sizeof algorithm.name, "%s", name);

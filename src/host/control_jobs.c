@@ -89,7 +89,7 @@ enum varlink_result control_recompress(void *opaque, struct varlink_call *call)
 	struct jobs_what what = {.recompress.type = type_of(varlink_string(call, "type"))};
 
 	if (!algorithm) {
-		varlink_refuse(call, "Refused", "there is no algorithm %.40s; use lz4, lz4hc, zstd or lzma", name);
+		varlink_refuse(call, "Refused", "there is no algorithm %.40s; use %s", name, control_algorithms());
 		return VARLINK_DONE;
 	}
 	what.recompress.algorithm = algorithm->name;

@@ -26,6 +26,9 @@ control_method_fn control_get_memory;
 control_method_fn control_set_memory_limit, control_set_algorithm, control_set_background_cpu, control_reset_peak,
 	control_resize, control_set_reserve, control_mark_idle, control_reset;
 
+/* For messages: the algorithms that there are. */
+const char *control_algorithms(void);
+
 /* control_trace.c */
 control_method_fn control_start_trace, control_stop_trace, control_get_trace;
 

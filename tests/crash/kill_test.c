@@ -202,7 +202,7 @@ static void recompress(uint64_t *random)
 {
 	static const char *const algorithms[] = {"zstd", "lz4hc", "lz4", "lzma"};
 	struct zsblk_recompress what = {
-		.algorithm = algorithms[random_below(random, sizeof algorithms / sizeof algorithms[0])],
+		.algorithm = algorithms[random_below(random, CODEC_HAS_LZMA ? 4 : 3)],
 		.has_level = true,
 		.level = 1 + (int)random_below(random, 5),
 	};

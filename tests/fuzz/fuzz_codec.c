@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct input input = {bytes, len};
 	unsigned set_up = (unsigned)take(&input, 1);
-	const struct codec *codec = codec_at(set_up % 4);
+	const struct codec *codec = codec_at(set_up % (3 + CODEC_HAS_LZMA));
 	int level = codec->level_min + (int)(set_up / 4) % (codec->level_max - codec->level_min + 1);
 
 	/* The highest levels take their time, and have nothing of their own. */

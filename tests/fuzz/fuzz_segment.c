@@ -96,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		change(&input);
 	if (set_up & 1)
 		mend(set_up);
-	image.params.algorithm = zsblk_algorithm(set_up / 2 % 4)->name;
+	image.params.algorithm = zsblk_algorithm(set_up / 2 % (3 + CODEC_HAS_LZMA))->name;
 	image_try(&image, set_up);
 	image_restore(&image);
 	return 0;

@@ -73,7 +73,7 @@ static void change_algorithm(struct worker *w)
 		const char *name;
 		int lowest, levels;
 	} choices[] = {{"lz4", 1, 30}, {"lz4hc", 1, 6}, {"zstd", -20, 26}, {"lzma", 0, 4}};
-	unsigned i = (unsigned)random_below(&w->random, COUNT_OF(choices));
+	unsigned i = (unsigned)random_below(&w->random, COUNT_OF(choices) - !CODEC_HAS_LZMA);
 	int level = choices[i].lowest + (int)random_below(&w->random, (uint64_t)choices[i].levels);
 	struct zsblk_why why;
 
@@ -184,10 +184,10 @@ static uint64_t recompressed;
  */
 static void recompress(uint64_t *random)
 {
-	static const char *const algorithms[] = {"lz4", "lz4hc", "zstd", "lzma", NULL};
+	static const char *const algorithms[] = {NULL, "lz4", "lz4hc", "zstd", "lzma"};
 	struct zsblk_recompress what = {
 		.type = (enum zsblk_recompress_type)random_below(random, 4),
-		.algorithm = algorithms[random_below(random, COUNT_OF(algorithms))],
+		.algorithm = algorithms[random_below(random, COUNT_OF(algorithms) - !CODEC_HAS_LZMA)],
 		.has_level = true,
 		.level = (int)random_below(random, 6) + 1,
 		.threshold = random_below(random, 3) ? 0 : random_below(random, 4097),

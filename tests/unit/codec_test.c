@@ -98,7 +98,7 @@ static void test_lookup(void **state)
 	assert_null(codec_by_id(CODEC_IDS));
 	assert_null(codec_by_name("lzo"));
 	assert_null(codec_by_name(""));
-	assert_null(codec_at(4));
+	assert_null(codec_at(CODEC_HAS_LZMA ? 4 : 3));
 }
 
 static void test_levels_out_of_range(void **state)

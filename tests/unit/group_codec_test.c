@@ -78,6 +78,7 @@ static void test_which_codecs(void **state)
 	assert_false(group_is_possible(&codec_lz4));
 	assert_false(group_is_possible(&codec_lz4hc));
 	assert_true(group_is_possible(&codec_zstd));
+	assert_int_equal(codec_by_id(CODEC_LZMA) && group_is_possible(codec_by_id(CODEC_LZMA)), CODEC_HAS_LZMA);
 }
 
 static void test_levels_out_of_range(void **state)
