@@ -38,6 +38,9 @@ struct cold {
 	struct pressure pressure;
 	struct zsblk_why last;
 	uint64_t job; /* that is under way; 0: none */
+	/* The errand that looks for something to pack, and for what it looks; 0: none. */
+	uint64_t ticket;
+	struct zsblk_group_what sought;
 };
 
 static uint64_t now_s(void)
@@ -90,14 +93,80 @@ const char *cold_adopted(const struct cold *cold)
 
 /* ------------------------------------------------------------------ a look */
 
-static uint64_t older(void *opaque, uint64_t seconds)
+static void describe_group(struct zsblk_group_what *what, const struct cold_settings *settings, enum cold_do does,
+			   uint64_t older_than_s)
 {
-	struct cold *cold = opaque;
-	struct zsblk_age_range ranges[] = {{.from_s = 0}, {.from_s = seconds}};
+	bool freezes = does == COLD_DO_FREEZE;
+	const struct cold_codec *codec = freezes ? &settings->frozen : &settings->cold;
 
-	if (zsblk_ages_since(cold->dev) < seconds || zsblk_ages(cold->dev, ranges, 2) < 0)
-		return 0;
-	return ranges[1].blocks;
+	*what = (struct zsblk_group_what){
+		/* The name has to stay. */
+		.algorithm = zsblk_algorithm_by_name(codec->algorithm)->name,
+		.has_level = true,
+		.level = codec->level,
+		.older_than_s = older_than_s,
+		.again = freezes,
+	};
+}
+
+/* An errand: it goes over the whole table, with the share of a processor that jobs have. One group is enough. */
+struct search {
+	struct zsblk_group_what what;
+	uint64_t groups;
+};
+_Static_assert(sizeof(struct search) <= JOBS_ERRAND_BYTES, "an errand takes it");
+
+static int search(struct zsblk *dev, void *memory, struct zsblk_why *why)
+{
+	struct search *search = memory;
+
+	/* What is wrong here, a job finds wrong as well, and tells. */
+	if (zsblk_group_count(dev, &search->what, 1, &search->groups, why) < 0)
+		search->groups = 1;
+	return 0;
+}
+
+static bool is_sought(const struct cold *cold, const struct zsblk_group_what *what)
+{
+	return cold->ticket && cold->sought.algorithm == what->algorithm && cold->sought.level == what->level &&
+	       cold->sought.older_than_s == what->older_than_s && cold->sought.again == what->again;
+}
+
+static void drop_search(struct cold *cold)
+{
+	if (cold->ticket)
+		jobs_drop(cold->jobs, cold->ticket);
+	cold->ticket = 0;
+}
+
+/* Who looks: the policy, and the settings that it has at this moment. */
+struct looker {
+	struct cold *cold;
+	const struct cold_settings *settings;
+};
+
+static enum cold_found find(void *opaque, enum cold_do what, uint64_t older_than_s)
+{
+	const struct looker *looker = opaque;
+	struct cold *cold = looker->cold;
+	struct search wanted = {.groups = 0};
+	struct zsblk_why why;
+	int r;
+
+	if (zsblk_ages_since(cold->dev) < older_than_s)
+		return COLD_FOUND_NOTHING;
+	describe_group(&wanted.what, looker->settings, what, older_than_s);
+	if (!is_sought(cold, &wanted.what)) {
+		drop_search(cold);
+		cold->sought = wanted.what;
+		cold->ticket = jobs_send(cold->jobs, JOBS_LOOK, search, &wanted, sizeof wanted);
+		return COLD_FOUND_LATER;
+	}
+	r = jobs_collect(cold->jobs, cold->ticket, &wanted, sizeof wanted, &why);
+	if (r == -EINPROGRESS)
+		return COLD_FOUND_LATER;
+	cold->ticket = 0;
+	return r == 0 && wanted.groups ? COLD_FOUND_SOME : COLD_FOUND_NOTHING;
 }
 
 static uint64_t freeable(struct zsblk *dev)
@@ -113,7 +182,7 @@ static uint64_t freeable(struct zsblk *dev)
 	return pages * ZSBLK_BLOCK_SIZE;
 }
 
-static void look_around(struct cold *cold, struct cold_look *look)
+static void look_around(struct cold *cold, struct looker *looker, struct cold_look *look)
 {
 	struct zsblk_stats stats;
 
@@ -125,8 +194,8 @@ static void look_around(struct cold *cold, struct cold_look *look)
 												: stats.mem_limit,
 		.freeable = freeable(cold->dev),
 		.cold_reads = stats.cold_reads,
-		.older = older,
-		.opaque = cold,
+		.find = find,
+		.opaque = looker,
 	};
 	look->has_pressure = pressure_look(&cold->pressure, &look->pressure);
 }
@@ -141,7 +210,7 @@ static void note(struct cold *cold, const struct cold_settings *settings, const 
 /* Is the job over? Then tell the plan what has come of it. */
 static void look_after_job(struct cold *cold, const struct cold_settings *settings)
 {
-	struct jobs_report report;
+	struct jobs_report report = {.id = 0};
 	struct cold_result result;
 
 	if (!cold->job || (jobs_find(cold->jobs, cold->job, &report) == 0 && report.state == JOBS_RUNNING))
@@ -150,6 +219,7 @@ static void look_after_job(struct cold *cold, const struct cold_settings *settin
 	cold->last = report.text;
 	result = (struct cold_result){
 		.by_hand = report.state == JOBS_CANCELLED && !report.gave_way && !cold->plan.stopping,
+		.gave_way = report.state == JOBS_CANCELLED && report.gave_way,
 		.more = cold->plan.step.max_groups && report.groups >= cold->plan.step.max_groups,
 		.groups = report.groups,
 		.blocks = report.blocks,
@@ -161,9 +231,6 @@ static void look_after_job(struct cold *cold, const struct cold_settings *settin
 
 static void describe_job(struct jobs_what *what, const struct cold_step *step, const struct cold_settings *settings)
 {
-	bool freezes = step->what == COLD_DO_FREEZE;
-	const struct cold_codec *codec = freezes ? &settings->frozen : &settings->cold;
-
 	switch (step->what) {
 	case COLD_DO_COMPACT:
 		what->does = JOBS_COMPACT;
@@ -175,15 +242,8 @@ static void describe_job(struct jobs_what *what, const struct cold_step *step, c
 		break;
 	default:
 		what->does = JOBS_GROUP;
-		what->group = (struct zsblk_group_what){
-			/* The name has to stay. */
-			.algorithm = zsblk_algorithm_by_name(codec->algorithm)->name,
-			.has_level = true,
-			.level = codec->level,
-			.older_than_s = step->older_than_s,
-			.max_groups = step->max_groups,
-			.again = freezes,
-		};
+		describe_group(&what->group, settings, step->what, step->older_than_s);
+		what->group.max_groups = step->max_groups;
 		break;
 	}
 }
@@ -202,7 +262,7 @@ static void begin(struct cold *cold, const struct cold_settings *settings, const
 	}
 	snprintf(why.text, sizeof why.text, "job %" PRIu64 " (%s) is at work", id,
 		 jobs_find(cold->jobs, id, &other) == 0 ? jobs_kind_name(other.kind) : "another one");
-	note(cold, settings, &(struct cold_result){.why = why.text});
+	note(cold, settings, &(struct cold_result){.gave_way = true, .why = why.text});
 }
 
 static void publish(struct cold *cold, const struct cold_look *look)
@@ -222,19 +282,24 @@ static bool tick(void *opaque)
 {
 	struct cold *cold = opaque;
 	struct cold_settings settings;
+	struct looker looker = {.cold = cold, .settings = &settings};
 	struct cold_look look;
 	struct cold_step step;
+	bool is_new;
 
 	pthread_mutex_lock(&cold->lock);
 	settings = cold->settings;
-	if (cold->is_new)
-		cold_plan_reset(&cold->plan);
+	is_new = cold->is_new;
 	cold->is_new = false;
 	pthread_mutex_unlock(&cold->lock);
+	if (is_new) {
+		cold_plan_reset(&cold->plan);
+		drop_search(cold);
+	}
 	/* Somebody has switched it off: there is nothing to look at. */
 	if (!settings.on && !cold->job && cold->plan.state == COLD_STATE_OFF)
 		return true;
-	look_around(cold, &look);
+	look_around(cold, &looker, &look);
 	look_after_job(cold, &settings);
 	cold_plan_next(&cold->plan, &settings, &look, &step);
 	if (step.what == COLD_DO_STOP)
@@ -284,6 +349,7 @@ void cold_stop(struct cold *cold)
 	ticker_stop(cold->ticker);
 	if (cold->job)
 		(void)jobs_cancel(cold->jobs, cold->job);
+	drop_search(cold);
 	pressure_close(&cold->pressure);
 	pthread_mutex_destroy(&cold->lock);
 	pthread_mutex_destroy(&cold->change_lock);

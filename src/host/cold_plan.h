@@ -13,6 +13,9 @@
  *   pressed    memory is short in the system: ages count four times
  *   otherwise  cold blocks are packed when they have the age, within rate and budget, and what that frees is compacted
  *
+ * Work that has failed, or gained nothing, is tried again after 10 seconds, and then after twice as long each time, up to an hour. The
+ * steps of the ladder wait each by itself, so that one that fails is in no other's way.
+ *
  * Functions allocate nothing. One thread at a time.
  */
 #ifndef COLD_PLAN_H
@@ -37,6 +40,12 @@
 #define COLD_ROUND_GROUPS 512u
 #define COLD_GROUP_BYTES  (UINT64_C(16) * ZSBLK_BLOCK_SIZE)
 
+/* What has failed, or gained nothing, is tried again after so long, and then after twice as long each time, up to an hour. */
+#define COLD_BACKOFF_FIRST_S 10u
+#define COLD_BACKOFF_MOST_S  3600u
+/* Recompression looks at all blocks: it has gained something if that is such a part of the pool. */
+#define COLD_RECOMPRESS_PART 256u
+
 /* ------------------------------------------------------------------ steps */
 
 enum cold_do {
@@ -54,6 +63,13 @@ struct cold_step {
 	uint64_t max_groups;   /* of these */
 };
 
+/* Is there anything that groups could be made of? */
+enum cold_found {
+	COLD_FOUND_NOTHING,
+	COLD_FOUND_LATER, /* somebody looks for it: the next look may tell */
+	COLD_FOUND_SOME,
+};
+
 /* What is found. */
 struct cold_look {
 	uint64_t now_s;      /* seconds of a clock that only goes on */
@@ -63,16 +79,17 @@ struct cold_look {
 	uint64_t limit;      /* the most that it may have; 0: none */
 	uint64_t freeable;   /* bytes that compaction can free */
 	uint64_t cold_reads; /* so far */
-	/* How many blocks were not used for so long? Asked when the answer counts, since it takes a look at the whole table. */
-	uint64_t (*older)(void *opaque, uint64_t seconds);
+	/* For COLD_DO_GROUP or COLD_DO_FREEZE, of blocks that were not used for so long. Asked when the answer counts: it takes time. */
+	enum cold_found (*find)(void *opaque, enum cold_do what, uint64_t older_than_s);
 	void *opaque;
 };
 
 /* What has come of a step. */
 struct cold_result {
 	bool by_hand;    /* somebody cancelled it */
+	bool gave_way;   /* somebody's job comes first: it did not begin, or did not end */
 	bool more;       /* it ended at max_groups */
-	const char *why; /* it has failed; otherwise NULL */
+	const char *why; /* it has failed, or did not begin; otherwise NULL */
 	uint64_t groups; /* that were made */
 	uint64_t blocks; /* in these */
 	uint64_t bytes_saved;
@@ -98,18 +115,35 @@ struct cold_sums {
 	uint64_t storms;
 };
 
+/* Kinds of work that back off each by itself: ahead of need, compaction, and each step of the ladder. */
+#define COLD_RUNGS 6u
+enum cold_work {
+	COLD_WORK_GROUP,
+	COLD_WORK_FREEZE,
+	COLD_WORK_COMPACT,
+	COLD_WORK_LADDER,
+	COLD_WORKS = COLD_WORK_LADDER + COLD_RUNGS,
+};
+
+struct cold_backoff {
+	unsigned in_vain; /* how many times in a row */
+	uint64_t until_s; /* not before */
+};
+
 struct cold_plan {
 	enum cold_state state;
 	struct cold_step step; /* the last one; under way while the state is COLD_STATE_WORKING */
-	bool stopping;         /* that one was told to stop */
+	unsigned work;         /* what that one is, of enum cold_work */
+	bool stopping;         /* it was told to stop */
 	struct zsblk_why text; /* for people, behind a colon: what it does or waits for, and why */
 	struct cold_sums sums;
 	/* What was found last. */
 	bool looked, pressed, near;
-	uint64_t looked_s, cold_reads;
+	uint64_t looked_s, cold_reads, used;
 	/* When what may begin. */
 	uint64_t storm_until_s, rest_until_s, pace_until_s;
-	uint64_t due_s[2];  /* groups, frozen groups */
+	uint64_t due_s[2]; /* groups, frozen groups */
+	struct cold_backoff backoff[COLD_WORKS];
 	bool has_freed;     /* a step has freed objects since the last compaction */
 	bool has_compacted; /* and compaction has nothing more to gain until one does */
 	unsigned rung;      /* of the ladder */

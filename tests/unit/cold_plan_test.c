@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The plan of the policy: each rule by itself, and a day in fast motion. */
-#include "lib/random.h"
+/* The plan of the policy: each rule by itself. */
 #include "lib/test.h"
 
 #include "host/cold_plan.h"
@@ -13,11 +12,12 @@ static struct cold_plan plan;
 static struct cold_settings settings;
 static struct cold_look look;
 static struct cold_step step;
-static uint64_t old_blocks, asked_age;
+static enum cold_found old_blocks;
+static uint64_t asked_age;
 
-static uint64_t count_old(void *opaque, uint64_t seconds)
+static enum cold_found find_old(void *opaque, enum cold_do what, uint64_t older_than_s)
 {
-	asked_age = seconds;
+	asked_age = older_than_s;
 	return old_blocks;
 }
 
@@ -27,8 +27,8 @@ static int set_up(void **state)
 	cold_settings_init(&settings);
 	settings.on = true;
 	settings.frozen_after_s = 4 * 3600;
-	look = (struct cold_look){.now_s = 1000000, .used = 100 * MIB, .older = count_old};
-	old_blocks = 1000;
+	look = (struct cold_look){.now_s = 1000000, .used = 100 * MIB, .find = find_old};
+	old_blocks = COLD_FOUND_SOME;
 	return 0;
 }
 
@@ -97,15 +97,20 @@ static void test_ages(void **state)
 	assert_int_equal(next_after(100), COLD_DO_NOTHING);
 	assert_int_equal(next_after(12), COLD_DO_GROUP);
 	note((struct cold_result){.groups = 512, .blocks = 8192, .more = true});
-	/* There is more of it. */
+	/* There is more of it. Whoever looks for it may need a while. */
+	old_blocks = COLD_FOUND_LATER;
+	assert_int_equal(next(), COLD_DO_NOTHING);
+	assert_int_equal(next(), COLD_DO_NOTHING);
+	expect_text(COLD_STATE_WAITING, "waiting for blocks that nobody uses for 15m");
+	old_blocks = COLD_FOUND_SOME;
 	assert_int_equal(next(), COLD_DO_GROUP);
-	packed(0);
+	packed(1);
 	assert_int_equal(next(), COLD_DO_NOTHING);
 	/* Nothing is that old. */
-	old_blocks = 1;
+	old_blocks = COLD_FOUND_NOTHING;
 	assert_int_equal(next_after(300), COLD_DO_NOTHING);
 	assert_int_equal(next_after(112), COLD_DO_NOTHING);
-	assert_int_equal(plan.sums.groups, 522);
+	assert_int_equal(plan.sums.groups, 523);
 	assert_int_equal(plan.sums.frozen_groups, 10);
 	assert_int_equal(plan.sums.frozen_blocks, 160);
 }
@@ -117,7 +122,7 @@ static void test_turns(void **state)
 	settings.frozen_after_s = 2;
 	for (unsigned i = 0; i < 10; i++) {
 		assert_int_equal(next(), COLD_DO_GROUP);
-		packed(0);
+		packed(1);
 		assert_int_equal(next(), COLD_DO_FREEZE);
 		packed(1);
 	}
@@ -138,7 +143,7 @@ static void test_never_frozen(void **state)
 	for (unsigned i = 0; i < 10000; i++) {
 		assert_int_not_equal(next(), COLD_DO_FREEZE);
 		if (step.what == COLD_DO_GROUP)
-			packed(0);
+			packed(1);
 	}
 }
 
@@ -166,12 +171,12 @@ static void test_compaction(void **state)
 
 static void test_pressure(void **state)
 {
-	old_blocks = 0;
+	old_blocks = COLD_FOUND_NOTHING;
 	look.has_pressure = true;
 	look.pressure = COLD_PRESSED_FROM - 1;
 	assert_int_equal(next(), COLD_DO_NOTHING);
 	assert_int_equal(asked_age, 4 * 3600);
-	old_blocks = 1000;
+	old_blocks = COLD_FOUND_SOME;
 	look.pressure++;
 	assert_int_equal(next(), COLD_DO_GROUP);
 	assert_int_equal(step.older_than_s, 225);
@@ -223,7 +228,7 @@ static void test_storm(void **state)
 /* Before the server began, or in a second that was looked at before, there was none. */
 static void test_no_storm(void **state)
 {
-	old_blocks = 0;
+	old_blocks = COLD_FOUND_NOTHING;
 	look.cold_reads = 1000000;
 	next();
 	look.cold_reads += 10000;
@@ -244,9 +249,9 @@ static void test_near(void **state)
 	settings.budget = settings.rate = MIB;
 	look.limit = 1600 * MIB;
 	look.used = 1499 * MIB;
-	old_blocks = 0;
+	old_blocks = COLD_FOUND_NOTHING;
 	assert_int_equal(next(), COLD_DO_NOTHING);
-	old_blocks = 1000;
+	old_blocks = COLD_FOUND_SOME;
 	look.used = 1500 * MIB;
 	look.freeable = COLD_GROUP_BYTES;
 	for (unsigned round = 0; round < 2; round++) {
@@ -352,206 +357,101 @@ static void test_failure(void **state)
 	assert_int_equal(next_after(9), COLD_DO_NOTHING);
 	expect_text(COLD_STATE_PAUSED, "paused for 10s: no memory to spare");
 	assert_int_equal(plan.sums.failed, 1);
-	assert_int_equal(next(), COLD_DO_FREEZE);
+	assert_int_equal(next(), COLD_DO_GROUP);
 	note((struct cold_result){.by_hand = true});
 	expect_text(COLD_STATE_PAUSED, "paused for 600s, since its job was cancelled by hand");
 	assert_int_equal(next_after(599), COLD_DO_NOTHING);
-	assert_int_equal(next(), COLD_DO_GROUP);
-	packed(0);
+	assert_int_not_equal(next(), COLD_DO_NOTHING);
 	/* New settings end a rest. */
 	note((struct cold_result){.by_hand = true});
 	cold_plan_reset(&plan);
 	assert_int_equal(next(), COLD_DO_GROUP);
 }
 
-/* ------------------------------------------------------------------ a day
- *
- * A device as it might be: blocks with ages, in three states. The clock is ours.
- */
-
-#define BLOCKS     16384u
-#define HOT_BYTES  2000u
-#define COLD_BYTES 900u
-#define ICE_BYTES  760u
-#define HOUR       3600u
-
-enum where { HOT, COLD, ICE };
-
-static struct {
-	uint64_t used_s[BLOCKS];
-	uint8_t where[BLOCKS];
-	uint64_t holes;    /* bytes that objects left behind */
-	uint64_t reads;    /* out of groups */
-	uint64_t too_soon; /* blocks that were packed younger than they had to be */
-	uint64_t busy_until_s;
-	unsigned limit_mib;
-} day;
-
-static uint64_t day_older(void *opaque, uint64_t seconds)
+/* A job of somebody is no failure: the same step begins when that is over. */
+static void test_gives_way(void **state)
 {
-	uint64_t n = 0;
-
-	for (unsigned i = 0; i < BLOCKS; i++)
-		n += look.now_s - day.used_s[i] >= seconds;
-	return n;
-}
-
-static uint64_t day_objects(void)
-{
-	static const unsigned bytes[] = {[HOT] = HOT_BYTES, [COLD] = COLD_BYTES, [ICE] = ICE_BYTES};
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < BLOCKS; i++)
-		sum += bytes[day.where[i]];
-	return sum;
-}
-
-/* A block that is read again within ten minutes comes out of its group. */
-static void day_use(unsigned block, bool write)
-{
-	bool again = look.now_s - day.used_s[block] < 600;
-
-	day.used_s[block] = look.now_s;
-	day.reads += !write && day.where[block] != HOT;
-	if (write || again)
-		day.where[block] = HOT;
-}
-
-/* What the engine would do within the step. */
-static struct cold_result day_pack(enum where to)
-{
-	struct cold_result result = {.groups = 0};
-
-	for (unsigned i = 0; i < BLOCKS; i++) {
-		if (day.where[i] >= to || look.now_s - day.used_s[i] < step.older_than_s)
-			continue;
-		if (result.blocks == 16 * step.max_groups) {
-			result.more = true;
-			break;
-		}
-		result.bytes_saved += day.where[i] == HOT ? HOT_BYTES - (to == COLD ? COLD_BYTES : ICE_BYTES)
-							  : COLD_BYTES - ICE_BYTES;
-		day.where[i] = (uint8_t)to;
-		result.blocks++;
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(next(), COLD_DO_GROUP);
+		note((struct cold_result){.gave_way = true, .why = "job 3 (group) is at work"});
+		expect_text(COLD_STATE_PAUSED, "paused for 10s: job 3 (group) is at work");
+		assert_int_equal(next_after(9), COLD_DO_NOTHING);
 	}
-	result.groups = (result.blocks + 15) / 16;
-	day.holes += result.bytes_saved;
-	return result;
-}
-
-static void day_end_step(struct cold_step *under_way)
-{
-	struct cold_result result = {.bytes_saved = 0};
-
-	step = *under_way;
-	if (step.what == COLD_DO_GROUP || step.what == COLD_DO_FREEZE)
-		result = day_pack(step.what == COLD_DO_GROUP ? COLD : ICE);
-	if (step.what == COLD_DO_COMPACT) {
-		result.bytes_saved = day.holes;
-		day.holes = 0;
-	}
-	note(result);
-	under_way->what = COLD_DO_NOTHING;
-}
-
-/* What people do at this second: a few daemons always; a working set by day; lunch; a storm at 14:00; much that is new at 16:00. */
-static void day_live(uint64_t *random, uint64_t second)
-{
-	unsigned hour = (unsigned)(second / HOUR);
-
-	day_use((unsigned)(second % 128), false);
-	if ((hour >= 8 && hour < 12) || (hour >= 13 && hour < 18))
-		for (unsigned i = 0; i < 20; i++)
-			day_use(128 + (unsigned)random_below(random, 2000), random_below(random, 4) == 0);
-	if (second >= 14 * HOUR && second < 14 * HOUR + 3)
-		for (unsigned i = 0; i < 1000; i++)
-			day_use(8000 + 1000 * (unsigned)(second % HOUR) + i, false);
-	if (hour == 16 && second % 4 == 0)
-		day_use(12000 + (unsigned)(second % HOUR), true);
-	look.pressure = hour == 10 ? 1200 : 20;
-	look.limit = hour >= 16 && hour < 18 ? day.limit_mib * MIB : 0;
-}
-
-/* The rules that hold at every moment. */
-static void day_check(uint64_t second)
-{
-	bool early = plan.pressed || plan.near;
-	uint64_t asked_s = step.what == COLD_DO_FREEZE ? settings.frozen_after_s : settings.cold_after_s;
-
-	assert_true(second < 14 * HOUR + 1 || second >= 14 * HOUR + COLD_STORM_REST_S || step.what == COLD_DO_NOTHING ||
-		    step.what == COLD_DO_STOP);
-	if (step.what == COLD_DO_GROUP || step.what == COLD_DO_FREEZE) {
-		assert_true(early || step.older_than_s == asked_s);
-		assert_true(step.older_than_s >= 10);
-	}
-	assert_true(!settings.budget || plan.near || cold_plan_packed(&plan, look.now_s) <= settings.budget);
-	assert_true(plan.text.text[0]);
-}
-
-static uint64_t day_count(enum where where, unsigned first, unsigned end)
-{
-	uint64_t n = 0;
-
-	for (unsigned i = first; i < end; i++)
-		n += day.where[i] == where;
-	return n;
-}
-
-static void live_a_day(void)
-{
-	struct cold_step under_way = {.what = COLD_DO_NOTHING};
-	uint64_t random = 13;
-	uint64_t midnight = look.now_s;
-
-	look.older = day_older;
-	look.has_pressure = true;
-	for (unsigned i = 0; i < BLOCKS; i++)
-		day.used_s[i] = midnight;
-	for (uint64_t second = 0; second < 24 * HOUR; second++) {
-		look.now_s = midnight + second;
-		day_live(&random, second);
-		if (under_way.what && look.now_s >= day.busy_until_s)
-			day_end_step(&under_way);
-		look.cold_reads = day.reads;
-		look.freeable = day.holes;
-		look.used = day_objects() + day.holes;
-		cold_plan_next(&plan, &settings, &look, &step);
-		day_check(second);
-		if (step.what == COLD_DO_STOP)
-			day.busy_until_s = 0;
-		else if (step.what != COLD_DO_NOTHING) {
-			under_way = step;
-			day.busy_until_s = look.now_s + 2 + step.max_groups / 64;
-		}
-	}
-}
-
-static void test_a_day(void **state)
-{
-	memset(&day, 0, sizeof day);
-	day.limit_mib = 14;
-	live_a_day();
-	/* At midnight what was not used since the afternoon is frozen, and the daemons' blocks are hot. */
-	assert_int_equal(day_count(HOT, 0, 128), 128);
-	assert_int_equal(day_count(ICE, 128, BLOCKS), BLOCKS - 128);
-	assert_int_equal(plan.sums.storms, 1);
+	assert_int_equal(next(), COLD_DO_GROUP);
+	note((struct cold_result){.gave_way = true, .groups = 3, .bytes_saved = 30000});
+	expect_text(COLD_STATE_PAUSED, "paused for 10s: its job gave way to one that somebody has begun");
+	assert_int_equal(next_after(10), COLD_DO_GROUP);
 	assert_int_equal(plan.sums.failed, 0);
-	/* The pool is what all of that needs. */
-	assert_true(look.used < 128 * HOT_BYTES + (BLOCKS - 128) * ICE_BYTES + look.used / 16);
-	/* A look at the table each two minutes, and more of them near the limit only. */
-	assert_true(plan.sums.steps < 24 * HOUR / 40);
+	/* Nor has compaction been done then. */
+	cold_plan_init(&plan);
+	look.limit = look.used;
+	look.freeable = MIB;
+	assert_int_equal(next(), COLD_DO_COMPACT);
+	note((struct cold_result){.gave_way = true});
+	assert_int_equal(next_after(10), COLD_DO_COMPACT);
 }
 
-static void test_a_day_within_a_budget(void **state)
+/* How often a step begins within a day, if each of them ends like this at once. */
+static unsigned count_steps(enum cold_do what, struct cold_result result)
 {
-	memset(&day, 0, sizeof day);
-	day.limit_mib = 1000;
-	settings.budget = 20 * MIB;
-	settings.rate = MIB / 4;
-	live_a_day();
-	assert_true(cold_plan_packed(&plan, look.now_s) > 19 * MIB);
-	assert_true(plan.sums.blocks + plan.sums.frozen_blocks <= 20 * MIB / 4096);
-	assert_int_equal(plan.state, COLD_STATE_PAUSED);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 24 * 3600; i++) {
+		if (next() == COLD_DO_NOTHING)
+			continue;
+		n += step.what == what;
+		note(step.what == what ? result : (struct cold_result){.groups = 1, .bytes_saved = 1});
+	}
+	return n;
+}
+
+/* What fails, or gains nothing, is tried once an hour in the end, and what gains goes on beside it. */
+static void test_in_vain(void **state)
+{
+	assert_in_range(count_steps(COLD_DO_GROUP, (struct cold_result){.why = "no room for groups"}), 24, 24 + 10);
+	assert_int_equal(plan.state, COLD_STATE_WAITING);
+	assert_non_null(strstr(plan.text.text, "; packing was in vain "));
+	assert_true(plan.sums.steps > 24 * 10);
+	cold_plan_init(&plan);
+	assert_in_range(count_steps(COLD_DO_FREEZE, (struct cold_result){.groups = 0}), 24, 24 + 10);
+	assert_non_null(strstr(plan.text.text, "; freezing was in vain "));
+	/* One that gains ends that. */
+	cold_plan_init(&plan);
+	assert_int_equal(next(), COLD_DO_GROUP);
+	for (unsigned i = 0; i < 10; i++)
+		note((struct cold_result){.groups = 0});
+	packed(1);
+	assert_true(plan.backoff[COLD_WORK_GROUP].until_s == 0);
+}
+
+/* The same near the limit, for each step of the ladder by itself. One that fails is in no other's way. */
+static void test_in_vain_near_the_limit(void **state)
+{
+	look.limit = look.used;
+	look.freeable = 0;
+	assert_int_equal(next(), COLD_DO_GROUP);
+	note((struct cold_result){.why = "no room for groups"});
+	assert_int_equal(next_after(10), COLD_DO_FREEZE);
+	note((struct cold_result){.why = "no room for groups"});
+	assert_int_equal(next_after(10), COLD_DO_GROUP);
+	assert_int_equal(step.older_than_s, 112);
+	cold_plan_init(&plan);
+	assert_in_range(count_steps(COLD_DO_GROUP, (struct cold_result){.why = "no room for groups"}), 3 * 24,
+			3 * (24 + 10));
+	assert_true(plan.sums.steps - plan.sums.failed > 24 * 60);
+	/* Some bytes are no gain, if all blocks were compressed again for them. */
+	cold_plan_init(&plan);
+	assert_in_range(count_steps(COLD_DO_RECOMPRESS, (struct cold_result){.bytes_saved = MIB / 4}), 24, 24 + 10);
+	cold_plan_init(&plan);
+	assert_true(count_steps(COLD_DO_RECOMPRESS, (struct cold_result){.bytes_saved = MIB}) > 24 * 60);
+	cold_plan_init(&plan);
+	look.freeable = MIB;
+	assert_in_range(count_steps(COLD_DO_COMPACT, (struct cold_result){.bytes_saved = 0}), 24, 24 + 10);
+	/* When it is near anew, all of them are tried anew. */
+	look.used = look.limit / 2;
+	next();
+	look.used = look.limit;
+	assert_int_equal(next(), COLD_DO_COMPACT);
 }
 
 int main(void)
@@ -571,8 +471,9 @@ int main(void)
 		WITH_PLAN(test_storm_near_the_limit),
 		WITH_PLAN(test_budget),
 		WITH_PLAN(test_failure),
-		WITH_PLAN(test_a_day),
-		WITH_PLAN(test_a_day_within_a_budget),
+		WITH_PLAN(test_gives_way),
+		WITH_PLAN(test_in_vain),
+		WITH_PLAN(test_in_vain_near_the_limit),
 	};
 
 	return cmocka_run_group_tests_name("cold_plan", tests, NULL, NULL);

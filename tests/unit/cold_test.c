@@ -137,6 +137,39 @@ static void test_packs(void **state)
 	device_ok(dev);
 }
 
+static uint64_t count_groups(void)
+{
+	const struct zsblk_group_what any = {.older_than_s = 0};
+	uint64_t groups;
+
+	must(zsblk_group_count(dev, &any, 1, &groups, NULL) == 0);
+	return groups;
+}
+
+/* When all that is cold is packed, or gains nothing, no more jobs begin, and what the last one has done can still be seen. */
+static void test_rests(void **state)
+{
+	struct cold_report report;
+	uint64_t steps;
+
+	for (unsigned i = 0; i < BLOCKS; i++)
+		device_put(dev, i, i < 64 ? BLOCK_NOISE : i < 128 ? BLOCK_SAME64 : BLOCK_TEXT, i);
+	change("frozen-after", "never");
+	change("cold-after", "1s");
+	change("cold", "yes");
+	do {
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		report = look();
+	} while (!report.sums.groups || report.state == COLD_STATE_WORKING || count_groups());
+	steps = report.sums.steps;
+	nanosleep(&(struct timespec){.tv_sec = 3}, NULL);
+	report = look();
+	assert_int_equal(report.sums.steps, steps);
+	assert_int_equal(report.sums.failed, 0);
+	assert_non_null(strstr(report.last.text, "were made"));
+	assert_true(device_has(dev, 3, BLOCK_NOISE, 3));
+}
+
 /* A change counts until its parameter is another one. */
 static void test_next_server(void **state)
 {
@@ -185,7 +218,7 @@ int main(void)
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		WITH_DEVICE(test_off),         WITH_DEVICE(test_changes), WITH_DEVICE(test_packs),
-		WITH_DEVICE(test_next_server), WITH_DEVICE(test_memos),
+		WITH_DEVICE(test_next_server), WITH_DEVICE(test_memos),   WITH_DEVICE(test_rests),
 	};
 
 	return cmocka_run_group_tests_name("cold", tests, NULL, NULL);
