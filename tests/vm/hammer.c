@@ -3,8 +3,9 @@
  * hammer: calls over Varlink, one by one or all the time.
  *
  *     hammer once SOCKET METHOD [PARAMETERS]     prints the reply; exit status 1 if that is an error
- *     hammer until FILE SOCKET METHOD            calls again and again until FILE is there, each over a connection of its own; now and then
- *                                                what is no call. Prints how many calls were answered
+ *     hammer until FILE SOCKET METHOD [MS]       calls again and again until FILE is there, each over a connection of its own; now and then
+ *                                                what is no call. MS: so many milliseconds between calls, as who looks has, and not as who
+ *                                                attacks. Prints how many calls were answered
  *
  * The control sockets of servers that are killed do not answer for a while; that is not counted, and no error.
  */
@@ -58,7 +59,7 @@ static bool call(const char *path, const char *text, size_t length)
 	return used && used < sizeof reply && !reply[used - 1];
 }
 
-static unsigned call_until(const char *file, const char *path, const char *method)
+static unsigned call_until(const char *file, const char *path, const char *method, useconds_t pause_us)
 {
 	char text[200];
 	int length = snprintf(text, sizeof text, "{\"method\":\"%s\"}", method);
@@ -71,6 +72,8 @@ static unsigned call_until(const char *file, const char *path, const char *metho
 			answered++;
 		else
 			usleep(10000);
+		if (pause_us)
+			usleep(pause_us);
 	}
 	return answered;
 }
@@ -80,12 +83,14 @@ int main(int argc, char **argv)
 	char text[1000];
 	int length;
 
-	if (argc == 5 && strcmp(argv[1], "until") == 0) {
-		printf("answered=%u\n", call_until(argv[2], argv[3], argv[4]));
+	if ((argc == 5 || argc == 6) && strcmp(argv[1], "until") == 0) {
+		useconds_t pause_us = argc > 5 ? (useconds_t)strtoul(argv[5], NULL, 10) * 1000 : 0;
+
+		printf("answered=%u\n", call_until(argv[2], argv[3], argv[4], pause_us));
 		return 0;
 	}
 	if (argc < 4 || argc > 5 || strcmp(argv[1], "once") != 0) {
-		fprintf(stderr, "usage: hammer once SOCKET METHOD [PARAMETERS] | hammer until FILE SOCKET METHOD\n");
+		fprintf(stderr, "usage: hammer once SOCKET METHOD [PARAMETERS] | hammer until FILE SOCKET METHOD [MS]\n");
 		return 2;
 	}
 	length = snprintf(text, sizeof text, "{\"method\":\"%s\",\"parameters\":%s}", argv[3],
