@@ -90,7 +90,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (argc < 4 || argc > 5 || strcmp(argv[1], "once") != 0) {
-		fprintf(stderr, "usage: hammer once SOCKET METHOD [PARAMETERS] | hammer until FILE SOCKET METHOD [MS]\n");
+		fprintf(stderr,
+			"usage: hammer once SOCKET METHOD [PARAMETERS] | hammer until FILE SOCKET METHOD [MS]\n");
 		return 2;
 	}
 	length = snprintf(text, sizeof text, "{\"method\":\"%s\",\"parameters\":%s}", argv[3],
