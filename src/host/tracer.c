@@ -7,24 +7,25 @@
  * 1. All memory is made before the first request is recorded. The thread allocates nothing, and is an ordinary one (thread.h).
  * 2. A file needs pages of the system. While there are none to spare, nothing is taken and nothing is written: a thread that waits for a page
  *    keeps a killed process from ending, and then no other server could take over. The rings fill up, and what comes then is counted as lost.
- * 3. The file is new and ours: O_EXCL, in a folder that was looked at by the descriptor that the file is made in.
+ * 3. Only the thread calls the file system, between to_file() and from_file(). A call that does not return within PATIENCE_MS is given up:
+ *    then the thread has its file for itself. When the call returns after all, the thread lets go of the file and ends, and touches
+ *    nothing of the device.
  *
- * Lock: `lock` protects `report` and `stop`. Nothing waits under it.
+ * Lock: `lock` protects the members behind it. Nothing waits under it.
  */
 #include "host/tracer.h"
 
+#include "host/tracer_file.h"
 #include "process/spare.h"
 #include "process/thread.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,20 +36,35 @@
 #define TEXT    (64u * 1024)
 /* A line: a time of 20 digits with a point, an operation, two numbers of up to 20. */
 #define LINE_MAX 80u
+/* Of events that are taken before the next look at `stop`. */
+#define TAKE_MAX (16 * EVENTS)
+/* A file system that works takes what is in the rings in less. */
+#define PATIENCE_MS 3000
 
 struct tracer {
 	struct zsblk *dev;
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
+	pthread_cond_t wake; /* the trace is to end */
+	pthread_cond_t told; /* `opened` or `ended` */
 	struct tracer_report report;
-	bool stop;
+	uint64_t began_ns;
+	bool stop;      /* the trace is to end */
+	bool opened;    /* the thread has tried to make the file, and has `error` and `why` */
+	bool ended;     /* the thread touches nothing any more */
+	bool at_file;   /* the thread is in a call of the file system, which may never return */
+	bool given_up;  /* nobody waits for the thread any more */
+	bool is_orphan; /* tracer_destroy() has left all to a thread that was given up */
+	int error;
+	struct zsblk_why why;
 	/* Of tracer_start() and tracer_stop(), which do not run at the same time. */
 	bool has_thread;
 	pthread_t thread;
-	uint64_t began_ns;
 	/* The thread's, as long as there is one. */
 	struct zsblk_trace *trace;
+	char path[TRACER_PATH_MAX];
+	uint64_t max_bytes;
 	int fd;
+	bool is_alone; /* what it has seen of `given_up` */
 	struct spare spare;
 	struct zsblk_event events[EVENTS];
 	char text[TEXT];
@@ -74,7 +90,12 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* ------------------------------------------------------------------ the file */
+static struct timespec after_ms(uint64_t ms)
+{
+	uint64_t ns = now_ns() + ms * 1000000;
+
+	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+}
 
 __attribute__((format(printf, 3, 4))) static int refuse(struct zsblk_why *why, int error, const char *format, ...)
 {
@@ -86,56 +107,22 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct zsblk_why *why, i
 	return error;
 }
 
-/* The folder's descriptor. */
-static int open_folder(const char *path, const char *name, struct zsblk_why *why)
-{
-	char folder[TRACER_PATH_MAX];
-	struct stat st;
-	int fd;
+/* ------------------------------------------------------------------ the file */
 
-	snprintf(folder, sizeof folder, "%.*s", name > path + 1 ? (int)(name - path - 1) : 1, path);
-	fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return refuse(why, -errno, "%.300s: %s", folder, strerror(errno));
-	if (fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) && !(st.st_mode & 022))
-		return fd;
-	close(fd);
-	return refuse(why, -EPERM,
-		      "%.300s: others can write in this folder, or own it; name a file in one where only root and the "
-		      "server's user can, such as /root",
-		      folder);
+/* Before a call of the file system, and after it. */
+static void to_file(struct tracer *tracer)
+{
+	pthread_mutex_lock(&tracer->lock);
+	tracer->at_file = true;
+	pthread_mutex_unlock(&tracer->lock);
 }
 
-/* On success *result is the descriptor of the folder. */
-static int open_file(const char *path, int *result, struct zsblk_why *why)
+static void from_file(struct tracer *tracer)
 {
-	const char *name = strrchr(path, '/');
-	int folder, fd, r;
-
-	if (path[0] != '/' || !name[1] || strlen(path) >= TRACER_PATH_MAX)
-		return refuse(why, -EINVAL,
-			      "'%.100s' is no path of a file that begins with / and has less than %u bytes", path,
-			      TRACER_PATH_MAX);
-	name++;
-	folder = open_folder(path, name, why);
-	if (folder < 0)
-		return folder;
-	fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	r = fd < 0 ? -errno : 0;
-	/* The umask may have taken even the owner's rights. */
-	if (!r && fchmod(fd, 0600) < 0) {
-		r = -errno;
-		unlinkat(folder, name, 0);
-		close(fd);
-	}
-	if (!r) {
-		*result = folder;
-		return fd;
-	}
-	close(folder);
-	if (r == -EEXIST)
-		return refuse(why, r, "%.300s exists; remove it or name another file", path);
-	return refuse(why, r, "%.300s: %s", path, strerror(-r));
+	pthread_mutex_lock(&tracer->lock);
+	tracer->at_file = false;
+	tracer->is_alone = tracer->given_up;
+	pthread_mutex_unlock(&tracer->lock);
 }
 
 static int write_text(struct tracer *tracer)
@@ -143,10 +130,17 @@ static int write_text(struct tracer *tracer)
 	const char *text = tracer->text;
 
 	while (tracer->length) {
-		ssize_t n = write(tracer->fd, text, tracer->length);
+		ssize_t n;
+		int error;
 
-		if (n < 0 && errno != EINTR)
-			return -errno;
+		to_file(tracer);
+		n = write(tracer->fd, text, tracer->length);
+		error = n < 0 ? errno : 0;
+		from_file(tracer);
+		if (tracer->is_alone)
+			return -ETIMEDOUT;
+		if (error && error != EINTR)
+			return -error;
 		if (n > 0) {
 			text += n;
 			tracer->length -= (size_t)n;
@@ -154,6 +148,18 @@ static int write_text(struct tracer *tracer)
 		}
 	}
 	return 0;
+}
+
+/* 0 or a negative errno: some file systems tell only now what became of earlier writes. */
+static int close_file(struct tracer *tracer)
+{
+	int r;
+
+	to_file(tracer);
+	r = close(tracer->fd) < 0 && errno != EINTR ? -errno : 0;
+	from_file(tracer);
+	tracer->fd = -1;
+	return r;
 }
 
 /* ------------------------------------------------------------------ lines */
@@ -241,23 +247,28 @@ static void tell(struct tracer *tracer, enum tracer_state state, int error)
 	pthread_mutex_unlock(&tracer->lock);
 }
 
-/* Take what there is. 0, or a negative errno of the file; -EFBIG: it has its most bytes. */
-static int drain(struct tracer *tracer)
+/*
+ * Take what there is, but no more than TAKE_MAX: requests may come as fast as they are written. *more: there may be more. 0, or a negative
+ * errno of the file; -EFBIG: it has its most bytes.
+ */
+static int drain(struct tracer *tracer, bool *more)
 {
 	uint64_t lost = 0;
-	unsigned n;
+	unsigned n, taken = 0;
 	int r = 0;
 
 	do {
 		n = zsblk_trace_take(tracer->trace, tracer->events, EVENTS, &lost);
+		taken += n;
 		for (unsigned i = 0; i < n && !r; i++) {
 			put_event(tracer, &tracer->events[i]);
 			if (tracer->length > TEXT - 2 * LINE_MAX)
 				r = write_text(tracer);
-			if (tracer->written + tracer->length + 2 * LINE_MAX > tracer->report.max_bytes)
+			if (!r && tracer->written + tracer->length + 2 * LINE_MAX > tracer->max_bytes)
 				r = -EFBIG;
 		}
-	} while (n == EVENTS && !r);
+	} while (n == EVENTS && taken < TAKE_MAX && !r);
+	*more = n == EVENTS && !r;
 	if (lost != tracer->lost)
 		put_line(tracer, tracer->last_us, 'L', 0, lost - tracer->lost);
 	tracer->lost = lost;
@@ -281,17 +292,13 @@ static void forget(struct tracer *tracer)
 }
 
 /* True if the trace is to end. */
-static bool wait_for_next(struct tracer *tracer)
+static bool wait_for_next(struct tracer *tracer, bool at_once)
 {
-	struct timespec next;
+	struct timespec next = after_ms(TICK_MS);
 	bool stop;
 
-	clock_gettime(CLOCK_MONOTONIC, &next);
-	next.tv_nsec += TICK_MS * 1000000;
-	next.tv_sec += next.tv_nsec / 1000000000;
-	next.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&tracer->lock);
-	while (!tracer->stop && pthread_cond_timedwait(&tracer->wake, &tracer->lock, &next) != ETIMEDOUT)
+	while (!at_once && !tracer->stop && pthread_cond_timedwait(&tracer->wake, &tracer->lock, &next) != ETIMEDOUT)
 		;
 	stop = tracer->stop;
 	pthread_mutex_unlock(&tracer->lock);
@@ -303,27 +310,133 @@ static enum tracer_state state_after(int error)
 	return error == 0 ? TRACER_ENDED : error == -EFBIG ? TRACER_FULL : TRACER_FAILED;
 }
 
-static void *run(void *opaque)
+/* False: there is no file, and no trace begins. */
+static bool make_file(struct tracer *tracer)
 {
-	struct tracer *tracer = opaque;
-	bool stop;
-	int r = 0;
+	struct zsblk_why why = {.text = ""};
+	int folder = -1, fd;
 
-	thread_become_ordinary();
+	to_file(tracer);
+	fd = tracer_file_open(tracer->path, &folder, &why);
+	from_file(tracer);
+	/* In the folder that was looked at: the path may lead elsewhere by now. */
+	if (fd >= 0 && tracer->is_alone)
+		unlinkat(folder, strrchr(tracer->path, '/') + 1, 0);
+	if (folder >= 0)
+		close(folder);
+	tracer->fd = fd;
+	if (tracer->is_alone)
+		return false;
+	pthread_mutex_lock(&tracer->lock);
+	tracer->opened = true;
+	tracer->error = fd < 0 ? fd : 0;
+	tracer->why = why;
+	if (fd >= 0) {
+		tracer->report = (struct tracer_report){.state = TRACER_RUNNING, .max_bytes = tracer->max_bytes};
+		memcpy(tracer->report.path, tracer->path, sizeof tracer->report.path);
+	}
+	pthread_cond_signal(&tracer->told);
+	pthread_mutex_unlock(&tracer->lock);
+	return fd >= 0;
+}
+
+static void record(struct tracer *tracer)
+{
+	bool stop, more = false;
+	int r = 0, error;
+
 	do {
-		stop = wait_for_next(tracer);
+		stop = wait_for_next(tracer, more);
 		if (stop)
 			zsblk_trace_stop(tracer->trace);
+		more = false;
 		if (spare_memory_for(&tracer->spare, false))
-			r = drain(tracer);
+			r = drain(tracer, &more);
 		else if (stop)
 			forget(tracer);
 		if (!r)
 			tell(tracer, TRACER_RUNNING, 0);
-	} while (!stop && !r);
+	} while (!r && (!stop || more));
+	if (tracer->is_alone)
+		return;
 	zsblk_trace_stop(tracer->trace);
+	error = close_file(tracer);
+	if (tracer->is_alone)
+		return;
+	r = r ? r : error;
 	tell(tracer, state_after(r), -r);
+}
+
+static void destroy(struct tracer *tracer)
+{
+	pthread_cond_destroy(&tracer->told);
+	pthread_cond_destroy(&tracer->wake);
+	pthread_mutex_destroy(&tracer->lock);
+	free(tracer);
+}
+
+static void *run(void *opaque)
+{
+	struct tracer *tracer = opaque;
+	bool is_orphan;
+
+	thread_become_ordinary();
+	if (make_file(tracer))
+		record(tracer);
+	if (tracer->fd >= 0)
+		close_file(tracer);
+	pthread_mutex_lock(&tracer->lock);
+	tracer->ended = true;
+	is_orphan = tracer->is_orphan;
+	pthread_cond_signal(&tracer->told);
+	pthread_mutex_unlock(&tracer->lock);
+	if (is_orphan)
+		destroy(tracer);
 	return NULL;
+}
+
+/* ------------------------------------------------------------------ who waits for the thread */
+
+/* With `lock`: wait for `opened` or `ended`. False: the file system does not answer, and the thread was given up. */
+static bool wait_for(struct tracer *tracer, const bool *what)
+{
+	struct timespec until = after_ms(PATIENCE_MS);
+
+	while (!*what) {
+		if (pthread_cond_timedwait(&tracer->told, &tracer->lock, &until) != ETIMEDOUT || *what)
+			continue;
+		if (tracer->at_file) {
+			tracer->given_up = true;
+			return false;
+		}
+		until = after_ms(TICK_MS);
+	}
+	return true;
+}
+
+/* A thread that was given up is still at its file. */
+static bool is_left(struct tracer *tracer)
+{
+	bool left;
+
+	pthread_mutex_lock(&tracer->lock);
+	left = tracer->given_up && !tracer->ended;
+	pthread_mutex_unlock(&tracer->lock);
+	return left;
+}
+
+static int wait_for_file(struct tracer *tracer, struct zsblk_why *why)
+{
+	bool answered;
+
+	pthread_mutex_lock(&tracer->lock);
+	answered = wait_for(tracer, &tracer->opened);
+	if (answered)
+		*why = tracer->why;
+	pthread_mutex_unlock(&tracer->lock);
+	return answered ? tracer->error
+			: refuse(why, -ETIMEDOUT,
+				 "%.300s: the file system does not answer; name a file on one that does", tracer->path);
 }
 
 /* ------------------------------------------------------------------ life */
@@ -341,6 +454,7 @@ int tracer_create(struct tracer **result, struct zsblk *dev)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&tracer->wake, &attr);
+	pthread_cond_init(&tracer->told, &attr);
 	pthread_condattr_destroy(&attr);
 	*result = tracer;
 	return 0;
@@ -348,39 +462,37 @@ int tracer_create(struct tracer **result, struct zsblk *dev)
 
 void tracer_destroy(struct tracer *tracer)
 {
+	bool left;
+
 	if (!tracer)
 		return;
 	tracer_stop(tracer);
-	pthread_cond_destroy(&tracer->wake);
-	pthread_mutex_destroy(&tracer->lock);
-	free(tracer);
+	pthread_mutex_lock(&tracer->lock);
+	left = tracer->is_orphan = tracer->given_up && !tracer->ended;
+	pthread_mutex_unlock(&tracer->lock);
+	if (!left)
+		destroy(tracer);
 }
 
-/* What a trace has beside its thread. */
+/* What a trace has beside its thread and its file. */
 static void let_go(struct tracer *tracer)
 {
 	zsblk_trace_end(tracer->trace);
 	tracer->trace = NULL;
 	spare_close(&tracer->spare);
-	close(tracer->fd);
-	tracer->fd = -1;
 }
 
-static bool is_running(struct tracer *tracer)
-{
-	struct tracer_report report;
-
-	tracer_look(tracer, &report);
-	return report.state == TRACER_RUNNING;
-}
-
-static void begin_report(struct tracer *tracer, const char *path, uint64_t max_bytes)
+/* For a thread that is to begin. */
+static void prepare(struct tracer *tracer, const char *path, uint64_t max_bytes)
 {
 	pthread_mutex_lock(&tracer->lock);
-	tracer->report = (struct tracer_report){.state = TRACER_RUNNING, .max_bytes = max_bytes};
-	snprintf(tracer->report.path, sizeof tracer->report.path, "%s", path);
-	tracer->stop = false;
+	tracer->stop = tracer->opened = tracer->ended = tracer->at_file = tracer->given_up = false;
+	tracer->began_ns = now_ns();
 	pthread_mutex_unlock(&tracer->lock);
+	tracer->is_alone = false;
+	tracer->fd = -1;
+	snprintf(tracer->path, sizeof tracer->path, "%s", path);
+	tracer->max_bytes = max_bytes;
 	tracer->written = tracer->requests = tracer->lost = tracer->last_us = 0;
 	/* Brings the buffers into memory as well. */
 	memset(tracer->text, 0, sizeof tracer->text);
@@ -388,50 +500,74 @@ static void begin_report(struct tracer *tracer, const char *path, uint64_t max_b
 	put_head(tracer);
 }
 
-int tracer_start(struct tracer *tracer, const char *path, uint64_t max_bytes, struct zsblk_why *why)
+/* A trace that can be begun? */
+static int check(struct tracer *tracer, const char *path, uint64_t max_bytes, struct zsblk_why *why)
 {
-	int r, fd, folder = -1;
+	struct tracer_report report;
 
-	if (is_running(tracer))
-		return refuse(why, -EBUSY, "a trace is being recorded to %.300s; stop it first", tracer->report.path);
+	tracer_look(tracer, &report);
+	if (report.state == TRACER_RUNNING)
+		return refuse(why, -EBUSY, "a trace is being recorded to %.300s; stop it first", report.path);
 	if (max_bytes < TRACER_MAX_LEAST)
 		return refuse(why, -EINVAL, "%" PRIu64 " bytes are too few for a trace; give %u at least", max_bytes,
 			      TRACER_MAX_LEAST);
+	if (!tracer_file_is_path(path))
+		return refuse(why, -EINVAL,
+			      "'%.100s' is no path of a file that begins with / and has less than %u bytes", path,
+			      TRACER_PATH_MAX);
+	if (is_left(tracer))
+		return refuse(why, -EBUSY, "the file system of an earlier trace, %.300s, has not answered yet",
+			      tracer->path);
+	return 0;
+}
+
+int tracer_start(struct tracer *tracer, const char *path, uint64_t max_bytes, struct zsblk_why *why)
+{
+	int r = check(tracer, path, max_bytes, why);
+
+	if (r)
+		return r;
 	/* One that has ended by itself still has its memory. */
 	tracer_stop(tracer);
-	fd = open_file(path, &folder, why);
-	if (fd < 0)
-		return fd;
-	tracer->fd = fd;
+	prepare(tracer, path, max_bytes);
 	spare_open(&tracer->spare, NULL);
-	tracer->began_ns = now_ns();
-	begin_report(tracer, path, max_bytes);
 	r = zsblk_trace_begin(tracer->dev, ROOM, &tracer->trace, why);
 	if (!r) {
 		r = thread_start_background(&tracer->thread, "zsblk-trace", run, tracer);
 		if (r)
 			refuse(why, r, "the thread of the trace cannot be started: %s", strerror(-r));
 	}
-	tracer->has_thread = !r;
 	if (r) {
-		/* In the folder that was looked at: the path may lead elsewhere by now. */
-		unlinkat(folder, strrchr(path, '/') + 1, 0);
 		let_go(tracer);
-		tell(tracer, TRACER_NONE, 0);
+		return r;
 	}
-	close(folder);
+	tracer->has_thread = true;
+	r = wait_for_file(tracer, why);
+	if (r)
+		tracer_stop(tracer);
 	return r;
 }
 
 void tracer_stop(struct tracer *tracer)
 {
+	bool left;
+
 	if (!tracer->has_thread)
 		return;
 	pthread_mutex_lock(&tracer->lock);
 	tracer->stop = true;
 	pthread_cond_signal(&tracer->wake);
+	left = tracer->given_up || !wait_for(tracer, &tracer->ended);
+	if (left && tracer->report.state == TRACER_RUNNING) {
+		tracer->report.state = TRACER_FAILED;
+		tracer->report.error = ETIMEDOUT;
+		tracer->report.seconds = (now_ns() - tracer->began_ns) / 1000000000;
+	}
 	pthread_mutex_unlock(&tracer->lock);
-	pthread_join(tracer->thread, NULL);
+	if (left)
+		pthread_detach(tracer->thread);
+	else
+		pthread_join(tracer->thread, NULL);
 	tracer->has_thread = false;
 	let_go(tracer);
 }
@@ -440,7 +576,7 @@ void tracer_look(struct tracer *tracer, struct tracer_report *report)
 {
 	pthread_mutex_lock(&tracer->lock);
 	*report = tracer->report;
-	pthread_mutex_unlock(&tracer->lock);
 	if (report->state == TRACER_RUNNING)
 		report->seconds = (now_ns() - tracer->began_ns) / 1000000000;
+	pthread_mutex_unlock(&tracer->lock);
 }

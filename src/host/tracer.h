@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Writes a trace of the device's requests to a file: docs/trace.md has the format. A thread of its own writes; no request waits for it or for
- * the file. What that thread cannot take in time is lost, and the file says how much.
+ * the file. What that thread cannot take in time is lost, and the file says how much. A file system that does not answer is given up after
+ * three seconds: nobody waits for longer than that.
  */
 #ifndef TRACER_H
 #define TRACER_H
@@ -40,19 +41,22 @@ struct tracer_report {
 
 /* -ENOMEM. *dev is the caller's, and stays open until tracer_destroy(). */
 int tracer_create(struct tracer **tracer, struct zsblk *dev);
-/* End the trace, and free all. NULL is allowed. */
+/*
+ * End the trace, and free all. NULL is allowed. A thread that was given up keeps its memory until its file system answers, and touches
+ * nothing else; the code of this file has to stay in memory as long.
+ */
 void tracer_destroy(struct tracer *tracer);
 
 /*
  * Begin a trace. `path`: of a new file, absolute, in a folder in which nobody but root and the user of this process may write. The file gets mode 0600. May wait for memory.
  *
- * Errors, with the reason in *why: -EBUSY (there is a trace), -EINVAL (path or max_bytes), -EPERM (the folder), -ENOMEM, and those of openat(2) and
- * pthread_create(3). Not at the same time as tracer_stop().
+ * Errors, with the reason in *why: -EBUSY (there is a trace, or the file system of an earlier one still has not answered), -EINVAL (path or
+ * max_bytes), -EPERM (the folder), -ENOMEM, -ETIMEDOUT (the file system does not answer), and those of openat(2) and pthread_create(3). Not at the same time as tracer_stop().
  */
 int tracer_start(struct tracer *tracer, const char *path, uint64_t max_bytes, struct zsblk_why *why);
-/* End it: the file is complete then. Waits for the file system. Harmless if there is none. */
+/* End it: the file is complete then, or the report says TRACER_FAILED. Harmless if there is none. */
 void tracer_stop(struct tracer *tracer);
-/* From any thread; waits for nothing. */
+/* From any thread; waits for nothing. TRACER_FAILED with ETIMEDOUT: the file system did not answer. */
 void tracer_look(struct tracer *tracer, struct tracer_report *report);
 
 #endif
