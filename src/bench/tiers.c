@@ -21,18 +21,21 @@
 /* Blocks of a group lie no further apart than so many groups' worth of blocks. */
 #define REACH 4u
 #define CHUNK 4096u
-#define NONE  UINT32_MAX
+/* No group. */
+#define NONE UINT32_MAX
 
 enum state { EMPTY, HOT, WAITING, GROUPED };
 
 struct block {
 	uint64_t us;         /* when it was used last */
 	uint64_t page;       /* its contents */
-	uint32_t prev, next; /* in the list of hot blocks; block numbers or NONE */
+	uint32_t prev, next; /* in the list of hot blocks */
 	uint32_t group;
 	uint32_t bytes; /* by itself */
 	uint8_t state;  /* enum state */
-	bool was_read;  /* since it came into its group */
+	/* In that list: every number is that of a block, so none says that `prev` or `next` is none. */
+	bool is_first, is_last;
+	bool was_read; /* since it came into its group */
 };
 
 struct group {
@@ -47,7 +50,8 @@ struct tiers {
 	struct tiers_setting setting;
 	const struct tiers_contents *contents;
 	struct block **chunks; /* of CHUNK blocks each; those that were never used are NULL */
-	uint32_t hot_head, hot_tail;
+	uint64_t hot_count;
+	uint32_t hot_head, hot_tail; /* if there are any */
 	uint32_t *waiting;
 	size_t waiting_count, waiting_room;
 	struct group *groups;
@@ -98,16 +102,40 @@ static struct block *block_get(struct tiers *tiers, uint32_t number)
 
 static void list_remove(struct tiers *tiers, struct block *block)
 {
-	*(block->prev == NONE ? &tiers->hot_head : &block_at(tiers, block->prev)->next) = block->next;
-	*(block->next == NONE ? &tiers->hot_tail : &block_at(tiers, block->next)->prev) = block->prev;
+	if (block->is_first) {
+		tiers->hot_head = block->next;
+	} else {
+		struct block *prev = block_at(tiers, block->prev);
+
+		prev->next = block->next;
+		prev->is_last = block->is_last;
+	}
+	if (block->is_last) {
+		tiers->hot_tail = block->prev;
+	} else {
+		struct block *next = block_at(tiers, block->next);
+
+		next->prev = block->prev;
+		next->is_first = block->is_first;
+	}
+	tiers->hot_count--;
 }
 
 static void list_add(struct tiers *tiers, struct block *block, uint32_t number)
 {
-	block->prev = NONE;
+	block->is_first = true;
+	block->is_last = !tiers->hot_count;
 	block->next = tiers->hot_head;
-	*(tiers->hot_head == NONE ? &tiers->hot_tail : &block_at(tiers, tiers->hot_head)->prev) = number;
+	if (block->is_last) {
+		tiers->hot_tail = number;
+	} else {
+		struct block *head = block_at(tiers, tiers->hot_head);
+
+		head->prev = number;
+		head->is_first = false;
+	}
 	tiers->hot_head = number;
+	tiers->hot_count++;
 }
 
 /* A block that is stored by itself, and was used just now. */
@@ -340,7 +368,7 @@ static int sweep(struct tiers *tiers, uint64_t us)
 	uint64_t cold_us = tiers->setting.cold_after_s * 1000000;
 	int r = 0;
 
-	while (tiers->hot_tail != NONE && !r) {
+	while (tiers->hot_count && !r) {
 		uint32_t number = tiers->hot_tail;
 		struct block *block = block_at(tiers, number);
 
@@ -513,7 +541,7 @@ int tiers_create(struct tiers **result, const struct tiers_setting *setting, con
 	}
 	tiers->setting = *setting;
 	tiers->contents = contents;
-	tiers->hot_head = tiers->hot_tail = tiers->group_free = NONE;
+	tiers->group_free = NONE;
 	tiers->moment_every_us = SWEEP_US;
 	*result = tiers;
 	return 0;
