@@ -396,14 +396,32 @@ static void add_moment(struct tiers *tiers, uint64_t us)
 	tiers->next_moment_us = us + tiers->moment_every_us;
 }
 
-/* The time comes to `us`: sweeps that are due, one after the other as long as they find something. */
+/* After a sweep, without requests since: the next one that finds something, or the last one, at `last`. */
+static uint64_t next_sweep(const struct tiers *tiers, uint64_t last)
+{
+	uint64_t cold_us;
+
+	if (!tiers->hot_count)
+		return last;
+	cold_us = block_at(tiers, tiers->hot_tail)->us + tiers->setting.cold_after_s * 1000000;
+	if (cold_us > last)
+		return last;
+	cold_us = (cold_us + SWEEP_US - 1) / SWEEP_US * SWEEP_US;
+	return cold_us > tiers->swept_us ? cold_us : tiers->swept_us + SWEEP_US;
+}
+
+/* The time comes to `us`: sweeps that are due. Between two requests there can be years of them that find nothing. */
 static int go_on(struct tiers *tiers, uint64_t us)
 {
+	uint64_t last = us / SWEEP_US * SWEEP_US, next = tiers->swept_us + SWEEP_US;
 	int r = 0;
 
-	while (us - tiers->swept_us >= SWEEP_US && !r) {
-		tiers->swept_us += SWEEP_US;
-		r = sweep(tiers, tiers->swept_us);
+	for (; tiers->swept_us < last && !r; next = next_sweep(tiers, last)) {
+		/* Of the time before it. The first sweep comes after requests, and leaves out none. */
+		while (tiers->swept_us + SWEEP_US < next && tiers->next_moment_us < next)
+			add_moment(tiers, tiers->next_moment_us);
+		tiers->swept_us = next;
+		r = sweep(tiers, next);
 		if (tiers->swept_us >= tiers->next_moment_us)
 			add_moment(tiers, tiers->swept_us);
 	}

@@ -169,7 +169,8 @@ static bool take_time(const char **at, uint64_t *us)
 {
 	unsigned unit = 100;
 
-	if (!take_number(at, us) || *us > UINT64_MAX / 1000 - 1)
+	/* So that ages can be added to it. */
+	if (!take_number(at, us) || *us > UINT64_MAX / 2000)
 		return false;
 	*us *= 1000;
 	if (**at != '.')

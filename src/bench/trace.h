@@ -24,7 +24,8 @@ enum trace_op {
 };
 
 struct trace_event {
-	uint64_t us; /* microseconds since the trace began; never less than that of the event before */
+	uint64_t
+		us; /* microseconds since the trace began, at most UINT64_MAX / 2; never less than that of the event before */
 	enum trace_op op;
 	bool ragged;            /* the request begins or ends within a block */
 	uint64_t first, blocks; /* blocks that it touches: at least 1, all of them below TRACE_BLOCKS_MAX */

@@ -173,6 +173,11 @@ def check_known(folder):
                "the memory at the end: all in groups", row)
     row = replay(folder.write("last", "0 W 4294967280 16\n1 W 0 16\n60000 R 1 1\n"), "--cold-after", "5s")["results"][0]
     tap.result(row and row["memory"][-1]["grouped_blocks"] == 32, "the last block that there can be is like others", row)
+    # 300,000 years: nobody waits for their seconds.
+    row = replay(folder.write("years", "0 W 0 16\n9000000000000000 R 1 1\n"), "--cold-after", "5s")["results"][0]
+    seconds = [moment["s"] for moment in row["memory"]] if row else []
+    tap.result(row and row["memory"][-1]["grouped_blocks"] == 16 and seconds == sorted(set(seconds)) and 100 < len(seconds) <= 257,
+               "a trace that spans ages", row and row["memory"][-2:], len(seconds))
     top = replay(folder.write("odd", "# a comment\n\n0 W 4294967295 1\n1 r 4294967295 1\n2 L 0 17\n1 Z 0 4294967296\n3.25 D 7 9 later\n"))
     tap.result(top.get("lost") == 17 and top.get("events") == 4 and top.get("reads") == 1 and top.get("seconds") == 0.003,
                "comments, the last block, lost requests, times that go back, further columns", top)
