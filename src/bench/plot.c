@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PLOTS_MAX 4u
+#define PLOTS_MAX  4u
+#define NUMBER_MAX 1e100
 
 struct plot {
 	struct chart charts[PLOTS_MAX];
@@ -34,9 +36,12 @@ static struct json_object *member(struct json_object *object, const char *name, 
 	return type == json_type_null || json_object_is_type(found, type) ? found : NULL;
 }
 
+/* 0 for what no axis has room for: infinite, no number, or so large that scales would be. */
 static double number(struct json_object *object, const char *name)
 {
-	return json_object_get_double(member(object, name, json_type_null));
+	double value = json_object_get_double(member(object, name, json_type_null));
+
+	return fabs(value) <= NUMBER_MAX ? value : 0;
 }
 
 static const char *text(struct json_object *object, const char *name)

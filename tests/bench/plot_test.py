@@ -107,6 +107,8 @@ def check_refusals():
                                    ("another JSON", b'{"results": [{"ops_per_s": 1}]}', "no memory over time"),
                                    ("a JSON without results", b"[1]", "no memory over time"),
                                    ("wrong types", b'{"results": [{"memory": 5, "store_p50_us": null}, 7]}', ""),
+                                   ("infinity", b'{"results": [{"store_p50_us": 1e999, "store_max_us": Infinity}, {"load_p50_us": NaN}]}', ""),
+                                   ("infinite memory", b'{"results": [{"memory": [{"s": 1e999, "single_bytes": 1e308, "grouped_bytes": 1e308}]}]}', ""),
                                    ("nine settings", json.dumps(replay_report(9, True)).encode(), "nobody can tell apart")]:
         done = run("--plot", "-", stdin=content)
         # Of wrong types it is enough that nothing breaks.
