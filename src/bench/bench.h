@@ -56,11 +56,14 @@ struct choice {
 /* How requests meet: see mix.c. */
 enum mix { MIX_RAW, MIX_SAME, MIX_HOT_BLOCK, MIX_OVERWRITE, MIX_READ_BESIDE_WRITER, MIXES };
 
+#define OPTIONS_MAX 32u
+
 struct options {
 	/* Exactly one source. */
 	const char *file;
 	int pid;
-	uint64_t synthetic; /* pages */
+	uint64_t synthetic;      /* pages */
+	bool given[OPTIONS_MAX]; /* on the command line, in the order of --help's table */
 
 	struct choice algorithms[ALGORITHMS_MAX];
 	unsigned algorithm_count;

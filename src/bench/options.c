@@ -81,6 +81,7 @@ static const struct option long_options[] = {
 	/* clang-format on */
 	{0},
 };
+_Static_assert(sizeof long_options / sizeof long_options[0] <= OPTIONS_MAX + 1, "each has its place in struct options");
 
 __attribute__((noreturn, format(printf, 1, 2))) static void refuse(const char *format, ...)
 {
@@ -316,6 +317,8 @@ __attribute__((noreturn)) static void give_up(void)
 
 static void take_option(struct options *options, int option)
 {
+	for (size_t i = 0; long_options[i].name; i++)
+		options->given[i] = options->given[i] || long_options[i].val == option;
 	switch (option) {
 	case 'p':
 		options->pid = (int)number("--pid", optarg, 1, INT_MAX);
@@ -377,18 +380,34 @@ static char *default_command[] = {
 		 "        sum(1 for node in ast.walk(tree))\n"},
 	NULL};
 
+/* An option that was given and is none of these, which 0 ends; NULL: there is none. */
+static const char *other_option(const struct options *options, const int *known)
+{
+	for (size_t i = 0; long_options[i].name; i++) {
+		const int *at = known;
+
+		while (*at && *at != long_options[i].val)
+			at++;
+		if (options->given[i] && !*at)
+			return long_options[i].name;
+	}
+	return NULL;
+}
+
 /* What goes with --capture-swap. Words that are no options are the command. */
 static void check_capture(struct options *options, int argc, char **argv)
 {
+	static const int known[] = {OPT_CAPTURE, OPT_SECONDS, OPT_MEMORY, OPT_LIMIT, OPT_JSON, 0};
 	bool has_others = options->capture_seconds || options->capture_memory;
+	const char *other = other_option(options, known);
 
 	if (!options->capture && has_others)
 		refuse("--seconds and --memory are for --capture-swap FILE");
 	if (!options->capture)
 		return;
-	if (options->pid || options->synthetic || options->replay.trace || options->mix_count ||
-	    options->recompress.codec || options->churn || options->save)
-		refuse("--capture-swap: it captures, and measures nothing; measure the file then");
+	if (other)
+		refuse("--%s: not with --capture-swap: it captures, and measures nothing; measure the file then",
+		       other);
 	options->command = optind < argc ? argv + optind : default_command;
 	if (!options->capture_seconds)
 		options->capture_seconds = DEFAULT_SECONDS;
@@ -396,11 +415,14 @@ static void check_capture(struct options *options, int argc, char **argv)
 		options->capture_memory = DEFAULT_MEMORY;
 }
 
-static void check_plot(const struct options *options, int argc)
+static void check_plot(const struct options *options, int argc, char **argv)
 {
-	if (options->plot && (options->capture || options->replay.trace || options->pid || options->synthetic ||
-			      options->mix_count || options->recompress.codec || optind < argc))
-		refuse("--plot: it draws what was measured before, and nothing else at the same time");
+	static const int known[] = {OPT_PLOT, 0};
+	const char *other = other_option(options, known);
+
+	if (options->plot && (other || optind < argc))
+		refuse("%s%s: not with --plot: it draws what was measured before, and nothing else at the same time",
+		       other ? "--" : "", other ? other : argv[optind]);
 }
 
 static void check_source(struct options *options, int argc, char **argv)
@@ -480,9 +502,18 @@ static void check_cold(const struct options *options)
 /* What goes with --replay. Its lists have at most 16^4 combinations. */
 static void check_replay(struct options *options, int argc)
 {
+	/* Also what check_contents() refuses. */
+	static const int known[] = {OPT_REPLAY, OPT_COLD_AFTER,      OPT_GROUP, OPT_CACHE, OPT_READ_RULE,
+				    OPT_JSON,   OPT_GROUP_ALGORITHM, 'a',       0};
+	static const int with_pages[] = {OPT_REPLAY, OPT_COLD_AFTER,      OPT_GROUP, OPT_CACHE, OPT_READ_RULE,
+					 OPT_JSON,   OPT_GROUP_ALGORITHM, 'a',       'p',       OPT_SYNTHETIC,
+					 OPT_SEED,   OPT_LIMIT,           OPT_SAVE,  0};
+	bool has_pages = options->pid || options->synthetic || optind < argc;
 	struct replay_options *replay = &options->replay;
 	bool has_lists = replay->cold_after_count || replay->group_count || replay->cache_count || replay->rule_count ||
 			 replay->algorithm;
+
+	const char *other;
 
 	if (!replay->trace && has_lists)
 		refuse("--cold-after, --group, --cache, --read-rule and --group-algorithm are for --replay TRACE");
@@ -491,6 +522,9 @@ static void check_replay(struct options *options, int argc)
 	if (options->mix_count || options->recompress.codec || options->churn || options->cold.codec ||
 	    options->frozen.codec)
 		refuse("--replay: not with --mix, --recompress, --cold, --frozen or --churn; measure one after the other");
+	other = other_option(options, has_pages ? with_pages : known);
+	if (other)
+		refuse("--%s: not with --replay%s, which has no use for it", other, has_pages ? "" : " without pages");
 	if (!replay->cold_after_count)
 		add_cold_after(options, (char[]){"15m"});
 	if (!replay->group_count)
@@ -499,7 +533,7 @@ static void check_replay(struct options *options, int argc)
 		add_cache(options, (char[]){"16"});
 	if (!replay->rule_count)
 		add_read_rule(options, (char[]){"stay"});
-	check_contents(options, options->pid || options->synthetic || optind < argc);
+	check_contents(options, has_pages);
 	if (replay->cold_after_count * replay->group_count * replay->cache_count * replay->rule_count >
 	    REPLAY_SETTINGS_MAX)
 		refuse("--replay: these lists have more than %u combinations", REPLAY_SETTINGS_MAX);
@@ -517,9 +551,9 @@ void options_parse(struct options *options, int argc, char **argv)
 	};
 	while ((option = getopt_long(argc, argv, "p:a:t:r:hV", long_options, NULL)) != -1)
 		take_option(options, option);
-	check_replay(options, argc);
-	check_plot(options, argc);
+	check_plot(options, argc, argv);
 	check_capture(options, argc, argv);
+	check_replay(options, argc);
 	if (!options->capture && !options->plot)
 		check_source(options, argc, argv);
 	check_recompress(options);

@@ -115,7 +115,12 @@ def check_refusals():
         tap.result(done.returncode == (1 if message else done.returncode) and done.returncode in (0, 1) and message in done.stderr.decode() and
                    (done.returncode == 0 or not done.stdout), f"refuses {what}", done.returncode, done.stderr)
     for words, message in [(["--plot", "/no/such/file"], "cannot be read as JSON"), (["--plot", "x", "--synthetic"], "draws what was measured before"),
-                           (["--plot", "x", "pages"], "draws what was measured before")]:
+                           (["--plot", "x", "pages"], "draws what was measured before"), (["--plot", "x", "--json"], "--json: not with --plot"),
+                           (["--plot", "x", "-a", "lz4"], "--algorithm: not with --plot"), (["--plot", "x", "--save", "y"], "--save: not with --plot"),
+                           (["--plot", "x", "--capture-swap", "y"], "--capture-swap: not with --plot"),
+                           (["--capture-swap", "x", "-a", "lz4"], "--algorithm: not with --capture-swap"),
+                           (["--capture-swap", "x", "-r", "2"], "--repeat: not with --capture-swap"),
+                           (["--capture-swap", "x", "--seed", "2"], "--seed: not with --capture-swap")]:
         done = run(*words)
         tap.result(done.returncode == 1 and message in done.stderr.decode(), f"refuses {' '.join(words)}", done.stderr)
 

@@ -231,7 +231,9 @@ def check_refusals(folder):
     good = folder.write("good", "0 W 1 1\n")
     for options, message in [(["--cold-after", "0"], "a time is needed"), (["--cold-after", "5x"], "a time is needed"),
                              (["--group", "65"], "a number from 2 to 64"), (["--cache", "0"], "a number from 1 to 4096"),
-                             (["--read-rule", "in"], "there are stay, second and out"), (["--churn"], "--replay: not with"),
+                             (["--read-rule", "in"], "there are stay, second and out"),
+                             (["-r", "2"], "--repeat: not with --replay"), (["--save", "x"], "--save: not with --replay without pages"),
+                             (["--synthetic=1M", "-t", "2"], "--threads: not with --replay"), (["--churn"], "--replay: not with"),
                              (["--group-algorithm", "zstd"], "only with pages"), (["-a", "lz4"], "only with pages"),
                              (["--synthetic=1M", "--group-algorithm", "lz4"], "single blocks only"), (["--synthetic=1M", "--group", "32"], "at most 16"),
                              (["--synthetic=1M", "-a", "lz4,zstd"], "one, with --replay"), (["--group", ",".join(["2"] * 17)], "more than 16 values")]:
