@@ -186,7 +186,9 @@ static void stop_group(const struct capture *capture)
 		int pid, n = 0;
 
 		while (file && fscanf(file, "%d", &pid) == 1) {
-			kill(pid, SIGSTOP);
+			/* 0 is one of another PID namespace, and our own group to kill(2). */
+			if (pid > 0)
+				kill(pid, SIGSTOP);
 			n++;
 		}
 		if (file)

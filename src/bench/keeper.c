@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <mntent.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -98,31 +99,36 @@ static int read_file(const char *path, char *text, size_t size)
 
 /* ------------------------------------------------------------------ the control group */
 
+/* Of control groups that have memory, 1 or 2; 0: this mount is none of those. */
+static unsigned version_of(const struct mntent *mount)
+{
+	char path[384], controllers[512];
+
+	if (!strcmp(mount->mnt_type, "cgroup"))
+		return hasmntopt(mount, "memory") != NULL;
+	snprintf(path, sizeof path, "%s/cgroup.subtree_control", mount->mnt_dir);
+	return !strcmp(mount->mnt_type, "cgroup2") && !read_file(path, controllers, sizeof controllers) &&
+			       strstr(controllers, "memory")
+		       ? 2
+		       : 0;
+}
+
 /* Where the memory controller of version 1 is mounted, or version 2, if that has the controller. */
 static int find_parent(struct work *work, char *folder, size_t size, struct zsblk_why *why)
 {
-	char mounts[16384], *at;
+	/* A file, since one read(2) gets a page of it at most. */
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent *mount;
 
-	if (read_file("/proc/self/mounts", mounts, sizeof mounts))
+	if (!mounts)
 		return because(why, -EIO, "/proc does not tell where control groups are");
-	for (char *line = strtok_r(mounts, "\n", &at); line; line = strtok_r(NULL, "\n", &at)) {
-		char where[256], type[32], options[512], controllers[512], path[320];
-
-		if (sscanf(line, "%*s %255s %31s %511s", where, type, options) != 3)
-			continue;
-		if (!strcmp(type, "cgroup") && strstr(options, "memory")) {
-			work->made.version = 1;
-			snprintf(folder, size, "%s", where);
-			return 0;
-		}
-		snprintf(path, sizeof path, "%s/cgroup.subtree_control", where);
-		if (!strcmp(type, "cgroup2") && !read_file(path, controllers, sizeof controllers) &&
-		    strstr(controllers, "memory")) {
-			work->made.version = 2;
-			snprintf(folder, size, "%s", where);
-			return 0;
-		}
+	while (!work->made.version && (mount = getmntent(mounts))) {
+		work->made.version = version_of(mount);
+		snprintf(folder, size, "%s", mount->mnt_dir);
 	}
+	endmntent(mounts);
+	if (work->made.version)
+		return 0;
 	return because(why, -ENOTSUP,
 		       "there is no control group with memory of version 1 or 2: --capture-swap needs one");
 }
