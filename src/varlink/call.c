@@ -22,13 +22,34 @@ static struct varlink_connection *connection_of(struct varlink_call *call)
 
 #define CONSTANT (JSON_C_OBJECT_ADD_CONSTANT_KEY | JSON_C_OBJECT_ADD_KEY_IS_NEW)
 
+/*
+ * Objects and arrays that lack something, for want of memory, have the address of this as their user data, and so has what they become
+ * part of: a reply that lacks a member would say something else.
+ */
+static char lacks_something;
+
+static bool is_whole(struct json_object *value)
+{
+	return value && json_object_get_userdata(value) != &lacks_something;
+}
+
+/* The value has become part of this, or not. */
+static void note(struct json_object *container, bool added, bool whole)
+{
+	if (container && !(added && whole))
+		json_object_set_userdata(container, &lacks_something, NULL);
+}
+
 /* False: there is no memory. Takes the value in any case. */
 static bool add(struct json_object *out, const char *name, struct json_object *value)
 {
-	if (out && json_object_object_add_ex(out, name, value, CONSTANT) == 0)
-		return true;
-	json_object_put(value);
-	return false;
+	bool whole = is_whole(value),
+	     added = out && value && json_object_object_add_ex(out, name, value, CONSTANT) == 0;
+
+	if (!added)
+		json_object_put(value);
+	note(out, added, whole);
+	return added && whole;
 }
 
 void varlink_add(struct json_object *out, const char *name, struct json_object *value)
@@ -38,8 +59,11 @@ void varlink_add(struct json_object *out, const char *name, struct json_object *
 
 void varlink_append(struct json_object *list, struct json_object *value)
 {
-	if (!list || json_object_array_add(list, value) < 0)
+	bool whole = is_whole(value), added = list && value && json_object_array_add(list, value) == 0;
+
+	if (!added)
 		json_object_put(value);
+	note(list, added, whole);
 }
 
 void varlink_add_int(struct json_object *out, const char *name, uint64_t value)
@@ -90,7 +114,7 @@ static struct json_object *make_message(struct json_object *out)
 
 void varlink_notify(struct varlink_call *call, struct json_object *out)
 {
-	struct json_object *message = make_message(out ? out : json_object_new_object());
+	struct json_object *message = make_message(out);
 
 	assert(call->more);
 	if (message && !add(message, "continues", json_object_new_boolean(true))) {
@@ -104,10 +128,7 @@ void varlink_notify(struct varlink_call *call, struct json_object *out)
 
 void varlink_reply(struct varlink_call *call, struct json_object *out)
 {
-	if (out)
-		say(connection_of(call), make_message(out));
-	else
-		say_text(connection_of(call), NULL, NULL, NULL);
+	say(connection_of(call), make_message(out));
 	connection_of(call)->replied = true;
 }
 

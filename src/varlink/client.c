@@ -236,13 +236,16 @@ static int read_error(struct varlink_failure *failure, const char *error, struct
 static int read_reply(struct json_object *message, struct json_object **out, bool *continues,
 		      struct varlink_failure *failure)
 {
-	struct json_object *error = json_object_object_get(message, "error");
-	struct json_object *parameters = json_object_object_get(message, "parameters");
+	struct json_object *error, *more, *parameters = json_object_object_get(message, "parameters");
+	bool has_error = json_object_object_get_ex(message, "error", &error);
 
 	if (parameters && !json_object_is_type(parameters, json_type_object))
 		return fail(failure, -EBADMSG);
-	*continues = json_object_get_boolean(json_object_object_get(message, "continues"));
-	if (error)
+	if (json_object_object_get_ex(message, "continues", &more) && !json_object_is_type(more, json_type_boolean))
+		return fail(failure, -EBADMSG);
+	*continues = json_object_get_boolean(more);
+	/* An error that is null says neither that all is well nor what is not. */
+	if (has_error)
 		return json_object_is_type(error, json_type_string)
 			       ? read_error(failure, json_object_get_string(error), parameters)
 			       : fail(failure, -EBADMSG);

@@ -130,7 +130,7 @@ static void run(struct varlink_connection *client)
 	if (result == VARLINK_AGAIN && !client->replied)
 		return;
 	if (!client->replied)
-		varlink_reply(call, NULL);
+		varlink_reply_text(call, NULL, NULL);
 	json_object_put(call->in);
 	*call = (struct varlink_call){.in = NULL};
 	client->method = NULL;
@@ -225,7 +225,9 @@ static bool take_call(struct varlink_server *server, struct varlink_connection *
 		return false;
 	name = json_object_object_get(message, "method");
 	parameters = json_object_object_get(message, "parameters");
+	/* A NUL in a name would hide what comes behind it. */
 	well = json_object_is_type(name, json_type_string) &&
+	       strlen(json_object_get_string(name)) == (size_t)json_object_get_string_len(name) &&
 	       (!parameters || json_object_is_type(parameters, json_type_object)) &&
 	       get_flag(message, "more", &client->call.more) && get_flag(message, "oneway", &client->oneway);
 	if (well) {

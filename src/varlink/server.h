@@ -85,9 +85,9 @@ void varlink_server_close(struct varlink_server *server);
 
 /* ------------------------------------------------------------------ what a method does with its call */
 
-/* Reply with these members, which the server takes; NULL: none. Nothing can be said after that. */
+/* Reply with these members, which the server takes; NULL: there was no memory for them. Nothing can be said after that. */
 void varlink_reply(struct varlink_call *call, struct json_object *out);
-/* Reply with one member, a text. Takes no memory, as an error does not: what has been done is told. */
+/* Reply with one member, a text, or with none if `name` is NULL. Takes no memory, as an error does not: what has been done is told. */
 void varlink_reply_text(struct varlink_call *call, const char *name, const char *text);
 /* varlink_reply() with more to come. Only if call->more; at most one in a run. */
 void varlink_notify(struct varlink_call *call, struct json_object *out);
@@ -105,8 +105,8 @@ bool varlink_bool(const struct varlink_call *call, const char *name, bool *value
 const char *varlink_string(const struct varlink_call *call, const char *name);
 
 /*
- * Add a member to an object of a reply. `name` must be a literal: it is not copied. A value that there is no memory for becomes null. `out` may
- * be NULL for want of memory, too; the value is taken in any case.
+ * Add a member to an object of a reply. `name` must be a literal: it is not copied. `out` and `value` may be NULL for want of memory: then the call
+ * is answered with the interface's error Failed in place of the reply that all of this becomes part of. The value is taken in any case.
  */
 void varlink_add(struct json_object *out, const char *name, struct json_object *value);
 /* The same for an element of an array. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The caller's side of Varlink: against a server of ours, and against services that answer anything or nothing. */
+#include "lib/failing.h"
 #include "lib/test.h"
 
 #include "varlink/client.h"
@@ -32,6 +33,7 @@ static const char idl[] = "interface org.example.Test\n"
 			  "method Double(i: int) -> (i: int)\n"
 			  "method Count(to: int) -> (i: int)\n"
 			  "method Refuse() -> ()\n"
+			  "method Make() -> (i: int, list: [](t: string))\n"
 			  "method Stay() -> ()\n"
 			  "error Wrong (reason: string)\n";
 
@@ -61,6 +63,32 @@ static enum varlink_result count(void *opaque, struct varlink_call *call)
 	return VARLINK_DONE;
 }
 
+/* Without memory at the allocation of this number. 0: with all that it needs. */
+static _Atomic unsigned lacking;
+
+static enum varlink_result make(void *opaque, struct varlink_call *call)
+{
+	struct json_object *out, *list, *member;
+
+	allocations = 0;
+	failing = lacking;
+	out = json_object_new_object();
+	list = json_object_new_array();
+	for (unsigned i = 0; i < 3; i++) {
+		member = json_object_new_object();
+		varlink_add_string(member, "t", "one of several that are long enough to need memory of their own");
+		varlink_append(list, member);
+	}
+	varlink_add_int(out, "i", 7);
+	varlink_add(out, "list", list);
+	varlink_reply(call, out);
+	/* Nothing failed: there were not so many. */
+	if (allocations < failing)
+		lacking = 0;
+	failing = 0;
+	return VARLINK_DONE;
+}
+
 static enum varlink_result refuse(void *opaque, struct varlink_call *call)
 {
 	varlink_refuse(call, "Wrong", "it is %d\n", 7);
@@ -85,7 +113,7 @@ static void drop(void *opaque, struct varlink_call *call)
 
 static const struct varlink_method methods[] = {
 	{"Double", VARLINK_LOOK, double_it}, {"Count", VARLINK_LOOK, count}, {"Refuse", VARLINK_LOOK, refuse},
-	{"Stay", VARLINK_LOOK, stay},        {NULL, VARLINK_NOTHING, NULL},
+	{"Make", VARLINK_LOOK, make},        {"Stay", VARLINK_LOOK, stay},   {NULL, VARLINK_NOTHING, NULL},
 };
 
 struct running {
@@ -172,6 +200,57 @@ static void test_calls(void **state)
 	assert_string_equal(failure.text, "InvalidParameter: i");
 	varlink_client_close(client);
 	varlink_client_close(NULL);
+	stop(&running);
+}
+
+/* A name that others would take for another one is none: the server hangs up. */
+static void test_hidden_name(void **state)
+{
+	static const char call[] = "{\"method\":\"org.example.Test.Refuse\\u0000d\"}";
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct running running;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char answer[200];
+
+	start(&running);
+	strcpy(address.sun_path, path);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(send(fd, call, sizeof call, 0), sizeof call);
+	assert_int_equal(recv(fd, answer, sizeof answer, 0), 0);
+	close(fd);
+	stop(&running);
+}
+
+/* A reply is whole, or an error. */
+static void test_no_memory(void **state)
+{
+	struct varlink_failure failure;
+	struct varlink_client *client;
+	struct running running;
+	struct json_object *out;
+	const char *text = "{\"t\":\"one of several that are long enough to need memory of their own\"}";
+	unsigned failed = 0, n = 1;
+	char whole[400];
+
+	snprintf(whole, sizeof whole, "{\"i\":7,\"list\":[%s,%s,%s]}", text, text, text);
+	start(&running);
+	assert_int_equal(varlink_client_open(&client, path, 20000), 0);
+	do {
+		int r;
+
+		lacking = n++;
+		r = varlink_client_call(client, "org.example.Test.Make", NULL, &out, &failure);
+		if (r) {
+			assert_int_equal(r, -EREMOTEIO);
+			assert_string_equal(failure.error, "org.example.Test.Failed");
+			failed++;
+			continue;
+		}
+		assert_string_equal(json_object_to_json_string_ext(out, JSON_C_TO_STRING_PLAIN), whole);
+		json_object_put(out);
+	} while (lacking);
+	assert_true(failed > 5 || !allocations_can_fail());
+	varlink_client_close(client);
 	stop(&running);
 }
 
@@ -303,6 +382,9 @@ static void test_other_services(void **state)
 		{"{\"error\": \"org.example.Other\"}", true, -EREMOTEIO},
 		{"{\"error\": \"Other\", \"parameters\": {\"reason\": \"\"}}", true, -EREMOTEIO},
 		{"{\"error\": 1}", true, -EBADMSG},
+		{"{\"error\": null}", true, -EBADMSG},
+		{"{\"parameters\": {}, \"continues\": null}", true, -EBADMSG},
+		{"{\"parameters\": null}", true, 0},
 		{"{\"parameters\": []}", true, -EBADMSG},
 		{"{\"parameters\": {}, \"continues\": true}", true, -EBADMSG},
 		{"HTTP/1.1 200 OK", true, -EBADMSG},
@@ -337,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_calls),         cmocka_unit_test(test_several_replies),
 		cmocka_unit_test(test_nobody_there),  cmocka_unit_test(test_other_services),
 		cmocka_unit_test(test_endless_reply), cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_hidden_name),   cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("client", tests, make_folder, remove_folder);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Messages: what is one, how large it may be, and text that is no UTF-8. */
+#include "lib/failing.h"
 #include "lib/test.h"
 
 #include "varlink/message.h"
@@ -190,35 +191,6 @@ static void test_texts(void **state)
 }
 
 /* ------------------------------------------------------------------ no memory */
-
-/* Each allocation of a run fails once, those of json-c, too. Sanitizers have allocators of their own. */
-static unsigned allocations, failing;
-
-#if !RUNNING_UNDER_SANITIZER && defined __GLIBC__
-static bool fails(void)
-{
-	return failing && ++allocations == failing;
-}
-
-extern void *__libc_malloc(size_t bytes);
-extern void *__libc_calloc(size_t n, size_t bytes);
-extern void *__libc_realloc(void *old, size_t bytes);
-
-void *malloc(size_t bytes)
-{
-	return fails() ? NULL : __libc_malloc(bytes);
-}
-
-void *calloc(size_t n, size_t bytes)
-{
-	return fails() ? NULL : __libc_calloc(n, bytes);
-}
-
-void *realloc(void *old, size_t bytes)
-{
-	return fails() ? NULL : __libc_realloc(old, bytes);
-}
-#endif
 
 /* A call that has lost a member is another call: Stop, for instance, without "unless_used". */
 static void test_no_memory(void **state)
