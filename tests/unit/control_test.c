@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-event.h>
 
@@ -164,6 +165,34 @@ static void test_answers(void **state)
 	control_close(control);
 	sd_event_unref(loop);
 	folder_close(&folder);
+}
+
+/* In a child, since it becomes another user: root may connect to any socket. 42: what is said is the socket's, and why. */
+static int ask_closed_socket(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct wrong wrong = {""}, answer = {"something that was said before"};
+	struct folder folder;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	bool right = geteuid() || (chown(top, 65534, 65534) == 0 && setuid(65534) == 0);
+
+	right = right && folder_open(&folder, top, "one", true, &wrong) == 0;
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/one/daemon", top);
+	right = right && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 1) == 0 &&
+		chmod(address.sun_path, 0) == 0;
+	return right && ask(ANY, 1, &answer) == -EACCES && strstr(answer.text, "one/daemon: Permission denied") ? 42
+														: 1;
+}
+
+static void test_closed_socket(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(ask_closed_socket());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 42);
 }
 
 static void test_nobody(void **state)
@@ -321,6 +350,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_closed_socket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_older_daemon, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_child_with_copies, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_descriptors, set_up, tear_down),

@@ -130,6 +130,9 @@ static int ask_now(const struct folder *folder, const struct control_request *re
 
 	folder_file(folder, FOLDER_DAEMON, path);
 	r = varlink_client_open(&client, path, seconds ? (int)seconds * 1000 : -1);
+	if (r == -EACCES)
+		snprintf(answer->text, sizeof answer->text, "%.120s: %s: ask as root, or as the daemon's user", path,
+			 strerror(EACCES));
 	if (r)
 		return r == -ENOENT || r == -ECONNREFUSED ? -ESRCH : r;
 	r = call(client, request, answer);
