@@ -5,6 +5,7 @@
 #include "lib/test.h"
 
 #include "host/tracer.h"
+#include "process/spare.h"
 
 #include "zsblk_trace.h"
 
@@ -75,6 +76,16 @@ int __wrap_close(int fd)
 	return __real_close(fd);
 }
 
+static atomic_bool is_short; /* of memory */
+
+bool __wrap_spare_memory_for(struct spare *spare, bool realtime);
+bool __wrap_spare_memory_for(struct spare *spare, bool realtime)
+{
+	(void)spare;
+	(void)realtime;
+	return !is_short;
+}
+
 int __real_tracer_file_open(const char *path, int *folder, struct zsblk_why *reason);
 int __wrap_tracer_file_open(const char *path, int *folder, struct zsblk_why *reason);
 int __wrap_tracer_file_open(const char *path, int *folder, struct zsblk_why *reason)
@@ -117,6 +128,7 @@ static int begin(void **state)
 	file_fd = -1;
 	takes = told = 0;
 	watched = NULL;
+	is_short = false;
 	dev = device_new(64);
 	return tracer_create(&tracer, dev);
 }
@@ -205,6 +217,23 @@ static void test_destroy_while_hung(void **state)
 	let_go();
 }
 
+/* While the system has no memory to spare nothing is written, and what was asked meanwhile counts as lost. */
+static void test_no_memory(void **state)
+{
+	struct tracer_report report;
+
+	must(tracer_start(tracer, files_path("trace"), TRACER_MAX_DEFAULT, &why) == 0);
+	is_short = true;
+	/* More than there is room for, in the one ring of this thread. */
+	for (unsigned i = 0; i < 10000; i++)
+		request();
+	tracer_stop(tracer);
+	tracer_look(tracer, &report);
+	assert_int_equal(report.state, TRACER_ENDED);
+	assert_int_equal(report.requests, 0);
+	assert_int_equal(report.lost, 10000);
+}
+
 static void test_endless(void **state)
 {
 	struct tracer_report report;
@@ -231,6 +260,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_open_hangs, begin, end),
 		cmocka_unit_test_setup_teardown(test_destroy_while_hung, begin, end),
 		cmocka_unit_test_setup_teardown(test_endless, begin, end),
+		cmocka_unit_test_setup_teardown(test_no_memory, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
