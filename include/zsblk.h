@@ -215,6 +215,7 @@ struct zsblk_segment {
 	uint64_t max_size; /* the largest size that zsblk_resize() can give the device, in bytes */
 	uint64_t used;     /* bytes of the segment in memory or swapped out */
 	unsigned version;  /* of its format, ZSBLK_SEGMENT_OLDEST to ZSBLK_SEGMENT_VERSION; 0: there is none yet */
+	unsigned features; /* bit i: who uses it has to know zsblk_segment_feature(i) */
 	int id;            /* the identifier, as ipcs -m prints it */
 	int holder;        /* number of the process that has claimed it, if that is alive or may be; 0: none */
 	bool in_service;   /* some zsblk_start() has succeeded with it */
@@ -236,9 +237,8 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
  * Remove the shared segment that `memory` ("shm:...") names, with its contents. A segment that is damaged or of a later
  * format is removed as well.
  *
- * Errors: -ENOENT (there is none), -EBUSY (a live process uses it), -EINVAL (zsblk did not make it, or `memory` names
- * no shared segment), -EPERM (another user made or owns it, or its mode lets others in), and others of shmat and
- * shmctl.
+ * Errors: -ENOENT (there is none), -EBUSY (a live process uses it), -EINVAL (zsblk did not make it, or `memory` names no shared segment),
+ * -EPERM (another user made or owns it, or its mode lets others in), and others of shmat and shmctl.
  */
 int zsblk_remove(const char *memory, struct zsblk_why *why);
 

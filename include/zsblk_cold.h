@@ -186,6 +186,15 @@ int zsblk_set_memo(struct zsblk *dev, const char *memo);
 /* The last text, also of a former server; empty: there is none. */
 void zsblk_memo(struct zsblk *dev, char memo[ZSBLK_MEMO_MAX]);
 
+/* ------------------------------------------------------------------ what others have to know */
+
+/*
+ * Features are what a segment may hold beyond what each segment of its format does, such as groups. A segment has a feature as long as
+ * something in it needs that, and a version that does not know the feature refuses the segment. The name of the one of this bit, 0 to 31, one
+ * word; NULL: this version knows none of that bit. May be called from any thread.
+ */
+const char *zsblk_segment_feature(unsigned bit);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

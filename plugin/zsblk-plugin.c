@@ -177,6 +177,9 @@ static void plugin_dump_plugin(void)
 	/* Whoever asks looks for the line of its own version: so builds that know only the oldest one do. */
 	for (unsigned version = ZSBLK_SEGMENT_OLDEST; version <= ZSBLK_SEGMENT_VERSION; version++)
 		printf("zsblk_segment_version=%u\n", version);
+	for (unsigned bit = 0; bit < 32; bit++)
+		if (zsblk_segment_feature(bit))
+			printf("zsblk_segment_feature=%s\n", zsblk_segment_feature(bit));
 	printf("zsblk_block_size=%u\n", ZSBLK_BLOCK_SIZE);
 	printf("zsblk_max_size=%" PRIu64 "\n", ZSBLK_MAX_SIZE);
 	printf("zsblk_algorithms=");

@@ -196,6 +196,7 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 			r = why_fail(why, -EINVAL, "%s has blocks of %u bytes, not %u", memory, layout.block_size,
 				     BLOCK);
 		found->version = layout.version;
+		found->features = layout.features.incompatible;
 		found->size = layout.blocks * BLOCK;
 		found->max_size = layout.max_blocks * BLOCK;
 		memcpy(found->name, layout.name, sizeof layout.name);
@@ -209,6 +210,11 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 	}
 	segment_close(&seg);
 	return r;
+}
+
+const char *zsblk_segment_feature(unsigned bit)
+{
+	return super_feature_name(bit);
 }
 
 /* ------------------------------------------------------------------ removing */

@@ -518,10 +518,29 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *tex
 	return r ? r : super_codecs_read(seg, layout, text, size);
 }
 
+/* By the number of the bit; docs/format.md has them. */
+static const char *const feature_names[32] = {[0] = "shared", [1] = "large", [3] = "codecs"};
+_Static_assert(SUPER_HAS_SHARED == 1u << 0 && SUPER_HAS_LARGE == 1u << 1 && SUPER_HAS_CODECS == 1u << 3,
+	       "each name is that of its bit");
+
+const char *super_feature_name(unsigned bit)
+{
+	return bit < 32 ? feature_names[bit] : NULL;
+}
+
+static uint32_t known_features(void)
+{
+	uint32_t known = 0;
+
+	for (unsigned bit = 0; bit < 32; bit++)
+		known |= (uint32_t)(feature_names[bit] != NULL) << bit;
+	return known;
+}
+
 int super_permits(const struct super_layout *layout, bool change, char *text, size_t size)
 {
 	const struct super_features *features = &layout->features;
-	uint32_t known = layout->kind == SUPER_DEVICE ? SUPER_HAS_SHARED | SUPER_HAS_LARGE | SUPER_HAS_CODECS : 0;
+	uint32_t known = layout->kind == SUPER_DEVICE ? known_features() : 0;
 	uint32_t unknown = features->incompatible & ~known;
 	const struct reason why = {text, size};
 

@@ -45,6 +45,9 @@ struct super_features {
 #define SUPER_HAS_LARGE  2u /* there may be words of type 6 */
 #define SUPER_HAS_CODECS 8u /* there may be objects of codecs 4 to 7, and there is a record of codecs: super_codecs.h */
 
+/* The name of the incompatible feature of a device that has this bit; NULL: none is known here. */
+const char *super_feature_name(unsigned bit);
+
 /* What a segment is, and where its parts are. */
 struct super_layout {
 	uint32_t version; /* of the format: 1 or SUPER_VERSION */

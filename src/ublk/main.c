@@ -225,6 +225,17 @@ static void print_device(const struct uapi_info *info, int segment)
 	       info->state < sizeof states / sizeof states[0] ? states[info->state] : "unknown", info->server, segment);
 }
 
+/* zsblkd looks for the lines of its segment's format and features. */
+static void print_version(void)
+{
+	puts("zsblk-ublk " ZSBLK_VERSION);
+	for (unsigned version = ZSBLK_SEGMENT_OLDEST; version <= ZSBLK_SEGMENT_VERSION; version++)
+		printf("segment version %u\n", version);
+	for (unsigned bit = 0; bit < 32; bit++)
+		if (zsblk_segment_feature(bit))
+			printf("segment feature %s\n", zsblk_segment_feature(bit));
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -237,9 +248,7 @@ int main(int argc, char **argv)
 		options_print_help();
 		status = EXIT_SUCCESS;
 	} else if (options.version) {
-		puts("zsblk-ublk " ZSBLK_VERSION);
-		for (unsigned version = ZSBLK_SEGMENT_OLDEST; version <= ZSBLK_SEGMENT_VERSION; version++)
-			printf("segment version %u\n", version);
+		print_version();
 		status = EXIT_SUCCESS;
 	} else {
 		verbose = options.verbose;

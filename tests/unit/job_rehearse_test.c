@@ -6,14 +6,16 @@
 
 #include "daemon/jobs/job_rehearse.h"
 #include "segment/format.h"
+#include "segment/super.h"
 
 #include <sys/stat.h>
 
-/* Its plugin knows the formats that are in the environment. As a server it makes what its daemon waits for. */
+/* Its plugin knows the formats and features that are in the environment. As a server it makes what its daemon waits for. */
 static const char script[] = "#!/bin/sh\n"
 			     "if [ \"$1\" = --dump-plugin ]; then\n"
 			     "	echo path=/nowhere\n"
 			     "	for version in $VERSIONS; do echo \"zsblk_segment_version=$version\"; done\n"
+			     "	for feature in $FEATURES; do echo \"zsblk_segment_feature=$feature\"; done\n"
 			     "	exit\n"
 			     "fi\n"
 			     ": >\"${2#--unix=}\"\n"
@@ -58,6 +60,21 @@ static void become_format_1(void)
 	super->bytes = offsetof(struct super, checksum1);
 	memset(seg.base + offsetof(struct super, state), 0, SEGMENT_PAGE - offsetof(struct super, state));
 	super_seal(&seg);
+	shmdt(seg.base);
+}
+
+/* As whoever stores what needs them does. */
+static void set_features(uint32_t features)
+{
+	struct segment seg = {.kind = SEGMENT_SHM};
+	struct super_layout layout;
+	char text[200];
+
+	seg.base = test_shm_map(shm, &seg.bytes);
+	must(super_read(&seg, &layout, text, sizeof text) == 0);
+	super_set_incompatible(&seg, &layout, SUPER_HAS_SHARED | SUPER_HAS_LARGE, false);
+	if (features)
+		super_set_incompatible(&seg, &layout, features, true);
 	shmdt(seg.base);
 }
 
@@ -107,6 +124,37 @@ static void test_formats(void **state)
 	}
 }
 
+/* What has been stored may need more than the format says. */
+static void test_features(void **state)
+{
+	static const struct {
+		uint32_t has;
+		const char *known, *lacks;
+	} cases[] = {
+		{0, "", NULL},
+		{0, "shared large", NULL},
+		{SUPER_HAS_SHARED | SUPER_HAS_LARGE, "shared large", NULL},
+		{SUPER_HAS_SHARED | SUPER_HAS_LARGE, "large shared further", NULL},
+		{SUPER_HAS_SHARED | SUPER_HAS_LARGE, "shared", "the feature 'large' of segments"},
+		{SUPER_HAS_SHARED | SUPER_HAS_LARGE, "large", "the feature 'shared' of segments"},
+		{SUPER_HAS_SHARED, "", "the feature 'shared' of segments"},
+		{SUPER_HAS_SHARED, "unshared shared2", "the feature 'shared' of segments"},
+	};
+	struct wrong wrong;
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		int r;
+
+		set_features(cases[i].has);
+		setenv("FEATURES", cases[i].known, 1);
+		r = rehearse("1 2", &wrong);
+		if (r != (cases[i].lacks ? -EINVAL : 0) || (r && !strstr(wrong.text, cases[i].lacks)))
+			fail_msg("case %zu: %d: %s", i, r, wrong.text);
+	}
+	set_features(0);
+	unsetenv("FEATURES");
+}
+
 static void test_without_a_segment(void **state)
 {
 	struct wrong wrong;
@@ -119,6 +167,8 @@ static void test_without_a_segment(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* Before the segment becomes one of format 1. */
+		cmocka_unit_test(test_features),
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_without_a_segment),
 	};

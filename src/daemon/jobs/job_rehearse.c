@@ -16,5 +16,5 @@ int job_rehearse(const void *what, struct wrong *wrong)
 		return r;
 	}
 	/* A segment of an older format than ours keeps it for as long as it can, so that the server before can go on with it. */
-	return rehearsal->transport->rehearse(rehearsal->settings, segment.version, rehearsal->contact, wrong);
+	return rehearsal->transport->rehearse(rehearsal->settings, &segment, rehearsal->contact, wrong);
 }

@@ -24,6 +24,7 @@ struct folder;
 struct sd_event;
 struct transport;
 struct arguments;
+struct zsblk_segment;
 
 /* What the identifiers of devices of all instances begin with; the name follows. */
 #define TRANSPORT_BACKEND_START "zsblk:"
@@ -184,10 +185,11 @@ struct transport {
 
 	/*
 	 * Would a new server come up? Start one with the parameters there are, but on memory of its own, and have it end. `contact`: a path
-	 * for it, which is gone afterwards. `version`: of the format that the segment has. For children. 0 or a negative errno with the reason;
-	 * -EINVAL: it does not know that format.
+	 * for it, which is gone afterwards. For children. 0 or a negative errno with the reason; -EINVAL: it does not know the format of the
+	 * segment, or a feature that the segment has.
 	 */
-	int (*rehearse)(const struct settings *settings, unsigned version, const char *contact, struct wrong *wrong);
+	int (*rehearse)(const struct settings *settings, const struct zsblk_segment *segment, const char *contact,
+			struct wrong *wrong);
 };
 
 extern const struct transport nbd_transport;

@@ -8,6 +8,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/transport/arguments.h"
+#include "daemon/transport/segment_known.h"
 #include "machine/program.h"
 
 #include <errno.h>
@@ -22,11 +23,12 @@
 #define REHEARSAL_LIMIT_S 30u
 #endif
 
-/* Does this plugin know segments of this version? */
-static int ask_segment_version(const struct settings *settings, unsigned version, uint64_t until, struct wrong *wrong)
+/* Does this plugin know such a segment? */
+static int ask_segment(const struct settings *settings, const struct zsblk_segment *segment, uint64_t until,
+		       struct wrong *wrong)
 {
 	const char *const arguments[] = {settings->nbdkit, "--dump-plugin", settings->plugin, NULL};
-	char facts[8192], known[48];
+	char facts[8192];
 	struct program_text output = {facts, sizeof facts, 0}, errors = {wrong->text, sizeof wrong->text, 0};
 	int status = 0, r = program_run(arguments, &output, &errors, until, &status);
 
@@ -39,13 +41,7 @@ static int ask_segment_version(const struct settings *settings, unsigned version
 			  r == -EIO ? "ended with status" : strerror(-r), r == -EIO ? status : -r);
 	if (r)
 		return r;
-	snprintf(known, sizeof known, "\nzsblk_segment_version=%u\n", version);
-	if (strstr(facts, known))
-		return 0;
-	return wrong_say(
-		wrong,
-		"the plugin that is installed now does not know segments of version %u, which this one is; stop, and start anew",
-		version);
+	return segment_known("plugin", facts, "zsblk_segment_version=", "zsblk_segment_feature=", segment, wrong);
 }
 
 /* Wait until the server has its socket: 0; has ended, and was collected: -EIO; or the time is up: -ETIMEDOUT. */
@@ -89,11 +85,12 @@ static int try_server(const char *const arguments[], const char *socket, uint64_
 	return r;
 }
 
-int rehearse_server(const struct settings *settings, unsigned version, const char *socket, struct wrong *wrong)
+int rehearse_server(const struct settings *settings, const struct zsblk_segment *segment, const char *socket,
+		    struct wrong *wrong)
 {
 	struct arguments arguments = {.n = 0};
 	uint64_t until = clock_after_ms(REHEARSAL_LIMIT_S * 1000);
-	int r = ask_segment_version(settings, version, until, wrong);
+	int r = ask_segment(settings, segment, until, wrong);
 
 	if (r)
 		return r;

@@ -5,6 +5,9 @@
 
 #include "daemon/settings/settings.h"
 
-int rehearse_server(const struct settings *settings, unsigned version, const char *socket, struct wrong *wrong);
+struct zsblk_segment;
+
+int rehearse_server(const struct settings *settings, const struct zsblk_segment *segment, const char *socket,
+		    struct wrong *wrong);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The command lines of zsblk-ublk. See ublk_server.h. */
+#include "daemon/transport/segment_known.h"
 #include "daemon/transport/ublk/ublk_server.h"
 
 #include "daemon/base/clock.h"
@@ -69,29 +70,24 @@ void ublk_server_device_argument(const struct device *device, bool attached, cha
 			 device_number(device->path, DISK_START));
 }
 
-/* Does the program know segments of this version? */
-static int ask_segment_version(const struct settings *settings, unsigned version, struct wrong *wrong)
+/* Does the program know such a segment? */
+static int ask_segment(const struct settings *settings, const struct zsblk_segment *segment, struct wrong *wrong)
 {
 	const char *const arguments[] = {settings->ublk_server, "--version", NULL};
-	char said[400], known[48];
+	char said[2000];
 	struct program_text output = {said, sizeof said, 0};
 	int r = program_run(arguments, &output, NULL, clock_after_ms(TRIAL_LIMIT_S * 1000), NULL);
 
-	snprintf(known, sizeof known, "\nsegment version %u\n", version);
-	if (!r && strstr(said, known))
-		return 0;
 	if (r)
 		return wrong_say(wrong, "%s --version: %s", settings->ublk_server, strerror(-r)), r;
-	return wrong_say(
-		wrong,
-		"the server that is installed now does not know segments of version %u, which this one is; stop, and start anew",
-		version);
+	return segment_known("server", said, "segment version ", "segment feature ", segment, wrong);
 }
 
-int ublk_server_rehearse(const struct settings *settings, unsigned version, const char *contact, struct wrong *wrong)
+int ublk_server_rehearse(const struct settings *settings, const struct zsblk_segment *segment, const char *contact,
+			 struct wrong *wrong)
 {
 	struct arguments arguments = {.n = 0};
-	int r = ask_segment_version(settings, version, wrong);
+	int r = ask_segment(settings, segment, wrong);
 
 	if (r)
 		return r;
