@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 
+from chaos_test import BLOCK, Client
 from zsblkdtest import PLUGIN, PROGRAM, is_alive, must, point, run, soon
 
 MIB = 1 << 20
@@ -123,6 +124,31 @@ def test_server(instance):
     point(instance.ask("--stop")[0] == 0 and not (instance.folder / "run" / instance.name).exists(), "--stop leaves nothing", instance.said())
 
 
+def write_cold(instance, server):
+    """Blocks that are in groups after that, over a connection of our own."""
+    path = next((instance.folder / "run" / instance.name).glob(f"{server}-*.sock"))
+    with contextlib.closing(Client(path)) as client:
+        for block in range(16):
+            client.write(block, (b"what compresses %07d\n" % block * BLOCK)[:BLOCK])
+    job = call(instance, "control", "org.zsblk.Device.Group", older_than_s=0)["job"]
+    return call(instance, "control", "org.zsblk.Device.WaitJob", job=job)["job"]
+
+
+def test_features(instance):
+    """A version that does not know what has been stored is not tried in place of one that does."""
+    server = instance.serve()
+    job = write_cold(instance, server)
+    point(job["state"] == "done" and job.get("groups", 0) > 0, "groups are made", job)
+    instance.script("if [[ $* = *--dump-plugin* ]]; then nbdkit \"$@\" | grep -v zsblk_segment_feature=shared; exit; fi")
+    code, said = instance.ask("--upgrade")
+    point(code == 1 and "does not know the feature 'shared'" in said, "an upgrade to a version without them is refused, and why is said", said)
+    point(instance.server() == server and is_alive(server), "and the server there is goes on", instance.said())
+    instance.script("")
+    code, said = instance.ask("--upgrade")
+    point(code == 0 and instance.new_server(server), "one that knows them comes up", said)
+    point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
+
+
 def hammer(instance, which, method, over, counts):
     """Ask all the time; a server that is just being replaced does not answer, and that is no fault."""
     while not over.is_set():
@@ -232,6 +258,7 @@ TESTS = {
     "hammered": test_hammered,
     "resize": test_resize,
     "group": test_group,
+    "features": test_features,
 }
 
 if __name__ == "__main__":
