@@ -14,7 +14,7 @@
  * The blocks of a group half of whose blocks are gone are looked for as if they were by themselves, and so come into
  * another group. A group of a weaker algorithm is made anew as a whole, if that is asked for.
  *
- * At the limit the group is stored all the same, up to GROUPING_BEYOND pages above it, as recompression does.
+ * At the limit the group is stored all the same, up to ROOM_BEYOND pages above it, as recompression does.
  *
  * What gained nothing is noted in process memory, two bytes for each block: a hash of its word. So blocks that do not compress are
  * not tried over and over. A block that is written again is tried again, but for one in 32,768 words that have the same hash, and for
@@ -116,6 +116,7 @@ static int prepare_device(struct zsblk *dev)
 
 static void release(struct zsblk_grouping *job)
 {
+	room_close(&job->room);
 	encoder_free(&job->encoder);
 	segment_private_unmap(job, job->bytes_of_job);
 }
@@ -133,6 +134,7 @@ static int make(struct zsblk *dev, const struct codec *codec, int level, struct 
 	job->dev = dev;
 	job->codec = codec;
 	job->level = level;
+	room_open(&job->room, dev);
 	r = upkeep_populate_private(dev, job, bytes);
 	if (!r)
 		r = make_coders(job);
@@ -424,8 +426,8 @@ int zsblk_group_count(struct zsblk *dev, const struct zsblk_group_what *what, ui
 
 static void make_room_step(struct zsblk_grouping *job)
 {
-	upkeep_compact_step(job->dev, &job->compaction, &job->makes_room);
-	if (!job->makes_room)
+	room_step(&job->room);
+	if (!job->room.is_made)
 		look_again(job);
 }
 
@@ -442,7 +444,7 @@ int zsblk_group_step(struct zsblk_grouping *job, struct zsblk_group_figures *fig
 	pthread_mutex_lock(&dev->recompress_lock);
 	end = zsblk_size(dev) / BLOCK;
 	end = end < job->end ? end : job->end;
-	if (job->makes_room)
+	if (job->room.is_made)
 		make_room_step(job);
 	else if (!is_at_end(job, end) && find_next(job, end) && grouping_make(job))
 		job->n = 0;

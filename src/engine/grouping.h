@@ -5,11 +5,10 @@
 
 #include "engine/groups.h"
 #include "engine/rework.h"
+#include "engine/room.h"
 
 /* Blocks of a group lie within so many that follow each other. */
 #define GROUPING_SPAN 64u
-/* Pages above the limit that may be taken for a group before the objects of its blocks are freed: as recompression may. */
-#define GROUPING_BEYOND 64u
 
 /* A block that is to be put into a group. */
 struct grouping_block {
@@ -36,10 +35,8 @@ struct zsblk_grouping {
 	uint64_t block, end; /* the next one to be looked at; the end of the range, or UINT64_MAX */
 	struct grouping_block found[GROUP_BLOCKS]; /* the next group is to be made of these */
 	unsigned n;
-	bool is_anew;      /* they are a group already, of a weaker algorithm */
-	bool makes_room;   /* there was none: the pool is compacted, and the group tried again */
-	uint64_t room_for; /* groups that were made when the pool was compacted last, and one more */
-	struct progress compaction;
+	bool is_anew; /* they are a group already, of a weaker algorithm */
+	struct room room;
 	struct zsblk_group_figures figures;
 	size_t bytes_of_job;
 };

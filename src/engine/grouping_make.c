@@ -211,25 +211,13 @@ static unsigned publish(struct zsblk_grouping *job, uint32_t entry)
 	return published;
 }
 
-/* There is no room for the group. Returns whether it is to be tried again, with more room. */
-static bool make_room(struct zsblk_grouping *job)
-{
-	/* Nothing was freed since the pool was compacted last. */
-	if (job->room_for > job->figures.groups)
-		return false;
-	job->room_for = job->figures.groups + 1;
-	job->compaction = (struct progress){0};
-	job->makes_room = true;
-	return true;
-}
-
 /* Store the group and name it. False: try again, with more room. */
 static bool keep(struct zsblk_grouping *job, size_t size, size_t before)
 {
 	uint32_t entry;
-	int r = entries_make(job->dev, job->codec->id, job->bytes, size, GROUPING_BEYOND, &entry);
+	int r = entries_make(job->dev, job->codec->id, job->bytes, size, ROOM_BEYOND, &entry);
 
-	if (r == -ENOSPC && make_room(job))
+	if (r == -ENOSPC && room_make(&job->room, job->figures.groups, 1))
 		return false;
 	if (r) {
 		job->figures.failed += job->n;

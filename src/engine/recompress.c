@@ -15,7 +15,7 @@
  * weaker ones are taken off, and then the hint is changed. If the process is killed in between, fewer bits are left, and
  * those that are left are right. A weaker algorithm than the hint's does not set the bit.
  *
- * At the limit the new object is stored all the same, up to RECOMPRESS_BEYOND pages above it. If these are used up, the
+ * At the limit the new object is stored all the same, up to ROOM_BEYOND pages above it. If these are used up, the
  * pool is compacted: the objects that were freed leave room there. So it is when the reserve gets low, and the system has
  * no memory to spare for it.
  *
@@ -87,7 +87,7 @@ static int prepare(struct zsblk *dev, struct zsblk_recompression *job, const str
 
 static void release(struct zsblk_recompression *job)
 {
-	spare_close(&job->spare);
+	room_close(&job->room);
 	encoder_free(&job->encoder);
 	segment_private_unmap(job, job->bytes);
 }
@@ -102,7 +102,7 @@ static int make(struct zsblk *dev, const struct codec *codec, int level, struct 
 		return -ENOMEM;
 	job->bytes = bytes;
 	job->dev = dev;
-	spare_open(&job->spare, dev->cgroup);
+	room_open(&job->room, dev);
 	r = prepare(dev, job, codec, level);
 	if (r)
 		release(job);
@@ -210,30 +210,6 @@ static bool is_wanted(const struct zsblk_recompression *job, uint64_t block, uin
 	return !idle || is_idle;
 }
 
-/* Compact the pool, unless it was done less than so many recompressed blocks ago. */
-static bool make_room(struct zsblk_recompression *job, uint64_t blocks)
-{
-	if (job->room_for && job->figures.recompressed + 1 < job->room_for + blocks)
-		return false;
-	job->room_for = job->figures.recompressed + 1;
-	job->compaction = (struct progress){0};
-	job->makes_room = true;
-	return true;
-}
-
-/*
- * May the next object take a page of the reserve? If not, the pool is compacted first, or the block stays as it is. The
- * system is asked last, since that takes some 50 us.
- */
-static bool may_take_reserve(struct zsblk_recompression *job)
-{
-	uint64_t reserve = zsblk_reserve(job->dev), left = runs_hot_free(job->dev->runs) * BLOCK;
-
-	if (left >= reserve / 2 || spare_memory_for(&job->spare, false))
-		return true;
-	return !make_room(job, RECOMPRESS_BETWEEN) && left >= reserve / 4;
-}
-
 /* Store the compressed bytes in ctx.object instead of the object. False: the block is to be tried again. */
 static bool keep(struct zsblk_recompression *job, unsigned size)
 {
@@ -242,10 +218,9 @@ static bool keep(struct zsblk_recompression *job, unsigned size)
 	uint64_t word;
 
 	if (sector_store_smaller(dev, job->work.block, job->work.word, job->encoder.codec->id, job->ctx.object, size,
-				 RECOMPRESS_BEYOND, &word)) {
+				 ROOM_BEYOND, &word)) {
 		rework_give_up(dev, &job->work, false);
-		/* Without a block that was recompressed since, nothing is free that was not the last time. */
-		if (make_room(job, 1)) {
+		if (room_make(&job->room, job->figures.recompressed, 1)) {
 			job->figures.tried--;
 			return false;
 		}
@@ -261,18 +236,8 @@ static bool keep(struct zsblk_recompression *job, unsigned size)
 	return true;
 }
 
-/* The same of a block that is not tried now. */
-static bool leave(struct zsblk_recompression *job)
-{
-	if (job->makes_room)
-		return false;
-	job->figures.tried++;
-	job->figures.failed++;
-	return true;
-}
-
 /* False: the block is to be tried again. */
-static bool try_block(struct zsblk_recompression *job, uint64_t word)
+static bool rework_block(struct zsblk_recompression *job, uint64_t word)
 {
 	const struct encoder *encoder = &job->encoder;
 	struct zsblk *dev = job->dev;
@@ -300,6 +265,18 @@ static bool try_block(struct zsblk_recompression *job, uint64_t word)
 	return true;
 }
 
+/* The same, if that may take of the reserve. */
+static bool try_block(struct zsblk_recompression *job, uint64_t word)
+{
+	enum room_reserve reserve = room_in_reserve(&job->room, job->figures.recompressed, RECOMPRESS_BETWEEN);
+
+	if (reserve == ROOM_RESERVE_NO) {
+		job->figures.tried++;
+		job->figures.failed++;
+	}
+	return reserve == ROOM_RESERVE_YES ? rework_block(job, word) : reserve == ROOM_RESERVE_NO;
+}
+
 /* ------------------------------------------------------------------ steps */
 
 static bool is_tried(uint64_t word)
@@ -324,11 +301,6 @@ static void forget(struct zsblk_recompression *job, uint64_t end)
 	job->block = 0;
 }
 
-static void make_room_step(struct zsblk_recompression *job)
-{
-	upkeep_compact_step(job->dev, &job->compaction, &job->makes_room);
-}
-
 /* Try the next block that is to be recompressed, if there is one among the next LOOK words. */
 static void try_next(struct zsblk_recompression *job, uint64_t end)
 {
@@ -341,8 +313,7 @@ static void try_next(struct zsblk_recompression *job, uint64_t end)
 		word = job->block < end ? table_load(&dev->table, job->block) : 0;
 		if (!is_wanted(job, job->block, word))
 			continue;
-		if (may_take_reserve(job) ? try_block(job, word) : leave(job))
-			job->block++;
+		job->block += try_block(job, word);
 		return;
 	}
 }
@@ -356,8 +327,8 @@ int zsblk_recompress_step(struct zsblk_recompression *job, struct zsblk_recompre
 	end = zsblk_size(dev) / BLOCK;
 	if (job->forgets)
 		forget(job, end);
-	else if (job->makes_room)
-		make_room_step(job);
+	else if (job->room.is_made)
+		room_step(&job->room);
 	else
 		try_next(job, end);
 	*more = job->forgets || (job->block < end && !(job->max_pages && job->figures.tried >= job->max_pages));

@@ -388,7 +388,7 @@ static void test_full(void **state)
 	job = begin(&any);
 	while (more) {
 		must(zsblk_group_step(job, &figures, &more) == 0);
-		assert_true(device_stats(dev).mem_used_total <= limit + GROUPING_BEYOND * BLOCK_BYTES);
+		assert_true(device_stats(dev).mem_used_total <= limit + ROOM_BEYOND * BLOCK_BYTES);
 	}
 	zsblk_group_end(job);
 	assert_true(figures.blocks > n * 9 / 10);

@@ -51,7 +51,7 @@ static void test_full(void **state)
 	job = begin(&all);
 	while (more) {
 		must(zsblk_recompress_step(job, &figures, &more) == 0);
-		assert_true(device_stats(dev).mem_used_total <= limit + RECOMPRESS_BEYOND * BLOCK_BYTES);
+		assert_true(device_stats(dev).mem_used_total <= limit + ROOM_BEYOND * BLOCK_BYTES);
 	}
 	zsblk_recompress_end(job);
 	zsblk_compact(dev);
@@ -121,7 +121,7 @@ static uint64_t least_left(struct zsblk_recompress_figures *figures, unsigned fr
 	uint64_t least = UINT64_MAX;
 	bool more = true;
 
-	zoneinfo_set_free(&job->spare, free_pages);
+	zoneinfo_set_free(&job->room.spare, free_pages);
 	while (more) {
 		uint64_t left;
 
