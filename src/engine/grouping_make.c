@@ -215,7 +215,7 @@ static unsigned publish(struct zsblk_grouping *job, uint32_t entry)
 static bool keep(struct zsblk_grouping *job, size_t size, size_t before)
 {
 	uint32_t entry;
-	int r = entries_make(job->dev, job->codec->id, job->bytes, size, ROOM_BEYOND, &entry);
+	int r = entries_make(job->dev, job->codec->id, job->bytes, size, room_beyond(&job->room), &entry);
 
 	if (r == -ENOSPC && room_make(&job->room, job->figures.groups, 1))
 		return false;

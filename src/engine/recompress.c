@@ -218,7 +218,7 @@ static bool keep(struct zsblk_recompression *job, unsigned size)
 	uint64_t word;
 
 	if (sector_store_smaller(dev, job->work.block, job->work.word, job->encoder.codec->id, job->ctx.object, size,
-				 ROOM_BEYOND, &word)) {
+				 room_beyond(&job->room), &word)) {
 		rework_give_up(dev, &job->work, false);
 		if (room_make(&job->room, job->figures.recompressed, 1)) {
 			job->figures.tried--;

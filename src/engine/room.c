@@ -13,6 +13,17 @@ void room_close(struct room *room)
 	spare_close(&room->spare);
 }
 
+unsigned room_beyond(struct room *room)
+{
+	uint64_t limit = runs_limit(room->dev->runs);
+
+	if (limit != room->limit) {
+		room->limit = limit;
+		room->used = runs_used(room->dev->runs);
+	}
+	return limit && room->used > limit ? (unsigned)(room->used - limit) + ROOM_BEYOND : ROOM_BEYOND;
+}
+
 bool room_make(struct room *room, uint64_t replaced, uint64_t least)
 {
 	/* Without anything that was replaced since, nothing is free that was not the last time. */
@@ -26,7 +37,12 @@ bool room_make(struct room *room, uint64_t replaced, uint64_t least)
 
 void room_step(struct room *room)
 {
+	uint64_t used;
+
 	upkeep_compact_step(room->dev, &room->compaction, &room->is_made);
+	/* What is above the limit only gets less. */
+	used = runs_used(room->dev->runs);
+	room->used = used < room->used ? used : room->used;
 }
 
 enum room_reserve room_in_reserve(struct room *room, uint64_t replaced, uint64_t least)

@@ -6,6 +6,8 @@
  *   limit                    limit + ROOM_BEYOND
  *     |  new objects  ---------->|  used up: compact the pool, and try again
  *
+ * A limit that was lowered may lie below what the pool has. Then the pages that the pool had at that moment take the limit's place.
+ *
  * Compaction gives back what the freed objects have left. It is not begun anew until something was replaced.
  *
  * Locks: recompress_lock, as for the work that has the room.
@@ -16,7 +18,7 @@
 #include "engine/engine.h"
 
 /*
- * So many pages above the limit may be taken before old objects are freed. Otherwise a full device, which needs such work most, could
+ * So many pages above the limit, or above what the pool had, may be taken before old objects are freed. Otherwise a full device, which needs such work most, could
  * gain nothing. 256 KiB.
  */
 #define ROOM_BEYOND 64u
@@ -25,7 +27,9 @@ struct room {
 	struct zsblk *dev;
 	struct spare spare;
 	struct progress compaction;
-	bool is_made;      /* the pool is being compacted */
+	uint64_t limit,
+		used; /* the pool's limit as it was seen last, and pages in use when it was first seen to be that */
+	bool is_made; /* the pool is being compacted */
 	uint64_t made_for; /* what was replaced when the pool was compacted last, and one more; 0: it was not */
 };
 
@@ -33,6 +37,8 @@ void room_open(struct room *room, struct zsblk *dev);
 /* Harmless on a struct that was zeroed. */
 void room_close(struct room *room);
 
+/* So many pages above the limit may be taken now. */
+unsigned room_beyond(struct room *room);
 /*
  * There is no room: compact the pool, unless fewer than `least` were replaced since that was done last. `replaced`: how many were
  * so far. Returns whether it is compacted: go on with room_step() until room->is_made is false, and try again.

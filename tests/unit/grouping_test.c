@@ -398,6 +398,31 @@ static void test_full(void **state)
 		assert_true(device_has(dev, i, BLOCK_TEXT, i));
 }
 
+/* A limit that was lowered below what is stored: the work that would bring the pool below it gains, and takes no more than it may. */
+static void test_above_limit(void **state)
+{
+	struct zsblk_group_figures figures;
+	struct zsblk_grouping *job;
+	uint64_t before;
+	bool more = true;
+
+	upkeep_stop(dev);
+	fill(BLOCKS);
+	before = device_stats(dev).mem_used_total;
+	zsblk_set_mem_limit(dev, before / 4);
+	job = begin(&any);
+	while (more) {
+		must(zsblk_group_step(job, &figures, &more) == 0);
+		assert_true(device_stats(dev).mem_used_total <= before + ROOM_BEYOND * BLOCK_BYTES);
+	}
+	zsblk_group_end(job);
+	assert_int_equal(figures.blocks, BLOCKS);
+	assert_int_equal(figures.failed, 0);
+	zsblk_compact(dev);
+	assert_true(device_stats(dev).mem_used_total < before * 3 / 4);
+	compare(BLOCKS);
+}
+
 /* Allocations fail: some blocks stay as they are. */
 static void test_no_memory(void **state)
 {
@@ -575,6 +600,7 @@ int main(void)
 		TEST(test_left_over),
 		TEST(test_taken_apart),
 		TEST(test_full),
+		TEST(test_above_limit),
 		TEST(test_no_memory),
 		TEST(test_memory_saved),
 		TEST(test_opened_again),

@@ -97,6 +97,28 @@ static void test_full_of_raw_blocks(void **state)
 		assert_true(has_nibbles(i));
 }
 
+/* A limit that was lowered below what is stored. */
+static void test_above_limit(void **state)
+{
+	struct zsblk_recompress_figures figures;
+	uint8_t data[BLOCK_BYTES];
+	uint64_t before;
+
+	upkeep_stop(dev);
+	for (uint64_t block = 0; block < BLOCKS; block++) {
+		make_sizes(data, block);
+		must(zsblk_write(dev, data, BLOCK_BYTES, AT(block)) == 0);
+	}
+	before = device_stats(dev).mem_used_total;
+	zsblk_set_mem_limit(dev, before / 4);
+	figures = recompress(all);
+	assert_true(figures.recompressed > BLOCKS * 9 / 10);
+	assert_int_equal(figures.failed, 0);
+	assert_true(device_stats(dev).mem_used_max <= before + ROOM_BEYOND * BLOCK_BYTES);
+	zsblk_compact(dev);
+	assert_true(device_stats(dev).mem_used_total < before * 3 / 4);
+}
+
 /* A device that has its reserve, and from now on no thread that refills it. */
 static void open_with_reserve(uint64_t reserve, unsigned blocks)
 {
@@ -177,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_DEVICE(test_full),
 		WITH_DEVICE(test_full_of_raw_blocks),
+		WITH_DEVICE(test_above_limit),
 		WITH_DEVICE(test_leaves_reserve),
 		WITH_DEVICE(test_without_reserve),
 	};
