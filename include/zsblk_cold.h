@@ -162,7 +162,8 @@ int zsblk_group_begin(struct zsblk *dev, const struct zsblk_group_what *what, st
 /*
  * One step: at most one group is made, or a bounded piece of other work is done. *more is false after the last one.
  * Returns 0. At the limit up to 256 KiB above it are taken for a new group, before the old objects are freed, and the pool is
- * compacted when these are used up. One thread at a time.
+ * compacted when these are used up, or when the system has no memory to spare. Where there is no room even then, the work ends early, with
+ * figures->done less than figures->total. One thread at a time.
  */
 int zsblk_group_step(struct zsblk_grouping *job, struct zsblk_group_figures *figures, bool *more);
 /* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */

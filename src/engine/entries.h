@@ -86,7 +86,7 @@ bool entries_note_read(struct zsblk *dev, uint32_t entry, unsigned place);
 /*
  * Put `size` bytes into the pool, as the object of new entries. One is counted: the caller. Pages may be taken up to `beyond`
  * above the limit. Nothing was changed if it fails: -EAGAIN (no free entries were found yet; ask again), -ENOSPC (there is no room in the
- * pool, or there are no free entries), -ENOMEM (the system has none to spare for the table).
+ * pool, or there are no free entries), -ENOMEM (the system has none to spare for the table, or for the pool).
  */
 int entries_make(struct zsblk *dev, unsigned codec, const uint8_t *bytes, size_t size, unsigned beyond,
 		 uint32_t *entry);

@@ -293,7 +293,7 @@ static bool make_anew(struct zsblk_grouping *job, uint64_t block, uint64_t word)
 	return done;
 }
 
-/* Objects have moved since they were found. */
+/* They may have changed since they were found, or moved. */
 static void look_again(struct zsblk_grouping *job)
 {
 	unsigned n = job->n;
@@ -433,7 +433,19 @@ static void make_room_step(struct zsblk_grouping *job)
 
 static bool is_at_end(const struct zsblk_grouping *job, uint64_t end)
 {
-	return (job->block >= end && !job->n) || (job->what.max_groups && job->figures.groups >= job->what.max_groups);
+	return job->is_over || (job->block >= end && !job->n) ||
+	       (job->what.max_groups && job->figures.groups >= job->what.max_groups);
+}
+
+/* Make the next group, if its blocks are among the next LOOK words. */
+static void make_next(struct zsblk_grouping *job, uint64_t end)
+{
+	if (!find_next(job, end))
+		return;
+	if (grouping_make(job))
+		job->n = 0;
+	else
+		look_again(job);
 }
 
 int zsblk_group_step(struct zsblk_grouping *job, struct zsblk_group_figures *figures, bool *more)
@@ -446,8 +458,8 @@ int zsblk_group_step(struct zsblk_grouping *job, struct zsblk_group_figures *fig
 	end = end < job->end ? end : job->end;
 	if (job->room.is_made)
 		make_room_step(job);
-	else if (!is_at_end(job, end) && find_next(job, end) && grouping_make(job))
-		job->n = 0;
+	else if (!is_at_end(job, end))
+		make_next(job, end);
 	*more = !is_at_end(job, end);
 	if (!*more)
 		entries_settle(dev);

@@ -36,6 +36,7 @@ struct zsblk_grouping {
 	struct grouping_block found[GROUP_BLOCKS]; /* the next group is to be made of these */
 	unsigned n;
 	bool is_anew; /* they are a group already, of a weaker algorithm */
+	bool is_over; /* there is no room for another group, and none can be made */
 	struct room room;
 	struct zsblk_group_figures figures;
 	size_t bytes_of_job;
@@ -44,8 +45,8 @@ struct zsblk_grouping {
 /* Was it tried to put this block into a group, without gain, and has it the same word still? */
 bool grouping_was_given_up(const struct zsblk_grouping *job, uint64_t block, uint64_t word);
 /*
- * Make a group of job->found, if that takes less memory; otherwise take leftovers of groups apart. False: there was no room. Then
- * the pool is to be compacted, and the same tried again.
+ * Make a group of job->found, if that takes less memory; otherwise take leftovers of groups apart. False: try the same again,
+ * after the pool was compacted if job->room says so.
  */
 bool grouping_make(struct zsblk_grouping *job);
 

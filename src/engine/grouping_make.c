@@ -211,18 +211,29 @@ static unsigned publish(struct zsblk_grouping *job, uint32_t entry)
 	return published;
 }
 
-/* Store the group and name it. False: try again, with more room. */
+/*
+ * The group could not be stored. Returns whether that is final; otherwise it is tried again. Where the system has no memory for entries,
+ * compaction gives it some back. If there is still no room after that, there is none for the groups that would follow either, and the job
+ * ends.
+ */
+static bool note_no_room(struct zsblk_grouping *job, int error)
+{
+	/* No free entries were found yet. */
+	if (error == -EAGAIN || room_make(&job->room, job->figures.groups, 1))
+		return false;
+	job->figures.failed += job->n;
+	job->is_over = true;
+	return true;
+}
+
+/* Store the group and name it. False: try again. */
 static bool keep(struct zsblk_grouping *job, size_t size, size_t before)
 {
 	uint32_t entry;
 	int r = entries_make(job->dev, job->codec->id, job->bytes, size, room_beyond(&job->room), &entry);
 
-	if (r == -ENOSPC && room_make(&job->room, job->figures.groups, 1))
-		return false;
-	if (r) {
-		job->figures.failed += job->n;
-		return true;
-	}
+	if (r)
+		return note_no_room(job, r);
 	job->figures.blocks += publish(job, entry);
 	job->figures.groups++;
 	job->figures.bytes_saved += before - entries_memory(job->dev, size);

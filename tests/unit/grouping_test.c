@@ -3,6 +3,7 @@
 #include "lib/device.h"
 #include "lib/shm.h"
 #include "lib/test.h"
+#include "lib/zoneinfo.h"
 
 #include "engine/grouping.h"
 #include "segment/format.h"
@@ -423,6 +424,48 @@ static void test_above_limit(void **state)
 	compare(BLOCKS);
 }
 
+/* The search for free entries takes several steps: no block is left out for that. */
+static void test_search(void **state)
+{
+	struct zsblk_group_figures figures;
+
+	fill(64);
+	make_groups((struct zsblk_group_what){.blocks = 16});
+	/* All entries but the first ones seem to be in use, as far as one search looks. */
+	for (unsigned i = 100; i < dev->entries.n && i < 10000; i++)
+		atomic_store(&dev->entries.refs[i], 1);
+	dev->entries.next = 100;
+	figures = make_groups(any);
+	for (unsigned i = 100; i < dev->entries.n && i < 10000; i++)
+		if (!table_load(&dev->table, dev->entries.first + i))
+			atomic_store(&dev->entries.refs[i], 0);
+	assert_int_equal(figures.blocks, 48);
+	assert_int_equal(figures.failed, 0);
+	compare(64);
+}
+
+/* The system has no memory for entries: nothing is compressed for nothing, and all goes on when there is some. */
+static void test_no_memory_for_entries(void **state)
+{
+	struct zsblk_group_figures figures;
+	struct spare spare = dev->group_spare;
+
+	fill(320);
+	dev->group_spare = (struct spare){0};
+	spare_open(&dev->group_spare, NULL);
+	zoneinfo_set_free(&dev->group_spare, 0);
+	figures = make_groups(any);
+	assert_int_equal(figures.groups, 0);
+	assert_int_equal(figures.failed, 16);
+	assert_true(figures.done < figures.total);
+	spare_close(&dev->group_spare);
+	dev->group_spare = spare;
+	figures = make_groups(any);
+	assert_int_equal(figures.blocks, 320);
+	assert_int_equal(figures.failed, 0);
+	compare(320);
+}
+
 /* Allocations fail: some blocks stay as they are. */
 static void test_no_memory(void **state)
 {
@@ -607,6 +650,8 @@ int main(void)
 		TEST(test_one_at_a_time),
 		TEST(test_refused),
 		TEST(test_beside_requests),
+		TEST(test_search),
+		TEST(test_no_memory_for_entries),
 	};
 
 	return cmocka_run_group_tests_name("grouping", tests, NULL, NULL);
