@@ -448,14 +448,22 @@ static void make_next(struct zsblk_grouping *job, uint64_t end)
 		look_again(job);
 }
 
+/* Where the range ends now. The device may have become smaller than where it begins. */
+static uint64_t end_of_range(const struct zsblk_grouping *job)
+{
+	uint64_t end = zsblk_size(job->dev) / BLOCK;
+
+	end = end < job->end ? end : job->end;
+	return end > job->what.first ? end : job->what.first;
+}
+
 int zsblk_group_step(struct zsblk_grouping *job, struct zsblk_group_figures *figures, bool *more)
 {
 	struct zsblk *dev = job->dev;
 	uint64_t end;
 
 	pthread_mutex_lock(&dev->recompress_lock);
-	end = zsblk_size(dev) / BLOCK;
-	end = end < job->end ? end : job->end;
+	end = end_of_range(job);
 	if (job->room.is_made)
 		make_room_step(job);
 	else if (!is_at_end(job, end))

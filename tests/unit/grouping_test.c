@@ -146,6 +146,26 @@ static void test_range(void **state)
 	compare(100);
 }
 
+/* The device ends before the range by now. */
+static void test_range_is_gone(void **state)
+{
+	struct zsblk_group_figures figures;
+	struct zsblk_grouping *job;
+	bool more = true;
+
+	fill(32);
+	job = begin(&(struct zsblk_group_what){.first = 1000});
+	must(zsblk_resize(dev, AT(32), &why) == 0);
+	for (unsigned steps = 0; more; steps++) {
+		must(zsblk_group_step(job, &figures, &more) == 0);
+		assert_int_equal(figures.done, 0);
+		assert_int_equal(figures.total, 0);
+		assert_true(steps < 10);
+	}
+	zsblk_group_end(job);
+	compare(32);
+}
+
 /* Blocks far from each other are in different groups, and one alone is in none. */
 static void test_span(void **state)
 {
@@ -644,6 +664,8 @@ int main(void)
 		TEST(test_taken_apart),
 		TEST(test_full),
 		TEST(test_above_limit),
+		TEST(test_search),
+		TEST(test_no_memory_for_entries),
 		TEST(test_no_memory),
 		TEST(test_memory_saved),
 		TEST(test_opened_again),
@@ -652,6 +674,7 @@ int main(void)
 		TEST(test_beside_requests),
 		TEST(test_search),
 		TEST(test_no_memory_for_entries),
+		TEST(test_range_is_gone),
 	};
 
 	return cmocka_run_group_tests_name("grouping", tests, NULL, NULL);
