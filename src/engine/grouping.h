@@ -15,6 +15,7 @@ struct grouping_block {
 	uint64_t block;
 	uint64_t word; /* as it was found; with the mark once work on it has begun */
 	bool is_begun;
+	size_t before; /* memory that comes back when the block leaves its place */
 };
 
 struct zsblk_grouping {

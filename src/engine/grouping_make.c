@@ -167,12 +167,12 @@ static size_t memory_before(const struct zsblk_grouping *job, uint64_t word)
 	return entries_memory(dev, entries_look(dev, entry, &codec)) / begun;
 }
 
-static size_t all_memory_before(const struct zsblk_grouping *job)
+static size_t all_memory_before(struct zsblk_grouping *job)
 {
 	size_t bytes = 0;
 
 	for (unsigned i = 0; i < job->n; i++)
-		bytes += memory_before(job, job->found[i].word);
+		bytes += job->found[i].before = memory_before(job, job->found[i].word);
 	return bytes;
 }
 
@@ -195,8 +195,11 @@ static bool finish_block(struct zsblk_grouping *job, struct grouping_block *foun
 	return done;
 }
 
-/* Name the group, of which this job holds the entry, in the words of its blocks. */
-static unsigned publish(struct zsblk_grouping *job, uint32_t entry)
+/*
+ * Name the group, of which this job holds the entry, in the words of its blocks. Returns how many have come into it, and in *before the
+ * memory that these gave back.
+ */
+static unsigned publish(struct zsblk_grouping *job, uint32_t entry, size_t *before)
 {
 	struct zsblk *dev = job->dev;
 	unsigned published = 0;
@@ -205,10 +208,24 @@ static unsigned publish(struct zsblk_grouping *job, uint32_t entry)
 		struct word_shared shared = {.entry = entry, .place = (uint8_t)i, .n = (uint8_t)job->n};
 
 		entries_pin(dev, entry);
-		published += finish_block(job, &job->found[i], word_make_shared(&shared));
+		if (!finish_block(job, &job->found[i], word_make_shared(&shared)))
+			continue;
+		published++;
+		*before += job->found[i].before;
 	}
 	entries_unpin(dev, entry);
 	return published;
+}
+
+/*
+ * Writers can win so many of its blocks that a group takes more memory than these did: the sum becomes less, until the blocks that are left
+ * come into another group.
+ */
+static void note_saved(struct zsblk_grouping *job, size_t before, size_t after)
+{
+	uint64_t sum = job->figures.bytes_saved + before;
+
+	job->figures.bytes_saved = sum > after ? sum - after : 0;
 }
 
 /*
@@ -227,16 +244,20 @@ static bool note_no_room(struct zsblk_grouping *job, int error)
 }
 
 /* Store the group and name it. False: try again. */
-static bool keep(struct zsblk_grouping *job, size_t size, size_t before)
+static bool keep(struct zsblk_grouping *job, size_t size)
 {
+	unsigned published;
+	size_t before = 0;
 	uint32_t entry;
 	int r = entries_make(job->dev, job->codec->id, job->bytes, size, room_beyond(&job->room), &entry);
 
 	if (r)
 		return note_no_room(job, r);
-	job->figures.blocks += publish(job, entry);
-	job->figures.groups++;
-	job->figures.bytes_saved += before - entries_memory(job->dev, size);
+	published = publish(job, entry, &before);
+	job->figures.blocks += published;
+	/* Without a block there is no group any more. */
+	job->figures.groups += published != 0;
+	note_saved(job, before, published ? entries_memory(job->dev, size) : 0);
 	return true;
 }
 
@@ -256,7 +277,7 @@ static void take_apart(struct zsblk_grouping *job, unsigned i)
 		sector_drop(dev, word);
 		note_given_up(job, found);
 	} else if (finish_block(job, found, word)) {
-		job->figures.bytes_saved += before - after;
+		note_saved(job, before, after);
 	}
 }
 
@@ -281,7 +302,7 @@ bool grouping_make(struct zsblk_grouping *job)
 		size = group_compress(job->codec, job->cctx, job->level, job->blocks, job->n, job->bytes,
 				      before < GROUP_BOUND ? before : GROUP_BOUND);
 	if (size && entries_memory(job->dev, size) < before)
-		done = keep(job, size, before);
+		done = keep(job, size);
 	else
 		give_up(job);
 	end_all(job);
