@@ -291,11 +291,22 @@ static void give_up(struct zsblk_grouping *job)
 			note_given_up(job, &job->found[i]);
 }
 
+/* One block makes no group. It may be what is left of one, and be taken out, if that frees the group. */
+static bool is_something_to_do(const struct zsblk_grouping *job)
+{
+	uint64_t word = job->found[0].word;
+
+	return job->n > 1 ||
+	       (job->n && sector_is_shared(word) && entries_count(job->dev, word_shared(word).entry) == 1);
+}
+
 bool grouping_make(struct zsblk_grouping *job)
 {
 	size_t before, size = 0;
 	bool done = true;
 
+	if (!is_something_to_do(job))
+		return true;
 	begin_all(job);
 	before = all_memory_before(job);
 	if (job->n > 1 && before)

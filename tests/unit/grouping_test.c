@@ -641,6 +641,21 @@ static void test_writers_win(void **state)
 	}
 }
 
+/* A block without neighbours is not even looked into: each job would do that anew. */
+static void test_single(void **state)
+{
+	uint64_t word;
+
+	device_put(dev, 1000, BLOCK_TEXT, 1);
+	word = table_load(&dev->table, 1000);
+	memset(zs_core_address(dev->core, sector_loc(dev, word)), 0xff, sector_object_bytes(word));
+	assert_int_equal(make_groups(any).failed, 0);
+	/* Beside another one it is. */
+	device_put(dev, 1001, BLOCK_TEXT, 2);
+	assert_int_equal(make_groups(any).failed, 1);
+	device_put(dev, 1000, BLOCK_TEXT, 1);
+}
+
 /* Readers and writers beside the making: what was written is there. */
 static atomic_bool stop;
 
@@ -709,6 +724,7 @@ int main(void)
 		TEST(test_beside_requests),
 		TEST(test_range_is_gone),
 		TEST(test_writers_win),
+		TEST(test_single),
 	};
 
 	return cmocka_run_group_tests_name("grouping", tests, NULL, NULL);
