@@ -11,26 +11,6 @@
 
 #define NOTHING 0 /* no entry: the first words of a table are those of blocks */
 
-/* A group that was decoded, up to some block. */
-struct slot {
-	uint32_t entry;  /* or NOTHING */
-	unsigned done;   /* so many blocks are there */
-	unsigned users;  /* readers that copy out of it */
-	bool is_filling; /* somebody decodes into it */
-	uint64_t used;   /* when it was used last */
-	uint8_t *blocks; /* GROUP_BYTES */
-};
-
-struct groups {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	struct slot slots[GROUPS_CACHED];
-	struct groups_decoder decoders[GROUPS_DECODERS];
-	unsigned n; /* decoders */
-	uint64_t clock;
-	size_t bytes; /* of this and all that it has */
-};
-
 /* ------------------------------------------------------------------ decoders */
 
 static size_t align64(size_t bytes)
@@ -162,7 +142,7 @@ uint64_t groups_private_resident(const struct zsblk *dev)
 
 /* ------------------------------------------------------------------ the cache; `lock` is held */
 
-static struct slot *find_slot(struct groups *groups, uint32_t entry)
+static struct groups_slot *find_slot(struct groups *groups, uint32_t entry)
 {
 	for (unsigned i = 0; i < GROUPS_CACHED; i++)
 		if (groups->slots[i].entry == entry)
@@ -171,12 +151,12 @@ static struct slot *find_slot(struct groups *groups, uint32_t entry)
 }
 
 /* The slot that was used longest ago, of those that nobody uses now. NULL: all are in use. */
-static struct slot *oldest_slot(struct groups *groups)
+static struct groups_slot *oldest_slot(struct groups *groups)
 {
-	struct slot *oldest = NULL;
+	struct groups_slot *oldest = NULL;
 
 	for (unsigned i = 0; i < GROUPS_CACHED; i++) {
-		struct slot *slot = &groups->slots[i];
+		struct groups_slot *slot = &groups->slots[i];
 
 		if (!slot->users && !slot->is_filling && (!oldest || slot->used < oldest->used))
 			oldest = slot;
@@ -196,16 +176,20 @@ static struct groups_decoder *free_decoder(struct groups *groups)
  * Find a slot that has the block, or one in which to decode it, with *decoder then. NULL: wait for what others do, and try
  * again.
  */
-static struct slot *choose(struct groups *groups, const struct word_shared *shared, struct groups_decoder **decoder)
+static struct groups_slot *choose(struct groups *groups, const struct word_shared *shared,
+				  struct groups_decoder **decoder)
 {
-	struct slot *slot = find_slot(groups, shared->entry);
+	struct groups_slot *slot = find_slot(groups, shared->entry);
 
 	*decoder = NULL;
 	if (slot && slot->is_filling)
 		return NULL;
+	/* Who comes after a reader that waits for the rest of the group waits, too: otherwise that one might wait for ever. */
 	if (slot && slot->done > shared->place)
-		return slot;
+		return slot->is_awaited ? NULL : slot;
 	/* It was decoded, and not far enough. Those that copy from it have to be done first. */
+	if (slot)
+		slot->is_awaited = true;
 	if (slot && slot->users)
 		return NULL;
 	if (!slot)
@@ -215,7 +199,8 @@ static struct slot *choose(struct groups *groups, const struct word_shared *shar
 }
 
 /* Decode the group into the slot. The lock is released meanwhile. */
-static int fill_slot(struct zsblk *dev, struct slot *slot, struct groups_decoder *decoder, struct word_shared shared)
+static int fill_slot(struct zsblk *dev, struct groups_slot *slot, struct groups_decoder *decoder,
+		     struct word_shared shared)
 {
 	struct groups *groups = dev->groups;
 	/* It was asked for once and not far enough: now all of it. */
@@ -227,6 +212,7 @@ static int fill_slot(struct zsblk *dev, struct slot *slot, struct groups_decoder
 		shared.place = (uint8_t)(shared.n - 1);
 	slot->entry = shared.entry;
 	slot->is_filling = decoder->is_busy = true;
+	slot->is_awaited = false;
 	slot->done = 0;
 	pthread_mutex_unlock(&groups->lock);
 	r = groups_decode(dev, decoder, &shared, slot->blocks, &done);
@@ -239,7 +225,7 @@ static int fill_slot(struct zsblk *dev, struct slot *slot, struct groups_decoder
 	return r;
 }
 
-static void copy_out(struct groups *groups, struct slot *slot, size_t at, unsigned len, uint8_t *out)
+static void copy_out(struct groups *groups, struct groups_slot *slot, size_t at, unsigned len, uint8_t *out)
 {
 	slot->used = ++groups->clock;
 	slot->users++;
@@ -256,7 +242,7 @@ int groups_fetch(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned
 	struct word_shared shared = word_shared(word);
 	struct groups *groups = dev->groups;
 	struct groups_decoder *decoder;
-	struct slot *slot;
+	struct groups_slot *slot;
 	int r = 0;
 
 	pthread_mutex_lock(&groups->lock);
@@ -276,7 +262,7 @@ int groups_fetch(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned
 void groups_forget(struct zsblk *dev, uint32_t entry)
 {
 	struct groups *groups = dev->groups;
-	struct slot *slot;
+	struct groups_slot *slot;
 
 	pthread_mutex_lock(&groups->lock);
 	slot = find_slot(groups, entry);
@@ -360,7 +346,7 @@ const char *groups_check(struct zsblk *dev, uint64_t block, uint64_t word)
 	struct word_shared shared = word_shared(word);
 	struct groups *groups = dev->groups;
 	struct groups_decoder *decoder;
-	struct slot *slot = NULL;
+	struct groups_slot *slot = NULL;
 	int r;
 
 	entries_pin(dev, shared.entry);

@@ -26,6 +26,8 @@
 #include "engine/engine.h"
 #include "engine/word.h"
 
+#include <pthread.h>
+
 #define GROUPS_CACHED   16u
 #define GROUPS_DECODERS 8u /* at most */
 
@@ -34,6 +36,28 @@ struct groups_decoder {
 	void *dctx[CODEC_IDS];
 	uint8_t *bytes; /* room for compressed bytes: GROUP_BYTES */
 	bool is_busy;
+};
+
+/* A group that was decoded, up to some block. */
+struct groups_slot {
+	uint32_t entry;  /* or 0 */
+	unsigned done;   /* so many blocks are there */
+	unsigned users;  /* readers that copy out of it */
+	bool is_filling; /* somebody decodes into it */
+	bool is_awaited; /* somebody waits until nobody uses it, to decode more of the group */
+	uint64_t used;   /* when it was used last */
+	uint8_t *blocks; /* GROUP_BYTES */
+};
+
+/* For groups.c, and its test. */
+struct groups {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct groups_slot slots[GROUPS_CACHED];
+	struct groups_decoder decoders[GROUPS_DECODERS];
+	unsigned n; /* decoders */
+	uint64_t clock;
+	size_t bytes; /* of this and all that it has */
 };
 
 /* What a decoder takes, and make one in lent memory that is aligned to 64. */

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #define BLOCKS    2000u
 #define AT(block) ((uint64_t)(block)*BLOCK_BYTES)
@@ -256,6 +257,56 @@ static void test_readers(void **state)
 		pthread_join(threads[i], NULL);
 }
 
+static atomic_uint finished;
+
+static void *read_one(void *opaque)
+{
+	read_block((unsigned)(uintptr_t)opaque);
+	atomic_fetch_add(&finished, 1);
+	return NULL;
+}
+
+/*
+ * A reader that waits for the rest of a group gets it when those have finished who copy from its beginning. Those who come after it do not
+ * keep it waiting.
+ */
+static void test_rest_of_group(void **state)
+{
+	struct groups *groups;
+	struct groups_slot *slot;
+	pthread_t late, early;
+	bool waits = false;
+
+	fill(1, 0);
+	read_block(0);
+	groups = dev->groups;
+	slot = groups->slots;
+	while (slot->entry != entry_of(0))
+		slot++;
+	atomic_store(&finished, 0);
+	pthread_mutex_lock(&groups->lock);
+	slot->done = 1;
+	slot->users++;
+	pthread_mutex_unlock(&groups->lock);
+	pthread_create(&late, NULL, read_one, (void *)9);
+	while (!waits) {
+		usleep(1000);
+		pthread_mutex_lock(&groups->lock);
+		waits = slot->is_awaited;
+		pthread_mutex_unlock(&groups->lock);
+	}
+	pthread_create(&early, NULL, read_one, NULL);
+	usleep(20000);
+	assert_int_equal(atomic_load(&finished), 0);
+	pthread_mutex_lock(&groups->lock);
+	slot->users--;
+	pthread_cond_broadcast(&groups->changed);
+	pthread_mutex_unlock(&groups->lock);
+	pthread_join(late, NULL);
+	pthread_join(early, NULL);
+	assert_int_equal(slot->done, GROUP_BLOCKS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +314,7 @@ int main(void)
 		TEST(test_cache),         TEST(test_further),           TEST(test_entry_used_again),
 		TEST(test_comes_out),     TEST(test_comes_out_in_part), TEST(test_does_not_come_out),
 		TEST(test_damaged_bytes), TEST(test_damaged_words),     TEST(test_readers),
+		TEST(test_rest_of_group),
 	};
 
 	return cmocka_run_group_tests_name("groups", tests, NULL, NULL);
