@@ -206,16 +206,35 @@ void runs_settle(struct runs *runs)
 
 /* ------------------------------------------------------------------ limits */
 
+/* Under the lock. */
+static void apply_limit(struct runs *runs)
+{
+	uint64_t own = runs_limit(runs);
+
+	atomic_store_explicit(&runs->limit, own ? own + runs->lent : 0, memory_order_relaxed);
+}
+
 void runs_set_limit(struct runs *runs, uint64_t pages)
 {
-	atomic_store_explicit(&runs->limit, pages, memory_order_relaxed);
+	pthread_mutex_lock(&runs->lock);
+	atomic_store_explicit(&runs->own_limit, pages, memory_order_relaxed);
+	apply_limit(runs);
+	pthread_mutex_unlock(&runs->lock);
 	/* What is in magazines was charged below the limit there was before. */
 	magazines_drain(runs);
 }
 
 uint64_t runs_limit(struct runs *runs)
 {
-	return atomic_load_explicit(&runs->limit, memory_order_relaxed);
+	return atomic_load_explicit(&runs->own_limit, memory_order_relaxed);
+}
+
+void runs_lend(struct runs *runs, unsigned pages)
+{
+	pthread_mutex_lock(&runs->lock);
+	runs->lent = pages;
+	apply_limit(runs);
+	pthread_mutex_unlock(&runs->lock);
 }
 
 void runs_set_cap(struct runs *runs, uint64_t pages)

@@ -58,6 +58,8 @@ struct runs {
 	uint32_t head[RUNS_LISTS][RUNS_CHUNK + 1]; /* by longest run */
 	uint64_t nonempty[RUNS_LISTS];             /* bit n - 1: head[n] has a chunk */
 	uint64_t reserve;                          /* hot free pages that the background thread keeps ready */
+	_Atomic uint64_t own_limit;                /* as it was set; 0: none */
+	unsigned lent;                             /* pages above it that may be in use for now */
 	/* Figures: see figure.h. */
 	_Atomic uint64_t opened;   /* chunks that are open: the others are whole, cold, and on no list */
 	_Atomic uint64_t hot_free; /* pages free and hot */
@@ -66,7 +68,7 @@ struct runs {
 	/* Pages touched by zspages, taken singly or in magazines, and their limit. Any thread, no lock. */
 	_Alignas(64) _Atomic uint64_t used;
 	_Atomic uint64_t used_max; /* of those that are not in magazines */
-	_Atomic uint64_t limit;    /* 0: none */
+	_Atomic uint64_t limit;    /* 0: none. With what is lent */
 	_Atomic uint64_t cap;      /* of pages in memory, in use or not; 0: none */
 	_Atomic uint64_t heating;  /* being populated for requests that take them */
 	_Atomic uint64_t misses;   /* times the reserve was empty when it was needed */
@@ -103,6 +105,11 @@ void runs_settle(struct runs *runs);
 /* The most pages that may be in use; 0: no limit. What is taken above it stays until it is given back. */
 void runs_set_limit(struct runs *runs, uint64_t pages);
 uint64_t runs_limit(struct runs *runs);
+/*
+ * Let so many pages more than the limit be in use, until this is called again; 0 at first. For work that holds so many itself, and gives them
+ * back later: others find what they would find without it. runs_limit() is without them.
+ */
+void runs_lend(struct runs *runs, unsigned pages);
 /* The most pages that may be in memory, in use or not; 0: no limit. Those that are there stay. */
 void runs_set_cap(struct runs *runs, uint64_t pages);
 /* Hot free pages that the background keeps ready. */
