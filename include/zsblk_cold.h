@@ -97,8 +97,8 @@ int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *wha
 /*
  * One step: at most one block is compressed, or a bounded piece of other work is done. *more is false after the last one.
  * Returns 0. At the limit up to 256 KiB above it are taken for new objects, before the old ones are freed, and the pool is
- * compacted when these are used up. The pool is also compacted when less than half of the reserve is left and the system
- * has no memory to spare for it; below a quarter blocks stay as they are, and count as failed. One thread at a time.
+ * compacted when these are used up; memory is held as zsblk_group_step() says. The pool is also compacted when less than half of the reserve is
+ * left and the system has no memory to spare for it; below a quarter blocks stay as they are, and count as failed. One thread at a time.
  */
 int zsblk_recompress_step(struct zsblk_recompression *job, struct zsblk_recompress_figures *figures, bool *more);
 /* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */
@@ -161,9 +161,12 @@ int zsblk_group_begin(struct zsblk *dev, const struct zsblk_group_what *what, st
 		      struct zsblk_why *why);
 /*
  * One step: at most one group is made, or a bounded piece of other work is done. *more is false after the last one.
- * Returns 0. At the limit up to 256 KiB above it are taken for a new group, before the old objects are freed, and the pool is
- * compacted when these are used up, or when the system has no memory to spare. Where there is no room even then, the work ends early, with
- * figures->done less than figures->total. One thread at a time.
+ * Returns 0. One thread at a time.
+ *
+ * New groups take memory before the pool gives back what the blocks had: 1 MiB at most, and at the limit 256 KiB, which may lie above it. Then the
+ * pool is compacted. While the work holds memory near the limit, requests may take as much above the limit, up to 256 KiB together, so that none
+ * is refused because of it. The pool is also compacted when the system has no memory to spare, for the reserve or for groups. Where
+ * there is no room even then, the work ends early, with figures->done less than figures->total.
  */
 int zsblk_group_step(struct zsblk_grouping *job, struct zsblk_group_figures *figures, bool *more);
 /* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */

@@ -14,7 +14,7 @@
  * The blocks of a group half of whose blocks are gone are looked for as if they were by themselves, and so come into
  * another group. A group of a weaker algorithm is made anew as a whole, if that is asked for.
  *
- * At the limit the group is stored all the same, up to ROOM_BEYOND pages above it, as recompression does.
+ * At the limit the group is stored all the same; room.h says how much memory the work holds at most.
  *
  * What gained nothing is noted in process memory, two bytes for each block: a hash of its word. So blocks that do not compress are
  * not tried over and over. A block that is written again is tried again, but for one in 32,768 words that have the same hash, and for
@@ -468,7 +468,10 @@ int zsblk_group_step(struct zsblk_grouping *job, struct zsblk_group_figures *fig
 		make_room_step(job);
 	else if (!is_at_end(job, end))
 		make_next(job, end);
-	*more = !is_at_end(job, end);
+	*more = !is_at_end(job, end) || job->room.is_made;
+	/* What the last groups hold goes back before the job ends. */
+	if (!*more && room_is_due(&job->room, true))
+		*more = room_make(&job->room, job->figures.groups, 1);
 	if (!*more)
 		entries_settle(dev);
 	job->figures.done = job->block < end ? job->block - job->what.first : end - job->what.first;

@@ -9,6 +9,8 @@
 
 /* Blocks of a group lie within so many that follow each other. */
 #define GROUPING_SPAN 64u
+/* While the reserve gets low, the pool is compacted once in so many groups: room.h. */
+#define GROUPING_BETWEEN 8u
 
 /* A block that is to be put into a group. */
 struct grouping_block {

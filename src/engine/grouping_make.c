@@ -249,11 +249,14 @@ static bool keep(struct zsblk_grouping *job, size_t size)
 	unsigned published;
 	size_t before = 0;
 	uint32_t entry;
-	int r = entries_make(job->dev, job->codec->id, job->bytes, size, room_beyond(&job->room), &entry);
+	int r = entries_make(job->dev, job->codec->id, job->bytes, size, room_begin(&job->room), &entry);
 
-	if (r)
+	if (r) {
+		room_end(&job->room, 0);
 		return note_no_room(job, r);
+	}
 	published = publish(job, entry, &before);
+	room_end(&job->room, size);
 	job->figures.blocks += published;
 	/* Without a block there is no group any more. */
 	job->figures.groups += published != 0;
@@ -300,6 +303,21 @@ static bool is_something_to_do(const struct zsblk_grouping *job)
 	       (job->n && sector_is_shared(word) && entries_count(job->dev, word_shared(word).entry) == 1);
 }
 
+/* May the next group be stored? False: the pool is compacted first, or the job is over. */
+static bool has_room(struct zsblk_grouping *job)
+{
+	enum room_reserve reserve;
+
+	if (room_is_due(&job->room, false) && room_make(&job->room, job->figures.groups, 1))
+		return false;
+	reserve = room_in_reserve(&job->room, job->figures.groups, GROUPING_BETWEEN);
+	if (reserve == ROOM_RESERVE_NO) {
+		job->figures.failed += job->n;
+		job->is_over = true;
+	}
+	return reserve == ROOM_RESERVE_YES;
+}
+
 bool grouping_make(struct zsblk_grouping *job)
 {
 	size_t before, size = 0;
@@ -307,6 +325,8 @@ bool grouping_make(struct zsblk_grouping *job)
 
 	if (!is_something_to_do(job))
 		return true;
+	if (!has_room(job))
+		return job->is_over;
 	begin_all(job);
 	before = all_memory_before(job);
 	if (job->n > 1 && before)

@@ -15,9 +15,7 @@
  * weaker ones are taken off, and then the hint is changed. If the process is killed in between, fewer bits are left, and
  * those that are left are right. A weaker algorithm than the hint's does not set the bit.
  *
- * At the limit the new object is stored all the same, up to ROOM_BEYOND pages above it. If these are used up, the
- * pool is compacted: the objects that were freed leave room there. So it is when the reserve gets low, and the system has
- * no memory to spare for it.
+ * At the limit the new object is stored all the same; room.h says how much memory the work holds at most.
  *
  * Locks: recompress_lock is held during a step. A check of the device takes it as well, so that no word has a mark then.
  */
@@ -218,7 +216,8 @@ static bool keep(struct zsblk_recompression *job, unsigned size)
 	uint64_t word;
 
 	if (sector_store_smaller(dev, job->work.block, job->work.word, job->encoder.codec->id, job->ctx.object, size,
-				 room_beyond(&job->room), &word)) {
+				 room_begin(&job->room), &word)) {
+		room_end(&job->room, 0);
 		rework_give_up(dev, &job->work, false);
 		if (room_make(&job->room, job->figures.recompressed, 1)) {
 			job->figures.tried--;
@@ -233,6 +232,7 @@ static bool keep(struct zsblk_recompression *job, unsigned size)
 		count(&dev->recompressed.recompressed, 1);
 		count(&dev->recompressed.recompress_saved, before - size);
 	}
+	room_end(&job->room, size);
 	return true;
 }
 
@@ -268,8 +268,11 @@ static bool rework_block(struct zsblk_recompression *job, uint64_t word)
 /* The same, if that may take of the reserve. */
 static bool try_block(struct zsblk_recompression *job, uint64_t word)
 {
-	enum room_reserve reserve = room_in_reserve(&job->room, job->figures.recompressed, RECOMPRESS_BETWEEN);
+	enum room_reserve reserve;
 
+	if (room_is_due(&job->room, false) && room_make(&job->room, job->figures.recompressed, 1))
+		return false;
+	reserve = room_in_reserve(&job->room, job->figures.recompressed, RECOMPRESS_BETWEEN);
 	if (reserve == ROOM_RESERVE_NO) {
 		job->figures.tried++;
 		job->figures.failed++;
@@ -331,7 +334,11 @@ int zsblk_recompress_step(struct zsblk_recompression *job, struct zsblk_recompre
 		room_step(&job->room);
 	else
 		try_next(job, end);
-	*more = job->forgets || (job->block < end && !(job->max_pages && job->figures.tried >= job->max_pages));
+	*more = job->forgets || job->room.is_made ||
+		(job->block < end && !(job->max_pages && job->figures.tried >= job->max_pages));
+	/* What the last objects hold goes back before the job ends. */
+	if (!*more && room_is_due(&job->room, true))
+		*more = room_make(&job->room, job->figures.recompressed, 1);
 	job->figures.done = job->forgets ? 0 : job->block < end ? job->block : end;
 	job->figures.total = end;
 	*figures = job->figures;

@@ -10,10 +10,20 @@ void room_open(struct room *room, struct zsblk *dev)
 
 void room_close(struct room *room)
 {
+	if (room->lent)
+		runs_lend(room->dev->runs, 0);
 	spare_close(&room->spare);
 }
 
-unsigned room_beyond(struct room *room)
+static void lend(struct room *room, unsigned pages)
+{
+	pages = pages < ROOM_BEYOND ? pages : ROOM_BEYOND;
+	if (pages != room->lent)
+		runs_lend(room->dev->runs, pages);
+	room->lent = pages;
+}
+
+unsigned room_begin(struct room *room)
 {
 	uint64_t limit = runs_limit(room->dev->runs);
 
@@ -21,7 +31,34 @@ unsigned room_beyond(struct room *room)
 		room->limit = limit;
 		room->used = runs_used(room->dev->runs);
 	}
-	return limit && room->used > limit ? (unsigned)(room->used - limit) + ROOM_BEYOND : ROOM_BEYOND;
+	lend(room, room->held + ROOM_OBJECT);
+	room->before = runs_used(room->dev->runs);
+	return (limit && room->used > limit ? (unsigned)(room->used - limit) : 0) + ROOM_BEYOND - room->lent;
+}
+
+void room_end(struct room *room, size_t bytes)
+{
+	uint64_t now = runs_used(room->dev->runs), most = bytes ? ROOM_OBJECT : 0;
+
+	/* Writers take and free pages meanwhile: what is more than an object can take is theirs. */
+	if (now > room->before) {
+		uint64_t more = now - room->before;
+
+		more = more < most ? more : most;
+		room->held += (unsigned)more;
+		room->grown += (unsigned)more;
+	}
+	lend(room, room->held);
+}
+
+bool room_is_due(const struct room *room, bool at_end)
+{
+	uint64_t limit = runs_limit(room->dev->runs);
+	bool is_near = limit && runs_used(room->dev->runs) + ROOM_HELD > limit;
+
+	if (at_end)
+		return room->grown >= (is_near ? 1 : ROOM_BEYOND);
+	return room->grown >= (is_near ? ROOM_BEYOND / 2 : ROOM_HELD);
 }
 
 bool room_make(struct room *room, uint64_t replaced, uint64_t least)
@@ -30,6 +67,7 @@ bool room_make(struct room *room, uint64_t replaced, uint64_t least)
 	if (room->made_for && replaced + 1 < room->made_for + least)
 		return false;
 	room->made_for = replaced + 1;
+	room->grown = 0;
 	room->compaction = (struct progress){0};
 	room->is_made = true;
 	return true;
@@ -37,9 +75,10 @@ bool room_make(struct room *room, uint64_t replaced, uint64_t least)
 
 void room_step(struct room *room)
 {
-	uint64_t used;
+	uint64_t freed = upkeep_compact_step(room->dev, &room->compaction, &room->is_made), used;
 
-	upkeep_compact_step(room->dev, &room->compaction, &room->is_made);
+	room->held -= freed < room->held ? (unsigned)freed : room->held;
+	lend(room, room->held);
 	/* What is above the limit only gets less. */
 	used = runs_used(room->dev->runs);
 	room->used = used < room->used ? used : room->used;

@@ -197,11 +197,8 @@ int main(void)
 {
 #define WITH_DEVICE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		WITH_DEVICE(test_full),
-		WITH_DEVICE(test_full_of_raw_blocks),
-		WITH_DEVICE(test_above_limit),
-		WITH_DEVICE(test_leaves_reserve),
-		WITH_DEVICE(test_without_reserve),
+		WITH_DEVICE(test_full),           WITH_DEVICE(test_full_of_raw_blocks), WITH_DEVICE(test_above_limit),
+		WITH_DEVICE(test_leaves_reserve), WITH_DEVICE(test_without_reserve),
 	};
 
 	return cmocka_run_group_tests_name("recompress_room", tests, NULL, NULL);

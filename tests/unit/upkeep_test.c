@@ -240,7 +240,7 @@ static void test_compacts_after_recompression(void **state)
 	struct zsblk_recompress_figures figures;
 	struct zsblk_recompression *job;
 	uint64_t marked;
-	bool more = true;
+	bool more;
 
 	for (unsigned i = 0; i < BLOCKS; i++)
 		device_put(dev, i, i % 7 ? BLOCK_TEXT : BLOCK_NOISE, i);
@@ -251,10 +251,12 @@ static void test_compacts_after_recompression(void **state)
 	for (unsigned i = 0; i < BLOCKS; i += 10)
 		assert_true(device_has(dev, i, i % 7 ? BLOCK_TEXT : BLOCK_NOISE, i));
 	must(zsblk_recompress_begin(dev, &idle, &job, NULL) == 0);
-	while (more)
+	/* One that runs to its end compacts by itself. */
+	do
 		must(zsblk_recompress_step(job, &figures, &more) == 0);
+	while (more && figures.recompressed < 200);
+	assert_true(more);
 	zsblk_recompress_end(job);
-	assert_true(figures.recompressed > 0);
 	wait_for_compaction(dev, device_stats(dev).pages_compacted + 1);
 	all_there(dev);
 	device_ok(dev);
