@@ -85,6 +85,8 @@ static int fill(struct zsblk *dev, struct groups *groups)
 
 	for (unsigned i = 0; i < GROUPS_CACHED; i++, mem += GROUP_BYTES)
 		groups->slots[i].blocks = mem;
+	groups->checked = mem;
+	mem += GROUP_BYTES;
 	for (unsigned i = 0; i < groups->n && !r; i++, mem += groups_decoder_bytes())
 		r = groups_make_decoder(&groups->decoders[i], mem);
 	return r;
@@ -93,7 +95,7 @@ static int fill(struct zsblk *dev, struct groups *groups)
 int groups_prepare(struct zsblk *dev)
 {
 	unsigned n = decoders_wanted();
-	size_t bytes = align64(sizeof(struct groups)) + GROUPS_CACHED * (size_t)GROUP_BYTES +
+	size_t bytes = align64(sizeof(struct groups)) + (GROUPS_CACHED + 1) * (size_t)GROUP_BYTES +
 		       n * align64(groups_decoder_bytes());
 	struct groups *groups;
 	int r = entries_open(dev);
@@ -346,19 +348,22 @@ const char *groups_check(struct zsblk *dev, uint64_t block, uint64_t word)
 	struct word_shared shared = word_shared(word);
 	struct groups *groups = dev->groups;
 	struct groups_decoder *decoder;
-	struct groups_slot *slot = NULL;
+	unsigned done;
 	int r;
 
 	entries_pin(dev, shared.entry);
 	stripe_unlock(dev, block);
 	shared.place = (uint8_t)(shared.n - 1);
 	pthread_mutex_lock(&groups->lock);
-	/* From the pool, and not what the cache has of it: the bytes may have been damaged since. */
-	while (!(decoder = free_decoder(groups)) ||
-	       ((slot = find_slot(groups, shared.entry)) && (slot->users || slot->is_filling)) ||
-	       (!slot && !(slot = oldest_slot(groups))))
+	while (groups->is_checking || !(decoder = free_decoder(groups)))
 		pthread_cond_wait(&groups->changed, &groups->lock);
-	r = fill_slot(dev, slot, decoder, shared);
+	groups->is_checking = decoder->is_busy = true;
+	pthread_mutex_unlock(&groups->lock);
+	/* From the pool, and not what the cache has of it: the bytes may have been damaged since. */
+	r = groups_decode(dev, decoder, &shared, groups->checked, &done);
+	pthread_mutex_lock(&groups->lock);
+	groups->is_checking = decoder->is_busy = false;
+	pthread_cond_broadcast(&groups->changed);
 	pthread_mutex_unlock(&groups->lock);
 	entries_unpin(dev, shared.entry);
 	return r ? "its group is not what its codec has made" : NULL;

@@ -57,6 +57,8 @@ struct groups {
 	struct groups_decoder decoders[GROUPS_DECODERS];
 	unsigned n; /* decoders */
 	uint64_t clock;
+	uint8_t *checked; /* GROUP_BYTES, for groups_check(), of which one at a time has them */
+	bool is_checking;
 	size_t bytes; /* of this and all that it has */
 };
 
@@ -92,7 +94,7 @@ int groups_fetch(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned
 void groups_forget(struct zsblk *dev, uint32_t entry);
 /*
  * NULL if the group that a word names can be decoded from what is in the pool; otherwise what is wrong. Called with the block's stripe
- * held; releases the stripe.
+ * held; releases the stripe. What is cached stays so.
  */
 const char *groups_check(struct zsblk *dev, uint64_t block, uint64_t word);
 

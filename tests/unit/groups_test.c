@@ -163,6 +163,21 @@ static void test_does_not_come_out(void **state)
 	assert_int_equal(device_stats(dev).group_blocks, GROUP_BLOCKS);
 }
 
+/* A check of everything leaves readers what they have cached. */
+static void test_check_beside(void **state)
+{
+	struct zsblk_why why;
+	uint64_t next;
+
+	fill(3 * GROUPS_CACHED, 0);
+	for (unsigned i = 0; i < GROUPS_CACHED; i++)
+		read_block(i * GROUP_BLOCKS);
+	assert_int_equal(zsblk_check_blocks(dev, 0, BLOCKS, &next, &why), 0);
+	for (unsigned i = 0; i < GROUPS_CACHED; i++)
+		read_block(i * GROUP_BLOCKS);
+	assert_int_equal(device_stats(dev).cold_decodes, GROUPS_CACHED);
+}
+
 /* ------------------------------------------------------------------ damage */
 
 static void damage(uint32_t entry)
@@ -314,7 +329,7 @@ int main(void)
 		TEST(test_cache),         TEST(test_further),           TEST(test_entry_used_again),
 		TEST(test_comes_out),     TEST(test_comes_out_in_part), TEST(test_does_not_come_out),
 		TEST(test_damaged_bytes), TEST(test_damaged_words),     TEST(test_readers),
-		TEST(test_rest_of_group),
+		TEST(test_rest_of_group), TEST(test_check_beside),
 	};
 
 	return cmocka_run_group_tests_name("groups", tests, NULL, NULL);
