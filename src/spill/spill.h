@@ -251,4 +251,33 @@ struct spill_status {
 
 void spill_status(struct spill_store *store, struct spill_status *status);
 
+/* ------------------------------------------------------------------ as a module
+ *
+ * zsblk-spill.so has all of this and exports one table, `spill_functions`. Who needs a store loads the module then. So nobody else has
+ * libsodium and libnbd in his process, nor has to have them installed.
+ */
+
+/* Another number whenever anything above changes that a caller can see. */
+#define SPILL_VERSION 1u
+
+struct spill_functions {
+	uint32_t version; /* SPILL_VERSION */
+	void (*params_init)(struct spill_params *params);
+	int (*kind_of)(const char *location);
+	int (*make)(struct spill_params *params, struct spill_store **store, struct spill_why *why);
+	int (*open)(const struct spill_params *params, struct spill_store **store, struct spill_why *why);
+	int (*note_live)(struct spill_store *store, uint64_t place, size_t bytes);
+	void (*start)(struct spill_store *store);
+	void (*close)(struct spill_store *store);
+	int (*put)(struct spill_store *store, const struct spill_object *object, uint64_t *place);
+	int (*flush)(struct spill_store *store);
+	void (*drop)(struct spill_store *store, uint64_t place, size_t bytes);
+	int (*clean_step)(struct spill_store *store, bool *more);
+	int (*get)(struct spill_store *store, struct spill_read *read);
+	void (*stats)(struct spill_store *store, struct spill_stats *stats);
+	void (*status)(struct spill_store *store, struct spill_status *status);
+};
+
+extern const struct spill_functions spill_functions;
+
 #endif
