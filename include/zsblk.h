@@ -374,6 +374,7 @@ enum zsblk_block_state {
 	ZSBLK_BLOCK_RAW,        /* as it is: it did not compress */
 	ZSBLK_BLOCK_COMPRESSED, /* by `algorithm` */
 	ZSBLK_BLOCK_COLD,       /* in a group of blocks that were compressed together, by `algorithm` */
+	ZSBLK_BLOCK_SPILLED,    /* in the backing store; compressed by `algorithm`, or raw if that is NULL */
 };
 
 /* How a block is stored. */
@@ -386,10 +387,9 @@ struct zsblk_block {
 	 * left in the group have the same.
 	 */
 	unsigned size;
-	unsigned
-		stored; /* bytes that the object takes in its class, without headers and back-references; or its share */
-	bool tried;     /* it was tried to compress it better, without gain */
-	bool idle;      /* marked by zsblk_mark_idle(), and not read or written since */
+	unsigned stored; /* bytes that the object takes in its class, without what belongs to it; or its share */
+	bool tried;      /* it was tried to compress it better, without gain */
+	bool idle;       /* marked by zsblk_mark_idle(), and not read or written since */
 	bool has_age; /* the next member says something; otherwise nothing is known yet, and the block counts as new */
 	uint64_t age_s; /* seconds since it was read or written, at least */
 };

@@ -8,6 +8,8 @@
 
 #include "zsblk.h"
 
+#include <sys/types.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -39,7 +41,7 @@ struct zsblk_age_range {
 	uint64_t from_s; /* the lowest age, in seconds */
 	uint64_t blocks; /* that hold something: same-filled blocks included, zero ones not */
 	uint64_t idle;   /* of these, marked as idle */
-	uint64_t bytes;  /* of the objects of these blocks */
+	uint64_t bytes;  /* of the objects of these blocks that are in memory */
 };
 
 /*
@@ -171,6 +173,108 @@ int zsblk_group_begin(struct zsblk *dev, const struct zsblk_group_what *what, st
 int zsblk_group_step(struct zsblk_grouping *job, struct zsblk_group_figures *figures, bool *more);
 /* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */
 void zsblk_group_end(struct zsblk_grouping *job);
+
+/* ------------------------------------------------------------------ the backing store
+ *
+ * Blocks that nobody uses leave memory: their objects go to a file, a block device or an NBD server, compressed as they are, and
+ * encrypted. 8 bytes of memory stay for each. docs/spill.md says what lies there.
+ *
+ * A block leaves memory after the store has confirmed its object. One that is written or discarded gives its place back. A read waits for
+ * the store, without holding up requests for blocks that are in memory; up to 16 wait at once for the store, and others for one of
+ * these. A read that gets no answer until the deadline fails with -EIO, and so does one whose object is damaged. A block that was read or
+ * written in the last minute, and is read again, comes back to memory. One that is written in part comes back first, so that
+ * fails with -ENOSPC where there is no room.
+ *
+ * A segment that names a store cannot be opened by versions that do not know them. A shared segment keeps the places, and the key. The
+ * next zsblk_start() opens the store again if blocks are there, and fails if it cannot be reached: no device is without some of its
+ * blocks. If no blocks are there, the segment forgets the store, unless zsblk_spill_attach() comes first.
+ */
+
+struct zsblk_spill_store {
+	/*
+	 * A path of a file or a block device, or an NBD URI (nbd://HOST/EXPORT, nbd+unix:///EXPORT?socket=PATH, nbds://...); 255
+	 * characters at most. Copied.
+	 */
+	const char *location;
+	uint64_t limit; /* bytes that may be in use there, 4 MiB at least; 0: all that there are */
+	bool plain;     /* not encrypted */
+	bool existing; /* a file, device or export that is there, and blank, may become a store; otherwise a file is created */
+	bool take_over;       /* a store that nobody uses may be made anew: what is in it is lost */
+	unsigned deadline_ms; /* how long a read or a write may take; 0: 60,000 */
+	dev_t device;         /* the block device that this device is behind: a store on it is refused. 0: not known */
+};
+
+/*
+ * Open the backing store that the segment names, or make one. The device has it until zsblk_close(). After the process has forked for
+ * the last time, since a store has threads; before or after zsblk_start(). A store with blocks of this device can have moved:
+ * its identity counts, and not its location.
+ *
+ * Errors: -EBUSY (the device has a store, or another process uses this one), -ENAMETOOLONG, -EINVAL (no such location, or the limit is too
+ * small), -EMEDIUMTYPE (something else is there), -EEXIST (it is another store, and take_over is false), -ESTALE (it is another store, and
+ * blocks of this device are in one), -ELOOP (it lies on this device, or leads to it), -ENOSPC (it is too small), -EPERM (others may change
+ * the file), -ETIMEDOUT, -ENOMEM, -EOPNOTSUPP (built without), and what the system says.
+ */
+int zsblk_spill_attach(struct zsblk *dev, const struct zsblk_spill_store *store, struct zsblk_why *why);
+
+/* Which blocks. Those that are same-filled or in groups are left out. */
+struct zsblk_spill_what {
+	uint64_t older_than_s;  /* only blocks of this age or more; 0: any */
+	bool idle;              /* only those that are marked as idle */
+	bool huge;              /* only those that are stored raw */
+	uint64_t max_blocks;    /* about so many at most; 0: any number */
+	uint64_t first, blocks; /* only blocks of this range, by number; blocks is 0: up to the end */
+};
+
+struct zsblk_spill_figures {
+	uint64_t done, total; /* blocks of the range that were looked at, and those that there are */
+	uint64_t blocks;      /* that went to the store */
+	uint64_t bytes;       /* of their objects */
+	uint64_t failed;      /* blocks that stay in memory, since a write failed */
+};
+
+struct zsblk_spilling;
+
+/*
+ * Write blocks to the backing store. Requests may be in flight, and win. It is no access: ages and marks of idle blocks stay. On success
+ * *job is the caller's until zsblk_spill_end(). A device has one at a time, or makes groups, or recompresses. Errors: -EBUSY (it does one
+ * of these), -ENODEV (it has no store), -EINVAL (the range is not in the device), -ENOMEM, -EINTR.
+ */
+int zsblk_spill_begin(struct zsblk *dev, const struct zsblk_spill_what *what, struct zsblk_spilling **job,
+		      struct zsblk_why *why);
+/*
+ * One step: up to 256 blocks are written. *more is false after the last one, and after an error. Waits for the store, for its deadline at
+ * most. One thread at a time. After an error the blocks that were not written are in memory as before: -ENOSPC (the store is full; try
+ * again after zsblk_spill_clean_step()), -ETIMEDOUT, -ENOTCONN, -EBUSY (a write has not ended), and what the system or the server says.
+ */
+int zsblk_spill_step(struct zsblk_spilling *job, struct zsblk_spill_figures *figures, bool *more);
+/* End it, after the last step or before, and free *job. Before zsblk_close(). NULL is allowed. */
+void zsblk_spill_end(struct zsblk_spilling *job);
+
+/*
+ * One step of cleaning: what is live in a part of the store that is mostly dead is moved, or what is free is discarded. *more: there is more
+ * to do. 0, or an error as of zsblk_spill_step(). Waits for the store. Any thread; does nothing without a store.
+ */
+int zsblk_spill_clean_step(struct zsblk *dev, bool *more);
+
+/* Of the backing store, with zram's names where zram has the same figure. Counts begin at 0 when the store is opened. */
+struct zsblk_spill_stats {
+	uint64_t bd_count;     /* blocks that are there */
+	uint64_t bd_reads;     /* blocks that were read from there */
+	uint64_t bd_writes;    /* blocks that were written to it */
+	uint64_t returned;     /* blocks that came back to memory because they were read, or written in part */
+	uint64_t failed_reads; /* reads of blocks that failed: no answer in time, or damaged */
+	uint64_t live_bytes;   /* of the store: that live objects take */
+	uint64_t used_bytes;   /* that were written and not freed: live, dead and padding */
+	uint64_t capacity;     /* that may be in use */
+	bool is_reachable;     /* false: reads wait for their deadline */
+	bool is_full;          /* the last write failed for lack of room */
+	bool is_encrypted;
+	char location[256];
+	char trouble[200]; /* what is wrong, for people; empty: nothing */
+};
+
+/* False: the device has no backing store, and all of *stats is 0. */
+bool zsblk_spill_get_stats(struct zsblk *dev, struct zsblk_spill_stats *stats);
 
 /* ------------------------------------------------------------------ the memo
  *

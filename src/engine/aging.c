@@ -135,12 +135,12 @@ static struct zsblk_age_range *range_of(struct zsblk_age_range *ranges, unsigned
 	return &ranges[n - 1];
 }
 
-/* Of a block in a group: its share. */
+/* Of a block in a group: its share. What is in the backing store takes no memory. */
 static uint64_t block_bytes(const struct zsblk *dev, uint64_t word)
 {
 	struct zsblk_block found;
 
-	return sector_describe(dev, word, &found) ? found.size : 0;
+	return !sector_is_backed(word) && sector_describe(dev, word, &found) ? found.size : 0;
 }
 
 static void count_age(struct zsblk *dev, uint64_t block, uint64_t word, struct zsblk_age_range *ranges, unsigned n)

@@ -261,6 +261,7 @@ void contexts_sum(struct zsblk *dev, struct counters *sum)
 	add(sum, &dev->found);
 	add(sum, &dev->recompressed);
 	add(sum, &dev->grouped);
+	add(sum, &dev->spilled);
 	for (unsigned i = 0; i < dev->contexts.n; i++)
 		add(sum, &dev->contexts.all[i].count);
 }

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/aging.h"
+#include "engine/backing.h"
 #include "engine/groups.h"
 #include "engine/sector.h"
 #include "segment/claim.h"
@@ -308,6 +309,7 @@ static int build(struct zsblk *dev, const struct zsblk_params *given, struct zsb
 /* All but the segment. */
 static void tear_down(struct zsblk *dev)
 {
+	backing_close(dev);
 	codecs_close(dev);
 	contexts_destroy(&dev->contexts);
 	aging_close(dev);
@@ -384,6 +386,9 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 
 	if (r)
 		return why_fail(why, r, "the segment is in use by process %d; stop that one first", holder);
+	r = backing_start(dev, why);
+	if (r)
+		return r;
 	segment_after_mlockall(&dev->seg);
 	contexts_warm_up(&dev->contexts);
 	r = aging_start(dev);

@@ -16,6 +16,7 @@
  *   recorder.c traces of requests
  *   entries.c shared entries of the table     groups.c  reading blocks that are in groups
  *   grouping.c making groups, and new ones of old  sector_verify.c looks at the whole table
+ *   backing.c the backing store, and reading  spilling.c blocks that go there
  *
  * Locks, in the order in which they are taken: change_lock, resize_lock, recompress_lock, compact_lock, the allocator's
  * compaction lock, one stripe, live_lock, limit_lock, the allocator's other locks. No thread holds two stripes. The lock of the ages
@@ -58,6 +59,7 @@ struct counters {
 	_Atomic uint64_t same;        /* +- */
 	_Atomic uint64_t huge;        /* +- */
 	_Atomic uint64_t cold;        /* +- blocks in groups */
+	_Atomic uint64_t backed;      /* +- blocks in the backing store */
 	_Atomic uint64_t huge_since;
 	_Atomic uint64_t reads, writes, discards, zeroes;
 	_Atomic uint64_t read_bytes, write_bytes, discard_bytes;
@@ -179,6 +181,10 @@ struct zsblk {
 	/* The same of groups: this or a recompression, one at a time. */
 	struct zsblk_grouping *grouping;
 	struct counters grouped;
+	/* The same of blocks that go to the backing store. */
+	struct zsblk_spilling *spilling;
+	struct counters spilled;
+	_Atomic(struct backing *) backing; /* the store; NULL: there is none. Once there is one, it stays */
 	struct entries entries;
 	struct groups *groups;    /* NULL: there are no groups, and were none */
 	struct spare group_spare; /* under recompress_lock */

@@ -11,6 +11,7 @@
  * is found under no other name is the rest. So the parts always add up to the whole, and a part that was miscounted
  * shows as a rest. Nothing here takes longer than a moment under a lock that requests take.
  */
+#include "engine/backing.h"
 #include "engine/groups.h"
 
 #include "process/self.h"
@@ -111,7 +112,8 @@ uint64_t footprint_contexts(struct zsblk *dev)
 
 	if (pthread_mutex_trylock(&dev->change_lock) != 0)
 		return atomic_load_explicit(&dev->contexts_seen, memory_order_relaxed);
-	bytes = segment_private_resident(contexts->all, contexts->bytes) + groups_private_resident(dev);
+	bytes = segment_private_resident(contexts->all, contexts->bytes) + groups_private_resident(dev) +
+		backing_private_resident(dev);
 	for (size_t i = 0; i < 2; i++)
 		bytes += segment_private_resident(contexts->encoders[i].mem, contexts->encoders[i].bytes);
 	bytes += codecs_bytes(dev);

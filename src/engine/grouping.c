@@ -157,7 +157,7 @@ static int install(struct zsblk *dev, struct zsblk_grouping *job)
 	int r = 0;
 
 	pthread_mutex_lock(&dev->recompress_lock);
-	if (dev->grouping || dev->recompression)
+	if (dev->grouping || dev->recompression || dev->spilling)
 		r = -EBUSY;
 	else
 		dev->grouping = job;
@@ -191,8 +191,8 @@ int zsblk_group_begin(struct zsblk *dev, const struct zsblk_group_what *what, st
 		release(job);
 		return why_fail(
 			why, r,
-			"this device is being recompressed, or makes groups; wait until that is done, or cancel "
-			"it");
+			"this device is being recompressed, makes groups, or writes blocks to its backing store; wait until "
+			"that is done, or cancel it");
 	}
 	*result = job;
 	return 0;

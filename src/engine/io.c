@@ -13,6 +13,7 @@
  * An object is complete in the pool before its word is stored (I2). A request that fails, fails before that, so the old
  * data stays. Only an object of 8 bytes is changed in place, by one store (sector_refill()).
  */
+#include "engine/backing.h"
 #include "engine/groups.h"
 #include "engine/sector.h"
 
@@ -44,19 +45,40 @@ static int replace(struct zsblk *dev, struct context *ctx, uint64_t block, uint6
 	return 0;
 }
 
-static int read_block(struct zsblk *dev, struct context *ctx, uint64_t block, unsigned from, unsigned len, uint8_t *out)
+/* Read on where the object of a block is not in memory by itself. Called with the stripe held; releases it. */
+static int read_elsewhere(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word, unsigned from,
+			  unsigned len, uint8_t *out)
+{
+	return sector_is_backed(word) ? backing_read(dev, ctx, block, word, from, len, out)
+				      : groups_read(dev, *ctx, block, word, from, len, out);
+}
+
+/* 1: the block is another one now, so look again. */
+static int read_once(struct zsblk *dev, struct context **ctx, uint64_t block, unsigned from, unsigned len, uint8_t *out)
 {
 	uint64_t word;
 	int r;
 
 	stripe_lock(dev, block);
 	word = table_load(&dev->table, block);
-	r = sector_load(dev, ctx, word, from, len, out);
-	if (__builtin_expect(r == SECTOR_COLD, 0))
-		return groups_read(dev, ctx, block, word, from, len, out);
+	r = sector_load(dev, *ctx, word, from, len, out);
+	if (__builtin_expect(r > 0, 0))
+		return read_elsewhere(dev, ctx, block, word, from, len, out);
 	if (word)
 		ages_touch(&dev->ages, block);
 	stripe_unlock(dev, block);
+	return r;
+}
+
+/* *ctx can be another one afterwards: whoever waits for the backing store holds none. */
+static int read_block(struct zsblk *dev, struct context **ctx, uint64_t block, unsigned from, unsigned len,
+		      uint8_t *out)
+{
+	int r;
+
+	do
+		r = read_once(dev, ctx, block, from, len, out);
+	while (r > 0);
 	return r;
 }
 
@@ -110,7 +132,7 @@ int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset)
 
 		if (in_order || left > n)
 			prefetch_next(dev, offset / BLOCK);
-		r = read_block(dev, ctx, offset / BLOCK, (unsigned)(offset % BLOCK), n, out);
+		r = read_block(dev, &ctx, offset / BLOCK, (unsigned)(offset % BLOCK), n, out);
 		out += n;
 		offset += n;
 		left -= n;
@@ -143,10 +165,11 @@ static int write_whole(struct zsblk *dev, struct context *ctx, uint64_t block, c
 /*
  * Take the stripe of a block that is to be changed in part, as resize_hold_block() does. If the block is in a group, its bytes are in
  * ctx->block by then: they were read with no stripe held, and its entry is pinned, so the same word names the same bytes. *pinned is
- * the word of a group that the caller has to drop afterwards, or 0. -EINVAL: the device now ends before the block; -EIO: the group
- * is damaged. Then the stripe is not held.
+ * the word of a group that the caller has to drop afterwards, or 0. A block that is in the backing store is back in memory by then, and
+ * *ctx another one. -EINVAL: the device now ends before the block; -EIO: the group is damaged, or the store does not have the block;
+ * -ENOSPC: there is no room to bring the block back. Then the stripe is not held.
  */
-static int hold_whole(struct zsblk *dev, struct context *ctx, uint64_t block, uint64_t *pinned)
+static int hold_whole(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t *pinned)
 {
 	*pinned = 0;
 	while (resize_hold_block(dev, block)) {
@@ -154,14 +177,20 @@ static int hold_whole(struct zsblk *dev, struct context *ctx, uint64_t block, ui
 		bool cached;
 		int r;
 
+		if (sector_is_backed(word)) {
+			r = backing_bring_back(dev, ctx, block, word);
+			if (r < 0)
+				return r;
+			continue;
+		}
 		if (!sector_is_shared(word) || !entries_has(dev, word) || word_unmark(word) == before)
 			return 0;
 		*pinned = word_unmark(word);
 		entries_pin(dev, word_shared(word).entry);
 		stripe_unlock(dev, block);
 		sector_drop(dev, before);
-		count(&ctx->count.cold_reads, 1);
-		r = groups_fetch(dev, ctx, word, 0, BLOCK, ctx->block, &cached);
+		count(&(*ctx)->count.cold_reads, 1);
+		r = groups_fetch(dev, *ctx, word, 0, BLOCK, (*ctx)->block, &cached);
 		if (r)
 			return r;
 	}
@@ -194,7 +223,7 @@ static int change_held(struct zsblk *dev, struct context *ctx, uint64_t block, u
 }
 
 /* Change part of a block: to `data`, or to zeroes when that is NULL. */
-static int write_part(struct zsblk *dev, struct context *ctx, uint64_t block, unsigned from, unsigned len,
+static int write_part(struct zsblk *dev, struct context **ctx, uint64_t block, unsigned from, unsigned len,
 		      const void *data)
 {
 	uint64_t old = 0, pinned;
@@ -202,7 +231,7 @@ static int write_part(struct zsblk *dev, struct context *ctx, uint64_t block, un
 
 	if (!r) {
 		if (data || table_load(&dev->table, block))
-			r = change_held(dev, ctx, block, from, len, data, &old);
+			r = change_held(dev, *ctx, block, from, len, data, &old);
 		stripe_unlock(dev, block);
 	}
 	sector_drop(dev, old);
@@ -228,7 +257,7 @@ int zsblk_write(struct zsblk *dev, const void *buf, size_t len, uint64_t offset)
 		if (n == BLOCK)
 			r = write_whole(dev, ctx, offset / BLOCK, data);
 		else
-			r = write_part(dev, ctx, offset / BLOCK, (unsigned)(offset % BLOCK), n, data);
+			r = write_part(dev, &ctx, offset / BLOCK, (unsigned)(offset % BLOCK), n, data);
 		data += n;
 		offset += n;
 		left -= n;
@@ -273,7 +302,7 @@ static void clear_whole(struct zsblk *dev, struct context **ctx, uint64_t block,
 }
 
 /* Zeroes into a part of one block. */
-static int clear_part(struct zsblk *dev, struct context *ctx, uint64_t len, uint64_t offset)
+static int clear_part(struct zsblk *dev, struct context **ctx, uint64_t len, uint64_t offset)
 {
 	return write_part(dev, ctx, offset / BLOCK, (unsigned)(offset % BLOCK), (unsigned)len, NULL);
 }
@@ -290,12 +319,12 @@ static int clear(struct zsblk *dev, struct context **ctx, uint64_t len, uint64_t
 	if (!len)
 		return 0;
 	if (first > last)
-		return clear_part(dev, *ctx, len, offset);
+		return clear_part(dev, ctx, len, offset);
 	clear_whole(dev, ctx, first, last);
 	if (offset % BLOCK)
-		head = clear_part(dev, *ctx, first * BLOCK - offset, offset);
+		head = clear_part(dev, ctx, first * BLOCK - offset, offset);
 	if (end % BLOCK)
-		tail = clear_part(dev, *ctx, end % BLOCK, last * BLOCK);
+		tail = clear_part(dev, ctx, end % BLOCK, last * BLOCK);
 	return head ? head : tail;
 }
 

@@ -133,7 +133,7 @@ static int install(struct zsblk *dev, struct zsblk_recompression *job)
 	int r = 0;
 
 	pthread_mutex_lock(&dev->recompress_lock);
-	if (dev->recompression || dev->grouping)
+	if (dev->recompression || dev->grouping || dev->spilling)
 		r = -EBUSY;
 	else
 		dev->recompression = job;
@@ -172,8 +172,8 @@ int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *wha
 		release(job);
 		return why_fail(
 			why, r,
-			"this device is being recompressed, or makes groups; wait until that is done, or cancel "
-			"it");
+			"this device is being recompressed, makes groups, or writes blocks to its backing store; wait until "
+			"that is done, or cancel it");
 	}
 	carry_over(dev);
 	set_notes(job, *super_tried_with(&dev->seg, &dev->layout));

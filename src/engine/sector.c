@@ -10,12 +10,14 @@
  *   object       | anything                        | an object: the block compressed, or as it is
  *   shared       | anything                        | a group, the object of a shared entry: groups.h
  *   large        | (of an entry)                   | a piece of a group, which goes on in the next entry: entries.h
+ *   backed       | anything                        | nothing: its object is in the backing store: backing.h
  *
  * A new type of word is a row of `types`, and a place in sector_store() where a block becomes one.
  */
 #include "engine/sector.h"
 
 #include "codec/fill.h"
+#include "engine/backing.h"
 #include "engine/entries.h"
 #include "engine/groups.h"
 
@@ -169,6 +171,20 @@ static const char *check_large(uint64_t word)
 	return check_reserved(word);
 }
 
+static const char *check_backed(uint64_t word)
+{
+	struct word_backed backed = word_backed(word);
+
+	if (backed.codec == CODEC_RAW ? backed.size != BLOCK : !codec_by_id(backed.codec))
+		return "an object in the backing store of an unknown codec, or a raw one that is not a block";
+	return word >> WORD_MARK_SHIFT ? "a word of the backing store with reserved bits set" : NULL;
+}
+
+static int load_backed(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out)
+{
+	return SECTOR_BACKED;
+}
+
 static const char *check_unknown(uint64_t word)
 {
 	return "a word of an unknown type";
@@ -187,7 +203,7 @@ static const struct sector_type types[WORD_TYPES] = {
 	[WORD_SAME64] = {.check = check_same64, .load = load_same64, .has_object = true, .is_same = true},
 	[WORD_SHARED] = {.check = check_shared, .load = load_shared, .is_shared = true},
 	[WORD_LARGE] = {.check = check_large, .load = load_unknown, .has_object = true},
-	[5] = {.check = check_unknown, .load = load_unknown},
+	[WORD_BACKED] = {.check = check_backed, .load = load_backed},
 	[7] = {.check = check_unknown, .load = load_unknown},
 };
 
@@ -306,6 +322,8 @@ bool sector_count(struct counters *counters, uint64_t word, int sign)
 		count(&counters->same, one);
 	if (type->is_shared)
 		count(&counters->cold, one);
+	if (sector_is_backed(word))
+		count(&counters->backed, one);
 	if (!type->has_object)
 		return false;
 	size = word_object(word).size;
@@ -348,6 +366,8 @@ void sector_drop(struct zsblk *dev, uint64_t word)
 		zs_core_free(dev->core, sector_loc(dev, word));
 	else if (type->is_shared && entries_has(dev, word))
 		entries_unpin(dev, word_shared(word).entry);
+	else if (sector_is_backed(word))
+		backing_drop(dev, word);
 }
 
 unsigned sector_smaller(const struct zsblk *dev, uint64_t word)
@@ -525,7 +545,11 @@ bool sector_describe(const struct zsblk *dev, uint64_t word, struct zsblk_block 
 	}
 	if (type->is_same)
 		return true;
-	found->state = object.codec == CODEC_RAW ? ZSBLK_BLOCK_RAW : ZSBLK_BLOCK_COMPRESSED;
+	found->state = sector_is_backed(word)      ? ZSBLK_BLOCK_SPILLED
+		       : object.codec == CODEC_RAW ? ZSBLK_BLOCK_RAW
+						   : ZSBLK_BLOCK_COMPRESSED;
+	if (sector_is_backed(word))
+		found->size = object.size;
 	found->algorithm = object.codec == CODEC_RAW ? NULL : codec_by_id(object.codec)->name;
 	return true;
 }
@@ -545,6 +569,11 @@ bool sector_is_single(uint64_t word)
 bool sector_is_shared(uint64_t word)
 {
 	return type_of(word)->is_shared;
+}
+
+bool sector_is_backed(uint64_t word)
+{
+	return word_type(word) == WORD_BACKED;
 }
 
 bool sector_is_marked(uint64_t word)

@@ -43,9 +43,11 @@ bool sector_replace(struct zsblk *dev, struct counters *counters, uint64_t block
 void sector_drop(struct zsblk *dev, uint64_t word);
 /*
  * Read `len` bytes of a block from its byte `from` on. -EIO: the object is damaged. SECTOR_COLD: the block is in a group, and nothing
- * was read; go on with groups_read(). Uses ctx->block, unless that is `out` or the whole block is read. Held.
+ * was read; go on with groups_read(). SECTOR_BACKED: the same, and its object is in the backing store; go on with backing_read().
+ * Uses ctx->block, unless that is `out` or the whole block is read. Held.
  */
-#define SECTOR_COLD 1
+#define SECTOR_COLD   1
+#define SECTOR_BACKED 2
 int sector_load(struct zsblk *dev, struct context *ctx, uint64_t word, unsigned from, unsigned len, uint8_t *out);
 
 /*
@@ -95,6 +97,8 @@ bool sector_has_data(uint64_t word);
 bool sector_is_single(uint64_t word);
 /* The block is in a group. */
 bool sector_is_shared(uint64_t word);
+/* The object of the block is in the backing store. */
+bool sector_is_backed(uint64_t word);
 /* Somebody has begun to work on the block: rework.h. */
 bool sector_is_marked(uint64_t word);
 /* The memory that an object takes in a class, with its back-reference. */

@@ -5,6 +5,11 @@
 #include <errno.h>
 #include <inttypes.h>
 
+static bool has_codec(const struct zsblk *dev, unsigned codec)
+{
+	return codec < SUPER_CODECS_NAMED || dev->layout.codecs[codec][0];
+}
+
 /* What the word says must fit the classes that the pool has, too. */
 static const char *check_class(const struct zsblk *dev, uint64_t word, bool is_entry)
 {
@@ -13,7 +18,7 @@ static const char *check_class(const struct zsblk *dev, uint64_t word, bool is_e
 
 	if (class_index > normal)
 		return "an object of a class that does not exist";
-	if (object.codec >= SUPER_CODECS_NAMED && !dev->layout.codecs[object.codec][0])
+	if (!has_codec(dev, object.codec))
 		return "an object of a codec that is not in the segment's record of codecs";
 	if (!is_entry && object.codec != CODEC_RAW && class_index >= normal)
 		return "a compressed object of a size that is stored raw";
@@ -47,6 +52,10 @@ static const char *verify_block(const struct zsblk *dev, struct entries_survey *
 		wrong = "a block that is a piece of a group";
 	if (!wrong && sector_object_bytes(word))
 		wrong = check_class(dev, word, false);
+	if (!wrong && sector_is_backed(word) && !has_codec(dev, word_backed(word).codec))
+		wrong = "an object in the backing store of a codec that is not in the segment's record of codecs";
+	if (!wrong && sector_is_backed(word) && !(dev->layout.features.incompatible & SUPER_HAS_BACKED))
+		wrong = "a block in a backing store, and the segment does not say that there is one";
 	if (!wrong && sector_is_shared(word))
 		wrong = entries_see_block(survey, word);
 	return wrong;

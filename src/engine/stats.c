@@ -29,8 +29,9 @@ void zsblk_get_stats(struct zsblk *dev, struct zsblk_stats *stats)
 	clamp(&sum.same);
 	clamp(&sum.huge);
 	clamp(&sum.cold);
+	clamp(&sum.backed);
 	*stats = (struct zsblk_stats){
-		.orig_data_size = (sum.objects + sum.same + sum.cold) * BLOCK,
+		.orig_data_size = (sum.objects + sum.same + sum.cold + sum.backed) * BLOCK,
 		.compr_data_size = sum.compr_bytes + group_bytes,
 		.mem_used_total = pool.pages_used * BLOCK,
 		.mem_limit = atomic_load(&dev->mem_limit) * BLOCK,
@@ -103,13 +104,13 @@ static int check_counters(struct zsblk *dev, struct entries_survey *survey, stru
 				survey->bytes, survey->orphans);
 	contexts_sum(dev, &sum);
 	if (sum.compr_bytes != found.compr_bytes || sum.objects != found.objects || sum.same != found.same ||
-	    sum.huge != found.huge || sum.cold != found.cold)
+	    sum.huge != found.huge || sum.cold != found.cold || sum.backed != found.backed)
 		return why_fail(why, -EUCLEAN,
 				"counted %" PRIu64 " bytes in %" PRIu64 " objects, %" PRIu64 " same-filled, %" PRIu64
-				" huge, %" PRIu64 " in groups; the table has %" PRIu64 ", %" PRIu64 ", %" PRIu64
-				", %" PRIu64 ", %" PRIu64,
-				sum.compr_bytes, sum.objects, sum.same, sum.huge, sum.cold, found.compr_bytes,
-				found.objects, found.same, found.huge, found.cold);
+				" huge, %" PRIu64 " in groups, %" PRIu64 " in the backing store; the table has %" PRIu64
+				", %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+				sum.compr_bytes, sum.objects, sum.same, sum.huge, sum.cold, sum.backed,
+				found.compr_bytes, found.objects, found.same, found.huge, found.cold, found.backed);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
  *   same64   the same; an object of 8 bytes, uncompressed: a repeated 64-bit word
  *   shared   | 0  3 | mark 1 | entry 32 | place 6 | n - 1 6 | 0                          13 | type 3 |
  *   large    as object, of an entry: a piece of 4096 bytes that goes on in the next entry
+ *   backed   | 0  2 | tried 1 | mark 1 | place in the store 42 | size - 1 12 | codec 3 | type 3 |
  *
  * The class of an object is the class of its size, plus `borrow`. Bits written as 0 must be 0, and types that are not
  * listed do not exist yet: a word with other bits is damage. `mark` and `tried` change nothing of what a word says. No new
@@ -25,6 +26,7 @@ enum word_type {
 	WORD_SAME32 = 2,
 	WORD_SAME64 = 3,
 	WORD_SHARED = 4,
+	WORD_BACKED = 5,
 	WORD_LARGE = 6,
 	WORD_TYPES = 8, /* what three bits can say */
 };
@@ -44,6 +46,13 @@ struct word_shared {
 	uint8_t n;     /* 1 to 64 */
 };
 
+/* A block whose object is in the backing store. */
+struct word_backed {
+	uint64_t place; /* < 2^42: the store's */
+	uint16_t size;  /* 1 to 4096 */
+	uint8_t codec;  /* < 8 */
+};
+
 enum {
 	WORD_CODEC_SHIFT = 3,
 	WORD_CODEC_BITS = 3,
@@ -55,6 +64,8 @@ enum {
 	WORD_SLOT_BITS = 10,
 	WORD_PAGE_SHIFT = 30,
 	WORD_PAGE_BITS = 30,
+	WORD_STORED_SHIFT = 18,
+	WORD_STORED_BITS = 42,
 	WORD_MARK_SHIFT = 60,
 	WORD_TRIED_SHIFT = 61,
 	WORD_PATTERN_SHIFT = 32,
@@ -67,6 +78,7 @@ enum {
 };
 _Static_assert(WORD_ENTRY_SHIFT + WORD_ENTRY_BITS <= WORD_MARK_SHIFT, "the mark is where that of an object is");
 _Static_assert(WORD_PAGE_SHIFT + WORD_PAGE_BITS <= WORD_MARK_SHIFT, "a word has 64 bits");
+_Static_assert(WORD_STORED_SHIFT + WORD_STORED_BITS <= WORD_MARK_SHIFT, "the mark is where that of an object is");
 
 static inline unsigned word_field(uint64_t word, unsigned shift, unsigned bits)
 {
@@ -89,6 +101,12 @@ static inline uint64_t word_make_shared(const struct word_shared *shared)
 {
 	return WORD_SHARED | (uint64_t)(shared->n - 1u) << WORD_COUNT_SHIFT |
 	       (uint64_t)shared->place << WORD_PLACE_SHIFT | (uint64_t)shared->entry << WORD_ENTRY_SHIFT;
+}
+
+static inline uint64_t word_make_backed(const struct word_backed *backed)
+{
+	return WORD_BACKED | (uint64_t)backed->codec << WORD_CODEC_SHIFT |
+	       (uint64_t)(backed->size - 1u) << WORD_SIZE_SHIFT | backed->place << WORD_STORED_SHIFT;
 }
 
 /* The repeated 64-bit word of a WORD_SAME32. */
@@ -117,6 +135,16 @@ static inline struct word_object word_object(uint64_t word)
 		.slot = (uint16_t)word_field(word, WORD_SLOT_SHIFT, WORD_SLOT_BITS),
 		.size = (uint16_t)(word_field(word, WORD_SIZE_SHIFT, WORD_SIZE_BITS) + 1),
 		.borrow = (uint8_t)word_field(word, WORD_BORROW_SHIFT, WORD_BORROW_BITS),
+		.codec = (uint8_t)word_field(word, WORD_CODEC_SHIFT, WORD_CODEC_BITS),
+	};
+}
+
+/* Of a WORD_BACKED. */
+static inline struct word_backed word_backed(uint64_t word)
+{
+	return (struct word_backed){
+		.place = word >> WORD_STORED_SHIFT & ((UINT64_C(1) << WORD_STORED_BITS) - 1),
+		.size = (uint16_t)(word_field(word, WORD_SIZE_SHIFT, WORD_SIZE_BITS) + 1),
 		.codec = (uint8_t)word_field(word, WORD_CODEC_SHIFT, WORD_CODEC_BITS),
 	};
 }

@@ -170,10 +170,8 @@ enum varlink_result control_get_classes(void *opaque, struct varlink_call *call)
 static struct json_object *describe_block(const struct zsblk_block *block)
 {
 	static const char *const states[] = {
-		[ZSBLK_BLOCK_SAME] = "same",
-		[ZSBLK_BLOCK_RAW] = "raw",
-		[ZSBLK_BLOCK_COMPRESSED] = "compressed",
-		[ZSBLK_BLOCK_COLD] = "cold",
+		[ZSBLK_BLOCK_SAME] = "same", [ZSBLK_BLOCK_RAW] = "raw",         [ZSBLK_BLOCK_COMPRESSED] = "compressed",
+		[ZSBLK_BLOCK_COLD] = "cold", [ZSBLK_BLOCK_SPILLED] = "spilled",
 	};
 	struct json_object *out = json_object_new_object();
 

@@ -258,6 +258,16 @@ void *super_settings(struct segment *seg, const struct super_layout *layout)
 	return seg->kind == SEGMENT_SHM && layout->room_offset ? seg->base + layout->room_offset : NULL;
 }
 
+/* Behind the superblock, in the same page. */
+#define BACKING_OFFSET 1024u
+_Static_assert(BACKING_OFFSET >= sizeof(struct super) && BACKING_OFFSET + 2 * SUPER_BACKING_COPY <= SEGMENT_PAGE,
+	       "the first page has room for it");
+
+void *super_backing(struct segment *seg, const struct super_layout *layout)
+{
+	return layout->version == 1 ? NULL : seg->base + BACKING_OFFSET;
+}
+
 uint64_t *super_tried_with(struct segment *seg, const struct super_layout *layout)
 {
 	return layout->version == 1 ? NULL : &super_of(seg)->state.tried_with;
@@ -519,8 +529,9 @@ int super_read(const struct segment *seg, struct super_layout *layout, char *tex
 }
 
 /* By the number of the bit; docs/format.md has them. */
-static const char *const feature_names[32] = {[0] = "shared", [1] = "large", [3] = "codecs"};
-_Static_assert(SUPER_HAS_SHARED == 1u << 0 && SUPER_HAS_LARGE == 1u << 1 && SUPER_HAS_CODECS == 1u << 3,
+static const char *const feature_names[32] = {[0] = "shared", [1] = "large", [2] = "backed", [3] = "codecs"};
+_Static_assert(SUPER_HAS_SHARED == 1u << 0 && SUPER_HAS_LARGE == 1u << 1 && SUPER_HAS_BACKED == 1u << 2 &&
+		       SUPER_HAS_CODECS == 1u << 3,
 	       "each name is that of its bit");
 
 const char *super_feature_name(unsigned bit)

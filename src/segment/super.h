@@ -43,6 +43,7 @@ struct super_features {
 /* Incompatible features. Of a device. */
 #define SUPER_HAS_SHARED 1u /* there may be words of type 4, and shared entries */
 #define SUPER_HAS_LARGE  2u /* there may be words of type 6 */
+#define SUPER_HAS_BACKED 4u /* there is a record of a backing store, and there may be words of type 5 */
 #define SUPER_HAS_CODECS 8u /* there may be objects of codecs 4 to 7, and there is a record of codecs: super_codecs.h */
 
 /* The name of the incompatible feature of a device that has this bit; NULL: none is known here. */
@@ -157,6 +158,11 @@ void super_set_incompatible(struct segment *seg, struct super_layout *layout, ui
 void *super_settings(struct segment *seg, const struct super_layout *layout);
 /* The record was written for the first time. For the holder of the claim, one thread at a time. */
 void super_begin_settings(struct segment *seg, struct super_layout *layout);
+
+/* Bytes of each of the two copies of the record of the backing store: super_record.h. */
+#define SUPER_BACKING_COPY 512u
+/* Where the record is. NULL: this format has no place for it; super_carry_over() first. */
+void *super_backing(struct segment *seg, const struct super_layout *layout);
 
 /*
  * Note, and ask, whether a server has come into service with the segment. Before that nobody relies on anything in it.

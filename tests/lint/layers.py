@@ -18,7 +18,7 @@ LAYERS = {
     "src/zsmalloc": ["src/segment", "src/process", "zsmalloc.h"],
     "src/codec": [],
     "src/spill": ["src/process"],
-    "src/engine": ["src/codec", "src/zsmalloc", "src/segment", "src/process", "zsblk.h"],
+    "src/engine": ["src/spill", "src/codec", "src/zsmalloc", "src/segment", "src/process", "zsblk.h"],
     "src/varlink": [],
     "src/host": ["src/varlink", "src/process", "src/text", "zsblk.h"],
     "plugin": ["src/host", "zsblk.h"],

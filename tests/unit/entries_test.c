@@ -130,8 +130,8 @@ static void test_features(void **state)
 	refuse("does not say that there are any");
 	super->state.incompatible = format_check(0);
 	refuse("does not say that there are any");
-	super->state.incompatible = format_check(SUPER_HAS_SHARED | SUPER_HAS_LARGE | 4);
-	refuse("features that this zsblk does not know (incompatible 0x4");
+	super->state.incompatible = format_check(SUPER_HAS_SHARED | SUPER_HAS_LARGE | 0x10);
+	refuse("features that this zsblk does not know (incompatible 0x10");
 }
 
 static struct zsblk *open_image(void)

@@ -43,7 +43,12 @@ static void test_bad_words(void **state)
 	const struct word_shared too_many = {.entry = 100, .n = 17};
 	const struct word_shared behind = {.entry = 100, .place = 4, .n = 4};
 	const struct word_shared in_group = {.entry = 100, .place = 3, .n = 4};
+	const struct word_backed stored_short = {.place = 65536, .size = 4095, .codec = CODEC_RAW};
+	const struct word_backed stored = {.place = 65536, .size = 100, .codec = CODEC_LZ4};
 	const uint64_t bad[] = {
+		word_make_backed(&stored_short),
+		word_mark(word_make_backed(&stored)),
+		word_note_tried(word_make_backed(&stored)),
 		word_make_object(WORD_LARGE, &large_short),
 		word_make_object(WORD_LARGE, &large_raw),
 		word_make_shared(&alone),
@@ -159,7 +164,9 @@ static void test_unknown_type(void **state)
 		assert_int_equal(zsblk_read(dev, block, 2 * BLOCK_BYTES, BLOCK_BYTES), -EIO);
 		assert_true(device_has(dev, 2, BLOCK_TEXT, 1));
 		assert_true(zsblk_check(dev, &why) < 0);
-		assert_non_null(strstr(why.text, known ? "group" : "unknown type"));
+		assert_non_null(strstr(why.text, known                 ? "group"
+						 : type == WORD_BACKED ? "backing store"
+								       : "unknown type"));
 	}
 	/* What overwrites it needs to know nothing of it. */
 	device_put(dev, 1, BLOCK_TEXT, 2);

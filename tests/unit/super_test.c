@@ -257,7 +257,7 @@ static void test_features(void **state)
 		assert_int_equal(super_permits(&found, true, why, sizeof why), -EINVAL);
 		assert_non_null(strstr(why, "looked at"));
 		/* To be left alone, unless it is one of ours. */
-		if (one & (SUPER_HAS_SHARED | SUPER_HAS_LARGE | SUPER_HAS_CODECS))
+		if (one & (SUPER_HAS_SHARED | SUPER_HAS_LARGE | SUPER_HAS_BACKED | SUPER_HAS_CODECS))
 			continue;
 		assert_int_equal(read_with((struct super_features){.incompatible = one}, &found, why), 0);
 		assert_int_equal(super_permits(&found, false, why, sizeof why), -EINVAL);

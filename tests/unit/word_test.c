@@ -37,6 +37,27 @@ static void test_objects_come_back(void **state)
 	}
 }
 
+static void test_places_in_the_store_come_back(void **state)
+{
+	uint64_t random = test_seed("word");
+
+	for (unsigned i = 0; i < 20000; i++) {
+		struct word_backed want = {
+			.place = random_below(&random, UINT64_C(1) << WORD_STORED_BITS),
+			.size = (uint16_t)(1 + random_below(&random, 4096)),
+			.codec = (uint8_t)random_below(&random, 8),
+		};
+		uint64_t word = word_make_backed(&want);
+		struct word_backed got = word_backed(word);
+
+		assert_int_equal(word_type(word), WORD_BACKED);
+		assert_true(got.place == want.place);
+		assert_int_equal(got.size, want.size);
+		assert_int_equal(got.codec, want.codec);
+		assert_int_equal(word >> WORD_MARK_SHIFT, 0);
+	}
+}
+
 static void test_patterns_come_back(void **state)
 {
 	uint64_t random = 1;
@@ -75,6 +96,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objects_come_back),
+		cmocka_unit_test(test_places_in_the_store_come_back),
 		cmocka_unit_test(test_patterns_come_back),
 		cmocka_unit_test(test_marks),
 	};

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Reading blocks whose objects are in the backing store, and bringing them back. See backing.h. */
+#include "engine/backing_parts.h"
+
+#include "engine/sector.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A block that was used within so many seconds before it is read comes back to memory. */
+#define USED_AGAIN_S 60u
+
+/* ------------------------------------------------------------------ places to wait */
+
+int backing_reads_open(struct backing *backing)
+{
+	uint8_t *buffer = (uint8_t *)(backing + 1);
+
+	pthread_mutex_init(&backing->lock, NULL);
+	pthread_cond_init(&backing->freed, NULL);
+	for (unsigned i = 0; i < BACKING_WAITS; i++, buffer += BLOCK) {
+		backing->waits[i].buffer = buffer;
+		pthread_cond_init(&backing->waits[i].ended, NULL);
+	}
+	return 0;
+}
+
+void backing_reads_close(struct backing *backing)
+{
+	for (unsigned i = 0; i < BACKING_WAITS; i++)
+		pthread_cond_destroy(&backing->waits[i].ended);
+	pthread_cond_destroy(&backing->freed);
+	pthread_mutex_destroy(&backing->lock);
+}
+
+static struct backing_wait *free_wait(struct backing *backing)
+{
+	for (unsigned i = 0; i < BACKING_WAITS; i++)
+		if (!backing->waits[i].is_busy)
+			return &backing->waits[i];
+	return NULL;
+}
+
+bool backing_is_awaited(struct zsblk *dev, uint64_t block)
+{
+	struct backing *backing = dev->backing;
+	bool found = false;
+
+	pthread_mutex_lock(&backing->lock);
+	for (unsigned i = 0; i < BACKING_WAITS; i++)
+		found |= backing->waits[i].is_busy && backing->waits[i].block == block;
+	pthread_mutex_unlock(&backing->lock);
+	return found;
+}
+
+static void give_back(struct backing *backing, struct backing_wait *wait)
+{
+	pthread_mutex_lock(&backing->lock);
+	wait->is_busy = false;
+	pthread_cond_signal(&backing->freed);
+	pthread_mutex_unlock(&backing->lock);
+}
+
+/* By a thread of the store. */
+static void end_of_read(struct spill_read *read, int error, size_t bytes)
+{
+	struct backing_wait *wait = (struct backing_wait *)((uint8_t *)read - offsetof(struct backing_wait, read));
+	struct backing *backing = read->opaque;
+
+	pthread_mutex_lock(&backing->lock);
+	wait->error = error;
+	wait->bytes = bytes;
+	wait->is_over = true;
+	pthread_cond_signal(&wait->ended);
+	pthread_mutex_unlock(&backing->lock);
+}
+
+/* Begin to read. NULL: all places are taken. Held: the place in the word is live. */
+static struct backing_wait *begin(struct backing *backing, uint64_t block, uint64_t word)
+{
+	struct word_backed backed = word_backed(word);
+	struct backing_wait *wait;
+
+	pthread_mutex_lock(&backing->lock);
+	wait = free_wait(backing);
+	if (wait) {
+		wait->is_busy = true;
+		wait->is_over = false;
+		wait->block = block;
+	}
+	pthread_mutex_unlock(&backing->lock);
+	if (!wait)
+		return NULL;
+	wait->read = (struct spill_read){
+		.place = backed.place,
+		.bytes = backed.size,
+		.number = (uint32_t)block,
+		.buffer = wait->buffer,
+		.done = end_of_read,
+		.opaque = backing,
+	};
+	if (backing->spill->get(backing->store, &wait->read)) {
+		wait->error = -EIO;
+		wait->is_over = true;
+	}
+	return wait;
+}
+
+static void wait_for(struct backing *backing, struct backing_wait *wait)
+{
+	pthread_mutex_lock(&backing->lock);
+	while (!wait->is_over)
+		pthread_cond_wait(&wait->ended, &backing->lock);
+	pthread_mutex_unlock(&backing->lock);
+}
+
+static void wait_for_place(struct backing *backing)
+{
+	pthread_mutex_lock(&backing->lock);
+	while (!free_wait(backing))
+		pthread_cond_wait(&backing->freed, &backing->lock);
+	pthread_mutex_unlock(&backing->lock);
+}
+
+/* ------------------------------------------------------------------ one block */
+
+static bool is_still(struct zsblk *dev, uint64_t block, uint64_t word)
+{
+	bool still;
+
+	stripe_lock(dev, block);
+	still = table_load(&dev->table, block) == word;
+	stripe_unlock(dev, block);
+	return still;
+}
+
+/*
+ * Get the object of a block into the buffer of *result, which is the caller's until give_back(). Called with the stripe held; releases
+ * it. 1: look at the block again. With an error or 1 there is no *result.
+ */
+static int fetch(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word, struct backing_wait **result)
+{
+	struct backing *backing = dev->backing;
+	struct backing_wait *wait = backing ? begin(backing, block, word) : NULL;
+	bool still;
+
+	stripe_unlock(dev, block);
+	if (!backing)
+		return -EIO;
+	context_put(&dev->contexts, *ctx);
+	if (wait)
+		wait_for(backing, wait);
+	else
+		wait_for_place(backing);
+	*ctx = context_get(&dev->contexts);
+	if (!wait)
+		return 1;
+	atomic_fetch_add_explicit(&backing->reads, 1, memory_order_relaxed);
+	if (!wait->error && wait->bytes == word_backed(word).size) {
+		*result = wait;
+		return 0;
+	}
+	/* The place of a block that was written meanwhile, or moved in the store, may be anything. */
+	still = is_still(dev, block, word);
+	give_back(backing, wait);
+	if (!still)
+		return 1;
+	atomic_fetch_add_explicit(&backing->read_errors, 1, memory_order_relaxed);
+	return -EIO;
+}
+
+/* Store the object in memory as it is. -ENOSPC: there is no room. The block is not changed if it has another word by now. */
+static int bring_back(struct zsblk *dev, struct context *ctx, uint64_t word, const struct backing_wait *wait)
+{
+	struct word_backed backed = word_backed(word);
+	uint64_t block = wait->block, now;
+	bool done;
+	int r = sector_store_bytes(dev, block, WORD_OBJECT, backed.codec, wait->buffer, backed.size, 0, &now);
+
+	if (r)
+		return r;
+	stripe_lock(dev, block);
+	done = table_load(&dev->table, block) == word;
+	if (done)
+		sector_publish(dev, ctx, block, now);
+	stripe_unlock(dev, block);
+	if (done)
+		atomic_fetch_add_explicit(&dev->backing->returned, 1, memory_order_relaxed);
+	sector_drop(dev, done ? word : now);
+	return 0;
+}
+
+static bool is_used_lately(const struct zsblk *dev, uint64_t block)
+{
+	uint64_t seconds = 0;
+	bool idle;
+
+	return ages_look_held(&dev->ages, block, &seconds, &idle) && seconds < USED_AGAIN_S;
+}
+
+int backing_read(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word, unsigned from, unsigned len,
+		 uint8_t *out)
+{
+	bool lately = is_used_lately(dev, block);
+	struct backing_wait *wait;
+	uint8_t *whole;
+	int r;
+
+	ages_touch(&dev->ages, block);
+	r = fetch(dev, ctx, block, word, &wait);
+	if (r)
+		return r;
+	whole = len == BLOCK ? out : (*ctx)->block;
+	r = sector_expand(*ctx, word, wait->buffer, whole);
+	if (!r && len < BLOCK)
+		memcpy(out, whole + from, len);
+	/* Where there is no room for the object, the block stays where it is. */
+	if (!r && lately)
+		(void)bring_back(dev, *ctx, word, wait);
+	give_back(dev->backing, wait);
+	return r;
+}
+
+int backing_bring_back(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word)
+{
+	struct backing_wait *wait;
+	int r = fetch(dev, ctx, block, word, &wait);
+
+	if (r)
+		return r;
+	r = bring_back(dev, *ctx, word, wait);
+	give_back(dev->backing, wait);
+	return r;
+}
+
+void backing_drop(struct zsblk *dev, uint64_t word)
+{
+	struct word_backed backed = word_backed(word);
+	struct backing *backing = dev->backing;
+
+	/* Without a store, before the start: what is live is told to the store when it is opened. */
+	if (backing)
+		backing->spill->drop(backing->store, backed.place, backed.size);
+}
