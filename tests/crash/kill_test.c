@@ -3,7 +3,7 @@
  * I5: an acknowledged write survives SIGKILL at any instruction.
  *
  * A child opens a device in shared memory and, from several threads, writes, writes parts, discards,
- * compacts, recompresses and makes groups of blocks. It is killed at a random moment, at times while it still opens the device. Then the
+ * compacts, recompresses, makes groups of blocks, and writes blocks to a backing store (if this zsblk has them). It is killed at a random moment, at times while it still opens the device. Then the
  * segment is opened again: every invariant must hold, and every block must be what was
  * acknowledged, or, if a request was in flight on it, that or what the request was to make of it.
  * Thousands of times, on one segment.
@@ -18,6 +18,7 @@
  *
  * kill_test [--kills N] [--seed N] [--algorithm A]; the seed is printed.
  */
+#include "engine/backing.h"
 #include "lib/random.h"
 #include "zsblk.h"
 
@@ -52,6 +53,9 @@ struct promise {
 	_Atomic uint64_t recompressed[2]; /* blocks: by recompressions that have ended, and by all */
 	_Atomic uint64_t grouped[2];      /* blocks that were put into groups, the same */
 	_Atomic uint64_t found_groups;    /* groups that were there after kills */
+	_Atomic bool has_stores;          /* this zsblk was built with backing stores */
+	_Atomic uint64_t spilled;         /* blocks that were written to the backing store */
+	_Atomic uint64_t found_spilled;   /* blocks that were there after kills */
 	_Atomic uint64_t level, next_level, limit, next_limit; /* the same */
 	_Atomic uint64_t settings;
 	uint8_t copy[2][BLOCKS][4096];
@@ -71,7 +75,42 @@ __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *form
 	va_end(args);
 	fputc('\n', stderr);
 	zsblk_remove(params.memory, NULL);
+	/* The store stays, to be looked at. */
 	_exit(1);
+}
+
+static char folder[] = "/tmp/zsblk-kill-XXXXXX", store_path[sizeof folder + 8];
+
+/* A process that was killed leaves a store that nobody uses, or a file of which it had made none yet. */
+static void attach_store(struct zsblk *dev)
+{
+	struct zsblk_spill_store store = {.location = store_path, .limit = UINT64_C(5) << 20, .take_over = true};
+	struct zsblk_why why;
+	int r = zsblk_spill_attach(dev, &store, &why);
+
+	if (r == -EMEDIUMTYPE) {
+		store.existing = true;
+		r = zsblk_spill_attach(dev, &store, &why);
+	}
+	atomic_store(&promise->has_stores, r != -EOPNOTSUPP);
+	if (r && r != -EOPNOTSUPP && r != -EBUSY)
+		die("%s", why.text);
+}
+
+static void prepare_store(void)
+{
+#ifdef HAS_SPILL
+	backing_use_library(&spill_functions);
+#endif
+	if (!mkdtemp(folder))
+		die("%s: %s", folder, strerror(errno));
+	snprintf(store_path, sizeof store_path, "%s/store", folder);
+}
+
+static void remove_store(void)
+{
+	unlink(store_path);
+	rmdir(folder);
 }
 
 static struct zsblk *open_device(void)
@@ -242,13 +281,40 @@ static void group(uint64_t *random)
 	zsblk_group_end(job);
 }
 
+/* Blocks to the store, and what is left of old ones there. */
+static void spill(uint64_t *random)
+{
+	struct zsblk_spill_what what = {.first = random_below(random, BLOCKS), .huge = random_below(random, 2)};
+	struct zsblk_spill_figures figures;
+	struct zsblk_spilling *job;
+	uint64_t before = atomic_load(&promise->spilled);
+	bool more = true;
+	int r;
+
+	if (zsblk_spill_begin(dev, &what, &job, NULL))
+		die("nothing can be written to the store");
+	while (more) {
+		r = zsblk_spill_step(job, &figures, &more);
+		if (r && r != -ENOSPC)
+			die("a step of writing to the store failed: %s", strerror(-r));
+		atomic_store(&promise->spilled, before + figures.blocks);
+	}
+	zsblk_spill_end(job);
+	r = zsblk_spill_clean_step(dev, &more);
+	if (r && r != -ENOSPC)
+		die("cleaning failed: %s", strerror(-r));
+}
+
 /* Work on objects, of one kind at a time. */
 static void *rework(void *opaque)
 {
 	uint64_t random = (uintptr_t)opaque;
 
+	attach_store(dev);
 	for (;;)
-		if (random_below(&random, 3))
+		if (atomic_load(&promise->has_stores) && random_below(&random, 2))
+			spill(&random);
+		else if (random_below(&random, 3))
 			group(&random);
 		else
 			recompress(&random);
@@ -394,10 +460,13 @@ static void verify_setting(const char *what, uint64_t found, _Atomic uint64_t *n
 
 static void verify_settings(void)
 {
+	struct zsblk_spill_stats store;
 	struct zsblk_stats stats;
 
 	zsblk_get_stats(dev, &stats);
 	atomic_fetch_add(&promise->found_groups, stats.groups);
+	if (zsblk_spill_get_stats(dev, &store))
+		atomic_fetch_add(&promise->found_spilled, store.bd_count);
 	verify_setting("limit", stats.mem_limit, &promise->limit, &promise->next_limit);
 	verify_setting("level", (uint64_t)zsblk_level(dev), &promise->level, &promise->next_level);
 }
@@ -427,7 +496,8 @@ static bool did_everything(uint64_t either)
 {
 	return atomic_load(&promise->acknowledged) && atomic_load(&promise->resizes) &&
 	       atomic_load(&promise->settings) && atomic_load(&promise->recompressed[1]) && either &&
-	       atomic_load(&promise->grouped[1]) && atomic_load(&promise->found_groups);
+	       atomic_load(&promise->grouped[1]) && atomic_load(&promise->found_groups) &&
+	       (!atomic_load(&promise->has_stores) || atomic_load(&promise->found_spilled));
 }
 
 static void report(uint64_t kills, uint64_t either)
@@ -435,11 +505,13 @@ static void report(uint64_t kills, uint64_t either)
 	printf("# %" PRIu64 " kills, %" PRIu64 " sizes, %" PRIu64 " settings, %" PRIu64
 	       " requests acknowledged, %" PRIu64 " refused for lack of space, "
 	       "%" PRIu64 " blocks recompressed, %" PRIu64 " put into groups, %" PRIu64
-	       " groups found after kills, %" PRIu64 " in flight when killed; nothing lost\n",
+	       " groups found after kills, %" PRIu64 " written to the store, %" PRIu64
+	       " blocks found there after kills, %" PRIu64 " in flight when killed; nothing lost\n",
 	       kills, atomic_load(&promise->resizes), atomic_load(&promise->settings),
 	       atomic_load(&promise->acknowledged), atomic_load(&promise->refused),
 	       atomic_load(&promise->recompressed[1]), atomic_load(&promise->grouped[1]),
-	       atomic_load(&promise->found_groups), either);
+	       atomic_load(&promise->found_groups), atomic_load(&promise->spilled),
+	       atomic_load(&promise->found_spilled), either);
 	if (!did_everything(either))
 		die("the children did nothing: the test is void");
 }
@@ -469,6 +541,7 @@ int main(int argc, char **argv)
 		kills *= 20;
 	printf("# kill_test --seed %" PRIu64 " --kills %" PRIu64 " --algorithm %s\n", seed, kills, params.algorithm);
 	fflush(stdout);
+	prepare_store();
 	promise = mmap(NULL, sizeof *promise, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (promise == MAP_FAILED)
 		die("mmap: %s", strerror(errno));
@@ -490,6 +563,7 @@ int main(int argc, char **argv)
 		verify(&either);
 	}
 	zsblk_remove(memory, NULL);
+	remove_store();
 	report(done, either);
 	return 0;
 }

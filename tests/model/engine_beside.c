@@ -254,12 +254,68 @@ void beside_group_all(void)
 	make_groups(&what, UINT64_MAX);
 }
 
+/* ------------------------------------------------------------------ the backing store */
+
+static uint64_t spilled;
+static struct zsblk_spill_stats store;
+
+/* Some steps, or all of them. The store has less room than there are blocks. */
+static void spill(const struct zsblk_spill_what *what, uint64_t steps)
+{
+	struct zsblk_spill_figures figures = {0};
+	struct zsblk_spilling *job;
+	struct zsblk_why why;
+	bool more = true;
+
+	if (zsblk_spill_begin(dev, what, &job, &why))
+		die(NULL, "%s", why.text);
+	while (more && steps--) {
+		int r = zsblk_spill_step(job, &figures, &more);
+
+		if (r && r != -ENOSPC)
+			die(NULL, "a step failed: %s", strerror(-r));
+	}
+	zsblk_spill_end(job);
+	spilled += figures.blocks;
+}
+
+static void spill_some(uint64_t *random)
+{
+	struct zsblk_spill_what what = {
+		.older_than_s = random_below(random, 4) ? 0 : random_below(random, 2),
+		.idle = random_below(random, 4) == 0,
+		.huge = random_below(random, 4) == 0,
+		.max_blocks = random_below(random, 3) ? 0 : random_below(random, 100),
+	};
+	bool more = true;
+
+	spill(&what, random_below(random, 20));
+	for (uint64_t steps = random_below(random, 4); more && steps; steps--) {
+		int r = zsblk_spill_clean_step(dev, &more);
+
+		if (r && r != -ENOSPC)
+			die(NULL, "cleaning failed: %s", strerror(-r));
+	}
+}
+
+void beside_spill_all(void)
+{
+	const struct zsblk_spill_what all = {0};
+
+	if (opt.folder[0])
+		spill(&all, UINT64_MAX);
+}
+
 /* One thing that goes on in the background. */
 static void work_once(uint64_t *random)
 {
 	struct zsblk_stats stats;
 	bool more;
 
+	if (opt.folder[0] && random_below(random, 2)) {
+		spill_some(random);
+		return;
+	}
 	switch (random_below(random, 8)) {
 	case 0:
 		zsblk_compact(dev);
@@ -312,6 +368,7 @@ void *beside_run(void *opaque)
 	cold_reads = stats.cold_reads;
 	cold_decodes = stats.cold_decodes;
 	regrouped = stats.regrouped;
+	zsblk_spill_get_stats(dev, &store);
 	free(tail.data);
 	free(tail.check);
 	return NULL;
@@ -324,6 +381,10 @@ void beside_print(void)
 	printf("# %" PRIu64 " blocks were put into groups, %" PRIu64 " of them out of others; %" PRIu64
 	       " reads of them took %" PRIu64 " decodes\n",
 	       grouped, regrouped, cold_reads, cold_decodes);
+	if (opt.folder[0])
+		printf("# %" PRIu64 " blocks went to the backing store, %" PRIu64 " were read there, %" PRIu64
+		       " came back\n",
+		       spilled, store.bd_reads, store.returned);
 	if (opt.switches)
 		printf("# the algorithm changed %lu times\n", switches_made);
 }

@@ -6,7 +6,8 @@
  * blocks, so that neighbours share one. It does random requests of every kind in its region and
  * compares, and looks that no block is younger than its age says. Beside them one thread works on the device: engine_beside.c. With --fault, allocations fail;
  * a failed write leaves each block old or new. With --max-size, the same thread grows and shrinks the device behind the
- * regions, and has the blocks there. With --switch it changes algorithm, reserve and limit. At the end every invariant is checked, and for a
+ * regions, and has the blocks there. With --switch it changes algorithm, reserve and limit. With --spill blocks go to a backing store
+ * in a file and come back. At the end every invariant is checked, and for a
  * shared segment everything once more after closing and opening it.
  *
  * A run is repeated with the seed it prints: engine_model --seed N and the same options. --memory
@@ -14,6 +15,7 @@
  */
 #include "engine_model.h"
 
+#include "engine/backing.h"
 #include "lib/shm.h"
 
 #include <errno.h>
@@ -230,7 +232,8 @@ static void *work(void *opaque)
 /* How blocks are stored, one by one, is what is counted. */
 static void check_blocks(const char *when, const struct zsblk_stats *stats)
 {
-	uint64_t size = 0, raw = 0, same = 0, stored = 0, cold = 0;
+	uint64_t size = 0, raw = 0, same = 0, stored = 0, cold = 0, spilled = 0;
+	struct zsblk_spill_stats store;
 	struct zsblk_block blocks[100];
 
 	for (uint64_t next = 0; next < zsblk_size(dev) / 4096;) {
@@ -238,6 +241,10 @@ static void check_blocks(const char *when, const struct zsblk_stats *stats)
 
 		for (unsigned i = 0; i < n; i++) {
 			/* The shares of blocks in groups are rounded. */
+			if (blocks[i].state == ZSBLK_BLOCK_SPILLED) {
+				spilled++;
+				continue;
+			}
 			size += blocks[i].state == ZSBLK_BLOCK_COLD ? 0 : blocks[i].size;
 			cold += blocks[i].state == ZSBLK_BLOCK_COLD;
 			raw += blocks[i].state == ZSBLK_BLOCK_RAW;
@@ -251,6 +258,10 @@ static void check_blocks(const char *when, const struct zsblk_stats *stats)
 		    "%s: the blocks have %" PRIu64 " bytes, %" PRIu64 " are raw, %" PRIu64 " same-filled, %" PRIu64
 		    " in groups",
 		    when, size, raw, same, cold);
+	zsblk_spill_get_stats(dev, &store);
+	if (spilled != store.bd_count || (!spilled && store.live_bytes))
+		die(NULL, "%s: %" PRIu64 " blocks in the backing store, in %" PRIu64 " bytes; counted %" PRIu64, when,
+		    spilled, store.live_bytes, store.bd_count);
 }
 
 /* All that can be marked is, and nothing is once it was read. */
@@ -298,12 +309,37 @@ static void check_all(const char *when)
 	       stats.groups, stats.group_blocks, atomic_load(&refused));
 }
 
+/* The store of the device: the same one for each process. */
+static void attach_store(void)
+{
+	char path[sizeof opt.folder + 8];
+	struct zsblk_spill_store store = {.location = path, .limit = UINT64_C(5) << 20};
+	struct zsblk_why why;
+
+	snprintf(path, sizeof path, "%s/store", opt.folder);
+	if (zsblk_spill_attach(dev, &store, &why))
+		die(NULL, "%s", why.text);
+}
+
+static void remove_store(void)
+{
+	char path[sizeof opt.folder + 8];
+
+	if (!opt.folder[0])
+		return;
+	snprintf(path, sizeof path, "%s/store", opt.folder);
+	unlink(path);
+	rmdir(opt.folder);
+}
+
 static void open_device(void)
 {
 	struct zsblk_why why;
 
 	if (zsblk_open(&opt.params, &dev, &why) || zsblk_start(dev, &why))
 		die(NULL, "%s", why.text);
+	if (opt.folder[0] && !zsblk_spill_get_stats(dev, &(struct zsblk_spill_stats){0}))
+		attach_store();
 }
 
 static void run_threads(void)
@@ -387,6 +423,11 @@ static void set_option(int o, uint64_t n)
 	case 'w':
 		opt.switches = true;
 		break;
+	case 'p':
+		strcpy(opt.folder, "/tmp/zsblk-model-XXXXXX");
+		if (!mkdtemp(opt.folder))
+			die(NULL, "%s: %s", opt.folder, strerror(errno));
+		break;
 	case 'x':
 		opt.params.max_size = (n + 4095) / 4096 * 4096;
 		break;
@@ -398,13 +439,11 @@ static void set_option(int o, uint64_t n)
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"seed", 1, NULL, 's'},    {"ops", 1, NULL, 'o'},
-		{"threads", 1, NULL, 't'}, {"algorithm", 1, NULL, 'a'},
-		{"level", 1, NULL, 'l'},   {"fault", 1, NULL, 'f'},
-		{"limit", 1, NULL, 'm'},   {"reserve", 1, NULL, 'r'},
-		{"memory", 1, NULL, 'M'},  {"chain", 1, NULL, 'c'},
-		{"region", 1, NULL, 'R'},  {"max-size", 1, NULL, 'x'},
-		{"switch", 0, NULL, 'w'},  {0},
+		{"seed", 1, NULL, 's'},      {"ops", 1, NULL, 'o'},     {"threads", 1, NULL, 't'},
+		{"algorithm", 1, NULL, 'a'}, {"level", 1, NULL, 'l'},   {"fault", 1, NULL, 'f'},
+		{"limit", 1, NULL, 'm'},     {"reserve", 1, NULL, 'r'}, {"memory", 1, NULL, 'M'},
+		{"chain", 1, NULL, 'c'},     {"region", 1, NULL, 'R'},  {"max-size", 1, NULL, 'x'},
+		{"switch", 0, NULL, 'w'},    {"spill", 0, NULL, 'p'},   {0},
 	};
 	int o;
 
@@ -422,6 +461,9 @@ int main(int argc, char **argv)
 {
 	bool shared;
 
+#ifdef HAS_SPILL
+	backing_use_library(&spill_functions);
+#endif
 	parse(argc, argv);
 	printf("# engine_model --seed %" PRIu64 " --threads %u --ops %" PRIu64 " --algorithm %s\n", opt.seed,
 	       opt.threads, opt.ops, opt.params.algorithm);
@@ -442,10 +484,13 @@ int main(int argc, char **argv)
 	check_idle();
 	zsblk_compact(dev);
 	check_all("compacted");
+	beside_spill_all();
+	check_all("in the store");
 	if (opt.fault && !atomic_load(&refused))
 		die(NULL, "no allocation failed: --fault has no effect");
 	if (shared) {
 		opt.params.size = zsblk_size(dev);
+		beside_spill_all();
 		zsblk_close(dev);
 		open_device();
 		check_all("opened again");
@@ -454,6 +499,7 @@ int main(int argc, char **argv)
 	zsblk_close(dev);
 	if (shared && zsblk_remove(opt.params.memory, NULL))
 		die(NULL, "the segment cannot be removed");
+	remove_store();
 	free(truth);
 	free(used);
 	return 0;

@@ -16,6 +16,7 @@ struct model_options {
 	bool switches;   /* algorithm, reserve and limit change */
 	uint64_t region; /* bytes a thread owns */
 	struct zsblk_params params;
+	char folder[32]; /* with a backing store in it; "": there is none */
 };
 
 extern struct model_options opt;
@@ -45,5 +46,7 @@ void *beside_run(void *opaque);
 void beside_print(void);
 /* Put all blocks into groups that gain by that. */
 void beside_group_all(void);
+/* Put all blocks that can be there into the backing store, if there is one. */
+void beside_spill_all(void);
 
 #endif
