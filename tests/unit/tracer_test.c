@@ -91,7 +91,8 @@ int __wrap_tracer_file_open(const char *path, int *folder, struct zsblk_why *rea
 int __wrap_tracer_file_open(const char *path, int *folder, struct zsblk_why *reason)
 {
 	hang(OPEN);
-	return file_fd = __real_tracer_file_open(path, folder, reason);
+	file_fd = __real_tracer_file_open(path, folder, reason);
+	return file_fd;
 }
 
 unsigned __real_zsblk_trace_take(struct zsblk_trace *trace, struct zsblk_event *events, unsigned n, uint64_t *lost);
