@@ -7,7 +7,7 @@
 
 static bool has_codec(const struct zsblk *dev, unsigned codec)
 {
-	return codec < SUPER_CODECS_NAMED || dev->layout.codecs[codec][0];
+	return codec < SUPER_CODECS_NAMED || (codec < SUPER_CODECS && dev->layout.codecs[codec][0]);
 }
 
 /* What the word says must fit the classes that the pool has, too. */
