@@ -193,6 +193,21 @@ static int rebuild(struct zsblk *dev, struct zsblk_why *why)
 	return 0;
 }
 
+int engine_may_begin(struct zsblk *dev, struct zsblk_why *why)
+{
+	bool is_busy;
+
+	pthread_mutex_lock(&dev->recompress_lock);
+	is_busy = dev->recompression || dev->grouping || dev->spilling;
+	pthread_mutex_unlock(&dev->recompress_lock);
+	if (!is_busy)
+		return 0;
+	return why_fail(
+		why, -EBUSY,
+		"this device is being recompressed, makes groups, or writes blocks to its backing store; wait until "
+		"that is done, or cancel it");
+}
+
 void engine_keep_frontier(struct zsblk *dev)
 {
 	runs_keep_frontier(dev->runs, super_frontier(&dev->seg, &dev->layout));

@@ -298,6 +298,12 @@ struct zs_core *zsblk_pool(struct zsblk *dev);
 /* What a device with these parameters has in its superblock. */
 void engine_describe(struct super_layout *layout, const struct zsblk_params *params);
 
+/*
+ * May work on blocks begin: recompression, groups, the backing store? -EBUSY: some goes on, and *why says so. With change_lock, which is held until
+ * the work is the device's: the answer holds as long. To be asked before the segment says what it will need for ever.
+ */
+int engine_may_begin(struct zsblk *dev, struct zsblk_why *why);
+
 /* resize.c */
 /* Does a request lie in the device? */
 bool resize_has_range(const struct zsblk *dev, uint64_t offset, uint64_t len);

@@ -151,18 +151,12 @@ static int make(struct zsblk *dev, const struct codec *codec, int level, struct 
 	return r;
 }
 
-/* Make this one the device's. -EBUSY: there is one, or a recompression. */
-static int install(struct zsblk *dev, struct zsblk_grouping *job)
+/* Make this one the device's. */
+static void install(struct zsblk *dev, struct zsblk_grouping *job)
 {
-	int r = 0;
-
 	pthread_mutex_lock(&dev->recompress_lock);
-	if (dev->grouping || dev->recompression || dev->spilling)
-		r = -EBUSY;
-	else
-		dev->grouping = job;
+	dev->grouping = job;
 	pthread_mutex_unlock(&dev->recompress_lock);
-	return r;
 }
 
 int zsblk_group_begin(struct zsblk *dev, const struct zsblk_group_what *what, struct zsblk_grouping **result,
@@ -172,6 +166,7 @@ int zsblk_group_begin(struct zsblk *dev, const struct zsblk_group_what *what, st
 	int r = check(dev, what, algorithm, why), level;
 	struct zsblk_grouping *job = NULL;
 	const struct codec *codec;
+	bool is_busy;
 
 	*result = NULL;
 	if (r)
@@ -179,21 +174,19 @@ int zsblk_group_begin(struct zsblk *dev, const struct zsblk_group_what *what, st
 	codec = codec_by_name(algorithm);
 	level = what->has_level ? what->level : codec->level_default;
 	pthread_mutex_lock(&dev->change_lock);
-	r = make(dev, codec, level, &job);
+	r = engine_may_begin(dev, why);
+	is_busy = r != 0;
+	if (!r)
+		r = make(dev, codec, level, &job);
+	if (!r) {
+		job->what = *what;
+		job->block = what->first;
+		job->end = what->blocks ? what->first + what->blocks : UINT64_MAX;
+		install(dev, job);
+	}
 	pthread_mutex_unlock(&dev->change_lock);
 	if (r)
-		return encoder_explain(r, algorithm, level, why);
-	job->what = *what;
-	job->block = what->first;
-	job->end = what->blocks ? what->first + what->blocks : UINT64_MAX;
-	r = install(dev, job);
-	if (r) {
-		release(job);
-		return why_fail(
-			why, r,
-			"this device is being recompressed, makes groups, or writes blocks to its backing store; wait until "
-			"that is done, or cancel it");
-	}
+		return is_busy ? r : encoder_explain(r, algorithm, level, why);
 	*result = job;
 	return 0;
 }

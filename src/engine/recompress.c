@@ -127,18 +127,12 @@ static void set_notes(struct zsblk_recompression *job, uint64_t hint)
 	job->notes = now >= tried;
 }
 
-/* Make this one the device's. -EBUSY: there is one. */
-static int install(struct zsblk *dev, struct zsblk_recompression *job)
+/* Make this one the device's. */
+static void install(struct zsblk *dev, struct zsblk_recompression *job)
 {
-	int r = 0;
-
 	pthread_mutex_lock(&dev->recompress_lock);
-	if (dev->recompression || dev->grouping || dev->spilling)
-		r = -EBUSY;
-	else
-		dev->recompression = job;
+	dev->recompression = job;
 	pthread_mutex_unlock(&dev->recompress_lock);
-	return r;
 }
 
 int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *what, struct zsblk_recompression **result,
@@ -148,6 +142,7 @@ int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *wha
 	struct zsblk_recompression *job = NULL;
 	const struct codec *codec;
 	int r = check(what, algorithm, why), level;
+	bool is_busy;
 
 	*result = NULL;
 	if (r)
@@ -155,26 +150,24 @@ int zsblk_recompress_begin(struct zsblk *dev, const struct zsblk_recompress *wha
 	codec = codec_by_name(algorithm);
 	level = what->has_level ? what->level : codec->level_default;
 	pthread_mutex_lock(&dev->change_lock);
-	r = make(dev, codec, level, &job);
+	r = engine_may_begin(dev, why);
+	is_busy = r != 0;
+	if (!r)
+		r = make(dev, codec, level, &job);
 	if (!r) {
 		r = codecs_begin(dev, codec);
 		if (r)
 			release(job);
 	}
+	if (!r) {
+		job->type = what->type;
+		job->threshold = what->threshold;
+		job->max_pages = what->max_pages;
+		install(dev, job);
+	}
 	pthread_mutex_unlock(&dev->change_lock);
 	if (r)
-		return encoder_explain(r, algorithm, level, why);
-	job->type = what->type;
-	job->threshold = what->threshold;
-	job->max_pages = what->max_pages;
-	r = install(dev, job);
-	if (r) {
-		release(job);
-		return why_fail(
-			why, r,
-			"this device is being recompressed, makes groups, or writes blocks to its backing store; wait until "
-			"that is done, or cancel it");
-	}
+		return is_busy ? r : encoder_explain(r, algorithm, level, why);
 	carry_over(dev);
 	set_notes(job, *super_tried_with(&dev->seg, &dev->layout));
 	*result = job;

@@ -65,30 +65,24 @@ int zsblk_spill_begin(struct zsblk *dev, const struct zsblk_spill_what *what, st
 	*result = NULL;
 	pthread_mutex_lock(&dev->change_lock);
 	r = check(dev, what, why);
+	if (!r)
+		r = engine_may_begin(dev, why);
 	job = r ? NULL : segment_private_map(sizeof *job);
-	if (!r && !job)
+	if (!r && (!job || upkeep_populate_private(dev, job, sizeof *job)))
 		r = why_fail(why, -ENOMEM, "no memory to write blocks to the backing store");
-	if (!r && upkeep_populate_private(dev, job, sizeof *job))
-		r = why_fail(why, -ENOMEM, "no memory to write blocks to the backing store");
+	if (!r) {
+		job->dev = dev;
+		job->what = *what;
+		job->block = what->first;
+		job->end = what->blocks ? what->first + what->blocks : UINT64_MAX;
+		pthread_mutex_lock(&dev->recompress_lock);
+		dev->spilling = job;
+		pthread_mutex_unlock(&dev->recompress_lock);
+	}
 	pthread_mutex_unlock(&dev->change_lock);
 	if (r) {
 		segment_private_unmap(job, sizeof *job);
 		return r;
-	}
-	job->dev = dev;
-	job->what = *what;
-	job->block = what->first;
-	job->end = what->blocks ? what->first + what->blocks : UINT64_MAX;
-	pthread_mutex_lock(&dev->recompress_lock);
-	if (dev->recompression || dev->grouping || dev->spilling)
-		r = -EBUSY;
-	else
-		dev->spilling = job;
-	pthread_mutex_unlock(&dev->recompress_lock);
-	if (r) {
-		segment_private_unmap(job, sizeof *job);
-		return why_fail(why, r,
-				"other work on blocks of this device goes on; wait until that is done, or cancel it");
 	}
 	*result = job;
 	return 0;

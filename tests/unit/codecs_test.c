@@ -105,6 +105,27 @@ static void test_changed_to_it(void **state)
 	compare(200);
 }
 
+/* What cannot begin leaves nothing that a version without LZMA could not read. */
+static void test_nothing_of_what_is_refused(void **state)
+{
+	struct zsblk_recompress all = {.type = ZSBLK_RECOMPRESS_ALL, .algorithm = "zstd"}, with_it = all;
+	struct zsblk_group_what groups = {.algorithm = "lzma"};
+	struct zsblk_recompression *job, *other;
+	struct zsblk_grouping *grouping;
+
+	with_it.algorithm = "lzma";
+	fill(0, 100);
+	must(zsblk_recompress_begin(dev, &all, &job, NULL) == 0);
+	assert_int_equal(zsblk_recompress_begin(dev, &with_it, &other, NULL), -EBUSY);
+	assert_int_equal(zsblk_group_begin(dev, &groups, &grouping, NULL), -EBUSY);
+	zsblk_recompress_end(job);
+	assert_false(has_feature() || has_decoders());
+	must(zsblk_group_begin(dev, &groups, &grouping, NULL) == 0);
+	assert_true(has_feature() && has_decoders());
+	zsblk_group_end(grouping);
+	compare(100);
+}
+
 static void test_opened_with_it(void **state)
 {
 	params.algorithm = "lzma";
@@ -242,6 +263,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_nothing_without_need, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_changed_to_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nothing_of_what_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_opened_with_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_opening_is_not_interrupted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_recompressed_with_it, set_up, tear_down),
