@@ -18,6 +18,8 @@ extern void *__libc_malloc(size_t bytes);
 extern void *__libc_calloc(size_t n, size_t bytes);
 extern void *__libc_realloc(void *old, size_t bytes);
 
+/* Libraries are to find these: the project's own default is hidden. */
+#pragma GCC visibility push(default)
 void *malloc(size_t bytes)
 {
 	return fails() ? NULL : __libc_malloc(bytes);
@@ -32,6 +34,7 @@ void *realloc(void *old, size_t bytes)
 {
 	return fails() ? NULL : __libc_realloc(old, bytes);
 }
+#pragma GCC visibility pop
 #endif
 
 /* False: sanitizers and valgrind bring their own. */
