@@ -4,8 +4,12 @@
 #include "lib/test.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int ends[2];
@@ -149,10 +153,76 @@ static void test_too_many(void **state)
 	assert_int_equal(open_files(), before);
 }
 
+/* ------------------------------------------------------------------ found */
+
+static void copy_file(const char *from, const char *to)
+{
+	char buffer[65536];
+	int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	ssize_t n;
+
+	must(in >= 0 && out >= 0);
+	while ((n = read(in, buffer, sizeof buffer)) > 0)
+		must(write(out, buffer, (size_t)n) == n);
+	close(in);
+	close(out);
+}
+
+/* A process that runs this program, and has begun to. */
+static pid_t run_program(const char *path)
+{
+	char exe[40], link[PATH_MAX];
+	ssize_t n;
+	pid_t pid = fork();
+
+	must(pid >= 0);
+	if (pid == 0) {
+		execl(path, path, "60", (char *)NULL);
+		_exit(1);
+	}
+	snprintf(exe, sizeof exe, "/proc/%d/exe", (int)pid);
+	do {
+		n = readlink(exe, link, sizeof link - 1);
+		link[n > 0 ? n : 0] = '\0';
+	} while (strcmp(link, path) != 0 && waitpid(pid, NULL, WNOHANG) == 0);
+	assert_string_equal(link, path);
+	return pid;
+}
+
+/* A package replaces the program of a server that runs; the next daemon, which has kept nothing, finds what runs. */
+static void test_program_was_replaced(void **state)
+{
+	char folder[] = "/tmp/zsblk-kept-XXXXXX", path[60], other[60];
+	struct stat before, now;
+	struct kept found;
+	pid_t pid;
+
+	must(mkdtemp(folder) != NULL);
+	snprintf(path, sizeof path, "%s/sleep", folder);
+	snprintf(other, sizeof other, "%s/other", folder);
+	copy_file("/bin/sleep", path);
+	copy_file("/bin/sleep", other);
+	must(stat(path, &before) == 0);
+	pid = run_program(path);
+	/* A program of another name is what a script runs, say. */
+	assert_int_equal(kept_find(&found, pid, 1, other, NULL, NULL), -ENOENT);
+	must(rename(other, path) == 0);
+	assert_int_equal(kept_find(&found, pid, 1, path, NULL, NULL), 0);
+	must(fstat(found.program, &now) == 0);
+	assert_true(now.st_ino == before.st_ino && now.st_dev == before.st_dev);
+	kept_close(&found);
+	assert_int_equal(kept_find(&found, pid, 1, "/bin/sleep", NULL, NULL), -ENOENT);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(path);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_sent_and_received, set_up, tear_down),
+		cmocka_unit_test(test_program_was_replaced),
 		cmocka_unit_test_setup_teardown(test_nobodys, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_is_not_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_many, set_up, tear_down),

@@ -89,6 +89,23 @@ static bool is_held(const struct stat *held, int fd)
 	return held && fstat(fd, &other) == 0 && held->st_ino == other.st_ino && held->st_dev == other.st_dev;
 }
 
+/*
+ * The program was replaced under its name since this server began. The kernel says so where it tells what the process runs: proc_pid_exe(5).
+ */
+static bool was_replaced(const char *exe, const char *program)
+{
+	static const char mark[] = " (deleted)";
+	char runs[PATH_MAX], now[PATH_MAX];
+	ssize_t n = readlink(exe, runs, sizeof runs);
+	size_t length;
+
+	if (n < (ssize_t)sizeof mark || n == sizeof runs || !realpath(program, now))
+		return false;
+	length = (size_t)n - (sizeof mark - 1);
+	return memcmp(runs + length, mark, sizeof mark - 1) == 0 && strlen(now) == length &&
+	       memcmp(runs, now, length) == 0;
+}
+
 int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program, const char *module,
 	      const struct stat *held)
 {
@@ -100,10 +117,10 @@ int kept_find(struct kept *found, pid_t pid, uint64_t start, const char *program
 	if (module)
 		found->module = open_module(pid, module);
 	/*
-	 * The server's program is not the one that we run: a script runs nbdkit, and may have its reasons; or nbdkit was
-	 * replaced meanwhile.
+	 * The server's program is not the one that we run: a script runs nbdkit, and may have its reasons.
 	 */
-	if (found->program >= 0 && !are_one_file(found->program, program) && !is_held(held, found->program)) {
+	if (found->program >= 0 && !are_one_file(found->program, program) && !is_held(held, found->program) &&
+	    !was_replaced(path, program)) {
 		close(found->program);
 		found->program = -1;
 	}
