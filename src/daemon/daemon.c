@@ -182,14 +182,15 @@ static void not_serving(void *opaque, const char *why)
 /* ------------------------------------------------------------------ what comes into the loop */
 
 /*
- * While there is no server, the other daemon has to ask again: what is installed may not work, and only this daemon holds the files of a
- * server that did. From a server that serves the other daemon takes the files anew.
+ * Only this daemon holds the files of a server that worked, and what is installed may not work. So the other daemon has to ask again until a
+ * server serves that has shown that its files work: it takes them from that server.
  */
 static void make_way(struct daemon *daemon, unsigned client)
 {
 	enum stop_state state = stop_state(daemon->stop);
 	bool may = daemon->is_orphan && (state == STOP_NOT || state == STOP_RETRYING);
-	bool now = keeper_is_serving(daemon->instance.keeper) || !server_command_has_kept(daemon->instance.command);
+	bool now =
+		keeper_server_has_proved(daemon->instance.keeper) || !server_command_has_kept(daemon->instance.command);
 
 	control_answer(daemon->instance.control, client, may,
 		       !may  ? "this daemon has a supervisor, or is stopping"

@@ -31,6 +31,8 @@
 #define LEFTOVER_LIMIT_MS 10000
 /* Another daemon that agrees to make way is gone within this time. */
 #define MAKE_WAY_S 5
+/* One that has to look after its server first is asked again for so long. No server comes up in a minute: then another daemon may have more luck. */
+#define ASK_AGAIN_MS 60000
 
 /* ------------------------------------------------------------------ the real machine, for found.c */
 
@@ -49,7 +51,7 @@ static int machine_lock(void *opaque, bool patient, pid_t *holder, struct wrong 
 static int machine_ask_to_make_way(void *opaque)
 {
 	const struct instance *instance = opaque;
-	uint64_t until = clock_after_ms(MAKE_WAY_S * 1000);
+	uint64_t until = clock_after_ms(ASK_AGAIN_MS);
 	struct wrong answer;
 	int r;
 

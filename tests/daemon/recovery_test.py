@@ -303,9 +303,22 @@ def test_orphan_upgrades(instance):
     server = instance.server()
     os.kill(instance.daemon(), signal.SIGKILL)
     os.kill(server, signal.SIGKILL)
-    must(instance.new_server(server), "daemon and server are killed: there is another", instance.all_said())
+    server = must(instance.new_server(server), "daemon and server are killed: there is another", instance.all_said())
+
+    # A version that serves for a moment has not shown that its files are worth keeping.
+    must(soon(instance.is_kept), "files that work are kept", instance.all_said())
+    instance.process.kill()
+    instance.process.wait()
+    instance.script(TRIAL + " || { (sleep 2; kill -SEGV $$) & }")
+    point(instance.ask("--upgrade", 60)[0] == 0, "--upgrade to a version that crashes after a while", instance.all_said())
+    instance.mark()
+    instance.start()
+    must(instance.says("making way for another daemon", 1, 60), "another daemon takes over in the end", instance.said())
+    before = instance.said().split("making way for another daemon")[0]
+    point("from the files of the one before" in before, "once there is a server from the old files", instance.said())
     instance.script("")
-    point(instance.ask("--stop")[0] == 0, "--stop", instance.all_said())
+    must(soon(instance.server, 60), "there is a server", instance.said())
+    point(soon(lambda: instance.ask("--stop")[0] == 0, 60), "--stop", instance.said())
 
 
 def test_killed_after_upgrade(instance):

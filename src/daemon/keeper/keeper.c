@@ -176,10 +176,7 @@ static int refill_event(sd_event_source *source, uint64_t when, void *opaque)
 		return 0;
 	}
 	keeper->files_are_held = true;
-	/*
-	 * The files of a server that has served for a while take the place of what is kept. Where nothing is kept, those of a server that
-	 * has only just come into service do for now: it may die at any moment, and what is installed may be another version by then.
-	 */
+	/* Until a server has served for long, the first one's files do: what is installed may be another version by the time it dies. */
 	if (server_command_has_kept(keeper->spec->command) && clock_us() < keeper->serving_since + STEADY_US) {
 		clock_set(source, keeper->serving_since + STEADY_US - clock_us());
 		return 0;
@@ -587,6 +584,13 @@ bool keeper_server_is_from_kept(const struct keeper *keeper)
 bool keeper_is_serving(const struct keeper *keeper)
 {
 	return keeper->state == SERVING;
+}
+
+bool keeper_server_has_proved(const struct keeper *keeper)
+{
+	return keeper->state == SERVING &&
+	       (keeper->server.from_kept || server_command_kept_is_of(keeper->spec->command, &keeper->server) ||
+		clock_us() >= keeper->serving_since + STEADY_US);
 }
 
 const struct history *keeper_history(const struct keeper *keeper)

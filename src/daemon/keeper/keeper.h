@@ -76,6 +76,8 @@ pid_t keeper_server(const struct keeper *keeper);
 /* Was the server started from files that were kept, since what is installed did not work? */
 bool keeper_server_is_from_kept(const struct keeper *keeper);
 bool keeper_is_serving(const struct keeper *keeper);
+/* Does a server serve that has done so for long, or whose files are those that are kept? Another daemon can keep its files then, and loses nothing. */
+bool keeper_server_has_proved(const struct keeper *keeper);
 /* The keeper's, until keeper_free(). */
 const struct history *keeper_history(const struct keeper *keeper);
 

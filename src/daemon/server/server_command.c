@@ -155,6 +155,11 @@ bool server_command_kept_runs(const struct server_command *command, const struct
 	return command->kept.of && command->kept.user == server->pid && command->kept.user_start == server->start;
 }
 
+bool server_command_kept_is_of(const struct server_command *command, const struct server *server)
+{
+	return command->kept.of && command->kept.of == server->pid && command->kept.of_start == server->start;
+}
+
 struct search {
 	const struct server_command *command;
 	const struct server *server;
@@ -192,7 +197,7 @@ int server_command_keep(struct server_command *command, const struct server *ser
 	const char *text;
 	pid_t child;
 
-	if (server->from_kept || (kept->of == server->pid && kept->of_start == server->start))
+	if (server->from_kept || server_command_kept_is_of(command, server))
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;

@@ -52,6 +52,9 @@ bool server_command_matches(const struct server_command *command, const char *te
 /* Was this server, which was adopted, started from the files that are kept? */
 bool server_command_kept_runs(const struct server_command *command, const struct server *server);
 
+/* Are the files that are kept those that this server itself began with? */
+bool server_command_kept_is_of(const struct server_command *command, const struct server *server);
+
 /* Are there files that were kept? */
 bool server_command_has_kept(const struct server_command *command);
 /* This server was started from them. */

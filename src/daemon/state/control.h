@@ -60,8 +60,8 @@ int control_listen(struct control **control, const struct control_spec *spec);
 /* NULL is allowed. */
 void control_close(struct control *control);
 
-/* The answer to CONTROL_MAKE_WAY of a daemon that makes way later: it has no server now, and holds what the next one may need. */
-#define CONTROL_ASK_AGAIN "no server serves just now; ask again"
+/* The answer to CONTROL_MAKE_WAY of a daemon that makes way later: it holds files that the next server may need. */
+#define CONTROL_ASK_AGAIN "no server has served for long; ask again"
 
 /* Answer a client, who may have gone, or CONTROL_NOBODY. */
 void control_answer(struct control *control, unsigned client, bool ok, const char *text);
