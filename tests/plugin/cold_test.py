@@ -44,10 +44,12 @@ def wait_frozen(control, blocks):
 def packs():
     "what nobody uses is packed and then frozen, takes less, and reads as before; what is written comes out"
     need_lzma()
-    with server(*SOON) as (one, control):
+    with server("cold=yes", "cold-after=1s", "frozen-after=1h", "background-cpu=100", "reserve=0") as (one, control):
         handle, data = one.connect(), neighbours(BLOCKS, 1)
         put(handle, data)
         before = statistics(control)["compr_data_size"]
+        wait_for(lambda: cold(control)["cold_blocks"] >= BLOCKS * 9 // 10, "cold blocks", 120)
+        call(control, DEVICE + "SetCold", {"frozen_after_s": 2})
         wait_frozen(control, BLOCKS * 9 // 10)
         after, told = statistics(control), cold(control)
         assert after["groups"] > 0 and after["group_blocks"] > BLOCKS * 9 // 10, after
