@@ -57,7 +57,8 @@ static void give_back(struct backing *backing, struct backing_wait *wait)
 {
 	pthread_mutex_lock(&backing->lock);
 	wait->is_busy = false;
-	pthread_cond_signal(&backing->freed);
+	/* All of them: one that finds its block changed meanwhile has no use for the place. */
+	pthread_cond_broadcast(&backing->freed);
 	pthread_mutex_unlock(&backing->lock);
 }
 

@@ -209,6 +209,15 @@ static void fill_batch(struct zsblk_spilling *job, uint64_t end)
 	}
 }
 
+/* The device may have become smaller since the job began, also than where it began. */
+static uint64_t end_of_range(const struct zsblk_spilling *job)
+{
+	uint64_t end = zsblk_size(job->dev) / BLOCK;
+
+	end = end < job->end ? end : job->end;
+	return end > job->what.first ? end : job->what.first;
+}
+
 int zsblk_spill_step(struct zsblk_spilling *job, struct zsblk_spill_figures *figures, bool *more)
 {
 	struct zsblk *dev = job->dev;
@@ -216,8 +225,7 @@ int zsblk_spill_step(struct zsblk_spilling *job, struct zsblk_spill_figures *fig
 	int r;
 
 	pthread_mutex_lock(&dev->recompress_lock);
-	end = zsblk_size(dev) / BLOCK;
-	end = end < job->end ? end : job->end;
+	end = end_of_range(job);
 	fill_batch(job, end);
 	write_batch(job);
 	*more = !is_at_end(job, end);

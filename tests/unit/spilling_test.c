@@ -484,6 +484,26 @@ static void *use(void *opaque)
 	return NULL;
 }
 
+static void test_range_is_gone(void **state)
+{
+	const struct zsblk_spill_what tail = {.first = 1000};
+	struct zsblk_spill_figures figures;
+	struct zsblk_spilling *job;
+	bool more = true;
+
+	attach();
+	device_put(dev, 0, BLOCK_TEXT, 1);
+	must(zsblk_spill_begin(dev, &tail, &job, &why) == 0);
+	must(zsblk_resize(dev, 500 * BLOCK_BYTES, &why) == 0);
+	for (unsigned steps = 0; more; steps++) {
+		must(zsblk_spill_step(job, &figures, &more) == 0);
+		assert_int_equal(figures.done, 0);
+		assert_int_equal(figures.total, 0);
+		assert_true(steps < 10);
+	}
+	zsblk_spill_end(job);
+}
+
 static void test_requests_meanwhile(void **state)
 {
 	unsigned rounds = test_env("ZSBLK_SHORT") ? 20 : 100;
@@ -530,6 +550,7 @@ int main(void)
 		TEST(test_damaged),
 		TEST(test_no_room_in_memory),
 		TEST(test_requests_meanwhile),
+		TEST(test_range_is_gone),
 	};
 	void *module;
 
