@@ -199,6 +199,7 @@ void zsblk_group_end(struct zsblk_grouping *job)
 		return;
 	dev = job->dev;
 	pthread_mutex_lock(&dev->recompress_lock);
+	room_give_back(&job->room);
 	dev->grouping = NULL;
 	entries_settle(dev);
 	pthread_mutex_unlock(&dev->recompress_lock);

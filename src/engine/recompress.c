@@ -179,6 +179,7 @@ void zsblk_recompress_end(struct zsblk_recompression *job)
 	if (!job)
 		return;
 	pthread_mutex_lock(&job->dev->recompress_lock);
+	room_give_back(&job->room);
 	job->dev->recompression = NULL;
 	pthread_mutex_unlock(&job->dev->recompress_lock);
 	release(job);

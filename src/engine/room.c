@@ -84,6 +84,18 @@ void room_step(struct room *room)
 	room->used = used < room->used ? used : room->used;
 }
 
+void room_give_back(struct room *room)
+{
+	uint64_t limit = runs_limit(room->dev->runs);
+
+	if (!limit || !room->lent)
+		return;
+	room->compaction = (struct progress){0};
+	room->is_made = true;
+	while (room->lent && room->is_made && runs_used(room->dev->runs) > limit)
+		room_step(room);
+}
+
 enum room_reserve room_in_reserve(struct room *room, uint64_t replaced, uint64_t least)
 {
 	uint64_t reserve = zsblk_reserve(room->dev), left = runs_hot_free(room->dev->runs) * BLOCK;

@@ -62,6 +62,12 @@ bool room_make(struct room *room, uint64_t replaced, uint64_t least);
 /* A bounded piece of that. */
 void room_step(struct room *room);
 
+/*
+ * The work ends, perhaps before its time: what writers were lent, and may have taken, is theirs no more. So the pool is compacted until it is
+ * below its limit, or the work holds nothing. Takes as long as that takes, with recompress_lock.
+ */
+void room_give_back(struct room *room);
+
 /* May the next object take a page of the reserve? */
 enum room_reserve {
 	ROOM_RESERVE_YES,

@@ -192,6 +192,37 @@ static void test_writes_beside(void **state)
 	compare(n);
 }
 
+/* A job that is cancelled when writers have taken what it lent: the pool is below its limit all the same. */
+static void test_cancelled_beside_writes(void **state)
+{
+	const unsigned n = 2000, spare = 40;
+	struct zsblk_group_figures figures;
+	struct zsblk_grouping *job;
+	uint8_t data[BLOCK_BYTES];
+	unsigned writes = 0;
+	bool more = true;
+	uint64_t limit;
+
+	upkeep_stop(dev);
+	fill_scattered(n);
+	limit = device_stats(dev).mem_used_total + spare * BLOCK_BYTES;
+	zsblk_set_mem_limit(dev, limit);
+	job = begin(&(struct zsblk_group_what){.blocks = n});
+	while (more && device_stats(dev).mem_used_total <= limit) {
+		must(zsblk_group_step(job, &figures, &more) == 0);
+		block_make(data, BLOCK_NOISE, writes);
+		if (figures.groups >= 2 && zsblk_write(dev, data, BLOCK_BYTES, AT(n + writes)) == 0)
+			writes++;
+	}
+	assert_true(more);
+	zsblk_group_end(job);
+	assert_true(device_stats(dev).mem_used_total <= limit);
+	assert_int_equal(atomic_load(&dev->runs->limit), limit / BLOCK_BYTES);
+	for (unsigned i = 0; i < writes; i++)
+		assert_true(device_has(dev, n + i, BLOCK_NOISE, i));
+	compare(n);
+}
+
 /* Without a limit, what is held comes back before more is taken. */
 static void test_held(void **state)
 {
@@ -257,11 +288,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(test_full),           TEST(test_above_limit),
-		TEST(test_search),         TEST(test_no_memory_for_entries),
-		TEST(test_no_memory),      TEST(test_memory_saved),
-		TEST(test_writes_beside),  TEST(test_held),
-		TEST(test_leaves_reserve),
+		TEST(test_full),          TEST(test_above_limit),
+		TEST(test_search),        TEST(test_no_memory_for_entries),
+		TEST(test_no_memory),     TEST(test_memory_saved),
+		TEST(test_writes_beside), TEST(test_cancelled_beside_writes),
+		TEST(test_held),          TEST(test_leaves_reserve),
 	};
 
 	return cmocka_run_group_tests_name("grouping_room", tests, NULL, NULL);
