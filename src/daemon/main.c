@@ -20,6 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of --status: there is no daemon of this name, for certain. The same number as of programs that tell it of a service (LSB, systemctl). */
+#define EXIT_NOT_RUNNING 3
+
 /* Requests as options name them. */
 static const struct {
 	const char *name;
@@ -48,6 +51,8 @@ static int ask_daemon(const struct options *options)
 		fprintf(stderr, "zsblkd: %s\n", answer.text);
 	else
 		puts(answer.text);
+	if (r == -ESRCH && requests[i].verb == CONTROL_STATUS)
+		return EXIT_NOT_RUNNING;
 	return r ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -94,7 +94,7 @@ static const char help[] =
 	"      --stop NAME             swapoff, detach, end the server and remove the data\n"
 	"      --stop-unused NAME      the same, but fail if the device is in use\n"
 	"      --upgrade NAME          start a new server in place of the one there is, with nothing lost\n"
-	"      --status NAME           say how it is doing\n"
+	"      --status NAME           say how it is doing; the exit status is 3 if no daemon of that name runs\n"
 	"\n"
 	"  -v, --verbose               say more\n"
 	"  -h, --help                  this text\n"

@@ -101,7 +101,9 @@ def main():
     refused("an algorithm that there is not", [*one, "size=1G", "algorithm=lzo-rle"], "lzo-rle", "use one of")
     refused("a level that it has not", [*one, "size=1G", "algorithm=zstd", "level=900"], "level=900", "zstd")
     refused("too much for a start", [*one, "size=1G", "--recovery-reserve", "1T"], "recovery-reserve", "1T", "a quarter")
-    refused("a request to nobody", ["--status", "cli-test"], "there is no zsblkd for 'cli-test'")
+    refused("a request to nobody", ["--stop", "cli-test"], "there is no zsblkd for 'cli-test'")
+    status, said = run("--status", "cli-test")
+    point(status == 3 and "there is no zsblkd for 'cli-test'" in said, "the status of nobody has an exit status of its own", f"{status} {said}")
 
     refused("a transport that there is not", [*one, "--transport", "iscsi", "size=1G"], "iscsi", "auto, ublk or nbd")
     refused("a device of another transport", [*one, "--transport", "ublk", "--device", "/dev/nbd0", "size=1G"], "/dev/nbd0", "leave one")

@@ -258,6 +258,11 @@ static void test_older_daemon(void **state)
 	listening = folder_listen(&folder, "control", SOCK_STREAM);
 	assert_int_equal(ask(ANY, 5, &answer), -ESRCH);
 	close(listening);
+	/* A place that cannot be looked at does not say that there is nobody. */
+	assert_return_code(unlinkat(folder.fd, "control", 0), errno);
+	assert_return_code(symlinkat("control", folder.fd, "control"), errno);
+	assert_int_equal(ask(ANY, 5, &answer), -EREMOTEIO);
+	assert_return_code(unlinkat(folder.fd, "control", 0), errno);
 	folder_close(&folder);
 }
 

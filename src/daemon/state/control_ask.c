@@ -42,9 +42,9 @@ static int ask_in_words(const char *path, const char *word, unsigned seconds, ch
 
 	if (fd == -EAGAIN)
 		return -ETIMEDOUT;
-	/* -EPROTOTYPE: it is a server's. */
+	/* -EPROTOTYPE: it is a server's. Any other error says nothing of whether there is one. */
 	if (fd < 0)
-		return -ESRCH;
+		return fd == -ENOENT || fd == -ECONNREFUSED || fd == -EPROTOTYPE ? -ESRCH : fd;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = (time_t)seconds}, sizeof(struct timeval));
 	got = send(fd, word, strlen(word), MSG_NOSIGNAL);
 	if (got >= 0)
