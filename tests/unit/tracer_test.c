@@ -124,8 +124,11 @@ static int begin(void **state)
 {
 	if (files_make(state) < 0)
 		return -1;
+	/* A thread that was given up may still be on its way out of the lock. */
+	pthread_mutex_lock(&lock);
 	hangs = NONE;
 	returned = 0;
+	pthread_mutex_unlock(&lock);
 	file_fd = -1;
 	takes = told = 0;
 	watched = NULL;
