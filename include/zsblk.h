@@ -209,6 +209,9 @@ int zsblk_create(const struct zsblk_params *params, const char *name, int *id, s
  */
 int zsblk_find(const char *name, int *id, struct zsblk_why *why);
 
+/* How many algorithms a segment can have beyond those that every version has. */
+#define ZSBLK_SEGMENT_ALGORITHMS 4u
+
 /* What is in a shared segment. */
 struct zsblk_segment {
 	uint64_t size;     /* bytes of the device in it; 0: there is none yet */
@@ -221,6 +224,8 @@ struct zsblk_segment {
 	bool in_service;   /* some zsblk_start() has succeeded with it */
 	bool removed;      /* somebody has removed it (ipcrm): it ends with the last process that has it attached */
 	char name[ZSBLK_NAME_MAX + 1]; /* the name that zsblk_create() gave it; empty: none */
+	/* Algorithms beyond lz4, lz4hc and zstd that who uses it has to have. The first empty one ends them. */
+	char algorithms[ZSBLK_SEGMENT_ALGORITHMS][17];
 };
 
 /*

@@ -9,6 +9,7 @@
 
 #include "segment/claim.h"
 #include "segment/owner.h"
+#include "segment/super_codecs.h"
 #include "segment/super_open.h"
 
 #include <errno.h>
@@ -21,6 +22,9 @@
 
 _Static_assert(ZSBLK_SEGMENT_VERSION == SUPER_VERSION, "the public name of the same number");
 _Static_assert(ZSBLK_SEGMENT_OLDEST == SUPER_OLDEST, "the public name of the same number");
+_Static_assert(ZSBLK_SEGMENT_ALGORITHMS == SUPER_CODECS - SUPER_CODECS_NAMED, "each codec of the record");
+_Static_assert(sizeof((struct zsblk_segment *)0)->algorithms[0] == sizeof((struct super_layout *)0)->codecs[0] + 1,
+	       "its name fits, without a zero");
 _Static_assert(ZSBLK_NAME_MAX == sizeof((struct super_layout *)0)->name, "a name fits, without a zero");
 
 static int open_outside(const char *memory, enum super_mode mode, struct segment *seg, struct zsblk_why *why)
@@ -172,6 +176,21 @@ int zsblk_find(const char *name, int *id, struct zsblk_why *why)
 
 /* ------------------------------------------------------------------ looking */
 
+/* What the superblock says. */
+static void describe(struct zsblk_segment *found, const struct super_layout *layout)
+{
+	unsigned n = 0;
+
+	found->version = layout->version;
+	found->features = layout->features.incompatible;
+	found->size = layout->blocks * BLOCK;
+	found->max_size = layout->max_blocks * BLOCK;
+	memcpy(found->name, layout->name, sizeof layout->name);
+	for (unsigned id = SUPER_CODECS_NAMED; id < SUPER_CODECS; id++)
+		if (layout->codecs[id][0])
+			memcpy(found->algorithms[n++], layout->codecs[id], sizeof layout->codecs[id]);
+}
+
 int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_why *why)
 {
 	struct zsblk_why ignored;
@@ -195,11 +214,7 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 		if (!r && layout.block_size != BLOCK)
 			r = why_fail(why, -EINVAL, "%s has blocks of %u bytes, not %u", memory, layout.block_size,
 				     BLOCK);
-		found->version = layout.version;
-		found->features = layout.features.incompatible;
-		found->size = layout.blocks * BLOCK;
-		found->max_size = layout.max_blocks * BLOCK;
-		memcpy(found->name, layout.name, sizeof layout.name);
+		describe(found, &layout);
 	}
 	if (!r) {
 		used = owner_bytes_in_use(seg.shmid);

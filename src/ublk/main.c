@@ -225,15 +225,21 @@ static void print_device(const struct uapi_info *info, int segment)
 	       info->state < sizeof states / sizeof states[0] ? states[info->state] : "unknown", info->server, segment);
 }
 
-/* zsblkd looks for the lines of its segment's format and features. */
+/* zsblkd looks for what its segment needs: format, features and algorithms. */
 static void print_version(void)
 {
+	const struct zsblk_algorithm *algorithm;
+
 	puts("zsblk-ublk " ZSBLK_VERSION);
 	for (unsigned version = ZSBLK_SEGMENT_OLDEST; version <= ZSBLK_SEGMENT_VERSION; version++)
 		printf("segment version %u\n", version);
 	for (unsigned bit = 0; bit < 32; bit++)
 		if (zsblk_segment_feature(bit))
 			printf("segment feature %s\n", zsblk_segment_feature(bit));
+	printf("algorithms");
+	for (unsigned i = 0; (algorithm = zsblk_algorithm(i)); i++)
+		printf(" %s", algorithm->name);
+	printf("\n");
 }
 
 int main(int argc, char **argv)

@@ -145,7 +145,15 @@ def test_features(instance):
     point(instance.server() == server and is_alive(server), "and the server there is goes on", instance.said())
     instance.script("")
     code, said = instance.ask("--upgrade")
-    point(code == 0 and instance.new_server(server), "one that knows them comes up", said)
+    server = code == 0 and instance.new_server(server)
+    point(server, "one that knows them comes up", said)
+    facts = subprocess.run(["nbdkit", "--dump-plugin", PLUGIN], stdout=subprocess.PIPE, text=True, check=True).stdout
+    if " lzma\n" in facts:
+        call(instance, "control", "org.zsblk.Device.SetAlgorithm", algorithm="lzma")
+        instance.script("if [[ $* = *--dump-plugin* ]]; then nbdkit \"$@\" | sed '/^zsblk_algorithms=/s/ lzma//'; exit; fi")
+        code, said = instance.ask("--upgrade")
+        point(code == 1 and "does not have the algorithm 'lzma'" in said, "nor is one that was built without an algorithm that is used", said)
+        point(instance.server() == server and is_alive(server), "and the server there is goes on", instance.said())
     point(instance.ask("--stop")[0] == 0, "--stop", instance.said())
 
 

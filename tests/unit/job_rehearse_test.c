@@ -7,15 +7,17 @@
 #include "daemon/jobs/job_rehearse.h"
 #include "segment/format.h"
 #include "segment/super.h"
+#include "segment/super_codecs.h"
 
 #include <sys/stat.h>
 
-/* Its plugin knows the formats and features that are in the environment. As a server it makes what its daemon waits for. */
+/* Its plugin knows the formats, features and algorithms that are in the environment. As a server it makes what its daemon waits for. */
 static const char script[] = "#!/bin/sh\n"
 			     "if [ \"$1\" = --dump-plugin ]; then\n"
 			     "	echo path=/nowhere\n"
 			     "	for version in $VERSIONS; do echo \"zsblk_segment_version=$version\"; done\n"
 			     "	for feature in $FEATURES; do echo \"zsblk_segment_feature=$feature\"; done\n"
+			     "	echo \"zsblk_algorithms=$ALGORITHMS\"\n"
 			     "	exit\n"
 			     "fi\n"
 			     ": >\"${2#--unix=}\"\n"
@@ -72,9 +74,22 @@ static void set_features(uint32_t features)
 
 	seg.base = test_shm_map(shm, &seg.bytes);
 	must(super_read(&seg, &layout, text, sizeof text) == 0);
-	super_set_incompatible(&seg, &layout, SUPER_HAS_SHARED | SUPER_HAS_LARGE, false);
+	super_set_incompatible(&seg, &layout, SUPER_HAS_SHARED | SUPER_HAS_LARGE | SUPER_HAS_CODECS, false);
 	if (features)
 		super_set_incompatible(&seg, &layout, features, true);
+	shmdt(seg.base);
+}
+
+/* As whoever is about to store objects of it does. */
+static void set_codec(unsigned id, const char *algorithm)
+{
+	struct segment seg = {.kind = SEGMENT_SHM};
+	struct super_layout layout;
+	char text[200];
+
+	seg.base = test_shm_map(shm, &seg.bytes);
+	must(super_read(&seg, &layout, text, sizeof text) == 0);
+	super_codecs_begin(&seg, &layout, id, algorithm);
 	shmdt(seg.base);
 }
 
@@ -155,6 +170,38 @@ static void test_features(void **state)
 	unsetenv("FEATURES");
 }
 
+/* Two programs of one version need not have the same algorithms: each is built with the libraries that there were. */
+static void test_algorithms(void **state)
+{
+	static const struct {
+		const char *known, *lacks;
+	} cases[] = {
+		{"lz4 lz4hc zstd lzma later", NULL},
+		{"later lzma", NULL},
+		{"lz4 lz4hc zstd", "the algorithm 'lzma', with which"},
+		{"lz4 lz4hc zstd lzma", "the algorithm 'later', with which"},
+		{"lz4 lz4hc zstd lzma2 xlzma later", "the algorithm 'lzma', with which"},
+		{"", "the algorithm 'lzma', with which"},
+	};
+	struct wrong wrong;
+
+	set_codec(4, "lzma");
+	/* Numbers may be left out. */
+	set_codec(6, "later");
+	setenv("FEATURES", "codecs", 1);
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		int r;
+
+		setenv("ALGORITHMS", cases[i].known, 1);
+		r = rehearse("1 2", &wrong);
+		if (r != (cases[i].lacks ? -EINVAL : 0) || (r && !strstr(wrong.text, cases[i].lacks)))
+			fail_msg("case %zu: %d: %s", i, r, wrong.text);
+	}
+	set_features(0);
+	unsetenv("ALGORITHMS");
+	unsetenv("FEATURES");
+}
+
 static void test_without_a_segment(void **state)
 {
 	struct wrong wrong;
@@ -169,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		/* Before the segment becomes one of format 1. */
 		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_algorithms),
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_without_a_segment),
 	};

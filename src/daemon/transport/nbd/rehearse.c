@@ -27,6 +27,12 @@
 static int ask_segment(const struct settings *settings, const struct zsblk_segment *segment, uint64_t until,
 		       struct wrong *wrong)
 {
+	static const struct segment_words words = {
+		.who = "plugin",
+		.version = "zsblk_segment_version=",
+		.feature = "zsblk_segment_feature=",
+		.algorithms = "zsblk_algorithms=",
+	};
 	const char *const arguments[] = {settings->nbdkit, "--dump-plugin", settings->plugin, NULL};
 	char facts[8192];
 	struct program_text output = {facts, sizeof facts, 0}, errors = {wrong->text, sizeof wrong->text, 0};
@@ -41,7 +47,7 @@ static int ask_segment(const struct settings *settings, const struct zsblk_segme
 			  r == -EIO ? "ended with status" : strerror(-r), r == -EIO ? status : -r);
 	if (r)
 		return r;
-	return segment_known("plugin", facts, "zsblk_segment_version=", "zsblk_segment_feature=", segment, wrong);
+	return segment_known(&words, facts, segment, wrong);
 }
 
 /* Wait until the server has its socket: 0; has ended, and was collected: -EIO; or the time is up: -ETIMEDOUT. */

@@ -73,6 +73,12 @@ void ublk_server_device_argument(const struct device *device, bool attached, cha
 /* Does the program know such a segment? */
 static int ask_segment(const struct settings *settings, const struct zsblk_segment *segment, struct wrong *wrong)
 {
+	static const struct segment_words words = {
+		.who = "server",
+		.version = "segment version ",
+		.feature = "segment feature ",
+		.algorithms = "algorithms ",
+	};
 	const char *const arguments[] = {settings->ublk_server, "--version", NULL};
 	char said[2000];
 	struct program_text output = {said, sizeof said, 0};
@@ -80,7 +86,7 @@ static int ask_segment(const struct settings *settings, const struct zsblk_segme
 
 	if (r)
 		return wrong_say(wrong, "%s --version: %s", settings->ublk_server, strerror(-r)), r;
-	return segment_known("server", said, "segment version ", "segment feature ", segment, wrong);
+	return segment_known(&words, said, segment, wrong);
 }
 
 int ublk_server_rehearse(const struct settings *settings, const struct zsblk_segment *segment, const char *contact,
