@@ -163,9 +163,8 @@ int zsblk_open(const struct zsblk_params *params, struct zsblk **dev, struct zsb
  * may be called again. A process that locks its memory with mlockall() must do so before this call: the system does not
  * give back shared memory that a mapping has locked.
  *
- * Errors: -EBUSY (another live process has claimed the segment), -ENOMEM (the reserve of a new device cannot be filled,
- * or there is no memory for the table), -EINTR (params->interrupted returned true), and others of madvise and
- * pthread_create.
+ * Errors: -EBUSY (another live process has claimed the segment), -ENOMEM (the reserve of a new device cannot be filled, or there is no
+ * memory for the table), -EINTR (params->interrupted returned true), and others of madvise and pthread_create.
  */
 int zsblk_start(struct zsblk *dev, struct zsblk_why *why);
 
@@ -177,13 +176,12 @@ void zsblk_close(struct zsblk *dev);
 
 /* The format of segments that this version makes: see docs/format.md. Segments of later formats are refused. */
 #define ZSBLK_SEGMENT_VERSION 2u
-/*
- * The oldest format that this version opens. A segment of format 1 keeps it until zsblk_resize() changes its size, or
- * zsblk_recompress_begin() is called.
- */
+/* The oldest that this version opens. Format 1 stays until zsblk_resize() changes the size, or zsblk_recompress_begin() is called. */
 #define ZSBLK_SEGMENT_OLDEST 1u
 
 #define ZSBLK_NAME_MAX 32u
+/* So many algorithms a segment can have beyond lz4, lz4hc and zstd. */
+#define ZSBLK_SEGMENT_ALGORITHMS 4u
 
 /*
  * Make a shared segment for a device with these parameters. The segment bears `name`, of 1 to ZSBLK_NAME_MAX bytes. If
@@ -194,23 +192,18 @@ void zsblk_close(struct zsblk *dev);
  * name. A call whose process is killed before the segment has its name leaves one without key and name. The next call
  * by the same user removes that one: it bears the claim of its maker, which has ended, and nothing else.
  *
- * Errors: -EEXIST (a segment has that key), and those of zsblk_open(). After a failure there is no new segment, and *id
- * means nothing.
+ * Errors: -EEXIST (a segment has that key), and those of zsblk_open(). After a failure there is no new segment, and *id means nothing.
  */
 int zsblk_create(const struct zsblk_params *params, const char *name, int *id, struct zsblk_why *why);
 
 /*
- * Find the shared segment that bears this name, and store its identifier in *id. Only segments are looked into that the
- * calling user made and owns, and that are closed to others. A segment whose first page is swapped out is not found:
- * zsblk_open() locks segments, and to read a page that is swapped out could wait for the device that the caller looks
- * after.
+ * Find the shared segment that bears this name, and store its identifier in *id. Only segments are looked into that the calling user made
+ * and owns, and that are closed to others. A segment whose first page is swapped out is not found: zsblk_open() locks segments, and to read
+ * a page that is swapped out could wait for the device that the caller looks after.
  *
  * Errors: -ENOENT (there is none), -EEXIST (there are several), and others of shmctl.
  */
 int zsblk_find(const char *name, int *id, struct zsblk_why *why);
-
-/* How many algorithms a segment can have beyond those that every version has. */
-#define ZSBLK_SEGMENT_ALGORITHMS 4u
 
 /* What is in a shared segment. */
 struct zsblk_segment {
@@ -226,21 +219,23 @@ struct zsblk_segment {
 	char name[ZSBLK_NAME_MAX + 1]; /* the name that zsblk_create() gave it; empty: none */
 	/* Algorithms beyond lz4, lz4hc and zstd that who uses it has to have. The first empty one ends them. */
 	char algorithms[ZSBLK_SEGMENT_ALGORITHMS][17];
+	/* zsblk_open() of this version, on this system, refuses it for its features or the size of a page; *why has the reason. */
+	bool refused;
 };
 
 /*
- * Look at the shared segment that `memory` ("shm:...") names. The segment is not claimed, so a process that uses it is
- * not disturbed, and no segment is made.
+ * Look at the shared segment that `memory` ("shm:...") names. The segment is not claimed, so a process that uses it is not disturbed, and
+ * no segment is made. Features that this version does not know are no error: so zsblkd can look after what a later server uses.
  *
- * Errors: -ENOENT (there is none), -EPERM (another user made or owns it, or its mode lets others in), -EINVAL (`memory`
- * names no shared segment; or the segment holds something other than a device, is damaged, or has a format or a feature
- * that this version does not know), and others of shmat and shmctl.
+ * Errors: -ENOENT (there is none), -EPERM (another user made or owns it, or its mode lets others in), -EINVAL (`memory` names no shared
+ * segment; or the segment holds something other than a device, is damaged, or has a format that this version does not know), and others of
+ * shmat and shmctl.
  */
 int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_why *why);
 
 /*
- * Remove the shared segment that `memory` ("shm:...") names, with its contents. A segment that is damaged or of a later
- * format is removed as well.
+ * Remove the shared segment that `memory` ("shm:...") names, with its contents. A segment that is damaged or of a later format is removed
+ * as well.
  *
  * Errors: -ENOENT (there is none), -EBUSY (a live process uses it), -EINVAL (zsblk did not make it, or `memory` names no shared segment),
  * -EPERM (another user made or owns it, or its mode lets others in), and others of shmat and shmctl.
@@ -248,12 +243,12 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 int zsblk_remove(const char *memory, struct zsblk_why *why);
 
 /*
- * Keep a shared segment attached without using it. As long as the caller keeps it and lives, the segment exists, even
- * if somebody removes it (ipcrm) or the kernel removes segments that no process uses (kernel.shm_rmid_forced). Children
- * do not inherit the attachment. On success *keep is the caller's until zsblk_keep_end().
+ * Keep a shared segment attached without using it. As long as the caller keeps it and lives, the segment exists, even if somebody removes it
+ * (ipcrm) or the kernel removes segments that no process uses (kernel.shm_rmid_forced). Children do not inherit the attachment. On success
+ * *keep is the caller's until zsblk_keep_end().
  *
- * Errors: -ENOENT (there is none), -EPERM (another user made or owns it, or its mode lets others in), -EINVAL (zsblk
- * did not make it, or `memory` names no shared segment), -ENOMEM, and others of shmat and shmctl.
+ * Errors: -ENOENT (there is none), -EPERM (another user made or owns it, or its mode lets others in), -EINVAL (zsblk did not make it, or
+ * `memory` names no shared segment), -ENOMEM, and others of shmat and shmctl.
  */
 struct zsblk_keep;
 int zsblk_keep(const char *memory, struct zsblk_keep **keep, struct zsblk_why *why);

@@ -207,14 +207,14 @@ int zsblk_inspect(const char *memory, struct zsblk_segment *found, struct zsblk_
 	found->id = seg.shmid;
 	if (!super_is_blank(&seg)) {
 		r = super_read(&seg, &layout, why->text, sizeof why->text);
-		if (!r)
-			r = super_permits(&layout, false, why->text, sizeof why->text);
 		if (!r && layout.kind != SUPER_DEVICE)
 			r = why_fail(why, -EINVAL, "%s holds a zsmalloc pool, not a block device", memory);
 		if (!r && layout.block_size != BLOCK)
 			r = why_fail(why, -EINVAL, "%s has blocks of %u bytes, not %u", memory, layout.block_size,
 				     BLOCK);
 		describe(found, &layout);
+		if (!r)
+			found->refused = super_permits(&layout, true, why->text, sizeof why->text) != 0;
 	}
 	if (!r) {
 		used = owner_bytes_in_use(seg.shmid);

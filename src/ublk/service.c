@@ -118,6 +118,9 @@ static int find_segment(struct service *service, struct zsblk_why *why)
 	if (strncmp(memory, "shm:", 4) != 0)
 		return 0;
 	r = zsblk_inspect(memory, &found, why);
+	/* Before anything is asked of a device that is to be taken over. */
+	if (!r && found.refused)
+		r = -EINVAL;
 	if (!r)
 		service->segment = found.id;
 	return r;

@@ -74,7 +74,7 @@ static void set_features(uint32_t features)
 
 	seg.base = test_shm_map(shm, &seg.bytes);
 	must(super_read(&seg, &layout, text, sizeof text) == 0);
-	super_set_incompatible(&seg, &layout, SUPER_HAS_SHARED | SUPER_HAS_LARGE | SUPER_HAS_CODECS, false);
+	super_set_incompatible(&seg, &layout, UINT32_MAX, false);
 	if (features)
 		super_set_incompatible(&seg, &layout, features, true);
 	shmdt(seg.base);
@@ -170,6 +170,19 @@ static void test_features(void **state)
 	unsetenv("FEATURES");
 }
 
+/* A feature that this daemon does not know either has no name by which a plugin could be asked. */
+static void test_unknown_feature(void **state)
+{
+	struct wrong wrong;
+
+	set_features(1u << 5);
+	setenv("FEATURES", "shared large backed codecs later", 1);
+	assert_int_equal(rehearse("1 2", &wrong), -EINVAL);
+	assert_non_null(strstr(wrong.text, "incompatible 0x20"));
+	set_features(0);
+	unsetenv("FEATURES");
+}
+
 /* Two programs of one version need not have the same algorithms: each is built with the libraries that there were. */
 static void test_algorithms(void **state)
 {
@@ -215,9 +228,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		/* Before the segment becomes one of format 1. */
-		cmocka_unit_test(test_features),
-		cmocka_unit_test(test_algorithms),
-		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_features),          cmocka_unit_test(test_unknown_feature),
+		cmocka_unit_test(test_algorithms),        cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_without_a_segment),
 	};
 

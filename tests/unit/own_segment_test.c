@@ -3,6 +3,7 @@
 #include "lib/test.h"
 
 #include "daemon/state/own_segment.h"
+#include "segment/format.h"
 
 #include <errno.h>
 #include <sys/ipc.h>
@@ -269,6 +270,37 @@ static void test_discarded(void **state)
 	assert_string_equal(again.memory, segment.memory);
 }
 
+/* Its server is of a later version, and has stored what this version does not know. */
+static void add_unknown_feature(const struct own_segment *segment)
+{
+	struct super *super = shmat(own_segment_id(segment), NULL, 0);
+
+	must(super != (void *)-1);
+	super->state.incompatible = format_check(1u << 20);
+	shmdt(super);
+}
+
+/* What is attached with it is looked after. No server is started with it, and it is not removed. */
+static void test_unknown_feature(void **state)
+{
+	struct own_segment segment, again;
+	struct wrong wrong = {""};
+
+	make(&segment);
+	add_unknown_feature(&segment);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(find(&again, SIZE), 0);
+		assert_string_equal(again.memory, segment.memory);
+		again = (struct own_segment){.made = false};
+		assert_int_equal(own_segment_find(&again, &settings, &folder, 0, &wrong), -EINVAL);
+		assert_non_null(strstr(wrong.text, "incompatible 0x100000"));
+		assert_int_equal(zsblk_inspect(segment.memory, &again.found, NULL), 0);
+		/* Found by its name, too. */
+		if (i == 0)
+			must(unlinkat(folder.fd, "segment", 0) == 0);
+	}
+}
+
 static void test_configured(void **state)
 {
 	struct own_segment segment, again;
@@ -381,19 +413,13 @@ int main(void)
 {
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_may_remove),
-		cmocka_unit_test(test_choose),
-		WITH_FOLDER(test_made_and_noted),
-		WITH_FOLDER(test_max_size),
-		WITH_FOLDER(test_found_by_name),
-		WITH_FOLDER(test_note_of_another),
-		WITH_FOLDER(test_note_of_another_user),
-		WITH_FOLDER(test_discarded),
-		WITH_FOLDER(test_configured),
-		WITH_FOLDER(test_configured_of_another),
-		WITH_FOLDER(test_note_of_another_size),
-		WITH_FOLDER(test_removed_by_others),
-		WITH_FOLDER(test_left),
+		cmocka_unit_test(test_may_remove),       cmocka_unit_test(test_choose),
+		WITH_FOLDER(test_made_and_noted),        WITH_FOLDER(test_max_size),
+		WITH_FOLDER(test_found_by_name),         WITH_FOLDER(test_note_of_another),
+		WITH_FOLDER(test_note_of_another_user),  WITH_FOLDER(test_discarded),
+		WITH_FOLDER(test_unknown_feature),       WITH_FOLDER(test_configured),
+		WITH_FOLDER(test_configured_of_another), WITH_FOLDER(test_note_of_another_size),
+		WITH_FOLDER(test_removed_by_others),     WITH_FOLDER(test_left),
 	};
 
 	return cmocka_run_group_tests_name("own_segment", tests, NULL, NULL);

@@ -4,6 +4,8 @@
 
 #include "zsblk.h"
 
+#include <errno.h>
+
 int job_rehearse(const void *what, struct wrong *wrong)
 {
 	const struct job_rehearsal *rehearsal = what;
@@ -11,6 +13,9 @@ int job_rehearse(const void *what, struct wrong *wrong)
 	struct zsblk_why why = {""};
 	int r = zsblk_inspect(rehearsal->memory, &segment, &why);
 
+	/* What a feature is called that is not known here, no program can be asked. */
+	if (!r && segment.refused)
+		r = -EINVAL;
 	if (r) {
 		wrong_say(wrong, "%s", why.text);
 		return r;

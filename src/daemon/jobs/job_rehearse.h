@@ -15,7 +15,8 @@ struct job_rehearsal {
 
 /*
  * Would a new server come up? Starts one with the parameters there are, but on memory of its own, and has it end. -EINVAL: it
- * does not know the format that the segment has now.
+ * does not know the format that the segment has now, or lacks a feature or an algorithm that the segment needs; or zsblkd does not know
+ * such a feature itself.
  */
 job_fn job_rehearse;
 

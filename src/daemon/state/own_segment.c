@@ -72,11 +72,11 @@ static bool fits(const struct zsblk_segment *found, uint64_t device_size)
 
 /*
  * A segment that a start made that did not get anywhere: no server came into service with it, and none is about to. It may not
- * be what is asked for now, and nothing is in it.
+ * be what is asked for now, and nothing is in it. That is not said of one with features that are not known here.
  */
 static bool is_discarded(const struct zsblk_segment *found, const char *memory)
 {
-	return !found->in_service && !found->holder && zsblk_remove(memory, NULL) == 0;
+	return !found->in_service && !found->refused && !found->holder && zsblk_remove(memory, NULL) == 0;
 }
 
 /* The segments that may be the instance's. */
@@ -219,6 +219,18 @@ static void tell_max_size(const struct own_segment *segment, const struct settin
 		    wanted, segment->shown, segment->found.max_size);
 }
 
+/* A server is to be started with it. */
+static int check_opens(const struct own_segment *segment, struct wrong *wrong)
+{
+	struct zsblk_segment found;
+	struct zsblk_why why = {""};
+
+	if (!segment->memory[0] || zsblk_inspect(segment->memory, &found, &why) || !found.refused)
+		return 0;
+	wrong_say(wrong, "%s", why.text);
+	return -EINVAL;
+}
+
 int own_segment_find(struct own_segment *segment, const struct settings *settings, const struct folder *folder,
 		     uint64_t device_size, struct wrong *wrong)
 {
@@ -262,6 +274,9 @@ int own_segment_find(struct own_segment *segment, const struct settings *setting
 			memory, there.named.id);
 		return -EEXIST;
 	}
+	/* One that is attached may have a server, of a later version; if it has none, the one that is started says what it does not know. */
+	if (!r && !device_size)
+		r = check_opens(segment, wrong);
 	segment->has_name = !r && bears_name(&segment->found, settings->name);
 	if (!r)
 		tell_max_size(segment, settings);

@@ -41,7 +41,7 @@ static int features_known(const struct segment_words *words, const char *said, c
 	for (unsigned bit = 0; bit < 32; bit++) {
 		const char *name = zsblk_segment_feature(bit);
 
-		/* What is not known here either was refused before. */
+		/* One that is not known here was refused before. */
 		if (segment->features & 1u << bit && name && !says(said, words->feature, name))
 			return wrong_say(
 				wrong,
