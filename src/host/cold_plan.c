@@ -110,13 +110,13 @@ static bool may_begin(const struct cold_plan *plan, unsigned work, uint64_t now_
 	return now_s >= plan->backoff[work].until_s;
 }
 
-static void note_in_vain(struct cold_backoff *backoff, uint64_t now_s)
+static void note_in_vain(struct cold_backoff *backoff, uint64_t now_s, uint64_t most_s)
 {
 	uint64_t seconds = COLD_BACKOFF_FIRST_S;
 
-	for (unsigned i = 0; i < backoff->in_vain && seconds < COLD_BACKOFF_MOST_S; i++)
+	for (unsigned i = 0; i < backoff->in_vain && seconds < most_s; i++)
 		seconds *= 2;
-	backoff->until_s = now_s + (seconds < COLD_BACKOFF_MOST_S ? seconds : COLD_BACKOFF_MOST_S);
+	backoff->until_s = now_s + (seconds < most_s ? seconds : most_s);
 	backoff->in_vain++;
 }
 
@@ -161,9 +161,11 @@ static void find_shortage(struct cold_plan *plan, const struct cold_look *look)
 		look->limit && with_hysteresis(plan->near, look->used, look->limit - (16 - COLD_NEAR_FROM) * sixteenth,
 					       look->limit - (16 - COLD_NEAR_UNTIL) * sixteenth);
 
-	/* What was not old enough may be now. */
-	if (pressed && !plan->pressed)
+	/* What was not old enough may be now, and what was in vain with few blocks need not be with more. */
+	if (pressed && !plan->pressed) {
 		plan->due_s[0] = plan->due_s[1] = 0;
+		plan->backoff[COLD_WORK_GROUP] = plan->backoff[COLD_WORK_FREEZE] = (struct cold_backoff){0};
+	}
 	if (!near)
 		plan->rung = 0;
 	if (near && !plan->near) {
@@ -460,7 +462,7 @@ static void note_end(struct cold_plan *plan, uint64_t now_s, const struct cold_r
 	if (plan->stopping)
 		return;
 	if (result->why || !has_gained(plan, result))
-		note_in_vain(backoff, now_s);
+		note_in_vain(backoff, now_s, plan->near ? COLD_NEAR_BACKOFF_MOST_S : COLD_BACKOFF_MOST_S);
 	else
 		*backoff = (struct cold_backoff){0};
 	/* What fails is in nobody's way. */

@@ -13,8 +13,9 @@
  *   pressed    memory is short in the system: ages count four times
  *   otherwise  cold blocks are packed when they have the age, within rate and budget, and what that frees is compacted
  *
- * Work that has failed, or gained nothing, is tried again after 10 seconds, and then after twice as long each time, up to an hour. The
- * steps of the ladder wait each by itself, so that one that fails is in no other's way.
+ * Work that has failed, or gained nothing, is tried again after 10 seconds, and then after twice as long each time, up to an hour; near the
+ * limit up to 2 minutes. The steps of the ladder wait each by itself, so that one that fails is in no other's way. When memory becomes
+ * short, grouping and freezing begin anew.
  *
  * Functions allocate nothing. One thread at a time.
  */
@@ -43,6 +44,8 @@
 /* What has failed, or gained nothing, is tried again after so long, and then after twice as long each time, up to an hour. */
 #define COLD_BACKOFF_FIRST_S 10u
 #define COLD_BACKOFF_MOST_S  3600u
+/* Near the limit, up to this: writes fail, while what was in vain for lack of memory may be possible again. */
+#define COLD_NEAR_BACKOFF_MOST_S 120u
 /* Recompression looks at all blocks: it has gained something if that is such a part of the pool. */
 #define COLD_RECOMPRESS_PART 256u
 
