@@ -4,6 +4,7 @@
 
 #include "host/host.h"
 #include "host/jobs.h"
+#include "host/refuse.h"
 #include "text/number.h"
 #include "text/size.h"
 #include "varlink/socket.h"
@@ -12,7 +13,6 @@
 #include <grp.h>
 #include <libgen.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,20 +22,9 @@
 /* Of values, so much is shown: the message needs room for the remedy. */
 #define SHOWN "%.100s"
 
-__attribute__((format(printf, 3, 4))) static int refuse(struct zsblk_why *why, int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (why)
-		vsnprintf(why->text, sizeof why->text, format, args);
-	va_end(args);
-	return error;
-}
-
 static int no_memory(struct zsblk_why *why)
 {
-	return refuse(why, -ENOMEM, "no memory");
+	return host_refuse(why, -ENOMEM, "no memory");
 }
 
 /* ------------------------------------------------------------------ one parser for each kind of value */
@@ -44,9 +33,10 @@ static int parse_size(const char *key, const char *value, uint64_t *size, struct
 {
 	if (size_parse(value, size) == 0)
 		return 0;
-	return refuse(why, -EINVAL,
-		      "%s=" SHOWN " is not a size; give a number of bytes, or one with a suffix such as 512M, 2G or 1T",
-		      key, value);
+	return host_refuse(why, -EINVAL,
+			   "%s=" SHOWN
+			   " is not a size; give a number of bytes, or one with a suffix such as 512M, 2G or 1T",
+			   key, value);
 }
 
 static int set_size(struct host_params *params, const char *value, struct zsblk_why *why)
@@ -75,9 +65,9 @@ static int set_level(struct host_params *params, const char *value, struct zsblk
 	/* In the bases that nbdkit's own numbers may have. */
 	level = strtol(value, &end, 0);
 	if (errno || end == value || *end || level < INT_MIN || level > INT_MAX)
-		return refuse(why, -EINVAL,
-			      "level=" SHOWN " is not a whole number; --help lists the levels of each algorithm",
-			      value);
+		return host_refuse(why, -EINVAL,
+				   "level=" SHOWN " is not a whole number; --help lists the levels of each algorithm",
+				   value);
 	params->engine.level = (int)level;
 	params->engine.has_level = true;
 	return 0;
@@ -110,7 +100,7 @@ static int set_lock(struct host_params *params, const char *value, struct zsblk_
 			params->engine.lock_shared = mode != HOST_LOCK_NO;
 			return 0;
 		}
-	return refuse(why, -EINVAL, "lock=" SHOWN " is not understood; use auto, yes or no", value);
+	return host_refuse(why, -EINVAL, "lock=" SHOWN " is not understood; use auto, yes or no", value);
 }
 
 /* The server may change to / later, when it goes to the background. */
@@ -136,14 +126,15 @@ static int check_stats_path(const char *path, struct zsblk_why *why)
 		return no_memory(why);
 	/* Whatever file is there is replaced, but a directory cannot be. */
 	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		r = refuse(why, -EISDIR, "stats=" SHOWN " is a directory; name a file, such as " SHOWN "/zsblk.stats",
-			   path, path);
+		r = host_refuse(why, -EISDIR,
+				"stats=" SHOWN " is a directory; name a file, such as " SHOWN "/zsblk.stats", path,
+				path);
 	else if (access(dirname(copy), W_OK | X_OK) < 0)
-		r = refuse(why, -errno,
-			   "stats=" SHOWN
-			   " cannot be written: %s; name a file in a directory that exists and is yours to "
-			   "write, such as /run",
-			   path, strerror(errno));
+		r = host_refuse(why, -errno,
+				"stats=" SHOWN
+				" cannot be written: %s; name a file in a directory that exists and is yours to "
+				"write, such as /run",
+				path, strerror(errno));
 	free(copy);
 	return r;
 }
@@ -151,14 +142,14 @@ static int check_stats_path(const char *path, struct zsblk_why *why)
 static int set_stats(struct host_params *params, const char *value, struct zsblk_why *why)
 {
 	if (!value[0])
-		return refuse(why, -EINVAL,
-			      "stats= names no file; give one in a directory that is yours to write, such as "
-			      "stats=/run/zsblk.stats");
+		return host_refuse(why, -EINVAL,
+				   "stats= names no file; give one in a directory that is yours to write, such as "
+				   "stats=/run/zsblk.stats");
 	errno = ENOMEM;
 	params->stats_path = absolute_path(value);
 	if (!params->stats_path)
-		return refuse(why, -errno, "stats=" SHOWN ": %s; give a path that begins with /", value,
-			      strerror(errno));
+		return host_refuse(why, -errno, "stats=" SHOWN ": %s; give a path that begins with /", value,
+				   strerror(errno));
 	return check_stats_path(params->stats_path, why);
 }
 
@@ -168,16 +159,16 @@ static int set_control(struct host_params *params, const char *value, struct zsb
 	int r;
 
 	if (!value[0])
-		return refuse(why, -EINVAL,
-			      "control= names no socket; give one in a directory that is yours to write, such as "
-			      "control=/run/zsblk.control");
+		return host_refuse(why, -EINVAL,
+				   "control= names no socket; give one in a directory that is yours to write, such as "
+				   "control=/run/zsblk.control");
 	errno = ENOMEM;
 	params->control_path = absolute_path(value);
 	if (!params->control_path)
-		return refuse(why, -errno, "control=" SHOWN ": %s; give a path that begins with /", value,
-			      strerror(errno));
+		return host_refuse(why, -errno, "control=" SHOWN ": %s; give a path that begins with /", value,
+				   strerror(errno));
 	r = varlink_socket_check(params->control_path, &wrong);
-	return r ? refuse(why, r, "control=" SHOWN ": %s", value, wrong.text) : 0;
+	return r ? host_refuse(why, r, "control=" SHOWN ": %s", value, wrong.text) : 0;
 }
 
 /*
@@ -194,9 +185,9 @@ static int set_control_group(struct host_params *params, const char *value, stru
 	else if ((group = getgrnam(value)))
 		params->control_group = group->gr_gid;
 	else
-		return refuse(why, -EINVAL,
-			      "control-group=" SHOWN " is no group; give a name that getent group lists, or a number",
-			      value);
+		return host_refuse(
+			why, -EINVAL,
+			"control-group=" SHOWN " is no group; give a name that getent group lists, or a number", value);
 	return 0;
 }
 
@@ -205,8 +196,8 @@ static int set_background_cpu(struct host_params *params, const char *value, str
 	int64_t percent;
 
 	if (number_parse(value, 1, 100, &percent) < 0)
-		return refuse(why, -EINVAL,
-			      "background-cpu=" SHOWN " is no share of a processor; give 1 to 100 percent", value);
+		return host_refuse(why, -EINVAL,
+				   "background-cpu=" SHOWN " is no share of a processor; give 1 to 100 percent", value);
 	params->background_cpu = (unsigned)percent;
 	return 0;
 }
@@ -329,7 +320,7 @@ static int unknown_key(const char *name, const char *value, struct zsblk_why *wh
 	for (size_t i = 0; i < N_KEYS && n < sizeof names; i++)
 		n += (size_t)snprintf(names + n, sizeof names - n, "%s%s",
 				      i == 0 ? "" : (i == N_KEYS - 1 ? " or " : ", "), keys[i].name);
-	return refuse(why, -ENOENT, "parameter %.30s=%.30s is not known; use %s", name, value, names);
+	return host_refuse(why, -ENOENT, "parameter %.30s=%.30s is not known; use %s", name, value, names);
 }
 
 void host_params_init(struct host_params *params)
@@ -355,8 +346,8 @@ int host_params_set(struct host_params *params, const char *key, const char *val
 	if (!known)
 		return unknown_key(key, value, why);
 	if (params->given & key_bit(known))
-		return refuse(why, -EINVAL, "%s is given twice, the second time as " SHOWN "; give it once", key,
-			      value);
+		return host_refuse(why, -EINVAL, "%s is given twice, the second time as " SHOWN "; give it once", key,
+				   value);
 	params->given |= key_bit(known);
 	return known->set(params, value, why);
 }
@@ -396,11 +387,12 @@ int host_params_complete(struct host_params *params, struct zsblk_why *why)
 	if (r)
 		return r;
 	if (!is_given(params, "size"))
-		return refuse(why, -EINVAL, "size is missing; say how large the device is to be, for example size=2G");
+		return host_refuse(why, -EINVAL,
+				   "size is missing; say how large the device is to be, for example size=2G");
 	if (is_given(params, "control-group") && !is_given(params, "control"))
-		return refuse(why, -EINVAL,
-			      "control-group is given without control; say where the socket is to be, for example "
-			      "control=/run/zsblk.control");
+		return host_refuse(why, -EINVAL,
+				   "control-group is given without control; say where the socket is to be, for example "
+				   "control=/run/zsblk.control");
 	params->engine.reserve_by_default = !is_given(params, "reserve");
 	if (params->engine.reserve_by_default)
 		params->engine.reserve = host_default_reserve(&params->engine);

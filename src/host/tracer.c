@@ -15,6 +15,7 @@
  */
 #include "host/tracer.h"
 
+#include "host/refuse.h"
 #include "host/tracer_file.h"
 #include "process/spare.h"
 #include "process/thread.h"
@@ -22,7 +23,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,16 +95,6 @@ static struct timespec after_ms(uint64_t ms)
 	uint64_t ns = now_ns() + ms * 1000000;
 
 	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
-}
-
-__attribute__((format(printf, 3, 4))) static int refuse(struct zsblk_why *why, int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(why->text, sizeof why->text, format, args);
-	va_end(args);
-	return error;
 }
 
 /* ------------------------------------------------------------------ the file */
@@ -435,8 +425,9 @@ static int wait_for_file(struct tracer *tracer, struct zsblk_why *why)
 		*why = tracer->why;
 	pthread_mutex_unlock(&tracer->lock);
 	return answered ? tracer->error
-			: refuse(why, -ETIMEDOUT,
-				 "%.300s: the file system does not answer; name a file on one that does", tracer->path);
+			: host_refuse(why, -ETIMEDOUT,
+				      "%.300s: the file system does not answer; name a file on one that does",
+				      tracer->path);
 }
 
 /* ------------------------------------------------------------------ life */
@@ -507,17 +498,17 @@ static int check(struct tracer *tracer, const char *path, uint64_t max_bytes, st
 
 	tracer_look(tracer, &report);
 	if (report.state == TRACER_RUNNING)
-		return refuse(why, -EBUSY, "a trace is being recorded to %.300s; stop it first", report.path);
+		return host_refuse(why, -EBUSY, "a trace is being recorded to %.300s; stop it first", report.path);
 	if (max_bytes < TRACER_MAX_LEAST)
-		return refuse(why, -EINVAL, "%" PRIu64 " bytes are too few for a trace; give %u at least", max_bytes,
-			      TRACER_MAX_LEAST);
+		return host_refuse(why, -EINVAL, "%" PRIu64 " bytes are too few for a trace; give %u at least",
+				   max_bytes, TRACER_MAX_LEAST);
 	if (!tracer_file_is_path(path))
-		return refuse(why, -EINVAL,
-			      "'%.100s' is no path of a file that begins with / and has less than %u bytes", path,
-			      TRACER_PATH_MAX);
+		return host_refuse(why, -EINVAL,
+				   "'%.100s' is no path of a file that begins with / and has less than %u bytes", path,
+				   TRACER_PATH_MAX);
 	if (is_left(tracer))
-		return refuse(why, -EBUSY, "the file system of an earlier trace, %.300s, has not answered yet",
-			      tracer->path);
+		return host_refuse(why, -EBUSY, "the file system of an earlier trace, %.300s, has not answered yet",
+				   tracer->path);
 	return 0;
 }
 
@@ -535,7 +526,7 @@ int tracer_start(struct tracer *tracer, const char *path, uint64_t max_bytes, st
 	if (!r) {
 		r = thread_start_background(&tracer->thread, "zsblk-trace", run, tracer);
 		if (r)
-			refuse(why, r, "the thread of the trace cannot be started: %s", strerror(-r));
+			host_refuse(why, r, "the thread of the trace cannot be started: %s", strerror(-r));
 	}
 	if (r) {
 		let_go(tracer);

@@ -6,25 +6,15 @@
  */
 #include "host/tracer_file.h"
 
+#include "host/refuse.h"
 #include "host/tracer.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-__attribute__((format(printf, 3, 4))) static int refuse(struct zsblk_why *why, int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(why->text, sizeof why->text, format, args);
-	va_end(args);
-	return error;
-}
 
 /* The folder's descriptor. */
 static int open_folder(const char *path, const char *name, struct zsblk_why *why)
@@ -36,14 +26,15 @@ static int open_folder(const char *path, const char *name, struct zsblk_why *why
 	snprintf(folder, sizeof folder, "%.*s", name > path + 1 ? (int)(name - path - 1) : 1, path);
 	fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return refuse(why, -errno, "%.300s: %s", folder, strerror(errno));
+		return host_refuse(why, -errno, "%.300s: %s", folder, strerror(errno));
 	if (fstat(fd, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()) && !(st.st_mode & 022))
 		return fd;
 	close(fd);
-	return refuse(why, -EPERM,
-		      "%.300s: others can write in this folder, or own it; name a file in one where only root and the "
-		      "server's user can, such as /root",
-		      folder);
+	return host_refuse(
+		why, -EPERM,
+		"%.300s: others can write in this folder, or own it; name a file in one where only root and the "
+		"server's user can, such as /root",
+		folder);
 }
 
 int tracer_file_open(const char *path, int *result, struct zsblk_why *why)
@@ -69,8 +60,8 @@ int tracer_file_open(const char *path, int *result, struct zsblk_why *why)
 	}
 	close(folder);
 	if (r == -EEXIST)
-		return refuse(why, r, "%.300s exists; remove it or name another file", path);
-	return refuse(why, r, "%.300s: %s", path, strerror(-r));
+		return host_refuse(why, r, "%.300s exists; remove it or name another file", path);
+	return host_refuse(why, r, "%.300s: %s", path, strerror(-r));
 }
 
 bool tracer_file_is_path(const char *path)
