@@ -249,6 +249,7 @@ typedef int team_fn(void *opaque, unsigned thread, uint64_t first, uint64_t end)
 
 /* A clock that only goes on, in nanoseconds. */
 uint64_t now_ns(void);
+double seconds_since(uint64_t start_ns);
 
 int team_create(struct team **team, unsigned threads, struct zsblk_why *why);
 void team_destroy(struct team *team);
@@ -290,6 +291,9 @@ uint64_t zram_bytes(const char *algorithm, const struct pages *pages);
 /* Open a new device of `blocks` blocks in place of the one in *dev, which is closed if it is not NULL. */
 int device_open(struct zsblk **dev, const struct options *options, const struct choice *choice, uint64_t blocks,
 		struct zsblk_why *why);
+/* The same, of as many blocks as there are pages, which are stored. */
+int device_open_full(struct zsblk **dev, const struct options *options, const struct choice *choice,
+		     const struct pages *pages, struct zsblk_why *why);
 /* The largest object that the engine stores compressed: what fits the last class that is not huge. */
 size_t device_largest_compressed(struct zsblk *dev);
 

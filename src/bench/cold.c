@@ -29,24 +29,6 @@ struct bench {
 	uint8_t blocks[GROUP_BYTES], group[GROUP_BOUND];
 };
 
-/* A new device with all pages. */
-static int store_all(struct bench *bench, struct zsblk_why *why)
-{
-	int r = device_open(&bench->dev, bench->options, bench->hot, bench->pages->count, why);
-
-	for (uint64_t i = 0; i < bench->pages->count && !r; i++) {
-		r = zsblk_write(bench->dev, bench->pages->data + i * BLOCK, BLOCK, i * BLOCK);
-		if (r)
-			because(why, r, "page %" PRIu64 " cannot be stored: %s", i, strerror(-r));
-	}
-	return r;
-}
-
-static double seconds_since(uint64_t start)
-{
-	return (double)(now_ns() - start) / 1e9;
-}
-
 /* ------------------------------------------------------------------ making groups */
 
 static int make_groups(struct bench *bench, double *seconds, struct zsblk_why *why)
@@ -186,7 +168,7 @@ static int repeat(struct bench *bench, struct cold_tier *result, uint64_t *hot_b
 		  struct zsblk_why *why)
 {
 	struct zsblk_stats stats;
-	int r = store_all(bench, why);
+	int r = device_open_full(&bench->dev, bench->options, bench->hot, bench->pages, why);
 
 	if (r)
 		return r;

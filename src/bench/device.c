@@ -2,6 +2,9 @@
 /* The device that is measured: in this process's memory, and nothing of it ahead of demand. */
 #include "bench/bench.h"
 
+#include <inttypes.h>
+#include <string.h>
+
 int device_open(struct zsblk **dev, const struct options *options, const struct choice *choice, uint64_t blocks,
 		struct zsblk_why *why)
 {
@@ -31,4 +34,17 @@ size_t device_largest_compressed(struct zsblk *dev)
 			largest = class.size;
 	}
 	return largest;
+}
+
+int device_open_full(struct zsblk **dev, const struct options *options, const struct choice *choice,
+		     const struct pages *pages, struct zsblk_why *why)
+{
+	int r = device_open(dev, options, choice, pages->count, why);
+
+	for (uint64_t i = 0; i < pages->count && !r; i++) {
+		r = zsblk_write(*dev, pages->data + i * BLOCK, BLOCK, i * BLOCK);
+		if (r)
+			because(why, r, "page %" PRIu64 " cannot be stored: %s", i, strerror(-r));
+	}
+	return r;
 }

@@ -18,24 +18,6 @@ struct bench {
 	struct codec_loop *from, *to;
 };
 
-/* A new device with all pages. */
-static int store_all(struct bench *bench, struct zsblk_why *why)
-{
-	int r = device_open(&bench->dev, bench->options, bench->choice, bench->pages->count, why);
-
-	for (uint64_t i = 0; i < bench->pages->count && !r; i++) {
-		r = zsblk_write(bench->dev, bench->pages->data + i * BLOCK, BLOCK, i * BLOCK);
-		if (r)
-			because(why, r, "page %" PRIu64 " cannot be stored: %s", i, strerror(-r));
-	}
-	return r;
-}
-
-static double seconds_since(uint64_t start)
-{
-	return (double)(now_ns() - start) / 1e9;
-}
-
 static int recompress(struct bench *bench, double *seconds, struct zsblk_why *why)
 {
 	const struct choice *to = &bench->options->recompress;
@@ -87,7 +69,7 @@ static int repeat(struct bench *bench, struct recompress_result *result, double 
 		  struct zsblk_why *why)
 {
 	struct zsblk_stats stats;
-	int r = store_all(bench, why);
+	int r = device_open_full(&bench->dev, bench->options, bench->choice, bench->pages, why);
 
 	if (r)
 		return r;

@@ -48,6 +48,11 @@ uint64_t now_ns(void)
 	return ns_on(CLOCK_MONOTONIC);
 }
 
+double seconds_since(uint64_t start_ns)
+{
+	return (double)(now_ns() - start_ns) / 1e9;
+}
+
 static void take_part(struct member *me)
 {
 	struct team *team = me->team;
