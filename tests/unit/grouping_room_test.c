@@ -159,6 +159,18 @@ static void fill_scattered(unsigned n)
 	}
 }
 
+/* So many blocks, and room for so many more. Returns the limit, in bytes. */
+static uint64_t fill_near_limit(unsigned n, unsigned spare)
+{
+	uint64_t limit;
+
+	upkeep_stop(dev);
+	fill_scattered(n);
+	limit = device_stats(dev).mem_used_total + spare * BLOCK_BYTES;
+	zsblk_set_mem_limit(dev, limit);
+	return limit;
+}
+
 /* Near the limit, writers find what they would find if no groups were made. */
 static void test_writes_beside(void **state)
 {
@@ -170,10 +182,7 @@ static void test_writes_beside(void **state)
 	bool more = true;
 	uint64_t limit;
 
-	upkeep_stop(dev);
-	fill_scattered(n);
-	limit = device_stats(dev).mem_used_total + spare * BLOCK_BYTES;
-	zsblk_set_mem_limit(dev, limit);
+	limit = fill_near_limit(n, spare);
 	job = begin(&(struct zsblk_group_what){.blocks = n});
 	while (more) {
 		must(zsblk_group_step(job, &figures, &more) == 0);
@@ -204,10 +213,7 @@ static void test_cancelled_beside_writes(void **state)
 	bool more = true;
 	uint64_t limit;
 
-	upkeep_stop(dev);
-	fill_scattered(n);
-	limit = device_stats(dev).mem_used_total + spare * BLOCK_BYTES;
-	zsblk_set_mem_limit(dev, limit);
+	limit = fill_near_limit(n, spare);
 	job = begin(&(struct zsblk_group_what){.blocks = n});
 	while (more && device_stats(dev).mem_used_total <= limit) {
 		must(zsblk_group_step(job, &figures, &more) == 0);
