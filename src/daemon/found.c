@@ -65,7 +65,8 @@ static int look_at_device(const struct look *look, uint64_t *size)
 
 /*
  * Is there another zsblkd that looks after the server? That one would have the lock, unless somebody has emptied the folder
- * under it. (Servers whose daemon has died are children of their supervisor.)
+ * under it. (Servers whose daemon has died are children of their supervisor.) One that is being killed has its children until
+ * its memory is given back.
  */
 static pid_t other_daemon(const struct look *look)
 {
@@ -102,7 +103,8 @@ static int look_at_server(const struct look *look)
 		return r;
 	}
 	found->server = holder;
-	other = other_daemon(look);
+	while ((other = other_daemon(look)) && !look->machine->outlives(look->opaque, other))
+		;
 	if (!other && is_ours(look))
 		return 0;
 	found->server = 0;

@@ -39,6 +39,8 @@ struct found_machine {
 
 	bool (*is_zsblkd)(void *opaque, pid_t pid);
 	pid_t (*parent)(void *opaque, pid_t pid);
+	/* Is the process there still after some seconds? One that is being killed may take as long to end. */
+	bool (*outlives)(void *opaque, pid_t pid);
 	/* 0, -ESRCH: there is no such process, or another error: that cannot be told. */
 	int (*start_time)(void *opaque, pid_t pid, uint64_t *start);
 

@@ -78,6 +78,18 @@ static pid_t machine_parent(void *opaque, pid_t pid)
 	return process_parent(pid);
 }
 
+static bool machine_outlives(void *opaque, pid_t pid)
+{
+	uint64_t until = clock_after_ms(MAKE_WAY_S * 1000), start;
+
+	if (process_start_time(pid, &start) == -ESRCH)
+		return false;
+	while (process_may_be(pid, start))
+		if (!clock_pause(until, 10))
+			return true;
+	return false;
+}
+
 static int machine_start_time(void *opaque, pid_t pid, uint64_t *start)
 {
 	return process_start_time(pid, start);
@@ -145,6 +157,7 @@ static const struct found_machine machine = {
 	.kill_daemon = machine_kill_daemon,
 	.is_zsblkd = machine_is_zsblkd,
 	.parent = machine_parent,
+	.outlives = machine_outlives,
 	.start_time = machine_start_time,
 	.device = machine_device,
 	.device_is_attached = machine_device_is_attached,

@@ -16,10 +16,11 @@
 #define SIZE   UINT64_C(1048576)
 #define HOLDER 1000
 #define START  UINT64_C(77)
-/* Our supervisor, another zsblkd, and a process that is none. */
+/* Our supervisor, another zsblkd, a process that is none, and a zsblkd that is being killed. */
 #define SUPERVISOR 10
 #define OTHER      11
 #define STRANGER   12
+#define DYING      13
 
 /* ------------------------------------------------------------------ what there is */
 
@@ -28,7 +29,7 @@ enum segment_case { NO_SEGMENT, SEGMENT, SEGMENT_REFUSED, N_SEGMENTS };
 enum holder_case { NOBODY, DEAD, UNREADABLE, ALIVE, N_HOLDERS };
 enum note_case { NO_NOTES, OTHERS_NOTED, HOLDER_NOTED, N_NOTES };
 
-static const pid_t parents[] = {STRANGER, SUPERVISOR, OTHER};
+static const pid_t parents[] = {STRANGER, SUPERVISOR, OTHER, DYING};
 static const uint64_t sizes[] = {0, SIZE, 2 * SIZE};
 static const char *const names[] = {NULL, OURS, FREE, TAKEN};
 
@@ -38,6 +39,7 @@ static struct world {
 	enum holder_case holder;
 	enum note_case notes;
 	pid_t parent;
+	bool ended; /* a parent that was being killed */
 	uint64_t wanted_size;
 	const char *wanted_device;
 	bool removed; /* kernel.shm_rmid_forced */
@@ -89,12 +91,19 @@ static int start_time(void *opaque, pid_t pid, uint64_t *start)
 static pid_t parent(void *opaque, pid_t pid)
 {
 	assert_int_equal(pid, HOLDER);
-	return world.parent;
+	return world.ended ? SUPERVISOR : world.parent;
 }
 
 static bool is_zsblkd(void *opaque, pid_t pid)
 {
-	return pid == SUPERVISOR || pid == OTHER;
+	return pid == SUPERVISOR || pid == OTHER || pid == DYING;
+}
+
+static bool outlives(void *opaque, pid_t pid)
+{
+	assert_true(pid == OTHER || pid == DYING);
+	world.ended = pid == DYING;
+	return pid == OTHER;
 }
 
 static bool has_note(void *opaque, pid_t pid, uint64_t start)
@@ -199,6 +208,7 @@ static unsigned applied[COUNT_OF(rules) + 1];
 static const struct found_machine machine = {
 	.is_zsblkd = is_zsblkd,
 	.parent = parent,
+	.outlives = outlives,
 	.start_time = start_time,
 	.device = device,
 	.device_is_attached = device_attached,
@@ -263,10 +273,11 @@ static void test_every_combination(void **state)
 						world.wanted_size = sizes[i / 2 / COUNT_OF(parents) % COUNT_OF(sizes)];
 						world.wanted_device =
 							names[i / 2 / COUNT_OF(parents) / COUNT_OF(sizes)];
+						world.ended = false;
 						check_world();
 						n++;
 					}
-	assert_int_equal(n, 4 * 3 * 4 * 3 * 72);
+	assert_int_equal(n, 4 * 3 * 4 * 3 * 96);
 	for (size_t rule = 0; rule <= COUNT_OF(rules); rule++)
 		assert_true(applied[rule] > 0);
 }
