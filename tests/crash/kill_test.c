@@ -371,14 +371,36 @@ static void sleep_us(uint64_t us)
 	nanosleep(&time, NULL);
 }
 
+/* Work on objects, of which the children did none yet or of which nothing was found after a kill. */
+struct missing {
+	uint64_t grouped, recompressed, spilled; /* what was done so far; UINT64_MAX: nothing is missing */
+};
+
+static struct missing what_is_missing(void)
+{
+	bool spills = atomic_load(&promise->has_stores) && !atomic_load(&promise->found_spilled);
+
+	return (struct missing){
+		.grouped = atomic_load(&promise->found_groups) ? UINT64_MAX : atomic_load(&promise->grouped[1]),
+		.recompressed = atomic_load(&promise->recompressed[1]) ? UINT64_MAX : 0,
+		.spilled = spills ? atomic_load(&promise->spilled) : UINT64_MAX,
+	};
+}
+
 /*
  * The children's work on objects takes longer to begin, on an emulated processor, than the few milliseconds that a child lives. So a child
- * lives until it has made groups, for 10 s at most, as long as none were found after a kill.
+ * lives until it has done work of a kind that is missing, for 10 s at most.
  */
-static void wait_for_groups(uint64_t grouped)
+static void wait_for_work(void)
 {
-	for (unsigned ms = 0; ms < 10000 && !atomic_load(&promise->found_groups); ms++) {
-		if (atomic_load(&promise->grouped[1]) > grouped)
+	const struct missing before = what_is_missing();
+
+	if (before.grouped == UINT64_MAX && before.recompressed == UINT64_MAX && before.spilled == UINT64_MAX)
+		return;
+	for (unsigned ms = 0; ms < 10000; ms++) {
+		if (atomic_load(&promise->grouped[1]) > before.grouped ||
+		    atomic_load(&promise->recompressed[1]) > before.recompressed ||
+		    atomic_load(&promise->spilled) > before.spilled)
 			return;
 		sleep_us(1000);
 	}
@@ -386,7 +408,7 @@ static void wait_for_groups(uint64_t grouped)
 
 static void kill_one(uint64_t *random)
 {
-	uint64_t child_seed = random_next(random), grouped = atomic_load(&promise->grouped[1]);
+	uint64_t child_seed = random_next(random);
 	int status;
 	pid_t pid;
 
@@ -400,7 +422,7 @@ static void kill_one(uint64_t *random)
 	if (random_below(random, 8)) {
 		while (!atomic_load(&promise->opened) && waitpid(pid, &status, WNOHANG) == 0)
 			sleep_us(100);
-		wait_for_groups(grouped);
+		wait_for_work();
 	}
 	sleep_us(random_below(random, random_below(random, 2) ? 500 : 8000));
 	if (waitpid(pid, &status, WNOHANG) != 0)
@@ -512,8 +534,9 @@ static void report(uint64_t kills, uint64_t either)
 	       atomic_load(&promise->recompressed[1]), atomic_load(&promise->grouped[1]),
 	       atomic_load(&promise->found_groups), atomic_load(&promise->spilled),
 	       atomic_load(&promise->found_spilled), either);
+	fflush(stdout);
 	if (!did_everything(either))
-		die("the children did nothing: the test is void");
+		die("the children did not do each kind of work: the test is void");
 }
 
 int main(int argc, char **argv)
