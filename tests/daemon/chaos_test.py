@@ -222,6 +222,13 @@ class Device:
         # A daemon whose device was detached notices that soon, and ends.
         return self.instance.world.attached and self.instance.server()
 
+    def is_supervised(self):
+        """The daemon that looks after the device is a child of the supervisor that was started last."""
+        with contextlib.suppress(OSError, ValueError):
+            status = pathlib.Path(f"/proc/{self.instance.daemon()}/status").read_text(encoding="ascii")
+            return int(re.search(r"PPid:\s*(\d+)", status)[1]) == self.instance.process.pid
+        return False
+
     def said(self):
         # Where the middle of a long text is left out, what happened is at the end.
         return "\n".join(self.instance.all_said().splitlines()[-40:]) + f"\n{self.instance.name}: {', '.join(self.history[-12:])}"
@@ -280,11 +287,13 @@ class Device:
     def stop(self):
         """For good: what was stored is gone, and nothing is left."""
         self.history.append("| --stop")
-        soon(self.serving, PATIENCE)
+        # A daemon without a supervisor makes way once its server has proved itself: to be stopped before would leave the other to start anew.
+        must_quietly(soon(lambda: self.serving() and self.is_supervised(), PATIENCE), "the daemon has a supervisor", self.said)
         self.instance.world.is_swap = 0
         # One that is being upgraded, or is replaced just now, says so.
         answer = soon(lambda: (got := self.instance.ask("--stop", PATIENCE))[0] == 0 and got, PATIENCE)
-        must_quietly(answer and self.instance.process.wait(30) == 0, "--stop", lambda: f"{answer}\n{self.said()}")
+        must_quietly(answer and soon(lambda: self.instance.process.poll() is not None, 30), "--stop", lambda: f"{answer}\n{self.said()}")
+        must_quietly(self.instance.process.poll() == 0, "which ends with 0", self.said)
         must_quietly(soon(lambda: not self.instance.servers() and not self.instance.children()), "nothing of it goes on",
                      lambda: f"{self.instance.servers()} {self.instance.children()}\n{self.said()}")
         must_quietly(not (self.instance.folder / "run" / self.instance.name).exists(), "its folder is gone", self.said)
