@@ -99,6 +99,14 @@ static bool is_name(const char *name)
 	return name[0] && name[0] != '.' && !strchr(name, '/') && strlen(name) <= NAME_MAX;
 }
 
+/* /run/zsblk has such folders, too: zsblk.conf(5). */
+static bool is_folder_of_drop_ins(const char *name)
+{
+	size_t length = strlen(name), end = strlen(".conf.d");
+
+	return length >= end && strcmp(name + length - end, ".conf.d") == 0;
+}
+
 int place_open_instance(const char *name, int *code, struct complaint *why)
 {
 	char path[sizeof PLACE_TOP + NAME_MAX + 1];
@@ -236,7 +244,8 @@ static char **read_names(DIR *dir)
 		return NULL;
 	names[0] = NULL;
 	while ((entry = readdir(dir))) {
-		if (!is_name(entry->d_name) || (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN))
+		if (!is_name(entry->d_name) || is_folder_of_drop_ins(entry->d_name) ||
+		    (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN))
 			continue;
 		if (make_room(&names, n, &room) < 0 || !(names[n] = strdup(entry->d_name))) {
 			names[n] = NULL;

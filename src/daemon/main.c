@@ -56,6 +56,15 @@ static int ask_daemon(const struct options *options)
 	return r ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Each of the remarks about the settings, until there are no more. */
+static void say_remarks(const struct settings *settings)
+{
+	struct wrong remark;
+
+	for (unsigned i = 0; settings_remark_text(settings, i, &remark); i++)
+		say(SAY_WARNING, "%s", remark.text);
+}
+
 /* Is what was asked for right, as far as can be told without starting anything? */
 static int check_settings(const struct settings *settings)
 {
@@ -65,12 +74,17 @@ static int check_settings(const struct settings *settings)
 	char backend[64];
 	bool attached;
 
+	for (unsigned i = 0; settings_remark_text(settings, i, &wrong); i++)
+		fprintf(stderr, "zsblkd: %s\n", wrong.text);
 	snprintf(backend, sizeof backend, TRANSPORT_BACKEND_START "%s", settings->name);
 	attached = transport_find(settings, backend, &device) == 0;
 	if (choice_make(&choice, settings, attached ? &device : NULL, &wrong)) {
 		fprintf(stderr, "zsblkd: %s\n", wrong.text);
 		return EXIT_FAILURE;
 	}
+	/* The main file first, and each of the others changes what is before it. */
+	for (unsigned i = settings->n_files; i-- > 0;)
+		printf("%s: reads %s\n", settings->name, settings->files[i]);
 	printf("%s: right; over %s%s%s%s\n", settings->name, choice.transport->name,
 	       attached ? ", as the device that is there" : "",
 	       choice.fallback[0] ? ", since ublk cannot be used: " : "", choice.fallback);
@@ -149,6 +163,7 @@ int main(int argc, char **argv)
 	}
 	supervise_hold_signals();
 	say_init(options.settings.name, options.verbose);
+	say_remarks(&options.settings);
 	needed = transport_find_instance(&options.settings) != -ENODEV;
 	if (prepare(&options.settings, needed, &ballast) == 0) {
 		status = supervise(daemon_main, &options.settings, ballast);

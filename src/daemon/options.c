@@ -4,6 +4,8 @@
 
 #include "daemon/resources/memlimit.h"
 #include "daemon/settings/config.h"
+#include "daemon/settings/config_layers.h"
+#include "daemon/settings/mistakes.h"
 #include "daemon/supervise.h"
 #include "daemon/transport/transport.h"
 #include "text/size.h"
@@ -58,6 +60,7 @@ static const struct option long_options[] = {
 static const char help[] =
 	"Usage: zsblkd --name NAME [OPTION]... KEY=VALUE...\n"
 	"       zsblkd --config FILE\n"
+	"       zsblkd --check NAME\n"
 	"       zsblkd --stop NAME | --stop-unused NAME | --upgrade NAME | --status NAME\n"
 	"Keep a compressed block device in memory attached, as /dev/ublkbN or /dev/nbdN, whatever happens to its\n"
 	"server.\n"
@@ -68,7 +71,8 @@ static const char help[] =
 	"What it is\n"
 	"  -n, --name NAME             of the instance\n"
 	"  -c, --config FILE           read everything from a file, see zsblk.conf(5)\n"
-	"      --check                 say whether all of this is right, and which transport it would be; start nothing\n"
+	"      --check [NAME]          say each mistake in all of this, or in the files of an instance, and which\n"
+	"                              transport it would be; start nothing\n"
 	"      --device FILE           attach it there, such as /dev/ublkb0 or /dev/nbd0 (default: where there is room)\n"
 	"      --transport auto|ublk|nbd\n"
 	"                              how the kernel reaches the server (default auto: ublk where it can be used)\n"
@@ -241,7 +245,8 @@ static void default_threads(struct settings *settings)
 /* What was given besides settings. */
 struct given {
 	const char *config, *name;
-	const char *setting; /* the last option that sets something */
+	char path[CONFIG_PATH_BYTES]; /* of the configuration whose name was given */
+	const char *setting;          /* the last option that sets something */
 };
 
 static void take_setting(struct settings *settings, struct given *given, const char *option, const char *key,
@@ -312,16 +317,55 @@ static void check_request(struct options *options, const struct given *given, bo
 		options_refuse("--%s: %s", options->request, wrong.text);
 }
 
-/* The rest of a command line that starts a daemon: parameters of the plugin. */
-static void finish_settings(struct settings *settings, const struct given *given, char **params)
+/* --check NAME: all files that this instance has. */
+static void take_checked_name(struct settings *settings, struct given *given, char ***params)
 {
+	struct wrong wrong;
+	char **words = *params;
+
+	if (given->config || given->name || !words[0] || strchr(words[0], '='))
+		return;
+	if (words[1] || given->setting)
+		options_refuse("--check %s: the name of an instance, and nothing else beside it, is needed", words[0]);
+	if (settings_name(settings, words[0], &wrong))
+		options_refuse("--check: %s", wrong.text);
+	config_layers_path(words[0], given->path);
+	given->config = given->path;
+	*params = words + 1;
+}
+
+static void tell_mistake(void *opaque, const char *text)
+{
+	(void)opaque;
+	fprintf(stderr, "zsblkd: %s\n", text);
+}
+
+/* Each mistake is told, and a device that is there changes nothing. Returns if there is none. */
+static void check_files(struct settings *settings, const char *path)
+{
+	struct mistakes mistakes = {.tell = tell_mistake};
+	int r = config_read_all(path, memory_bytes(), settings, &mistakes);
+
+	/* Whether values that are wrong go together nobody can tell. */
+	if (!r)
+		r = settings_check_all(settings, &mistakes);
+	if (r)
+		exit(r == -EINVAL ? EXIT_FAILURE : OPTIONS_EXIT_NO_FILE);
+}
+
+/* The rest of a command line that starts a daemon: parameters of the plugin. */
+static void finish_settings(struct options *options, const struct given *given, char **params)
+{
+	struct settings *settings = &options->settings;
 	struct wrong wrong;
 
 	if (given->config && given->setting)
 		options_refuse("--%s: with --config all settings are in the file", given->setting);
 	if (given->name && settings_name(settings, given->name, &wrong))
 		options_refuse("--name: %s", wrong.text);
-	if (given->config && config_read(given->config, memory_bytes(), settings, &wrong))
+	if (given->config && options->check)
+		check_files(settings, given->config);
+	else if (given->config && config_read(given->config, memory_bytes(), settings, &wrong))
 		refuse_file(settings, &wrong);
 	if (given->config && *params)
 		options_refuse("'%s': with --config all parameters are in the file", *params);
@@ -341,6 +385,7 @@ void options_parse(struct options *options, int argc, char **argv)
 {
 	struct given given = {.config = NULL};
 	int option, index = 0;
+	char **params;
 
 	*options = (struct options){.request = NULL};
 	settings_init(&options->settings);
@@ -348,8 +393,12 @@ void options_parse(struct options *options, int argc, char **argv)
 	options->settings.limit_bytes = memlimit_smallest();
 	while ((option = getopt_long(argc, argv, "n:c:p:vhV", long_options, &index)) != -1)
 		apply_option(options, &given, option, index);
-	if (options->request)
+	params = argv + optind;
+	if (options->request) {
 		check_request(options, &given, optind < argc);
-	else
-		finish_settings(&options->settings, &given, argv + optind);
+		return;
+	}
+	if (options->check)
+		take_checked_name(&options->settings, &given, &params);
+	finish_settings(options, &given, params);
 }

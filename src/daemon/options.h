@@ -5,6 +5,9 @@
 
 #include "daemon/settings/settings.h"
 
+/* Of --check: there is no such configuration, or it cannot be read. */
+#define OPTIONS_EXIT_NO_FILE 2
+
 struct options {
 	/* A request to the daemon of this instance (control.h), or NULL: be a daemon. */
 	const char *request;

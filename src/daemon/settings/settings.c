@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,58 @@ void settings_free(struct settings *settings)
 	free(settings->nbdkit);
 	free(settings->plugin);
 	free(settings->path);
+	for (unsigned i = 0; i < settings->n_files; i++)
+		free(settings->files[i]);
+	free(settings->files);
+	for (unsigned i = 0; i < settings->n_remarks; i++)
+		free(settings->remarks[i].text);
 	*settings = (struct settings){0};
+}
+
+int settings_remark(struct settings *settings, const char *key, const char *format, ...)
+{
+	struct settings_remark *remark = &settings->remarks[settings->n_remarks];
+	va_list args;
+	int length;
+
+	if (settings->n_remarks == sizeof settings->remarks / sizeof settings->remarks[0])
+		return 0;
+	va_start(args, format);
+	length = vasprintf(&remark->text, format, args);
+	va_end(args);
+	if (length < 0) {
+		remark->text = NULL;
+		return -ENOMEM;
+	}
+	snprintf(remark->key, sizeof remark->key, "%s", key);
+	settings->n_remarks++;
+	return 0;
+}
+
+bool settings_remark_text(const struct settings *settings, unsigned index, struct wrong *text)
+{
+	const struct settings_remark *remark = &settings->remarks[index];
+	unsigned line;
+
+	if (index >= settings->n_remarks)
+		return false;
+	line = settings_line(settings, remark->key);
+	if (line)
+		wrong_say(text, "%s:%u: %s", settings_file(settings, remark->key), line, remark->text);
+	else
+		wrong_say(text, "%s", remark->text);
+	return true;
+}
+
+int settings_add_file(struct settings *settings, const char *path)
+{
+	char **more = reallocarray(settings->files, settings->n_files + 1, sizeof *more);
+
+	if (!more)
+		return -ENOMEM;
+	settings->files = more;
+	more[settings->n_files] = strdup(path);
+	return more[settings->n_files] ? (int)settings->n_files++ : -ENOMEM;
 }
 
 /* The place of a parameter in the list; n_params: it is not there. */
@@ -116,12 +168,20 @@ int settings_replace_param(struct settings *settings, const char *key, const cha
 
 /* ------------------------------------------------------------------ the name */
 
+/* /run/zsblk has such folders (config_layers.h) beside those of instances. */
+static bool is_folder_of_drop_ins(const char *name)
+{
+	size_t length = strlen(name), end = strlen(".conf.d");
+
+	return length >= end && strcmp(name + length - end, ".conf.d") == 0;
+}
+
 __attribute__((nonnull)) static bool is_name(const char *name)
 {
 	size_t length = strlen(name);
 
 	return length > 0 && length <= NAME_MAX_CHARS && strspn(name, NAME_CHARS) == length && strcmp(name, ".") != 0 &&
-	       strcmp(name, "..") != 0;
+	       strcmp(name, "..") != 0 && !is_folder_of_drop_ins(name);
 }
 
 int settings_name(struct settings *settings, const char *name, struct wrong *wrong)
@@ -129,7 +189,7 @@ int settings_name(struct settings *settings, const char *name, struct wrong *wro
 	if (!is_name(name))
 		return wrong_say(wrong,
 				 "the name '%.80s' cannot be: at most %d letters, digits, '.', '_' and '-' are "
-				 "needed, and neither . nor ..",
+				 "needed, neither . nor .., and no .conf.d at the end",
 				 name, NAME_MAX_CHARS);
 	if (settings_string(&settings->name, name) == 0)
 		return 0;

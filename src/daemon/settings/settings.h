@@ -15,6 +15,8 @@
 
 #define SETTINGS_MAX_PARAMS 32
 
+struct mistakes;
+
 enum settings_use {
 	SETTINGS_USE_NOTHING, /* a bare device: somebody else swaps on it, or mounts it */
 	SETTINGS_USE_SWAP,
@@ -67,8 +69,19 @@ struct settings {
 	uint64_t ram_bytes;   /* what "ram" stands for in sizes; 0: not known, and refused */
 	uint64_t limit_bytes; /* the memory limit of a control group; 0: none */
 	uint64_t given;       /* a bit for each key that settings_set() has had; ask settings_given() */
-	char *path;           /* of the configuration file, for messages; NULL: none */
-	unsigned lines[64];   /* where it has each key; 0: nowhere */
+	/* What is no mistake, and worth a warning. */
+	struct settings_remark {
+		char key[24];
+		char *text;
+	} remarks[4];
+	unsigned n_remarks;
+
+	/* Where they come from, for messages. */
+	char *path;           /* of the configuration; NULL: none */
+	char **files;         /* its files */
+	unsigned n_files;     /* of them */
+	unsigned in_file[64]; /* for each key the number of its file, if it has a line */
+	unsigned lines[64];   /* and the line there; 0: nowhere */
 };
 
 /* Fill in the defaults; memory that cannot be had for them is settings_check()'s to tell. */
@@ -104,12 +117,23 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
 /* Has settings_set() had this key, or an alias of it? False for keys that do not exist. */
 bool settings_given(const struct settings *settings, const char *key);
 
-/* The key that was just set is in this line of the file `path`. */
-void settings_came_from(struct settings *settings, const char *key, unsigned line);
-/* That line; 0: none, or there is no such key. */
+/* Note a remark about a key; beyond the fourth none. 0 or -ENOMEM. */
+__attribute__((format(printf, 3, 4))) int settings_remark(struct settings *settings, const char *key,
+							  const char *format, ...);
+/* Fill in the text of a remark, with file and line in front, as a mistake has them. False: there are no more. */
+bool settings_remark_text(const struct settings *settings, unsigned index, struct wrong *text);
+
+/* Note a file of the configuration. Its number, or -ENOMEM. */
+int settings_add_file(struct settings *settings, const char *path);
+/* The key that was just set is in this line of the file of that number. */
+void settings_came_from(struct settings *settings, const char *key, unsigned file, unsigned line);
+/* That line; 0: none, or there is no such key. And the path of the file; that of the configuration if there is no line. */
 unsigned settings_line(const struct settings *settings, const char *key);
+const char *settings_file(const struct settings *settings, const char *key);
 /* Is there a key, or an alias of one, of that name? */
 bool settings_has_key(const char *key);
+/* Its bit in `given`; 0: there is no such key. */
+uint64_t settings_key_bit(const char *key);
 
 /* A 32nd of ram_bytes, at most 32 MiB, and at most an eighth of limit_bytes, unless it was given. */
 void settings_default_recovery(struct settings *settings);
@@ -126,5 +150,7 @@ int settings_default_reserve(struct settings *settings);
  * with the configuration file and the line if there are any.
  */
 int settings_check(const struct settings *settings, struct wrong *wrong);
+/* The same, and each mistake is told, if that is what `mistakes` asks for. */
+int settings_check_all(const struct settings *settings, struct mistakes *mistakes);
 
 #endif

@@ -3,10 +3,12 @@
  * Whether the settings go together, once all are there: keys that depend on each other, and what the plugin will say to its parameters,
  * which the library that the plugin is made of tells. See settings.h.
  */
+#include "daemon/settings/mistakes.h"
 #include "daemon/settings/settings.h"
 #include "text/duration.h"
 #include "zsblk.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +32,7 @@ __attribute__((format(printf, 4, 5))) static int wrong_at(const struct settings 
 		return wrong_say(wrong, "%s", why.text);
 	if (!line)
 		return wrong_say(wrong, "%s: %.275s", settings->path, why.text);
-	return wrong_say(wrong, "%s:%u: %.265s", settings->path, line, why.text);
+	return wrong_say(wrong, "%s:%u: %.265s", settings_file(settings, key), line, why.text);
 }
 
 /* Keys that one use has and another has not. */
@@ -156,21 +158,35 @@ static int check_cold(const struct settings *settings, struct wrong *wrong)
 			duration_text(settings->frozen_after, frozen), duration_text(cold_after, cold));
 }
 
-int settings_check(const struct settings *settings, struct wrong *wrong)
+static int check_presence(const struct settings *settings, struct wrong *wrong)
 {
-	int r;
-
 	if (!settings->fs_type || !settings->mount_options || !settings->nbdkit || !settings->plugin ||
 	    !settings->ublk_server)
 		return wrong_say(wrong, "no memory");
 	if (!settings->name)
 		return wrong_say(wrong, "there is no name; give the device one, such as swap0");
-	r = check_params(settings, wrong);
-	if (!r)
-		r = check_cold(settings, wrong);
-	if (!r)
-		r = check_transport(settings, wrong);
-	if (!r)
-		r = check_connections(settings, wrong);
-	return r ? r : check_use(settings, wrong);
+	return 0;
+}
+
+int settings_check_all(const struct settings *settings, struct mistakes *mistakes)
+{
+	static int (*const checks[])(const struct settings *settings, struct wrong *wrong) = {
+		check_presence, check_params, check_cold, check_transport, check_connections, check_use,
+	};
+	struct wrong wrong = {""};
+
+	for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
+		if (checks[i](settings, &wrong) && !mistakes_add(mistakes, -EINVAL, wrong.text))
+			break;
+	return mistakes->error;
+}
+
+int settings_check(const struct settings *settings, struct wrong *wrong)
+{
+	struct mistakes mistakes = {.tell = NULL};
+	int r = settings_check_all(settings, &mistakes);
+
+	if (r)
+		wrong_say(wrong, "%s", mistakes.first.text);
+	return r;
 }

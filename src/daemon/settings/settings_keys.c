@@ -454,6 +454,13 @@ static uint64_t key_bit(const struct key *key)
 	return UINT64_C(1) << (key - keys);
 }
 
+uint64_t settings_key_bit(const char *key)
+{
+	const struct key *found = find_key(key);
+
+	return found ? key_bit(found) : 0;
+}
+
 bool settings_given(const struct settings *settings, const char *key)
 {
 	const struct key *found = find_key(key);
@@ -522,9 +529,20 @@ int settings_set(struct settings *settings, const char *key, const char *value, 
 	return r;
 }
 
-void settings_came_from(struct settings *settings, const char *key, unsigned line)
+void settings_came_from(struct settings *settings, const char *key, unsigned file, unsigned line)
 {
-	settings->lines[find_key(key) - keys] = line;
+	const struct key *found = find_key(key);
+
+	settings->in_file[found - keys] = file;
+	settings->lines[found - keys] = line;
+}
+
+const char *settings_file(const struct settings *settings, const char *key)
+{
+	const struct key *found = find_key(key);
+
+	return found && settings->lines[found - keys] ? settings->files[settings->in_file[found - keys]]
+						      : settings->path;
 }
 
 bool settings_has_key(const char *key)
