@@ -74,6 +74,54 @@ def test_nothing_is_left():
               str(os.listdir(folder)))
 
 
+def check(folder, *arguments):
+    """Of a daemon that looks for configurations below `folder`/root. Its exit status, output and messages."""
+    pathlib.Path(folder, "world").write_bytes(bytes(4096))
+    done = subprocess.run([FAULTS, *arguments], capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL, cwd=folder,
+                          env=os.environ | {"ZSBLK_TEST_WORLD": f"{folder}/world"})
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_check():
+    """--check NAME reads all files of an instance, and says each mistake in them."""
+    with tempfile.TemporaryDirectory() as folder:
+        main_file = pathlib.Path(folder, "root/usr/lib/zsblk/swap0.conf")
+        drop_ins = pathlib.Path(folder, "root/etc/zsblk/swap0.conf.d")
+        for one in (main_file.parent, drop_ins):
+            one.mkdir(parents=True)
+        status, out, said = check(folder, "--check", "swap0")
+        point(status == 2 and "root/etc/zsblk/swap0.conf: cannot be read: No such file" in said and not out, "a configuration that is not there",
+              f"{status} {out} {said}")
+        main_file.write_text("size = ram / 2\ntransport = nbd\nlevel = 3\nalgorithm = zstd\n", encoding="utf-8")
+        drop_in = drop_ins / "50-here.conf"
+        drop_in.write_text("size = 64M\nlevel =\n", encoding="utf-8")
+        status, out, said = check(folder, "--check", "swap0")
+        reads = ["swap0: reads root/usr/lib/zsblk/swap0.conf", "swap0: reads root/etc/zsblk/swap0.conf.d/50-here.conf"]
+        point(status == 0 and not said and out.splitlines()[:2] == reads and "swap0: right; over NBD" in out, "one that is right", f"{status} {out} {said}")
+        drop_in.write_text("sise = 64M\nprobe-timeout = soon\n", encoding="utf-8")
+        main_file.write_text("size = 2x\n[zram0]\nhello\n", encoding="utf-8")
+        status, out, said = check(folder, "--check", "swap0")
+        places = [line.split(": ")[1].rsplit("/", 1)[1] for line in said.splitlines()]
+        point(status == 1 and not out and "do you mean size?" in said
+              and places == ["50-here.conf:1", "50-here.conf:2", "swap0.conf:1", "swap0.conf:2", "swap0.conf:3"],
+              "each mistake, with file and line", f"{status} {out} {said}")
+        drop_in.write_text("", encoding="utf-8")
+        main_file.write_text("size = 1G\nuse = mount\nrequest-timeout = 5\nmem-limit = 16M\nreserve = 32M\n", encoding="utf-8")
+        status, out, said = check(folder, "--check", "swap0")
+        point(status == 1 and [line.split(": ")[1].rsplit(":", 1)[1] for line in said.splitlines()] == ["5", "3", "2"],
+              "each pair that does not go together", f"{status} {out} {said}")
+        main_file.write_text("size = 1G\ntransport = nbd\ncold-algorithm = lz4\n", encoding="utf-8")
+        status, out, said = check(folder, "--check", "swap0")
+        point(status == 0 and "swap0.conf:3: cold-algorithm = lz4" in said and "right" in out, "what is no mistake, and worth a warning",
+              f"{status} {out} {said}")
+        for arguments in (["--check", "swap0", "swap1"], ["--check", "swap0", "size=1G"], ["--check", "swap0", "--device", "/dev/nbd0"]):
+            status, out, said = check(folder, *arguments)
+            point(status == 1 and "nothing else beside it" in said, " ".join(arguments), f"{status} {out} {said}")
+        status, out, said = check(folder, "--check", "a/b")
+        point(status == 1 and "'a/b'" in said, "a name that cannot be", said)
+        point(sorted(os.listdir(folder)) == ["root", "world"], "nothing is left", str(os.listdir(folder)))
+
+
 def main():
     status, said = run("--help")
     point(status == 0 and said.startswith("Usage: zsblkd"), "--help", said)
@@ -128,6 +176,7 @@ def main():
     refused("no rights", [*one, "size=1G"], "missing rights", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_IPC_LOCK",
             "CAP_SYS_NICE", rights=False)
     test_sizes()
+    test_check()
     test_nothing_is_left()
     print(f"1..{count}")
 

@@ -351,14 +351,31 @@ static void test_cold(void **state)
 	refuse_with("cold-after", "74d", "cold-after = 74d", "to 73d");
 	refuse_with("frozen-after", "1m\n", "frozen-after = 1m", "such as 90s");
 	refuse_with("cold-algorithm", "gzip", "cold-algorithm = gzip", "such as zstd");
-	refuse_with("cold-algorithm", "lz4:1", "cold-algorithm = lz4:1",
-		    "groups cannot be made with lz4; give another");
 	refuse_with("cold-algorithm", "zstd:3 lz4", "cold-algorithm = zstd:3 lz4", "such as zstd");
 	refuse_with("cold-algorithm", "zstd:", "cold-algorithm = zstd:", "such as zstd");
 	refuse_with("cold-algorithm", "zstd(level=3", "cold-algorithm = zstd(level=3", "such as zstd");
 	refuse_with("frozen-algorithm", "zstd:99", "frozen-algorithm = zstd:99", "levels");
 	refuse_with("frozen-algorithm", "zstd:-", "frozen-algorithm = zstd:-", "levels");
 	refuse_with("cold-rate", "fast", "cold-rate", "fast");
+}
+
+/* A file of servers that took it is no reason to have no swap. */
+static void test_algorithms_without_groups(void **state)
+{
+	struct wrong remark;
+
+	again();
+	assert_false(settings_remark_text(&settings, 0, &remark));
+	set("cold-algorithm", "lz4:1");
+	set("frozen-algorithm", "lz4hc");
+	assert_null(settings.cold);
+	assert_true(settings_remark_text(&settings, 0, &remark));
+	expect_words(&remark, "cold-algorithm = lz4:1: groups cannot be made with lz4", "such as zstd:9");
+	assert_int_equal(settings_add_file(&settings, "/a.conf"), 0);
+	settings_came_from(&settings, "frozen-algorithm", 0, 7);
+	assert_true(settings_remark_text(&settings, 1, &remark));
+	expect_words(&remark, "/a.conf:7: frozen-algorithm = lz4hc", "the server's default is used");
+	assert_false(settings_remark_text(&settings, 2, &remark));
 }
 
 static void test_control(void **state)
@@ -542,33 +559,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(defaults),
-		TEST(names),
-		TEST(words),
-		TEST(string),
-		TEST(size),
-		TEST(max_size),
-		TEST(limits),
-		TEST(algorithm),
-		TEST(level),
-		TEST(memory),
-		TEST(device),
-		TEST(transport),
-		TEST(use),
-		TEST(swap_priority),
-		TEST(mount),
-		TEST(numbers),
-		TEST(probe_timeout),
-		TEST(control),
-		TEST(cold),
-		TEST(programs),
-		TEST(unknown_keys),
-		TEST(once),
-		TEST(long_values),
-		TEST(tune),
-		TEST(default_reserve),
-		TEST(replaced_word),
-		TEST(default_recovery),
+		TEST(defaults),      TEST(names),           TEST(words),         TEST(string),
+		TEST(size),          TEST(max_size),        TEST(limits),        TEST(algorithm),
+		TEST(level),         TEST(memory),          TEST(device),        TEST(transport),
+		TEST(use),           TEST(swap_priority),   TEST(mount),         TEST(numbers),
+		TEST(probe_timeout), TEST(control),         TEST(cold),          TEST(algorithms_without_groups),
+		TEST(programs),      TEST(unknown_keys),    TEST(once),          TEST(long_values),
+		TEST(tune),          TEST(default_reserve), TEST(replaced_word), TEST(default_recovery),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);

@@ -74,9 +74,12 @@ static int set_codec(struct settings *settings, const char *key, const char *val
 	if (!is_one || !algorithm)
 		return wrong_say(wrong, "%s = %.80s: an algorithm is needed, such as zstd, or zstd:9 for its level 9",
 				 key, value);
+	/* Servers took it once, and then every group failed. Swap of a file from that time is not to be missing because of it. */
 	if (!algorithm->makes_groups)
-		return wrong_say(wrong, "%s = %.80s: groups cannot be made with %s; give another one, such as zstd:9",
-				 key, value, name);
+		return settings_remark(settings, key,
+				       "%s = %.80s: groups cannot be made with %s, so the server's default is used; "
+				       "leave the line out, or give another algorithm, such as zstd:9",
+				       key, value, name);
 	if (level[0] && number_parse(level, algorithm->level_min, algorithm->level_max, &number) < 0)
 		return wrong_say(wrong, "%s = %.80s: %s has the levels %d to %d", key, value, name,
 				 algorithm->level_min, algorithm->level_max);
