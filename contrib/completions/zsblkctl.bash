@@ -65,7 +65,7 @@ _zsblkctl_value()
 
 _zsblkctl()
 {
-	local verbs='list status stat classes blocks limit reserve algorithm background-cpu cold resize idle recompress group compact check jobs trace reset-peak reset upgrade stop metrics top doctor'
+	local verbs='list status stat classes blocks limit reserve algorithm background-cpu cold resize idle recompress group compact check jobs trace reset-peak reset upgrade stop metrics top doctor convert'
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' by_socket='' words=0 i
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -85,6 +85,7 @@ _zsblkctl()
 	case $verb in
 	'') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current") ;;
 	doctor) ;;
+	convert) ((words == 0)) && mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	list | status | stat | jobs | metrics | top) [[ $by_socket ]] || mapfile -t COMPREPLY < <(compgen -W "$(_zsblkctl_names)" -- "$current") ;;
 	*)
 		if ((words == 0)); then

@@ -77,9 +77,11 @@ complete -c zsblkctl -n __zsblkctl_no_verb -a upgrade -d 'put what is installed 
 complete -c zsblkctl -n __zsblkctl_no_verb -a stop -d 'bring everything back, remove the device, and end'
 complete -c zsblkctl -n __zsblkctl_no_verb -a top -d 'show what devices do just now, again and again'
 complete -c zsblkctl -n __zsblkctl_no_verb -a doctor -d 'look for what on this machine is in the way of swap'
+complete -c zsblkctl -n __zsblkctl_no_verb -a convert -d 'print the configuration of zram-generator or zramswap as one of zsblk'
 
 complete -c zsblkctl -n "__zsblkctl_verb $many; or __zsblkctl_after 0 $one" -a '(__zsblkctl_names)' -d instance
 complete -c zsblkctl -n '__zsblkctl_after 1 algorithm' -a 'lz4 lz4hc zstd lzma'
+complete -c zsblkctl -n '__zsblkctl_after 0 convert' -F
 complete -c zsblkctl -n '__zsblkctl_after 1 limit' -a none
 complete -c zsblkctl -n '__zsblkctl_verb cold; and not __zsblkctl_after 0 cold' -a 'yes no cold-after= cold-algorithm= frozen-after= frozen-algorithm= cold-rate= cold-budget='
 

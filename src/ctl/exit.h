@@ -10,7 +10,8 @@ enum exit_code {
 	EXIT_NOT_RUNNING = 3, /* there is no such instance, or nobody answers for it */
 	EXIT_NOT_ALLOWED = 4, /* the caller may not, or what is found there cannot be trusted */
 	EXIT_NO_ANSWER = 5,   /* the connection ended or the time was up: what was asked may have been done */
-	EXIT_WARNED = 6,      /* doctor: there are warnings, and no problems; with problems it is EXIT_FAILED */
+	EXIT_WARNED =
+		6, /* doctor: there are warnings, and no problems; with problems it is EXIT_FAILED. convert: something was not carried over */
 };
 
 /* What two of them come to. */

@@ -205,6 +205,15 @@ const struct verb verbs[] = {
 		.summary = "look for what on this machine is in the way of swap, and say what to do",
 		.run = verb_doctor,
 	},
+	{
+		.name = "convert",
+		.words = "FILE [ZRAM]",
+		.min_words = 1,
+		.max_words = 2,
+		.names = VERB_NAMES_NONE,
+		.summary = "print the configuration of zram-generator or zramswap as one of zsblk",
+		.run = verb_convert,
+	},
 };
 
 const size_t verbs_count = sizeof verbs / sizeof verbs[0];

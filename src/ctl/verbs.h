@@ -68,6 +68,7 @@ int verb_check(const struct call *call);
 int verb_classes(const struct call *call);
 int verb_cold(const struct call *call);
 int verb_compact(const struct call *call);
+int verb_convert(const struct call *call);
 int verb_doctor(const struct call *call);
 int verb_group(const struct call *call);
 int verb_idle(const struct call *call);
