@@ -63,17 +63,20 @@ static int raise_sequence(void *opaque, uint64_t sequence)
 	return 0;
 }
 
-static bool has_place(const struct zsblk *dev, uint64_t word, uint64_t place)
+static bool has_place(uint64_t word, uint64_t place)
 {
 	return sector_is_backed(word) && word_backed(word).place == place;
 }
 
-static bool is_live(void *opaque, const uint32_t *numbers, unsigned count, uint64_t place)
+static bool is_live(void *opaque, const uint32_t *numbers, unsigned count, size_t size, uint64_t place)
 {
 	const struct zsblk *dev = ((struct backing *)opaque)->dev;
+	uint64_t word;
 
-	return count == 1 && numbers[0] < dev->layout.max_blocks &&
-	       has_place(dev, table_load(&dev->table, numbers[0]), place);
+	if (count != 1 || numbers[0] >= dev->layout.max_blocks)
+		return false;
+	word = table_load(&dev->table, numbers[0]);
+	return has_place(word, place) && word_backed(word).size == size;
 }
 
 static bool move(void *opaque, const uint32_t *numbers, unsigned count, uint64_t from, uint64_t to)
@@ -86,7 +89,7 @@ static bool move(void *opaque, const uint32_t *numbers, unsigned count, uint64_t
 		return false;
 	stripe_lock(dev, numbers[0]);
 	word = table_load(&dev->table, numbers[0]);
-	is_ours = has_place(dev, word, from);
+	is_ours = has_place(word, from);
 	if (is_ours) {
 		struct word_backed backed = word_backed(word);
 

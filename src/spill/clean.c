@@ -8,7 +8,7 @@
  * sequence numbers of their own, and written; then the owner changes its places. A process that is killed at any
  * moment leaves the old places valid, or the new ones, each with its object.
  *
- * If an object cannot be verified, what follows cannot be found. Then the bucket stays as it is until all of its
+ * If an object cannot be verified, or is older than its bucket, what follows cannot be found. Then the bucket stays as it is until all of its
  * objects were dropped.
  */
 #include "spill/parts.h"
@@ -77,7 +77,8 @@ static int move_object(struct walk *walk, uint32_t offset)
 	uint64_t to;
 	int r;
 
-	if (!store->owner.is_live(store->owner.opaque, numbers, found.count, (walk->start + offset) / SPILL_UNIT))
+	if (!store->owner.is_live(store->owner.opaque, numbers, found.count, found.size,
+				  (walk->start + offset) / SPILL_UNIT))
 		return 0;
 	r = spill_log_put(store, &object, true, &to);
 	if (r == -ENOBUFS || walk->moved == MOVED_MOST) {
@@ -117,8 +118,10 @@ static int walk_through(struct walk *walk)
 			offset = (offset / SPILL_PAGE + 1) * SPILL_PAGE;
 			continue;
 		}
+		/* One from before the bucket was opened is genuine, and old: moved, it would be taken for a new one. */
 		if (spill_object_decode(&store->seal, (walk->start + offset) / SPILL_UNIT, store->clean_buffer + offset,
-					walk->got - offset, &found)) {
+					walk->got - offset, &found) ||
+		    found.sequence < walk->bucket->first_sequence) {
 			walk->is_damaged = true;
 			break;
 		}

@@ -63,8 +63,11 @@ struct spill_owner {
 	 * 0 or a negative errno, which the put then returns.
 	 */
 	int (*raise_sequence)(void *opaque, uint64_t sequence);
-	/* Does the owner still have the object with these numbers at this place? Asked before an object is moved. */
-	bool (*is_live)(void *opaque, const uint32_t *numbers, unsigned count, uint64_t place);
+	/*
+	 * Does the owner still have the object with these numbers, of so many bytes, at this place? Asked before an
+	 * object is moved. One of another size is not what the owner has put there.
+	 */
+	bool (*is_live)(void *opaque, const uint32_t *numbers, unsigned count, size_t size, uint64_t place);
 	/*
 	 * The object is at `to` as well now. True: the owner has the new place instead of the old one, and the store
 	 * drops the old one. False: the owner did not have the old place any more, and the store drops the new one.
@@ -258,7 +261,7 @@ void spill_status(struct spill_store *store, struct spill_status *status);
  */
 
 /* Another number whenever anything above changes that a caller can see. */
-#define SPILL_VERSION 1u
+#define SPILL_VERSION 2u
 
 struct spill_functions {
 	uint32_t version; /* SPILL_VERSION */

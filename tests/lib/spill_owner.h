@@ -69,12 +69,14 @@ static inline int owner_raise(void *opaque, uint64_t sequence)
 	return 0;
 }
 
-static inline bool owner_is_live(void *opaque, const uint32_t *numbers, unsigned count, uint64_t place)
+static inline bool owner_is_live(void *opaque, const uint32_t *numbers, unsigned count, size_t size, uint64_t place)
 {
 	struct owner *owner = opaque;
+	const struct owner_word *word;
 
 	must(count >= 1 && numbers[0] < OWNER_OBJECTS);
-	return owner->table->words[numbers[0]].place == place;
+	word = &owner->table->words[numbers[0]];
+	return word->place == place && owner_size(owner, numbers[0], word->version) == size;
 }
 
 static inline bool owner_move(void *opaque, const uint32_t *numbers, unsigned count, uint64_t from, uint64_t to)

@@ -353,6 +353,32 @@ static void test_older_object(void **state)
 	assert_int_equal(owner_get(&owner, 5), -EBADMSG);
 }
 
+/* The same, where cleaning comes upon it: what is moved would get a number of now, and be believed from then on. */
+static void test_older_object_is_not_moved(void **state)
+{
+	static uint8_t old[4096];
+	int fd;
+
+	owner.most = 1;
+	open_it();
+	assert_int_equal(owner_put(&owner, 5, 1), 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	must(fd >= 0 && pread(fd, old, sizeof old, (off_t)MIB) == sizeof old);
+	close(fd);
+	owner_drop(&owner, 5);
+	open_again();
+	assert_int_equal(owner_put(&owner, 5, 1), 0);
+	/* The bucket becomes full, and nothing but this object stays in it. */
+	while (owner.table->words[6].place < 2 * MIB / SPILL_UNIT)
+		assert_int_equal(owner_put(&owner, 6, OWNER_OBJECTS - 6), 0);
+	assert_int_equal(owner_put(&owner, 6, OWNER_OBJECTS - 6), 0);
+	change_file(MIB, old, sizeof old);
+	assert_int_equal(owner_clean(&owner), 0);
+	assert_int_equal(owner.table->words[5].place, MIB / SPILL_UNIT);
+	assert_int_equal(owner_get(&owner, 5), -EBADMSG);
+	assert_int_equal(stats_now().damaged, 2);
+}
+
 static void test_full(void **state)
 {
 	struct spill_stats stats;
@@ -503,12 +529,15 @@ static void test_status(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		store_test(test_sealed),       store_test(test_plain),         store_test(test_discards),
-		store_test(test_overhead),     store_test(test_foreign_files), store_test(test_other_users),
-		store_test(test_other_stores), store_test(test_locations),     store_test(test_on_the_device),
-		store_test(test_wrong_bytes),  store_test(test_shorter_file),  store_test(test_older_object),
-		store_test(test_full),         store_test(test_sequence),      store_test(test_misuse),
-		store_test(test_status),       store_test(test_dumps),
+		store_test(test_sealed),        store_test(test_plain),
+		store_test(test_discards),      store_test(test_overhead),
+		store_test(test_foreign_files), store_test(test_other_users),
+		store_test(test_other_stores),  store_test(test_locations),
+		store_test(test_on_the_device), store_test(test_wrong_bytes),
+		store_test(test_shorter_file),  store_test(test_older_object),
+		store_test(test_full),          store_test(test_sequence),
+		store_test(test_misuse),        store_test(test_status),
+		store_test(test_dumps),         store_test(test_older_object_is_not_moved),
 	};
 
 	return cmocka_run_group_tests_name("spill_store", tests, NULL, NULL);
