@@ -21,15 +21,21 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define UNITS (SPILL_BUCKET / SPILL_UNIT) /* in a bucket */
 
-int spill_buckets_init(struct spill_buckets *buckets, uint64_t capacity)
+static uint32_t count_of(uint64_t capacity)
 {
 	uint64_t count = capacity / SPILL_BUCKET, most = (UINT64_C(1) << SPILL_PLACE_BITS) / UNITS;
 
+	return (uint32_t)(count < most ? count : most);
+}
+
+int spill_buckets_init(struct spill_buckets *buckets, uint64_t capacity)
+{
 	*buckets = (struct spill_buckets){
-		.count = (uint32_t)(count < most ? count : most),
+		.count = count_of(capacity),
 		.used = 1,
 		.lowest_free = 1,
 		.lowest_dirty = 1,
@@ -40,6 +46,29 @@ int spill_buckets_init(struct spill_buckets *buckets, uint64_t capacity)
 	if (!buckets->of)
 		return -ENOMEM;
 	buckets->of[0].state = SPILL_BUCKET_IDENTITY;
+	return 0;
+}
+
+int spill_buckets_resize(struct spill_buckets *buckets, uint64_t capacity)
+{
+	uint32_t count = count_of(capacity);
+	struct spill_bucket *of;
+
+	for (uint32_t i = count; i < buckets->count; i++)
+		if (buckets->of[i].state != SPILL_BUCKET_FREE)
+			return -ENOSPC;
+	if (count > buckets->count) {
+		of = calloc(count, sizeof of[0]);
+		if (!of)
+			return -ENOMEM;
+		memcpy(of, buckets->of, buckets->top * sizeof of[0]);
+		free(buckets->of);
+		buckets->of = of;
+	}
+	for (uint32_t i = count; i < buckets->top; i++)
+		buckets->dirty -= buckets->of[i].is_dirty;
+	buckets->top = buckets->top < count ? buckets->top : count;
+	buckets->count = buckets->limit = count;
 	return 0;
 }
 

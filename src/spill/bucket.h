@@ -43,6 +43,8 @@ struct spill_buckets {
 /* For `capacity` bytes. -ENOMEM. spill_buckets_free() is harmless on a struct that was zeroed. */
 int spill_buckets_init(struct spill_buckets *buckets, uint64_t capacity);
 void spill_buckets_free(struct spill_buckets *buckets);
+/* The store has so many bytes. -ENOSPC: what is behind them is in use. -ENOMEM. No bucket may be known by its address. */
+int spill_buckets_resize(struct spill_buckets *buckets, uint64_t capacity);
 
 /* The bucket of a place, or NULL if an object of that size cannot be there. `account`: spill_object_account(). */
 struct spill_bucket *spill_bucket_of(const struct spill_buckets *buckets, uint64_t place, size_t account);

@@ -210,8 +210,9 @@ int spill_clean_step(struct spill_store *store, bool *more)
 	if (store->pending)
 		return -EINVAL;
 	pthread_mutex_lock(&store->lock);
-	if (store->is_away || store->clean_io.state != SPILL_IO_IDLE || store->log_io.state != SPILL_IO_IDLE) {
-		r = store->is_away ? -ENOTCONN : -EBUSY;
+	if (!store->is_open || store->is_away || store->clean_io.state != SPILL_IO_IDLE ||
+	    store->log_io.state != SPILL_IO_IDLE) {
+		r = !store->is_open || store->is_away ? -ENOTCONN : -EBUSY;
 		pthread_mutex_unlock(&store->lock);
 		return r;
 	}

@@ -50,7 +50,8 @@ static void *run(void *opaque)
 
 		store->clock_until_ns = next_ns;
 		if (expired) {
-			store->backend->unstick(store);
+			if (store->is_open)
+				store->backend->unstick(store);
 			pthread_mutex_unlock(&store->lock);
 			spill_read_fail(store, expired, -ETIMEDOUT);
 			pthread_mutex_lock(&store->lock);

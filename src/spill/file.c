@@ -31,6 +31,7 @@ struct file {
 	int fd;
 	char *path;
 	unsigned threads;
+	bool is_ending; /* under the store's lock */
 	pthread_t thread[THREADS];
 };
 
@@ -90,9 +91,10 @@ static void carry_out(struct spill_store *store, struct spill_io *io)
 static void *run(void *opaque)
 {
 	struct spill_store *store = opaque;
+	const struct file *file = store->backend_data;
 
 	pthread_mutex_lock(&store->lock);
-	while (!store->is_closing) {
+	while (!file->is_ending) {
 		struct spill_io *io = spill_queue_take(store);
 
 		if (!io) {
@@ -290,6 +292,7 @@ static void file_close(struct spill_store *store, bool remove)
 	if (!file)
 		return;
 	pthread_mutex_lock(&store->lock);
+	file->is_ending = true;
 	pthread_cond_broadcast(&store->work);
 	pthread_mutex_unlock(&store->lock);
 	while (file->threads)

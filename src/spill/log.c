@@ -74,14 +74,14 @@ static int next_sequence(struct spill_store *store, uint64_t *sequence)
 	return 0;
 }
 
-static bool is_writing(struct spill_store *store)
+static int may_put(struct spill_store *store)
 {
-	bool is;
+	int r;
 
 	pthread_mutex_lock(&store->lock);
-	is = store->log_io.state != SPILL_IO_IDLE;
+	r = !store->is_open ? -ENOTCONN : store->log_io.state != SPILL_IO_IDLE ? -EBUSY : 0;
 	pthread_mutex_unlock(&store->lock);
-	return is;
+	return r;
 }
 
 int spill_log_put(struct spill_store *store, const struct spill_object *object, bool for_cleaning, uint64_t *place)
@@ -93,8 +93,9 @@ int spill_log_put(struct spill_store *store, const struct spill_object *object, 
 	if (!store->is_started || object->count == 0 || object->count > SPILL_NUMBERS_MOST || object->size == 0 ||
 	    object->size > SPILL_OBJECT_MOST)
 		return -EINVAL;
-	if (is_writing(store))
-		return -EBUSY;
+	r = may_put(store);
+	if (r)
+		return r;
 	stored = spill_object_bytes(object->size, object->count);
 	r = make_room(store, stored, for_cleaning);
 	if (!r)

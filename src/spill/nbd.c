@@ -53,7 +53,7 @@ struct nbd {
 	bool has_thread;
 	pthread_t thread;
 	/* Under the store's lock. */
-	bool is_resetting, has_begun;
+	bool is_resetting, has_begun, is_ending;
 	int first_error; /* of the first connection, for spill_make() and spill_open() */
 	char first_text[200];
 };
@@ -378,14 +378,14 @@ static void *run(void *opaque)
 	struct spill_store *store = nbd->store;
 
 	for (;;) {
-		bool is_resetting, is_closing;
+		bool is_resetting, is_ending;
 		enum stage before;
 
 		pthread_mutex_lock(&store->lock);
 		is_resetting = nbd->is_resetting;
-		is_closing = store->is_closing;
+		is_ending = nbd->is_ending;
 		pthread_mutex_unlock(&store->lock);
-		if (is_closing)
+		if (is_ending)
 			return NULL;
 		if (is_resetting && nbd->stage == UP)
 			lose(nbd, -ETIMEDOUT, "the server did not answer in time");
@@ -438,7 +438,7 @@ static int wait_for_first(struct nbd *nbd, struct spill_why *why)
 	int r;
 
 	pthread_mutex_lock(&store->lock);
-	while (!nbd->has_begun && spill_cond_wait_until(&store->ended, &store->lock, until))
+	while (!nbd->has_begun && !store->is_cancelled && spill_cond_wait_until(&store->ended, &store->lock, until))
 		;
 	r = nbd->has_begun ? nbd->first_error : -ETIMEDOUT;
 	if (r)
@@ -477,7 +477,10 @@ static void close_nbd(struct spill_store *store, bool remove)
 	if (!nbd)
 		return;
 	if (nbd->has_thread) {
+		pthread_mutex_lock(&store->lock);
+		nbd->is_ending = true;
 		wake(store);
+		pthread_mutex_unlock(&store->lock);
 		pthread_join(nbd->thread, NULL);
 	}
 	if (nbd->handle) {

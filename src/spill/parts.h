@@ -68,7 +68,7 @@ struct spill_backend {
 	void (*wake)(struct spill_store *store);
 	/* A transfer took too long, with the lock held: break off what can be broken off. */
 	void (*unstick)(struct spill_store *store);
-	/* End threads. Harmless after open() failed. `remove`: what open() created. */
+	/* End threads. Harmless after open() failed, and then open() may be called again. `remove`: what open() created. */
 	void (*close)(struct spill_store *store, bool remove);
 };
 
@@ -98,9 +98,12 @@ struct spill_store {
 	unsigned depth;
 	struct spill_read *waiting, **waiting_end; /* reads without a slot */
 	bool is_started, is_cancelled, is_closing, has_clock;
+	/* It was recognised. Before, only opening.c uses the backend: reads wait, and nothing is written. */
+	bool is_open;
 	pthread_t clock_thread;
-	uint64_t clock_until_ns; /* the deadline that the clock waits for */
-	uint8_t *memory;         /* all buffers: of slots, of the writer, and of cleaning */
+	struct spill_opener *opener; /* NULL: it was opened at once */
+	uint64_t clock_until_ns;     /* the deadline that the clock waits for */
+	uint8_t *memory;             /* all buffers: of slots, of the writer, and of cleaning */
 	size_t memory_bytes;
 
 	/* The owner's thread only, but for log_io.state. */
@@ -117,7 +120,7 @@ struct spill_store {
 	struct spill_stats stats;
 	bool is_identified; /* the identity is known: a backend that connects again compares it */
 	bool is_full, is_away;
-	uint64_t away_since_ns;
+	uint64_t away_since_ns, begun_ns; /* begun_ns: when somebody began to open it */
 	char trouble[sizeof((struct spill_status *)NULL)->text];
 };
 
@@ -130,7 +133,21 @@ bool spill_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t
 int spill_clock_start(struct spill_store *store);
 void spill_clock_stop(struct spill_store *store);
 
+/* ------------------------------------------------------------------ opening.c */
+
+/* Open what lies at the location, once, and recognise it. A store that is made has its identity and key in *params then. */
+int spill_open_now(struct spill_store *store, struct spill_params *params, bool make, struct spill_why *why);
+/* Open it in the background, as soon as the store was started. */
+int spill_open_behind(struct spill_store *store, const struct spill_params *params);
+/* It was started: wait for the first try, and 2 s at most. */
+void spill_open_wait(struct spill_store *store);
+/* After spill_cancel(): nothing opens it any more. */
+void spill_open_stop(struct spill_store *store);
+
 /* ------------------------------------------------------------------ store.c */
+
+/* Whose the store is, and that it is ours from now on. */
+int spill_store_identify(struct spill_store *store, struct spill_params *params, bool make, struct spill_why *why);
 
 /* This page, which a backend has read, is the store's: NULL. Otherwise why not. */
 const char *spill_store_differs(struct spill_store *store, const uint8_t *page);
@@ -158,6 +175,8 @@ int spill_io_run(struct spill_store *store, struct spill_io *io, enum spill_io_k
 /* ------------------------------------------------------------------ read.c */
 
 void spill_read_init(struct spill_store *store);
+/* With the lock held: the store is open now. */
+void spill_read_send(struct spill_store *store);
 /* With the lock held: take out the reads whose time is over, as a list. *next_ns: when the next one's is. */
 struct spill_read *spill_read_expired(struct spill_store *store, uint64_t now_ns, uint64_t *next_ns);
 /* Without the lock: call `done` of each. */

@@ -56,9 +56,9 @@ static void set_range(const struct spill_store *store, struct spill_io *io, cons
 	io->length = (size_t)((end < most ? end : most) - io->offset);
 }
 
-static void send_waiting(struct spill_store *store)
+void spill_read_send(struct spill_store *store)
 {
-	while (store->waiting && store->free_slots) {
+	while (store->is_open && store->waiting && store->free_slots) {
 		struct spill_slot *slot = store->free_slots;
 		struct spill_read *read = store->waiting;
 
@@ -94,7 +94,7 @@ int spill_get(struct spill_store *store, struct spill_read *read)
 	bucket->readers++;
 	*store->waiting_end = read;
 	store->waiting_end = &read->next;
-	send_waiting(store);
+	spill_read_send(store);
 	if (read->begun_ns + store->deadline_ns < store->clock_until_ns)
 		pthread_cond_signal(&store->clock);
 	pthread_mutex_unlock(&store->lock);
@@ -133,7 +133,7 @@ static void free_slot(struct spill_store *store, struct spill_slot *slot)
 	slot->io.state = SPILL_IO_IDLE;
 	slot->next_free = store->free_slots;
 	store->free_slots = slot;
-	send_waiting(store);
+	spill_read_send(store);
 }
 
 static void read_ended(struct spill_store *store, struct spill_io *io)
@@ -219,7 +219,7 @@ struct spill_read *spill_read_expired(struct spill_store *store, uint64_t now_ns
 	if (list && !store->is_cancelled)
 		for (struct spill_read *read = list; read; read = read->next)
 			store->stats.timed_out++;
-	send_waiting(store);
+	spill_read_send(store);
 	return list;
 }
 

@@ -78,6 +78,8 @@ struct spill_owner {
 struct spill_params {
 	/* A path, or an NBD URI: nbd, nbds, nbd+unix, nbds+unix, nbd+vsock or nbds+vsock, and "://". Copied. */
 	const char *location;
+	/* spill_open(): what lies there, enum spill_kind; 0: that is found out, as by spill_kind_of(). */
+	int kind;
 	/* The most bytes that may be in use in the store; at least SPILL_LEAST. 0: all that the store has. */
 	uint64_t limit;
 	/* Without encryption; then a checksum protects against damage, and nothing against an attacker. */
@@ -97,6 +99,14 @@ struct spill_params {
 	bool existing;
 	/* spill_make(): a store that nobody uses may be made anew. What is in it is lost. */
 	bool take_over;
+	/*
+	 * spill_open(): the store need not be there. It is looked for in the background then, with pauses of 5 s at most,
+	 * until it is found or closed. Until then reads wait for their deadline, and nothing can be put (-ENOTCONN).
+	 * With `kind` and `capacity`.
+	 */
+	bool may_be_away;
+	/* Bytes that the store had when it was open last: no place lies behind. spill_stats() has it as `buckets`. */
+	uint64_t capacity;
 	struct spill_owner owner;
 };
 
@@ -123,7 +133,8 @@ int spill_make(struct spill_params *params, struct spill_store **store, struct s
 
 /*
  * Open a store that spill_make() made. -ESTALE: it is another store. -EMEDIUMTYPE: it is none. Otherwise as
- * spill_make(). Then the owner notes every place that it has, and calls spill_start().
+ * spill_make(). Then the owner notes every place that it has, and calls spill_start(). With `may_be_away` none of what
+ * can be wrong with the store is an error: spill_status() says it, and 0 is returned after 2 s at the latest.
  */
 int spill_open(const struct spill_params *params, struct spill_store **store, struct spill_why *why);
 
@@ -153,7 +164,7 @@ struct spill_object {
 /*
  * Take a copy of an object for the next write. *place is where it will be once spill_flush() has returned 0, and means
  * nothing before. -ENOBUFS: the buffer is full, spill_flush() first. -ENOSPC: the store is full. -EBUSY: a write before
- * this one has not ended. What raise_sequence() returns. No I/O. After an error, what was put before still waits for
+ * this one has not ended. -ENOTCONN: the store was not found yet. What raise_sequence() returns. No I/O. After an error, what was put before still waits for
  * its flush.
  */
 int spill_put(struct spill_store *store, const struct spill_object *object, uint64_t *place);
@@ -245,7 +256,7 @@ struct spill_status {
 	enum spill_kind kind;
 	bool encrypted;
 	bool direct;      /* file or device: past the page cache */
-	bool reachable;   /* false: requests wait until their deadline */
+	bool reachable;   /* false: it was not found yet, or was lost; reads wait until their deadline */
 	bool full;        /* the last write failed for lack of room */
 	bool stuck;       /* a write has not ended, so nothing can be written */
 	uint64_t away_ms; /* for how long it has not been reachable */

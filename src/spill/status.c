@@ -59,6 +59,14 @@ void spill_stats(struct spill_store *store, struct spill_stats *stats)
 	pthread_mutex_unlock(&store->lock);
 }
 
+/* One that was not found yet has been away since it was looked for. */
+static uint64_t away_ms(const struct spill_store *store)
+{
+	uint64_t since = store->is_open ? store->away_since_ns : store->begun_ns;
+
+	return store->is_open && !store->is_away ? 0 : (spill_now_ns() - since) / 1000000u;
+}
+
 void spill_status(struct spill_store *store, struct spill_status *status)
 {
 	pthread_mutex_lock(&store->lock);
@@ -66,10 +74,10 @@ void spill_status(struct spill_store *store, struct spill_status *status)
 		.kind = store->kind,
 		.encrypted = store->seal.key != NULL,
 		.direct = store->is_direct,
-		.reachable = !store->is_away,
+		.reachable = store->is_open && !store->is_away,
 		.full = store->is_full,
 		.stuck = store->log_io.state != SPILL_IO_IDLE,
-		.away_ms = store->is_away ? (spill_now_ns() - store->away_since_ns) / 1000000u : 0,
+		.away_ms = away_ms(store),
 	};
 	_Static_assert(sizeof status->text == sizeof store->trouble, "the text fits");
 	memcpy(status->text, store->trouble, sizeof status->text);

@@ -175,7 +175,7 @@ static int write_identity(struct spill_store *store)
 	return r;
 }
 
-static int identify(struct spill_store *store, struct spill_params *params, bool make, struct spill_why *why)
+int spill_store_identify(struct spill_store *store, struct spill_params *params, bool make, struct spill_why *why)
 {
 	struct spill_holder self;
 	int r;
@@ -191,7 +191,7 @@ static int identify(struct spill_store *store, struct spill_params *params, bool
 	}
 	store->identity = (struct spill_identity){.encrypted = !params->plain, .holder = self};
 	memcpy(store->identity.bytes, params->identity, SPILL_IDENTITY_BYTES);
-	if (store->key)
+	if (store->key && make)
 		memcpy(store->key, params->key, SPILL_KEY_BYTES);
 	store->sequence = store->raised = params->sequence;
 	r = write_identity(store);
@@ -228,15 +228,19 @@ static int take_memory(struct spill_store *store)
 	return 0;
 }
 
-static int take_key(struct spill_store *store, bool plain)
+/* That of spill_make() is not known yet. */
+static int take_key(struct spill_store *store, const struct spill_params *params)
 {
 	if (sodium_init() < 0)
 		return -ENOSYS;
-	if (plain)
+	if (params->plain)
 		return 0;
 	store->key = sodium_malloc(SPILL_KEY_BYTES);
 	store->seal.key = store->key;
-	return store->key ? 0 : -ENOMEM;
+	if (!store->key)
+		return -ENOMEM;
+	memcpy(store->key, params->key, SPILL_KEY_BYTES);
+	return 0;
 }
 
 static void free_store(struct spill_store *store)
@@ -271,6 +275,7 @@ static struct spill_store *new_store(const struct spill_params *params, int kind
 	store->depth = params->depth;
 	store->deadline_ns = (uint64_t)params->deadline_ms * 1000000u;
 	store->device = params->device;
+	store->begun_ns = spill_now_ns();
 	store->owner = params->owner;
 	return store;
 }
@@ -279,11 +284,14 @@ static struct spill_store *new_store(const struct spill_params *params, int kind
 
 static int check_params(const struct spill_params *params, struct spill_why *why)
 {
-	int kind = spill_kind_of(params->location);
+	int kind = params->kind ? params->kind : spill_kind_of(params->location);
 
 	if (kind < 0)
 		spill_why_set(why, "%s is neither a file, a block device nor an NBD URI (nbd://HOST/EXPORT)%s%s",
 			      params->location, kind == -EINVAL ? "" : ": ", kind == -EINVAL ? "" : strerror(-kind));
+	if (params->kind < 0 || params->kind > SPILL_NBD ||
+	    (params->may_be_away && (!params->kind || params->capacity < SPILL_LEAST)))
+		return -EINVAL;
 	if (params->depth == 0 || params->depth > SPILL_DEPTH_MOST || params->deadline_ms == 0)
 		return -EINVAL;
 	if (params->limit && params->limit < SPILL_LEAST) {
@@ -296,26 +304,16 @@ static int check_params(const struct spill_params *params, struct spill_why *why
 
 static int set_up(struct spill_store *store, struct spill_params *params, bool make, struct spill_why *why)
 {
-	int r = take_key(store, params->plain);
+	int r = take_key(store, params);
 
 	if (!r)
 		r = take_memory(store);
 	if (!r)
-		r = store->backend->open(store, params, make, why);
-	if (!r && store->size < SPILL_LEAST) {
-		spill_why_set(why, "%s has %llu bytes: a store has %u MiB at least", params->location,
-			      (unsigned long long)store->size, SPILL_LEAST >> 20);
-		r = -ENOSPC;
-	}
-	if (!r)
-		r = spill_buckets_init(&store->buckets, store->size);
-	if (!r && params->limit)
-		r = spill_set_limit(store, params->limit);
-	if (!r)
 		r = spill_clock_start(store);
-	if (!r)
-		r = identify(store, params, make, why);
-	return r;
+	if (r)
+		return r;
+	return !make && params->may_be_away ? spill_open_behind(store, params)
+					    : spill_open_now(store, params, make, why);
 }
 
 static void shut_down(struct spill_store *store, bool remove)
@@ -331,10 +329,12 @@ static void shut_down(struct spill_store *store, bool remove)
 static int begin(struct spill_params *params, bool make, struct spill_store **made, struct spill_why *why)
 {
 	struct spill_store *store;
+	struct spill_why ignored;
 	int kind, r;
 
 	*made = NULL;
-	spill_why_set(why, "%s", "");
+	why = why ? why : &ignored;
+	why->text[0] = '\0';
 	kind = check_params(params, why);
 	if (kind < 0)
 		return kind;
@@ -343,7 +343,7 @@ static int begin(struct spill_params *params, bool make, struct spill_store **ma
 		return -ENOMEM;
 	r = set_up(store, params, make, why);
 	if (r) {
-		if (why && !why->text[0])
+		if (!why->text[0])
 			spill_why_set(why, "%s: %s", params->location, strerror(-r));
 		shut_down(store, true);
 		return r;
@@ -379,9 +379,11 @@ int spill_note_live(struct spill_store *store, uint64_t place, size_t bytes)
 void spill_start(struct spill_store *store)
 {
 	pthread_mutex_lock(&store->lock);
-	spill_buckets_noted(&store->buckets, store->dirty_end);
+	if (store->is_open)
+		spill_buckets_noted(&store->buckets, store->dirty_end);
 	store->is_started = true;
 	pthread_mutex_unlock(&store->lock);
+	spill_open_wait(store);
 }
 
 void spill_close(struct spill_store *store)
@@ -391,9 +393,10 @@ void spill_close(struct spill_store *store)
 	if (!store)
 		return;
 	spill_cancel(store);
+	spill_open_stop(store);
 	pthread_mutex_lock(&store->lock);
 	store->is_cancelled = false;
-	may_write = store->is_identified && !store->is_away && store->clean_io.state == SPILL_IO_IDLE;
+	may_write = store->is_open && !store->is_away && store->clean_io.state == SPILL_IO_IDLE;
 	pthread_mutex_unlock(&store->lock);
 	if (may_write) {
 		store->deadline_ns = CLOSE_NS;
