@@ -186,8 +186,16 @@ void zsblk_group_end(struct zsblk_grouping *job);
  * fails with -ENOSPC where there is no room.
  *
  * A segment that names a store cannot be opened by versions that do not know them. A shared segment keeps the places, and the key. The
- * next zsblk_start() opens the store again if blocks are there, and fails if it cannot be reached: no device is without some of its
- * blocks. If no blocks are there, the segment forgets the store, unless zsblk_spill_attach() comes first.
+ * next zsblk_start() looks for the store if blocks are there, and waits for it for 2 s at most.
+ *
+ * A store that is away - not found yet since the start, lost, or not ours any more - leaves the device in use: blocks in memory are read
+ * and written, and any block can be written whole or discarded. Reads of blocks in the store, and writes to a part of one, wait and
+ * then fail with -EIO; nothing goes there (-ENOTCONN). The store is looked for in the background, every 5 s at most, until it is back.
+ * zsblk_spill_get_stats() says so: is_reachable, away_ms, trouble and waiting. There are no events: whoever wants to tell people looks
+ * there once in a while.
+ *
+ * If no blocks are there when the device starts, and zsblk_spill_attach() did not come first, the device has no store; its segment
+ * can be opened by other versions again, and knows the store when it is attached later.
  */
 
 struct zsblk_spill_store {
@@ -207,7 +215,8 @@ struct zsblk_spill_store {
 /*
  * Open the backing store that the segment names, or make one. The device has it until zsblk_close(). After the process has forked for
  * the last time, since a store has threads; before or after zsblk_start(). A store with blocks of this device can have moved:
- * its identity counts, and not its location.
+ * its identity counts, and not its location. Where the segment says that it is, it may be away, and 0 is returned; elsewhere it has to be
+ * there. Takes as long as the store does, and holds up nothing else.
  *
  * Errors: -EBUSY (the device has a store, or another process uses this one), -ENAMETOOLONG, -EINVAL (no such location, or the limit is too
  * small), -EMEDIUMTYPE (something else is there), -EEXIST (it is another store, and take_over is false), -ESTALE (it is another store, and
@@ -266,11 +275,14 @@ struct zsblk_spill_stats {
 	uint64_t live_bytes;   /* of the store: that live objects take */
 	uint64_t used_bytes;   /* that were written and not freed: live, dead and padding */
 	uint64_t capacity;     /* that may be in use */
-	bool is_reachable;     /* false: reads wait for their deadline */
+	uint64_t away_ms;      /* for how long it has not been reachable; 0: it is */
+	unsigned waiting;      /* requests that wait for it now */
+	bool is_reachable;     /* false: it was not found yet since the start, or was lost; it is looked for */
 	bool is_full;          /* the last write failed for lack of room */
 	bool is_encrypted;
 	char location[256];
-	char trouble[200]; /* what is wrong, for people; empty: nothing */
+	char trouble
+		[200]; /* what is wrong, for people: why it is not reachable, or why the last write failed; empty: nothing */
 };
 
 /* False: the device has no backing store, and all of *stats is 0. */

@@ -41,6 +41,18 @@ static struct backing_wait *free_wait(struct backing *backing)
 	return NULL;
 }
 
+unsigned backing_waiting(struct backing *backing)
+{
+	unsigned waiting;
+
+	pthread_mutex_lock(&backing->lock);
+	waiting = backing->queued;
+	for (unsigned i = 0; i < BACKING_WAITS; i++)
+		waiting += backing->waits[i].is_busy;
+	pthread_mutex_unlock(&backing->lock);
+	return waiting;
+}
+
 bool backing_is_awaited(struct zsblk *dev, uint64_t block)
 {
 	struct backing *backing = dev->backing;
@@ -118,8 +130,10 @@ static void wait_for(struct backing *backing, struct backing_wait *wait)
 static void wait_for_place(struct backing *backing)
 {
 	pthread_mutex_lock(&backing->lock);
+	backing->queued++;
 	while (!free_wait(backing))
 		pthread_cond_wait(&backing->freed, &backing->lock);
+	backing->queued--;
 	pthread_mutex_unlock(&backing->lock);
 }
 

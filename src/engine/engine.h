@@ -184,6 +184,7 @@ struct zsblk {
 	/* The same of blocks that go to the backing store. */
 	struct zsblk_spilling *spilling;
 	struct counters spilled;
+	bool is_attaching;                 /* under change_lock: somebody looks for a store */
 	_Atomic(struct backing *) backing; /* the store; NULL: there is none. Once there is one, it stays */
 	struct entries entries;
 	struct groups *groups;    /* NULL: there are no groups, and were none */

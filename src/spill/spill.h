@@ -58,6 +58,12 @@ struct spill_why {
 struct spill_owner {
 	void *opaque;
 	/*
+	 * spill_make(): the store that is about to be made has this identity and key. Called before the first byte is
+	 * written, so a process that is killed meanwhile leaves no store that nobody knows. 0 or a negative errno, which
+	 * spill_make() returns. NULL: nothing is noted down.
+	 */
+	int (*made)(void *opaque, const uint8_t *identity, const uint8_t *key);
+	/*
 	 * Note down, where a process that comes later finds it, that numbers below `sequence` may have been used. The
 	 * numbers go into nonces, and a nonce must never be used twice with one key. Called before the first use.
 	 * 0 or a negative errno, which the put then returns.

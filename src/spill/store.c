@@ -194,7 +194,9 @@ int spill_store_identify(struct spill_store *store, struct spill_params *params,
 	if (store->key && make)
 		memcpy(store->key, params->key, SPILL_KEY_BYTES);
 	store->sequence = store->raised = params->sequence;
-	r = write_identity(store);
+	r = make && store->owner.made ? store->owner.made(store->owner.opaque, params->identity, params->key) : 0;
+	if (!r)
+		r = write_identity(store);
 	pthread_mutex_lock(&store->lock);
 	store->is_identified = r == 0;
 	pthread_mutex_unlock(&store->lock);

@@ -126,7 +126,7 @@ static inline int owner_open(struct owner *owner, struct spill_params *params, s
 	struct owner_table *table = owner->table;
 	int r;
 
-	params->owner = (struct spill_owner){owner, owner_raise, owner_is_live, owner_move};
+	params->owner = (struct spill_owner){owner, NULL, owner_raise, owner_is_live, owner_move};
 	if (table->is_made) {
 		memcpy(params->identity, table->identity, sizeof table->identity);
 		memcpy(params->key, table->key, sizeof table->key);

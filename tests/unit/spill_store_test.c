@@ -563,7 +563,7 @@ static void test_misuse(void **state)
 	struct spill_read read = {.place = MIB / SPILL_UNIT, .bytes = 1, .buffer = path};
 	uint64_t place;
 
-	params.owner = (struct spill_owner){&owner, owner_raise, owner_is_live, owner_move};
+	params.owner = (struct spill_owner){&owner, NULL, owner_raise, owner_is_live, owner_move};
 	assert_int_equal(spill_make(&params, &owner.store, &why), 0);
 	assert_int_equal(spill_put(owner.store, &object, &place), -EINVAL);
 	spill_start(owner.store);
