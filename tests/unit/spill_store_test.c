@@ -1,86 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A store in a file: what is put comes back, also for the next process; what is refused; damage, and no room. */
 #include "lib/emulator.h"
-#include "lib/files.h"
-#include "lib/spill_owner.h"
+#include "lib/spill_file.h"
 
 #include "spill/little.h"
 #include "spill/object.h"
-
-#include <sys/stat.h>
-
-#define MIB (UINT64_C(1) << 20)
-
-static struct owner owner;
-static struct spill_params params;
-static struct spill_why why;
-static char path[300];
-
-static int set_up(void **state)
-{
-	if (files_make(state))
-		return -1;
-	strcpy(path, files_path("store"));
-	spill_params_init(&params);
-	params.location = path;
-	params.limit = 24 * MIB;
-	owner_init(&owner, owner_new_table(), 9000);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	owner_close(&owner);
-	munmap(owner.table, sizeof *owner.table);
-	return files_remove(state);
-}
-
-static void open_it(void)
-{
-	int r = owner_open(&owner, &params, &why);
-
-	if (r)
-		fail_msg("%s: %s", strerror(-r), why.text);
-}
-
-static void open_again(void)
-{
-	owner_close(&owner);
-	open_it();
-}
-
-static struct spill_stats stats_now(void)
-{
-	struct spill_stats stats;
-
-	spill_stats(owner.store, &stats);
-	return stats;
-}
-
-/* Is this in the store's file? */
-static bool is_in_file(const void *bytes, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	bool is_there;
-	void *at;
-
-	must(fd >= 0 && fstat(fd, &st) == 0);
-	at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	must(at != MAP_FAILED);
-	is_there = memmem(at, (size_t)st.st_size, bytes, size) != NULL;
-	munmap(at, (size_t)st.st_size);
-	close(fd);
-	return is_there;
-}
-
-static void change_file(uint64_t offset, const void *bytes, size_t size)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-	must(fd >= 0 && pwrite(fd, bytes, size, (off_t)offset) == (ssize_t)size);
-	close(fd);
-}
 
 /* ------------------------------------------------------------------ life */
 
@@ -379,91 +303,6 @@ static void test_older_object_is_not_moved(void **state)
 	assert_int_equal(stats_now().damaged, 2);
 }
 
-/* ------------------------------------------------------------------ a store that is not there yet */
-
-static struct spill_status status_now(void)
-{
-	struct spill_status status;
-
-	spill_status(owner.store, &status);
-	return status;
-}
-
-static void wait_until_found(void)
-{
-	while (!status_now().reachable)
-		usleep(20000);
-}
-
-static void open_without_it(void)
-{
-	params.may_be_away = true;
-	params.kind = SPILL_FILE;
-	params.capacity = 24 * MIB;
-	open_it();
-	assert_false(status_now().reachable);
-	assert_non_null(strstr(status_now().text, path));
-}
-
-static void begin_away(char *away, size_t size)
-{
-	snprintf(away, size, "%s.away", path);
-	open_it();
-	assert_int_equal(owner_put(&owner, 0, 300), 0);
-	owner_close(&owner);
-	must(rename(path, away) == 0);
-}
-
-/* What does not need the store goes on, the rest waits; and nothing is made in its place. */
-static void test_away(void **state)
-{
-	char away[320];
-
-	begin_away(away, sizeof away);
-	params.deadline_ms = 50;
-	open_without_it();
-	assert_int_equal(owner_get(&owner, 0), -ETIMEDOUT);
-	assert_int_equal(owner_put(&owner, 500, 10), -ENOTCONN);
-	assert_int_equal(owner_clean(&owner), -ENOTCONN);
-	assert_int_equal(stats_now().objects, 300);
-	for (uint32_t i = 0; i < 100; i++)
-		owner_drop(&owner, i);
-	assert_int_equal(stats_now().objects, 200);
-	owner_close(&owner);
-	assert_int_equal(access(path, F_OK), -1);
-	/* A read that waits gets its object. */
-	params.deadline_ms = 600000;
-	open_without_it();
-	must(rename(away, path) == 0);
-	assert_int_equal(owner_get_all(&owner), 0);
-	wait_until_found();
-	assert_string_equal(status_now().text, "");
-	assert_int_equal(stats_now().objects, 200);
-	assert_int_equal(owner_put(&owner, 0, 2000), 0);
-	assert_int_equal(owner_clean(&owner), 0);
-	assert_int_equal(owner_get_all(&owner), 0);
-	open_again();
-	assert_true(status_now().reachable);
-	assert_int_equal(owner_get_all(&owner), 0);
-}
-
-/* Something else has come there meanwhile: it is not touched, and the store is looked for on. */
-static void test_away_and_another_there(void **state)
-{
-	static const char text[] = "somebody's letters";
-	char away[320];
-
-	begin_away(away, sizeof away);
-	change_file(0, text, sizeof text);
-	open_without_it();
-	assert_non_null(strstr(status_now().text, "data at byte 0"));
-	assert_true(is_in_file(text, sizeof text));
-	must(truncate(path, 0) == 0 && truncate(away, (off_t)MIB) == 0 && rename(away, path) == 0);
-	/* A store of which a part is gone: what lies there cannot be read, and says so. */
-	wait_until_found();
-	assert_int_equal(owner_get(&owner, 0), -ENODATA);
-}
-
 static void test_full(void **state)
 {
 	struct spill_stats stats;
@@ -609,21 +448,18 @@ static void test_status(void **state)
 	assert_true(stats.memory >= 2 * MIB + params.depth * 80 * 1024 && stats.memory < 4 * MIB);
 }
 
-#define store_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		store_test(test_sealed),        store_test(test_plain),
-		store_test(test_discards),      store_test(test_overhead),
-		store_test(test_foreign_files), store_test(test_other_users),
-		store_test(test_other_stores),  store_test(test_locations),
-		store_test(test_on_the_device), store_test(test_wrong_bytes),
-		store_test(test_shorter_file),  store_test(test_older_object),
-		store_test(test_full),          store_test(test_sequence),
-		store_test(test_misuse),        store_test(test_status),
-		store_test(test_dumps),         store_test(test_older_object_is_not_moved),
-		store_test(test_away),          store_test(test_away_and_another_there),
+		STORE_TEST(test_sealed),        STORE_TEST(test_plain),
+		STORE_TEST(test_discards),      STORE_TEST(test_overhead),
+		STORE_TEST(test_foreign_files), STORE_TEST(test_other_users),
+		STORE_TEST(test_other_stores),  STORE_TEST(test_locations),
+		STORE_TEST(test_on_the_device), STORE_TEST(test_wrong_bytes),
+		STORE_TEST(test_shorter_file),  STORE_TEST(test_older_object),
+		STORE_TEST(test_full),          STORE_TEST(test_sequence),
+		STORE_TEST(test_misuse),        STORE_TEST(test_status),
+		STORE_TEST(test_dumps),         STORE_TEST(test_older_object_is_not_moved),
 	};
 
 	return cmocka_run_group_tests_name("spill_store", tests, NULL, NULL);
