@@ -15,7 +15,8 @@ from bench import engine, machine, report, restart, servers, transport, vm, zram
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
 GIB = 1 << 30
-QUICK_SERVERS = ["zsblk lz4", "memory malloc", "memory zstd", "null"]
+QUICK_SERVERS = ["zsblk lz4", "zsblk lz4, cold=yes", "memory malloc", "memory zstd", "null"]
+SWAP_PAGES = 256 << 20
 
 
 def say(text):
@@ -65,6 +66,21 @@ class Bench:
             out.truncate(GIB)
         self.raw["engine_large"] = engine.run(self.bench, large, ["lz4"], [1], 1, limit=GIB)
         os.unlink(large)
+        self.raw["recompress"] = engine.recompress(self.bench, self.pages, 3)
+        if os.cpu_count() > 1:
+            say("threads beside each other (zsblk-bench --mix)")
+            self.raw["mix"] = engine.mix(self.bench, self.pages, 3)
+
+    def groups(self):
+        """Neighbours are what was swapped out one after the other: the pages of the other figures have no such order."""
+        pages = os.path.join(self.tmp, "swap")
+        say("pages in the order of swap (zsblk-bench --capture-swap)")
+        if not engine.capture_swap(self.bench, pages, SWAP_PAGES // 4 if self.args.quick else SWAP_PAGES):
+            say("no pages in the order of swap: that takes root, a memory control group and a zram device")
+            return
+        say("blocks in groups (zsblk-bench --cold --frozen)")
+        self.raw["cold"] = engine.cold(self.bench, pages, 1 if self.args.quick else 3)
+        os.unlink(pages)
 
     def jobs(self):
         names = list(transport.JOBS)
@@ -174,6 +190,7 @@ def main():
         else:
             bench.capture()
             bench.engine_alone()
+            bench.groups()
             bench.rounds()
             bench.restarts()
             bench.machines()

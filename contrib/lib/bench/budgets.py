@@ -51,6 +51,43 @@ def engine_rows(raw):
     yield Row("pool / compressed after freeing a random half and compacting", 1.05, churned, True)
 
 
+def mix_rows(raw):
+    runs = {(run["mix"], run["threads"]): run for run in raw.get("mix") or []}
+    for mix, what, budget in (("raw", "incompressible pages written, two threads / one", 1.8),
+                              ("overwrite", "pages overwritten, two threads / one", 1.85),
+                              ("same", "same-filled pages written, two threads / one", 1.5),
+                              ("read-beside-writer", "reads beside a writer / reads alone", 0.95)):
+        run = runs.get((mix, 2))
+        yield Row(what, budget, run and run["scaling"], note=f"{run['ops_per_s']:,.0f} a second" if run else "takes two processors")
+
+
+def recompress_rows(raw):
+    run = raw.get("recompress") and raw["recompress"]["results"][0]
+    yield Row("recompression from lz4 to zstd:3, one thread / bare codec loop", 0.9, run and run["recompress_ratio"])
+
+
+def cold_rows(raw):
+    """Blocks in groups, beside the zram of the kernel with the same pages, its table of 16 bytes a page included."""
+    run, bytes_of_zram = raw.get("cold"), raw.get("cold") and raw["cold"].get("zram_lz4_bytes")
+    now = run and run["results"][0]
+    note = f"{run['pages'] * 4096 / MIB:.0f} MiB in the order of swap" if run else "takes root, a memory control group, and zram"
+    for name, what, memory, p50, p99 in (("cold", "zstd:9", 0.48, 60, 150), ("frozen", "lzma:1", 0.41, None, 1000)):
+        yield Row(f"memory in groups of {what} / kernel zram lz4", memory, bytes_of_zram and now[f"{name}_bytes"] / bytes_of_zram, True,
+                  note=note)
+        if p50:
+            yield Row(f"one block out of a group of {what}, median", p50, now and now[f"{name}_read_us_p50"], True, "us")
+        yield Row(f"one block out of a group of {what}, 99 %", p99, now and now[f"{name}_read_us_p99"], True, "us")
+        yield Row(f"making groups of {what}, one thread / bare codec loop", 0.9, now and now[f"{name}_ratio"])
+
+
+def policy_rows(raw):
+    """The policy is on, and nothing is cold."""
+    for what in ("read", "write"):
+        runs = {name: [run["iops"] for run in jobs[f"4k {what}, depth 16"]] for name, jobs in raw["fio"].items()}
+        yield Row(f"4 KiB random {what}s, depth 16, cold=yes and nothing cold / cold=no", 0.98,
+                  ratio(runs, "zsblk lz4, cold=yes", "zsblk lz4"))
+
+
 def transport_rows(raw):
     def jobs(job):
         return {name: [run["iops"] for run in runs[job]] for name, runs in raw["fio"].items()}
@@ -107,4 +144,4 @@ def speed_rows(raw):
 
 
 def rows(raw):
-    return [*engine_rows(raw), *transport_rows(raw), *restart_rows(raw), *swap_rows(raw), *speed_rows(raw)]
+    return [*engine_rows(raw), *mix_rows(raw), *recompress_rows(raw), *cold_rows(raw), *policy_rows(raw), *transport_rows(raw), *restart_rows(raw), *swap_rows(raw), *speed_rows(raw)]

@@ -12,7 +12,7 @@ from bench import budgets, engine, transport  # noqa: E402
 matplotlib.rcParams.update({"svg.hashsalt": "zsblk", "svg.fonttype": "none", "font.size": 9,
                             "axes.spines.top": False, "axes.spines.right": False})
 SPDX = "<!-- SPDX-License-Identifier: BSD-3-Clause -->"
-COLOURS = {"zsblk lz4": "#0b6e4f", "zsblk zstd:1": "#6bbf9c", "memory malloc": "#c0532f", "memory sparse": "#e08d6d",
+COLOURS = {"zsblk lz4": "#0b6e4f", "zsblk lz4, cold=yes": "#2f9e77", "zsblk zstd:1": "#6bbf9c", "memory malloc": "#c0532f", "memory sparse": "#e08d6d",
            "memory zstd": "#7a5195", "null": "#b8b8b8", "kernel zram lz4": "#2f4b7c", "kernel zram lzo-rle": "#7f93b8"}
 
 
@@ -92,7 +92,24 @@ def fio_plot(raw, path):
     save(figure, path)
 
 
+def cold_plot(raw, path):
+    """Memory for the same pages, all in."""
+    run = raw["cold"]
+    now = run["results"][0]
+    bars = {"kernel zram\nlz4": run.get("zram_lz4_bytes"), "kernel zram\nzstd": run.get("zram_zstd_bytes"),
+            "zsblk lz4": now["hot_bytes"], "groups of\nzstd:9": now["cold_bytes"], "groups of\nlzma:1": now["frozen_bytes"]}
+    bars = {name: value / 1e6 for name, value in bars.items() if value}
+    figure, axis = pyplot.subplots(figsize=(7, 3))
+    places = axis.bar(list(bars), list(bars.values()), 0.6,
+                      color=["#2f4b7c" if name.startswith("kernel") else "#0b6e4f" for name in bars])
+    axis.bar_label(places, fmt="%.1f")
+    axis.set_ylabel(f"MB for {run['pages'] * 4096 / 1e6:.0f} MB of pages")
+    save(figure, path)
+
+
 def draw(raw, folder):
+    if raw.get("cold"):
+        cold_plot(raw, folder / "cold.svg")
     budget_plot(raw, folder / "budgets.svg")
     engine_plot(raw, folder / "engine.svg")
     copy_plot(raw, folder / "copy.svg")

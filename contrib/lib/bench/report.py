@@ -98,6 +98,25 @@ def zram_table(raw):
     return table(["", "pages / compressed", "pool / compressed", "4k random reads/s", "4k random writes/s"], rows)
 
 
+def cold_table(raw):
+    run = raw["cold"]
+    now, pages = run["results"][0], run["pages"] * 4096
+    rows = [[name, f"{run[key] / 1e6:.1f}", f"{pages / run[key]:.2f}", "-", "-", "-"]
+            for name, key in (("kernel zram lz4", "zram_lz4_bytes"), ("kernel zram zstd", "zram_zstd_bytes")) if run.get(key)]
+    rows.append(["zsblk lz4", f"{now['hot_bytes'] / 1e6:.1f}", f"{pages / now['hot_bytes']:.2f}", "-", "-", "-"])
+    for name, what in (("cold", "zstd:9"), ("frozen", "lzma:1")):
+        taken = now[f"{name}_bytes"]
+        rows.append([f"zsblk, groups of {what}", f"{taken / 1e6:.1f}", f"{pages / taken:.2f}",
+                     f"{now[f'{name}_read_us_p50']:.0f} / {now[f'{name}_read_us_p99']:.0f}", f"{now[f'{name}_mbps']:.0f}",
+                     f"{now[f'{name}_ratio']:.2f}"])
+    return table(["", "memory, MB", "pages / memory", "one block, us, 50 / 99 %", "making, MB/s", "of bare codec"], rows)
+
+
+def mix_table(raw):
+    rows = [[run["mix"], run["threads"], short(run["ops_per_s"]), f"{run['scaling']:.2f}"] for run in raw["mix"]]
+    return table(["lz4", "threads", "a second", "times one thread"], rows)
+
+
 def ways_tables(run):
     """Scenario speed: requests of each way beside those of the others, and the load."""
     ways = ["zram", "nbd", "ublk"]
@@ -116,6 +135,17 @@ def ways_tables(run):
             table(["vm.page-cluster", "way", "all, s", "fill, s", "check, s", "pages out", "pages in"], loads)]
 
 
+def cold_part(raw):
+    parts = []
+    if raw.get("mix"):
+        parts += ["Threads beside each other (`--mix`); `read-beside-writer` is the reads of one thread:\n", mix_table(raw)]
+    if raw.get("cold"):
+        parts += ["## Cold memory\n\nPages in the order in which the kernel swapped them out (`zsblk-bench --capture-swap`), in groups of 16 "
+                  "(`--cold zstd:9 --frozen lzma:1`). All memory counts: objects, headers, table, descriptors; for zram mem_used_total and 16 "
+                  "bytes of table a page.\n", cold_table(raw), "![cold](cold.svg)\n"]
+    return parts
+
+
 def markdown(raw):
     jobs = [job for job in transport.JOBS if any(job in runs for runs in raw["fio"].values())]
     small, large = [job for job in jobs if job.startswith("4k")], [job for job in jobs if job.startswith("128k")]
@@ -132,6 +162,7 @@ def markdown(raw):
         pages_table(raw),
         "## The engine alone\n\n`zsblk-bench` on these pages, 4 KiB a request. Memory counts pool, table, "
         "back-references and descriptors.\n", engine_table(raw), "![engine](engine.svg)\n",
+        *cold_part(raw),
         "## Copying the pages\n\n`nbdcopy` over a Unix socket into a new device and out again; for kernel zram, `dd bs=128k` with "
         "O_DIRECT. Memory is the server's resident memory after copying in; for zram, mem_used_total.\n", copy_table(raw),
         "![copy](copy.svg)\n",

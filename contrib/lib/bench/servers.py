@@ -14,6 +14,7 @@ def peers(plugin, size):
     """Name -> nbdkit arguments. The names are the report's."""
     return {
         "zsblk lz4": [plugin, f"size={size}", "algorithm=lz4"],
+        "zsblk lz4, cold=yes": [plugin, f"size={size}", "algorithm=lz4", "cold=yes"],
         "zsblk zstd:1": [plugin, f"size={size}", "algorithm=zstd", "level=1"],
         "memory malloc": ["memory", str(size), "allocator=malloc"],
         "memory sparse": ["memory", str(size), "allocator=sparse"],
