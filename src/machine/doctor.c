@@ -6,7 +6,7 @@
  *   doctor_read.c      files of the machine                doctor_kernel.c    kernel, nbd, ublk
  *   doctor_rights.c    rights, locks, sandboxes            doctor_groups.c    control groups, and who ends programs
  *   doctor_settings.c  /proc/sys, pages                    doctor_swap.c      zswap, other swap, hibernation
- *   doctor_nbdkit.c    nbdkit and the plugin
+ *   doctor_nbdkit.c    nbdkit and the plugin               doctor_zram.c      zram-generator, zramswap
  */
 #include "machine/doctor.h"
 
@@ -47,6 +47,7 @@ static const struct {
 	{"shared memory", doctor_check_segments},
 	{"overcommit", doctor_check_overcommit},
 	{"zswap", doctor_check_zswap},
+	{"zram", doctor_check_zram},
 	{"other swap", doctor_check_other_swap},
 	{"hibernation", doctor_check_hibernation},
 	{"resume", doctor_check_resume},

@@ -66,6 +66,8 @@ struct doctor_swap {
 };
 /* Up to `most` of them; returns how many. */
 unsigned doctor_swaps(const struct doctor *doctor, struct doctor_swap *swaps, unsigned most);
+/* The priority of zsblk's own area, or the one that it has by default; and which of the two it is. */
+int doctor_own_priority(const struct doctor *doctor, char name[64]);
 bool doctor_is_in_use(const struct doctor *doctor);
 
 /* ------------------------------------------------------------------ checks, by the file that has them */
@@ -91,6 +93,7 @@ void doctor_check_overcommit(struct doctor *doctor);
 void doctor_check_page_size(struct doctor *doctor);
 
 void doctor_check_zswap(struct doctor *doctor);
+void doctor_check_zram(struct doctor *doctor);
 void doctor_check_other_swap(struct doctor *doctor);
 void doctor_check_hibernation(struct doctor *doctor);
 void doctor_check_resume(struct doctor *doctor);

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define SWAPS_MOST 32u
+/* swap-priority of zsblk.conf(5), by default. */
+#define USUAL_PRIORITY 100
 
 void doctor_path(const struct doctor *doctor, const char *name, char path[DOCTOR_PATH_BYTES])
 {
@@ -212,6 +214,20 @@ unsigned doctor_swaps(const struct doctor *doctor, struct doctor_swap *swaps, un
 
 	doctor_lines(doctor, "/proc/swaps", swaps_line, &all);
 	return all.n;
+}
+
+int doctor_own_priority(const struct doctor *doctor, char name[64])
+{
+	struct doctor_swap swaps[SWAPS_MOST];
+	unsigned n = doctor_swaps(doctor, swaps, SWAPS_MOST);
+
+	for (unsigned i = 0; i < n; i++)
+		if (swaps[i].is_ours) {
+			snprintf(name, 64, "%s", swaps[i].name);
+			return swaps[i].priority;
+		}
+	snprintf(name, 64, "zsblk (by default)");
+	return USUAL_PRIORITY;
 }
 
 bool doctor_is_in_use(const struct doctor *doctor)

@@ -7,8 +7,6 @@
 #include <string.h>
 
 #define SWAPS_MOST 32u
-/* swap-priority of zsblk.conf(5), by default. */
-#define USUAL_PRIORITY 100
 
 void doctor_check_zswap(struct doctor *doctor)
 {
@@ -28,24 +26,12 @@ void doctor_check_zswap(struct doctor *doctor)
 
 /* ------------------------------------------------------------------ other swap */
 
-/* The priority of zsblk's own area, or the one that it would have. */
-static int own_priority(const struct doctor_swap *swaps, unsigned n, const char **name)
-{
-	*name = "zsblk (by default)";
-	for (unsigned i = 0; i < n; i++)
-		if (swaps[i].is_ours) {
-			*name = swaps[i].name;
-			return swaps[i].priority;
-		}
-	return USUAL_PRIORITY;
-}
-
 void doctor_check_other_swap(struct doctor *doctor)
 {
 	struct doctor_swap swaps[SWAPS_MOST];
 	unsigned n = doctor_swaps(doctor, swaps, SWAPS_MOST);
-	const char *name;
-	int own = own_priority(swaps, n, &name);
+	char name[sizeof swaps->name];
+	int own = doctor_own_priority(doctor, name);
 
 	for (unsigned i = 0; i < n; i++) {
 		const struct doctor_swap *swap = &swaps[i];
