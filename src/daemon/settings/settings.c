@@ -3,6 +3,7 @@
 #include "daemon/settings/settings.h"
 
 #include "daemon/settings/expression.h"
+#include "text/name.h"
 #include "zsblk.h"
 
 #include <errno.h>
@@ -12,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MAX_CHARS 32
-#define NAME_CHARS     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 /* The reserve for pages to be stored, a 32nd of memory, is between these; bytes. */
 #define LEAST_RESERVE (UINT64_C(8) << 20)
 #define MOST_RESERVE  (UINT64_C(64) << 20)
@@ -168,25 +167,9 @@ int settings_replace_param(struct settings *settings, const char *key, const cha
 
 /* ------------------------------------------------------------------ the name */
 
-/* /run/zsblk has such folders (config_layers.h) beside those of instances. */
-static bool is_folder_of_drop_ins(const char *name)
-{
-	size_t length = strlen(name), end = strlen(".conf.d");
-
-	return length >= end && strcmp(name + length - end, ".conf.d") == 0;
-}
-
-__attribute__((nonnull)) static bool is_name(const char *name)
-{
-	size_t length = strlen(name);
-
-	return length > 0 && length <= NAME_MAX_CHARS && strspn(name, NAME_CHARS) == length && strcmp(name, ".") != 0 &&
-	       strcmp(name, "..") != 0 && !is_folder_of_drop_ins(name);
-}
-
 int settings_name(struct settings *settings, const char *name, struct wrong *wrong)
 {
-	if (!is_name(name))
+	if (!name_is_good(name))
 		return wrong_say(wrong,
 				 "the name '%.80s' cannot be: at most %d letters, digits, '.', '_' and '-' are "
 				 "needed, neither . nor .., and no .conf.d at the end",
