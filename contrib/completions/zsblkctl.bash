@@ -30,6 +30,7 @@ _zsblkctl_options()
 	recompress) echo "$job --type --algorithm --level --threshold --max-pages" ;;
 	group) echo "$job --older-than --algorithm --level" ;;
 	idle) echo --older-than ;;
+	init) echo '--yes --dry-run --force' ;;
 	stop) echo --unless-used ;;
 	top) echo '--batch --count --interval --view' ;;
 	esac
@@ -65,7 +66,7 @@ _zsblkctl_value()
 
 _zsblkctl()
 {
-	local verbs='list status stat classes blocks limit reserve algorithm background-cpu cold resize idle recompress group compact check jobs trace reset-peak reset upgrade stop metrics top doctor convert'
+	local verbs='list status stat classes blocks limit reserve algorithm background-cpu cold resize idle recompress group compact check jobs trace reset-peak reset upgrade stop metrics top doctor init convert'
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb='' by_socket='' words=0 i
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -84,7 +85,7 @@ _zsblkctl()
 	[[ $by_socket ]] && ((words++))
 	case $verb in
 	'') mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current") ;;
-	doctor) ;;
+	doctor | init) ;;
 	convert) ((words == 0)) && mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	list | status | stat | jobs | metrics | top) [[ $by_socket ]] || mapfile -t COMPREPLY < <(compgen -W "$(_zsblkctl_names)" -- "$current") ;;
 	*)

@@ -77,6 +77,7 @@ complete -c zsblkctl -n __zsblkctl_no_verb -a upgrade -d 'put what is installed 
 complete -c zsblkctl -n __zsblkctl_no_verb -a stop -d 'bring everything back, remove the device, and end'
 complete -c zsblkctl -n __zsblkctl_no_verb -a top -d 'show what devices do just now, again and again'
 complete -c zsblkctl -n __zsblkctl_no_verb -a doctor -d 'look for what on this machine is in the way of swap'
+complete -c zsblkctl -n __zsblkctl_no_verb -a init -d 'measure pages of this machine, and propose a configuration for swap'
 complete -c zsblkctl -n __zsblkctl_no_verb -a convert -d 'print the configuration of zram-generator or zramswap as one of zsblk'
 
 complete -c zsblkctl -n "__zsblkctl_verb $many; or __zsblkctl_after 0 $one" -a '(__zsblkctl_names)' -d instance
@@ -107,6 +108,9 @@ complete -c zsblkctl -n '__zsblkctl_verb recompress group' -l level -x -d 'compr
 complete -c zsblkctl -n '__zsblkctl_verb recompress' -l threshold -x -d 'only blocks stored in this many bytes or more'
 complete -c zsblkctl -n '__zsblkctl_verb recompress' -l max-pages -x -d 'try no more than this many blocks'
 complete -c zsblkctl -n '__zsblkctl_verb stop' -l unless-used -d 'only if nothing uses the device'
+complete -c zsblkctl -n '__zsblkctl_verb init' -s y -l yes -d 'write the file without a question'
+complete -c zsblkctl -n '__zsblkctl_verb init' -l dry-run -d 'only show the file'
+complete -c zsblkctl -n '__zsblkctl_verb init' -l force -d 'replace a file that is there'
 complete -c zsblkctl -n '__zsblkctl_verb top' -l batch -d 'print text instead of a screen'
 complete -c zsblkctl -n '__zsblkctl_verb top' -l count -x -d 'with --batch: end after so many times'
 complete -c zsblkctl -n '__zsblkctl_verb top' -s d -l interval -x -d 'look so often, in seconds'

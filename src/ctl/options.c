@@ -172,6 +172,9 @@ static const struct option_row rows[] = {
 	{"interval", OPTION_INTERVAL, 'd', "SECONDS", "look so often (default 1)", take_interval,
 	 "a number of seconds from 0.1 to 3600, such as 0.5"},
 	{"view", OPTION_VIEW, 0, "VIEW", "begin with devices, latency, memory, classes or ages", take_view, ""},
+	{"yes", OPTION_YES, 'y', NULL, "write the file without a question", NULL, NULL},
+	{"dry-run", OPTION_DRY_RUN, 0, NULL, "only show the file", NULL, NULL},
+	{"force", OPTION_FORCE, 0, NULL, "replace a file that is there", NULL, NULL},
 	{"help", OPTION_HELP, 'h', NULL, "print this text", NULL, NULL},
 	{"version", OPTION_VERSION, 'V', NULL, "print the version", NULL, NULL},
 };

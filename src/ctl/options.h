@@ -36,6 +36,10 @@ enum {
 	OPTION_COUNT = 1 << 21,
 	OPTION_INTERVAL = 1 << 22,
 	OPTION_VIEW = 1 << 23,
+	/* Of what writes a file. */
+	OPTION_YES = 1 << 24,
+	OPTION_DRY_RUN = 1 << 25,
+	OPTION_FORCE = 1 << 26,
 };
 
 #define OPTIONS_ALWAYS (OPTION_HELP | OPTION_VERSION | OPTION_CONTROL | OPTION_TIMEOUT)

@@ -206,6 +206,15 @@ const struct verb verbs[] = {
 		.run = verb_doctor,
 	},
 	{
+		.name = "init",
+		.words = "[NAME]",
+		.max_words = 1,
+		.names = VERB_NAMES_NONE,
+		.options = OPTION_YES | OPTION_DRY_RUN | OPTION_FORCE,
+		.summary = "measure pages of this machine, and propose a configuration for swap",
+		.run = verb_init,
+	},
+	{
 		.name = "convert",
 		.words = "FILE [ZRAM]",
 		.min_words = 1,

@@ -72,6 +72,7 @@ int verb_convert(const struct call *call);
 int verb_doctor(const struct call *call);
 int verb_group(const struct call *call);
 int verb_idle(const struct call *call);
+int verb_init(const struct call *call);
 int verb_jobs(const struct call *call);
 int verb_limit(const struct call *call);
 int verb_list(const struct call *call);

@@ -89,6 +89,7 @@ class Path(Here):
 
 # What is typed, what has to be offered, and what must not be.
 LINES = [
+    ("zsblkctl init --", ["--yes", "--dry-run", "--force"], ["--json"]),
     ("zsblkctl con", ["convert"], ["compact"]),
     ("zsblkctl rec", ["recompress"], ["list", "stop"]),
     ("zsblkctl res", ["reserve", "resize", "reset", "reset-peak"], ["recompress"]),

@@ -1,0 +1,111 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""zsblkctl init: what it measures, what it writes, and what it leaves alone. zsblkd has to take the result."""
+import stat
+
+from ctltest import *
+
+
+class Etc(Here):
+    """With a folder of configurations, etc, and without zsblk-bench, so that nothing is measured unless a test wants it."""
+
+    def __enter__(self):
+        super().__enter__()
+        os.mkdir(self.path + "/bin")
+        return self
+
+    def init(self, *words, path=None, **kwargs):
+        return self.ctl("init", *words, env={"PATH": path or self.path + "/bin"}, **kwargs)
+
+    def etc(self, *names):
+        return os.path.join(self.path, "etc", *names)
+
+    def read(self, name):
+        with open(self.etc(name), encoding="ascii") as file:
+            return file.read()
+
+    def check(self, file):
+        """zsblkd takes it."""
+        if "ZSBLKD_FAULTS" in os.environ:
+            with open(os.path.join(self.path, "world"), "wb") as world:
+                world.write(bytes(4096))
+            run(os.environ["ZSBLKD_FAULTS"], "--check", "--config", file, cwd=self.path,
+                env={**os.environ, "ZSBLK_TEST_WORLD": os.path.join(self.path, "world")})
+
+
+@test
+def measured():
+    "pages of running programs are measured by zsblk-bench"
+    if "ZSBLK_BENCH" not in os.environ:
+        raise Skip("built without zsblk-bench")
+    with Etc() as here:
+        os.symlink(os.environ["ZSBLK_BENCH"], here.path + "/bin/zsblk-bench")
+        with subprocess.Popen([sys.executable, "-c", "x = [bytes(str(i) * 9, 'ascii') for i in range(200000)]; print(flush=True); __import__('sys').stdin.read()"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as large:
+            large.stdout.readline()
+            text = here.init("--dry-run")
+            large.stdin.close()
+        found = re.search(r"^# Measured: \d+ MiB of \d+ process(?:es)?\. Compressed they take 1/([\d.]+) of that with lz4, and 1/([\d.]+) with zstd\.$",
+                          text, re.M)
+        assert found and float(found[1]) > 1 and float(found[2]) > 1, text
+        assert not os.path.exists(here.etc()), "a dry run has made something"
+
+
+@test
+def written():
+    "the file is shown and written, others stay as they are, and zsblkd takes it"
+    with Etc() as here:
+        text = here.init("--yes")
+        contains(text, "# Nothing was measured: ")
+        contains(text, "size = ram * ")
+        contains(text, "systemctl enable --now zsblk@swap0")
+        equal(os.listdir(here.etc()), ["swap0.conf"], "files")
+        contains(text, here.read("swap0.conf"))
+        equal(stat.S_IMODE(os.stat(here.etc("swap0.conf")).st_mode), 0o644, "mode")
+        here.check("etc/swap0.conf")
+        with open(here.etc("swap0.conf"), "w", encoding="ascii") as file:
+            file.write("size = 1G\n")
+        contains(here.init("--yes", status=FAILED), "etc/swap0.conf exists already; --force replaces it")
+        contains(here.init("--dry-run"), "size = ram * ")
+        equal(here.read("swap0.conf"), "size = 1G\n", "the file of before")
+        here.init("--yes", "--force")
+        contains(here.read("swap0.conf"), "size = ram * ")
+        contains(here.init("-y", "work"), "zsblkd --check work")
+        equal(sorted(os.listdir(here.etc())), ["swap0.conf", "work.conf"], "files")
+
+
+@test
+def asked():
+    "without --yes people are asked, and nothing is written unless they agree"
+    with Etc() as here:
+        contains(here.init(status=WRONG_USE), "give --yes")
+        for answer, is_there in (("", False), ("n", False), ("yes", True)):
+            done = subprocess.run(["script", "-qec", f"{ZSBLKCTL_HERE} init", "/dev/null"], input=answer + "\n", text=True, capture_output=True,
+                                  cwd=here.path, timeout=WAIT, check=False, env={**os.environ, "PATH": here.path + "/bin:/usr/bin:/bin"})
+            contains(done.stdout, "Write etc/swap0.conf? [y/N]")
+            equal(os.path.exists(here.etc("swap0.conf")), is_there, f"a file after {answer!r}: {done.stdout}")
+
+
+@test
+def refused():
+    "names that cannot be, folders of others, and links"
+    with Etc() as here:
+        for name in ("a/b", "..", "", "swap0.conf.d", "x" * 33):
+            contains(here.init("--yes", name, status=WRONG_USE), "cannot be a name")
+        contains(here.init("a", "b", status=WRONG_USE), "a word too many")
+        contains(here.ctl("doctor", "--force", status=WRONG_USE), "does not take --force")
+        os.mkdir(here.etc())
+        # A link to nothing is a file of somebody, too.
+        os.symlink("elsewhere", here.etc("swap0.conf"))
+        contains(here.init("--yes", status=FAILED), "exists already")
+        here.init("--yes", "--force")
+        assert not os.path.islink(here.etc("swap0.conf")) and not os.path.exists(here.etc("elsewhere"))
+        os.chmod(here.etc(), 0o777)
+        contains(here.init("--yes", "work", status=NOT_ALLOWED), "etc has mode 0777")
+        os.chmod(here.etc(), 0o755)
+        os.chmod(here.path, 0o755)
+        contains(here.init("--yes", "work", status=NOT_ALLOWED, wrap=as_nobody(), path=os.environ["PATH"]), "run zsblkctl as root")
+        equal(os.listdir(here.etc()), ["swap0.conf"], "files")
+
+
+main()
