@@ -5,7 +5,7 @@
  *
  *   main.c       from options to reports
  *   options.c    the command line                 source.c     pages: from a file, kept in a file
- *   help.c       what it says of itself
+ *   values.c     values of options            help.c       what it says of itself
  *   measure.c    one algorithm, measured          process.c    pages of a running process
  *   mix.c        how requests meet                synthetic.c  pages made up
  *   codec_loop.c the codec alone, to compare      device.c     what is measured
