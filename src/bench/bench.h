@@ -168,6 +168,7 @@ struct cold_result {
 /* What the kernel's zram takes for the same pages. 0: it cannot be told here. */
 struct zram_memory {
 	uint64_t lz4, zstd;
+	struct zsblk_why lz4_why, zstd_why; /* of a 0 */
 };
 
 /* ------------------------------------------------------------------ help.c */
@@ -283,8 +284,8 @@ int measure_cold(const struct options *options, const struct choice *hot, const 
 
 /* ------------------------------------------------------------------ zram.c */
 
-/* All memory that a zram device of these pages takes with this algorithm. 0: there is no zram, it lacks the algorithm, or we are not root. */
-uint64_t zram_bytes(const char *algorithm, const struct pages *pages);
+/* All memory that a zram device of these pages takes. For root, where the kernel has zram. */
+void measure_zram(const struct pages *pages, struct zram_memory *zram);
 
 /* ------------------------------------------------------------------ device.c */
 

@@ -117,7 +117,7 @@ static int run_cold(const struct options *options, const struct pages *pages, st
 	for (unsigned i = 0; i < count && !r; i++)
 		r = measure_cold(options, &options->algorithms[i], pages, &results[i], why);
 	if (!r)
-		zram = (struct zram_memory){.lz4 = zram_bytes("lz4", pages), .zstd = zram_bytes("zstd", pages)};
+		measure_zram(pages, &zram);
 	progress_clear();
 	if (!r && !options->json)
 		report_cold_table(stdout, options, pages, results, count, &zram);

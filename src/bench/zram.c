@@ -63,16 +63,18 @@ static bool set_of(const struct zram *zram, const char *name, const char *text)
 	return set(path, text);
 }
 
-static bool add(struct zram *zram)
+static int add(struct zram *zram, struct zsblk_why *why)
 {
 	char text[32];
 
+	if (geteuid() != 0)
+		return because(why, -EPERM, "only root can make a zram device");
 	/* To read this file makes a device. */
 	if (!get(CONTROL "/hot_add", text, sizeof text))
-		return false;
+		return because(why, -ENODEV, "this kernel has no zram, or its module zram is not loaded");
 	zram->number = atoi(text);
 	snprintf(zram->folder, sizeof zram->folder, "/sys/block/zram%d", zram->number);
-	return true;
+	return 0;
 }
 
 static void take_away(const struct zram *zram)
@@ -115,40 +117,58 @@ static bool write_all(int fd, const struct pages *pages)
 	return true;
 }
 
-static bool fill(const struct zram *zram, const char *algorithm, const struct pages *pages)
+/* A kernel that lacks the algorithm refuses the name, or lists it nowhere. */
+static bool choose(const struct zram *zram, const char *algorithm)
 {
 	char text[256];
+	const char *chosen;
+
+	if (!set_of(zram, "comp_algorithm", algorithm) || !get_of(zram, "comp_algorithm", text, sizeof text))
+		return false;
+	chosen = strchr(text, '[');
+	return chosen && !strncmp(chosen + 1, algorithm, strlen(algorithm)) && chosen[1 + strlen(algorithm)] == ']';
+}
+
+static int fill(const struct zram *zram, const char *algorithm, const struct pages *pages, struct zsblk_why *why)
+{
+	char text[32];
 	bool done;
 	int fd;
 
-	/* A kernel that lacks the algorithm refuses the name, or lists it nowhere. */
-	if (!set_of(zram, "comp_algorithm", algorithm) || !get_of(zram, "comp_algorithm", text, sizeof text) ||
-	    !strstr(text, "["))
-		return false;
-	if (strncmp(strchr(text, '[') + 1, algorithm, strlen(algorithm)) != 0)
-		return false;
+	if (!choose(zram, algorithm))
+		return because(why, -EOPNOTSUPP, "this kernel's zram has no %s", algorithm);
 	snprintf(text, sizeof text, "%" PRIu64, pages->count * BLOCK);
 	if (!set_of(zram, "disksize", text))
-		return false;
+		return because(why, -EIO, "the zram device does not take its size");
 	fd = open_node(zram);
 	done = fd >= 0 && write_all(fd, pages);
 	if (fd >= 0)
 		close(fd);
-	return done;
+	return done ? 0 : because(why, -EIO, "the zram device does not take the pages");
 }
 
-uint64_t zram_bytes(const char *algorithm, const struct pages *pages)
+/* 0: see *why. */
+static uint64_t bytes_with(const char *algorithm, const struct pages *pages, struct zsblk_why *why)
 {
-	uint64_t original, compressed, used;
+	uint64_t original, compressed, used = 0;
 	struct zram zram;
 	char text[256];
-	bool known;
+	int r = add(&zram, why);
 
-	if (geteuid() != 0 || !add(&zram))
+	if (r)
 		return 0;
 	progress("zram with %s: storing", algorithm);
-	known = fill(&zram, algorithm, pages) && get_of(&zram, "mm_stat", text, sizeof text) &&
-		sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &original, &compressed, &used) == 3;
+	r = fill(&zram, algorithm, pages, why);
+	if (!r && (!get_of(&zram, "mm_stat", text, sizeof text) ||
+		   sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &original, &compressed, &used) != 3))
+		r = because(why, -EIO, "the zram device does not tell what it takes");
 	take_away(&zram);
-	return known ? used + pages->count * TABLE_WORD : 0;
+	return r ? 0 : used + pages->count * TABLE_WORD;
+}
+
+void measure_zram(const struct pages *pages, struct zram_memory *zram)
+{
+	*zram = (struct zram_memory){0};
+	zram->lz4 = bytes_with("lz4", pages, &zram->lz4_why);
+	zram->zstd = bytes_with("zstd", pages, &zram->zstd_why);
 }
