@@ -16,7 +16,7 @@
  *   trace.c      requests that were recorded  replay.c     policies, tried on a trace
  *   capture.c    pages in the order of swap   keeper.c     swap and control group for that
  *   plot.c       plots of a report           chart.c      charts as SVG
- *   contents.c   pages for such a model
+ *   markup.c     text in HTML and SVG      contents.c   pages for such a model
  *   tiers.c      which blocks are hot or cold replay_report.c  what came of that
  *
  * Errors of the lower files are a negative errno with the reason in a struct zsblk_why; only

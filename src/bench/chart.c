@@ -2,28 +2,25 @@
 /*
  * Charts as SVG 1.1. See chart.h.
  *
- *   TOP     title
- *           +------------------------------+  series, with a piece of line and mark each
- *           |                              |
+ *   top     title
+ *           +------------------------------+  series, with a piece of line and mark each: on the
+ *           |                              |  right, or below all else
  *           +------------------------------+
- *   BOTTOM  numbers, label of x
+ *   bottom  numbers, label of x
  */
 #include "bench/chart.h"
 
+#include "bench/markup.h"
+
 #include <math.h>
 
-#define LEFT   80.0
-#define RIGHT  260.0
-#define TOP    50.0
-#define BOTTOM 60.0
-#define WIDTH  (CHART_WIDTH - LEFT - RIGHT)
-#define HEIGHT (CHART_HEIGHT - TOP - BOTTOM)
 /* Of a line, so that marks do not hide it. */
 #define MARKS 8u
 #define LINES 5u
 
 /* What numbers become on paper. */
 struct scale {
+	const struct chart_look *look;
 	double x_max, y_min, y_max; /* of y: powers of 10 if it is a log scale */
 	bool is_log;
 	double top;
@@ -32,21 +29,39 @@ struct scale {
 static const char *const dashes[CHART_SERIES_MAX] = {"none", "8 4", "2 3",  "12 4 2 4",
 						     "5 2",  "1 5", "16 4", "8 3 2 3 2 3"};
 
-/* Names come from files, and have any characters. */
-static void put_text(FILE *out, const char *text)
-{
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
+const struct chart_look chart_file = {
+	.width = 900,
+	.height = 480,
+	.left = 80,
+	.right = 260,
+	.top = 50,
+	.bottom = 60,
+	.ink = "black",
+	.paper = "white",
+	.grid = "#bbb",
+};
 
-		if (c == '<')
-			fputs("&lt;", out);
-		else if (c == '>')
-			fputs("&gt;", out);
-		else if (c == '&')
-			fputs("&amp;", out);
-		else
-			fputc(c < 0x20 || c > 0x7e ? '?' : c, out);
-	}
+const struct chart_look chart_page = {
+	.width = 420,
+	.height = 340,
+	.left = 52,
+	.right = 12,
+	.top = 16,
+	.bottom = 100,
+	.ink = "currentColor",
+	.paper = "var(--paper)",
+	.grid = "var(--line)",
+	.key_below = true,
+};
+
+static double width_of(const struct chart_look *look)
+{
+	return look->width - look->left - look->right;
+}
+
+static double height_of(const struct chart_look *look)
+{
+	return look->height - look->top - look->bottom;
 }
 
 void chart_begin(FILE *out, const char *title, unsigned charts)
@@ -55,10 +70,10 @@ void chart_begin(FILE *out, const char *title, unsigned charts)
 		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" role=\"img\" width=\"%u\" height=\"%u\" "
 		"viewBox=\"0 0 %u %u\" font-family=\"sans-serif\" font-size=\"13\">\n<title>",
-		CHART_WIDTH, CHART_HEIGHT * charts, CHART_WIDTH, CHART_HEIGHT * charts);
-	put_text(out, title);
-	fprintf(out, "</title>\n<rect width=\"%u\" height=\"%u\" fill=\"white\"/>\n", CHART_WIDTH,
-		CHART_HEIGHT * charts);
+		chart_file.width, chart_file.height * charts, chart_file.width, chart_file.height * charts);
+	markup_text(out, title);
+	fprintf(out, "</title>\n<rect width=\"%u\" height=\"%u\" fill=\"white\"/>\n", chart_file.width,
+		chart_file.height * charts);
 }
 
 void chart_end(FILE *out)
@@ -84,7 +99,7 @@ static double round_up(double value)
 
 static struct scale scale_of(const struct chart *chart, double top)
 {
-	struct scale scale = {.is_log = chart->is_log, .top = top, .y_min = INFINITY, .y_max = 0};
+	struct scale scale = {.look = chart->look, .is_log = chart->is_log, .top = top, .y_min = INFINITY, .y_max = 0};
 
 	for (unsigned i = 0; i < chart->series_count; i++)
 		for (unsigned at = 0; at < chart->series[i].count; at++) {
@@ -105,14 +120,20 @@ static struct scale scale_of(const struct chart *chart, double top)
 
 static double x_of(const struct scale *scale, double x)
 {
-	return LEFT + x / scale->x_max * WIDTH;
+	return scale->look->left + x / scale->x_max * width_of(scale->look);
+}
+
+/* The lower edge of the frame. */
+static double bottom_of(const struct scale *scale)
+{
+	return scale->top + scale->look->top + height_of(scale->look);
 }
 
 static double y_of(const struct scale *scale, double y)
 {
 	double at = scale->is_log ? log10(fmax(y, 1e-3)) : y;
 
-	return scale->top + TOP + HEIGHT - (at - scale->y_min) / (scale->y_max - scale->y_min) * HEIGHT;
+	return bottom_of(scale) - (at - scale->y_min) / (scale->y_max - scale->y_min) * height_of(scale->look);
 }
 
 /* ------------------------------------------------------------------ the frame */
@@ -120,24 +141,25 @@ static double y_of(const struct scale *scale, double y)
 static void put_label(FILE *out, double x, double y, const char *anchor, const char *text)
 {
 	fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y, anchor);
-	put_text(out, text);
+	markup_text(out, text);
 	fputs("</text>\n", out);
 }
 
 static void put_grid_line(FILE *out, const struct scale *scale, double value)
 {
+	const struct chart_look *look = scale->look;
 	char text[32];
 	double y = y_of(scale, value);
 
 	snprintf(text, sizeof text, "%g", value);
-	fprintf(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#bbb\"/>\n", LEFT, y, LEFT + WIDTH,
-		y);
-	put_label(out, LEFT - 8, y + 4, "end", text);
+	fprintf(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n", (double)look->left, y,
+		look->left + width_of(look), y, look->grid);
+	put_label(out, look->left - 8.0, y + 4, "end", text);
 }
 
 static void put_x_numbers(FILE *out, const struct chart *chart, const struct scale *scale)
 {
-	double y = scale->top + TOP + HEIGHT + 20;
+	double y = bottom_of(scale) + 20;
 	char text[32];
 
 	for (unsigned i = 0; chart->names && chart->names[i] && i <= scale->x_max; i++)
@@ -148,13 +170,22 @@ static void put_x_numbers(FILE *out, const struct chart *chart, const struct sca
 	}
 }
 
+/* A page has headings of its own. */
+static void put_title(FILE *out, const struct chart *chart, const struct scale *scale)
+{
+	if (!chart->title)
+		return;
+	fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"16\" font-weight=\"bold\">", (double)chart->look->left,
+		scale->top + 28);
+	markup_text(out, chart->title);
+	fputs("</text>\n", out);
+}
+
 static void put_frame(FILE *out, const struct chart *chart, const struct scale *scale)
 {
-	double middle = scale->top + TOP + HEIGHT / 2;
+	const struct chart_look *look = scale->look;
+	double middle = scale->top + look->top + height_of(look) / 2;
 
-	fprintf(out, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"16\" font-weight=\"bold\">", LEFT, scale->top + 28);
-	put_text(out, chart->title);
-	fputs("</text>\n", out);
 	if (scale->is_log)
 		for (double power = scale->y_min; power <= scale->y_max; power++)
 			put_grid_line(out, scale, pow(10, power));
@@ -162,34 +193,35 @@ static void put_frame(FILE *out, const struct chart *chart, const struct scale *
 		for (unsigned i = 0; i <= LINES; i++)
 			put_grid_line(out, scale, scale->y_max * i / LINES);
 	put_x_numbers(out, chart, scale);
-	put_label(out, LEFT + WIDTH / 2, scale->top + CHART_HEIGHT - 14, "middle", chart->x_label);
+	put_label(out, look->left + width_of(look) / 2, bottom_of(scale) + 46, "middle", chart->x_label);
 	fprintf(out, "<text transform=\"translate(18 %.1f) rotate(-90)\" text-anchor=\"middle\">", middle);
-	put_text(out, chart->y_label);
+	markup_text(out, chart->y_label);
 	fprintf(out,
-		"</text>\n<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"black\"/>\n",
-		LEFT, scale->top + TOP, WIDTH, HEIGHT);
+		"</text>\n<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"%s\"/>\n",
+		(double)look->left, scale->top + look->top, width_of(look), height_of(look), look->ink);
 }
 
 /* ------------------------------------------------------------------ series */
 
 /* A path around (x, y): a circle, a square, a triangle, a diamond; the next four are filled. */
-static void put_mark(FILE *out, unsigned series, double x, double y)
+static void put_mark(FILE *out, const struct chart_look *look, unsigned series, double x, double y)
 {
-	const char *fill = series < 4 ? "white" : "black";
+	const char *fill = series < 4 ? look->paper : look->ink, *ink = look->ink;
 
 	switch (series % 4) {
 	case 0:
-		fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" stroke=\"black\"/>\n", x, y, fill);
+		fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\" stroke=\"%s\"/>\n", x, y, fill, ink);
 		break;
 	case 1:
-		fprintf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"8\" height=\"8\" fill=\"%s\" stroke=\"black\"/>\n",
-			x - 4, y - 4, fill);
+		fprintf(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"8\" height=\"8\" fill=\"%s\" stroke=\"%s\"/>\n",
+			x - 4, y - 4, fill, ink);
 		break;
 	case 2:
-		fprintf(out, "<path d=\"M%.1f %.1fl5 9h-10z\" fill=\"%s\" stroke=\"black\"/>\n", x, y - 5, fill);
+		fprintf(out, "<path d=\"M%.1f %.1fl5 9h-10z\" fill=\"%s\" stroke=\"%s\"/>\n", x, y - 5, fill, ink);
 		break;
 	default:
-		fprintf(out, "<path d=\"M%.1f %.1fl5 5l-5 5l-5 -5z\" fill=\"%s\" stroke=\"black\"/>\n", x, y - 5, fill);
+		fprintf(out, "<path d=\"M%.1f %.1fl5 5l-5 5l-5 -5z\" fill=\"%s\" stroke=\"%s\"/>\n", x, y - 5, fill,
+			ink);
 		break;
 	}
 }
@@ -206,33 +238,36 @@ static void put_series(FILE *out, const struct chart *chart, const struct scale 
 {
 	const struct chart_series *series = &chart->series[number];
 
-	fprintf(out, "<polyline fill=\"none\" stroke=\"black\" stroke-width=\"1.5\" stroke-dasharray=\"%s\" points=\"",
-		dashes[number]);
+	fprintf(out, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" stroke-dasharray=\"%s\" points=\"",
+		scale->look->ink, dashes[number]);
 	for (unsigned at = 0; at < series->count; at++)
 		fprintf(out, "%s%.1f,%.1f", at ? " " : "", x_of(scale, series->x[at]), y_of(scale, series->y[at]));
 	fputs("\"/>\n", out);
 	for (unsigned at = 0; at < series->count; at++)
 		if (has_mark(chart, series, number, at))
-			put_mark(out, number, x_of(scale, series->x[at]), y_of(scale, series->y[at]));
+			put_mark(out, scale->look, number, x_of(scale, series->x[at]), y_of(scale, series->y[at]));
 }
 
 static void put_key(FILE *out, const struct chart *chart, const struct scale *scale, unsigned number)
 {
-	double x = LEFT + WIDTH + 14, y = scale->top + TOP + 12 + 24 * number;
+	const struct chart_look *look = scale->look;
+	double x = look->key_below ? look->left : look->left + width_of(look) + 14;
+	double y = (look->key_below ? bottom_of(scale) + 62 : scale->top + look->top + 12) + 24 * number;
 
 	fprintf(out,
-		"<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"black\" stroke-width=\"1.5\" "
+		"<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"1.5\" "
 		"stroke-dasharray=\"%s\"/>\n",
-		x, y, x + 40, y, dashes[number]);
-	put_mark(out, number, x + 20, y);
+		x, y, x + 40, y, look->ink, dashes[number]);
+	put_mark(out, scale->look, number, x + 20, y);
 	put_label(out, x + 48, y + 4, "start", chart->series[number].name);
 }
 
 void chart_draw(FILE *out, const struct chart *chart, unsigned place)
 {
-	struct scale scale = scale_of(chart, (double)(place * CHART_HEIGHT));
+	struct scale scale = scale_of(chart, (double)(place * chart->look->height));
 
 	fputs("<g>\n", out);
+	put_title(out, chart, &scale);
 	put_frame(out, chart, &scale);
 	for (unsigned i = 0; i < chart->series_count; i++) {
 		put_series(out, chart, &scale, i);

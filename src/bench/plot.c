@@ -139,10 +139,15 @@ static int add_chart(struct plot *plot, struct json_object *results, struct char
 
 static int add_charts(struct plot *plot, struct json_object *results)
 {
-	const struct chart bytes = {.title = "Memory", .x_label = "seconds", .y_label = "MB of objects"};
-	const struct chart blocks = {.title = "Blocks in groups", .x_label = "seconds", .y_label = "blocks"};
-	struct chart latencies = {
-		.x_label = "so many took no longer", .y_label = "microseconds", .names = percents, .is_log = true};
+	const struct chart bytes = {
+		.look = &chart_file, .title = "Memory", .x_label = "seconds", .y_label = "MB of objects"};
+	const struct chart blocks = {
+		.look = &chart_file, .title = "Blocks in groups", .x_label = "seconds", .y_label = "blocks"};
+	struct chart latencies = {.look = &chart_file,
+				  .x_label = "so many took no longer",
+				  .y_label = "microseconds",
+				  .names = percents,
+				  .is_log = true};
 	static const char *const fields[] = {"store", "load", "decode"};
 	static const char *const titles[] = {"Storing one block", "Loading one block", "Decoding for a cold read"};
 	int r = add_chart(plot, results, bytes, "bytes", add_moments);
