@@ -34,6 +34,7 @@ struct codec {
 	const char *summary;                     /* one line for people, with the meaning of the level */
 	int level_min, level_max, level_default; /* with negative levels, 0 stands for the default */
 	bool level_is_speed;                     /* a higher level gains less, and takes less time */
+	const char *(*version)(void);            /* of the library that does the work, as it runs: "1.9.4" */
 
 	/* Bytes of a compression context at `level`, and of a decompression context. May be 0. */
 	size_t (*cctx_size)(int level);

@@ -64,6 +64,7 @@ const struct codec codec_lz4 = {
 	.level_max = LEVEL_MAX,
 	.level_default = 1,
 	.level_is_speed = true,
+	.version = LZ4_versionString,
 	.cctx_size = lz4_cctx_size,
 	.dctx_size = lz4_dctx_size,
 	.cctx_init = lz4_cctx_init,

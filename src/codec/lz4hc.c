@@ -61,6 +61,7 @@ const struct codec codec_lz4hc = {
 	.level_min = 1,
 	.level_max = LEVEL_MAX,
 	.level_default = 9,
+	.version = LZ4_versionString,
 	.cctx_size = lz4hc_cctx_size,
 	.dctx_size = lz4hc_dctx_size,
 	.cctx_init = lz4hc_cctx_init,

@@ -247,6 +247,7 @@ const struct codec codec_lzma = {
 	.level_min = 0,
 	.level_max = LEVEL_MAX,
 	.level_default = 1,
+	.version = lzma_version_string,
 	.cctx_size = lzma_cctx_size,
 	.dctx_size = lzma_dctx_size,
 	.cctx_init = lzma_cctx_init,

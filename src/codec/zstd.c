@@ -166,6 +166,7 @@ const struct codec codec_zstd = {
 	.level_min = ZSTD_PARAMS_LEVEL_MIN,
 	.level_max = ZSTD_PARAMS_LEVEL_MAX,
 	.level_default = 3,
+	.version = ZSTD_versionString,
 	.cctx_size = zstd_cctx_size,
 	.dctx_size = zstd_dctx_size,
 	.cctx_init = zstd_cctx_init,

@@ -93,6 +93,9 @@ static void test_lookup(void **state)
 		assert_true(codec->id != CODEC_RAW && codec->id < CODEC_IDS);
 		assert_true(codec->level_min <= codec->level_default);
 		assert_true(codec->level_default <= codec->level_max);
+		/* Such as 1.9.4. */
+		assert_true(codec->version()[0] >= '0' && codec->version()[0] <= '9');
+		assert_non_null(strchr(codec->version(), '.'));
 	}
 	assert_null(codec_by_id(CODEC_RAW));
 	assert_null(codec_by_id(CODEC_IDS));
