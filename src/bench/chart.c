@@ -83,13 +83,13 @@ void chart_end(FILE *out)
 
 /* ------------------------------------------------------------------ scales */
 
-/* 1, 2 or 5 times a power of 10: the least that is not below `value`. */
+/* 1, 2, 2.5, 3, 4 or 5 times a power of 10: the least that is not below `value`. */
 static double round_up(double value)
 {
 	double power = value > 0 ? pow(10, floor(log10(value))) : 1;
 
-	for (unsigned i = 0; i < 3; i++) {
-		static const double steps[] = {1, 2, 5};
+	for (unsigned i = 0; i < 6; i++) {
+		static const double steps[] = {1, 2, 2.5, 3, 4, 5};
 
 		if (value <= steps[i] * power)
 			return steps[i] * power;
@@ -159,14 +159,14 @@ static void put_grid_line(FILE *out, const struct scale *scale, double value)
 
 static void put_x_numbers(FILE *out, const struct chart *chart, const struct scale *scale)
 {
-	double y = bottom_of(scale) + 20;
+	double y = bottom_of(scale) + 20, step = chart->x_step > 0 ? chart->x_step : scale->x_max / LINES;
 	char text[32];
 
 	for (unsigned i = 0; chart->names && chart->names[i] && i <= scale->x_max; i++)
 		put_label(out, x_of(scale, i), y, "middle", chart->names[i]);
-	for (unsigned i = 0; !chart->names && i <= LINES; i++) {
-		snprintf(text, sizeof text, "%g", round(scale->x_max * i / LINES * 10) / 10);
-		put_label(out, x_of(scale, scale->x_max * i / LINES), y, "middle", text);
+	for (double x = 0; !chart->names && x <= scale->x_max * (1 + 1e-9); x += step) {
+		snprintf(text, sizeof text, "%g", round(x * 10) / 10);
+		put_label(out, x_of(scale, x), y, "middle", text);
 	}
 }
 

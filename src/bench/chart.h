@@ -35,7 +35,8 @@ struct chart {
 	const char *x_label, *y_label;
 	/* NULL: x are numbers from 0 on. Otherwise x are indices of these names, the last of which is NULL. */
 	const char *const *names;
-	bool is_log; /* y are above 0, and each power of 10 takes the same room; otherwise y begin with 0 */
+	double x_step; /* between numbers below; 0: a fifth of all */
+	bool is_log;   /* y are above 0, and each power of 10 takes the same room; otherwise y begin with 0 */
 	const struct chart_series *series;
 	unsigned series_count; /* 1 to CHART_SERIES_MAX, each with at least one point */
 };
