@@ -16,8 +16,12 @@
  *   trace.c      requests that were recorded  replay.c     policies, tried on a trace
  *   capture.c    pages in the order of swap   keeper.c     swap and control group for that
  *   plot.c       plots of a report           chart.c      charts as SVG
- *   markup.c     text in HTML and SVG      contents.c   pages for such a model
+ *   markup.c     text in HTML and SVG      bars.c       rows of figures as SVG
  *   tiers.c      which blocks are hot or cold replay_report.c  what came of that
+ *   contents.c   pages for such a model    day.c        a day with the default policy
+ *   shape.c      a day that nobody recorded facts.c     what the machine is
+ *   survey*.c    a report for everybody    publish.c    that report in a folder
+ *   processes.c  pages of all processes
  *
  * Errors of the lower files are a negative errno with the reason in a struct zsblk_why; only
  * main.c, options.c, progress.c and the reports print.
@@ -85,7 +89,9 @@ struct options {
 	bool json;
 	const char *save;
 	struct replay_options replay;
-	const char *plot; /* NULL: nothing is plotted */
+	const char *plot;         /* NULL: nothing is plotted */
+	const char *report;       /* a folder; NULL: there is no report for everybody */
+	const char *const *words; /* the whole command line; the last one is NULL */
 	/* NULL: nothing is captured. */
 	const char *capture;
 	uint64_t capture_seconds, capture_memory; /* bytes */
@@ -192,6 +198,8 @@ void options_parse(struct options *options, int argc, char **argv);
 int pages_from_file(struct pages *pages, const char *path, uint64_t limit, struct zsblk_why *why);
 /* Resident private anonymous pages of a process that goes on running meanwhile. */
 int pages_from_process(struct pages *pages, int pid, uint64_t limit, struct zsblk_why *why);
+/* Of all processes that may be read, of each its share; never of this one. */
+int pages_from_processes(struct pages *pages, uint64_t limit, struct zsblk_why *why);
 /* The same pages for the same count and seed. */
 int pages_synthetic(struct pages *pages, uint64_t count, uint64_t seed, struct zsblk_why *why);
 /* Keep the pages in a new file that only its owner may read. `option` has named it. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From options to reports. */
 #include "bench/bench.h"
+#include "bench/publish.h"
+#include "bench/survey.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +16,8 @@ static int get_pages(struct pages *pages, const struct options *options, struct 
 		r = pages_from_process(pages, options->pid, options->limit, why);
 	else if (options->synthetic)
 		r = pages_synthetic(pages, options->synthetic, options->seed, why);
+	else if (!options->file)
+		r = pages_from_processes(pages, options->limit, why);
 	else
 		r = pages_from_file(pages, options->file, options->limit, why);
 	if (!r && options->save)
@@ -156,9 +160,13 @@ static int obey(const struct options *options, struct pages *pages, struct zsblk
 		return plot_json(stdout, options->plot, why);
 	if (options->capture)
 		return capture_swap(options, why);
-	r = get_pages(pages, options, why);
+	r = options->report ? publish_check(options->report, why) : 0;
+	if (!r)
+		r = get_pages(pages, options, why);
 	if (r)
 		return r;
+	if (options->report)
+		return survey_run(options, pages, why);
 	return options->replay.trace ? replay_run(options, pages, why) : run(options, pages, why);
 }
 

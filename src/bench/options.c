@@ -13,6 +13,7 @@
 #define DEFAULT_GROUP_ALGORITHM "zstd:9"
 #define DEFAULT_SYNTHETIC       (UINT64_C(256) << 20)
 #define DEFAULT_LIMIT           (UINT64_C(1) << 30)
+#define DEFAULT_REPORT_LIMIT    (UINT64_C(128) << 20)
 #define MAX_BYTES               (UINT64_C(1) << 40)
 #define MAX_REQUEST             (UINT64_C(1) << 20)
 #define MAX_REPEAT              1000
@@ -39,6 +40,7 @@ enum {
 	OPT_READ_RULE,
 	OPT_GROUP_ALGORITHM,
 	OPT_PLOT,
+	OPT_REPORT,
 	OPT_CAPTURE,
 	OPT_SECONDS,
 	OPT_MEMORY
@@ -63,6 +65,7 @@ static const struct option long_options[] = {
 	{"cache", required_argument, NULL, OPT_CACHE},
 	{"group-algorithm", required_argument, NULL, OPT_GROUP_ALGORITHM},
 	{"plot", required_argument, NULL, OPT_PLOT},
+	{"report", required_argument, NULL, OPT_REPORT},
 	{"capture-swap", required_argument, NULL, OPT_CAPTURE},
 	{"seconds", required_argument, NULL, OPT_SECONDS},
 	{"memory", required_argument, NULL, OPT_MEMORY},
@@ -95,6 +98,9 @@ static bool take_capture_option(struct options *options, int option)
 	switch (option) {
 	case OPT_PLOT:
 		options->plot = optarg;
+		return true;
+	case OPT_REPORT:
+		options->report = optarg;
 		return true;
 	case OPT_CAPTURE:
 		options->capture = optarg;
@@ -245,6 +251,15 @@ static const char *other_option(const struct options *options, const int *known)
 	return NULL;
 }
 
+static bool is_given(const struct options *options, int option)
+{
+	size_t i = 0;
+
+	while (long_options[i].name && long_options[i].val != option)
+		i++;
+	return options->given[i];
+}
+
 /* What goes with --capture-swap. Words that are no options are the command. */
 static void check_capture(struct options *options, int argc, char **argv)
 {
@@ -277,6 +292,31 @@ static void check_plot(const struct options *options, int argc, char **argv)
 			other ? "--" : "", other ? other : argv[optind]);
 }
 
+/* What goes with --report, and what it measures if nobody says. */
+static void check_report(struct options *options)
+{
+	static const int known[] = {OPT_REPORT, OPT_REPLAY, OPT_COLD, OPT_FROZEN, OPT_SYNTHETIC,
+				    OPT_SEED,   OPT_LIMIT,  'p',      'a',        0};
+	const char *other = other_option(options, known);
+
+	if (!options->report)
+		return;
+	if (other)
+		values_refuse("--%s: not with --report, which has no use for it", other);
+	if (!options->cold.codec)
+		values_tier("--cold", (char[]){DEFAULT_GROUP_ALGORITHM}, &options->cold);
+	if (!options->frozen.codec && codec_by_id(CODEC_LZMA))
+		values_tier("--frozen", (char[]){"lzma:1"}, &options->frozen);
+	else if (!options->frozen.codec)
+		values_tier("--frozen", (char[]){"zstd:19"}, &options->frozen);
+	if (!options->algorithm_count)
+		for_each_item(options, "lz4,zstd:3", values_add_algorithm);
+	if (!is_given(options, OPT_LIMIT))
+		options->limit = DEFAULT_REPORT_LIMIT / BLOCK;
+	/* Times of single pages take no repeats, and no speeds are told. */
+	options->repeat = 1;
+}
+
 static void check_source(struct options *options, int argc, char **argv)
 {
 	int sources = (options->pid != 0) + (options->synthetic != 0);
@@ -287,7 +327,7 @@ static void check_source(struct options *options, int argc, char **argv)
 	}
 	if (optind + 1 < argc)
 		values_refuse("%s: one file is enough, %s was given already", argv[optind + 1], options->file);
-	if (sources == 0 && !options->replay.trace)
+	if (sources == 0 && !options->replay.trace && !options->report)
 		values_refuse("no pages to measure with: name a file of them, --pid PID or --synthetic");
 	if (sources > 1)
 		values_refuse("pages from several sources: name one of a file, --pid PID and --synthetic");
@@ -370,7 +410,8 @@ static void check_replay(struct options *options, int argc)
 	if (!replay->trace && has_lists)
 		values_refuse(
 			"--cold-after, --group, --cache, --read-rule and --group-algorithm are for --replay TRACE");
-	if (!replay->trace)
+	/* A report plays it with the default policy alone. */
+	if (!replay->trace || options->report)
 		return;
 	if (options->mix_count || options->recompress.codec || options->churn || options->cold.codec ||
 	    options->frozen.codec)
@@ -403,11 +444,13 @@ void options_parse(struct options *options, int argc, char **argv)
 		.limit = DEFAULT_LIMIT / BLOCK,
 		.seed = 1,
 		.request = 1,
+		.words = (const char *const *)argv,
 	};
 	while ((option = getopt_long(argc, argv, "p:a:t:r:hV", long_options, NULL)) != -1)
 		take_option(options, option);
 	check_plot(options, argc, argv);
 	check_capture(options, argc, argv);
+	check_report(options);
 	check_replay(options, argc);
 	if (!options->capture && !options->plot)
 		check_source(options, argc, argv);
