@@ -328,7 +328,9 @@ static void tidy_waiting(struct tiers *tiers)
 {
 	size_t kept = 0;
 
-	qsort(tiers->waiting, tiers->waiting_count, sizeof tiers->waiting[0], compare_numbers);
+	/* Without memory yet there is nothing to sort, and qsort() takes no NULL. */
+	if (tiers->waiting)
+		qsort(tiers->waiting, tiers->waiting_count, sizeof tiers->waiting[0], compare_numbers);
 	for (size_t i = 0; i < tiers->waiting_count; i++) {
 		uint32_t number = tiers->waiting[i];
 
