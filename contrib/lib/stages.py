@@ -44,6 +44,7 @@ class Stage:
         self.tally = tally.Tally()
         self.times = []
         self.cpu = 0.0  # seconds of processor time, of builds and tests
+        self.build_cpu = 0.0  # of builds
         self.ran = False
 
 
@@ -326,6 +327,7 @@ class Runner:
         if built is None:
             say(f"-- {stage.name}: building ({stage.summary})")
             built = self.build(stage)
+        stage.build_cpu = stage.cpu
         if built:
             self.test(stage, start)
         stage.ran = True
@@ -367,7 +369,8 @@ class Runner:
         build = stage.times[0] if len(stage.times) > 1 else total
         counts = stage.tally
         say(f"-- {stage.name}: {counts.passed} passed, {len(counts.failed)} failed, {len(counts.skipped)} skipped "
-            f"({total:.0f} s, of which {build:.0f} s for the build; {stage.cpu:.0f} s of processor time)")
+            f"({total:.0f} s, of which {build:.0f} s for the build; {stage.cpu:.0f} s of processor time, "
+            f"of which {stage.build_cpu:.0f} s for the build)")
         for name, printed in counts.failed:
             say(f"   FAILED {name}")
             for line in printed.splitlines()[-40:]:
