@@ -117,6 +117,9 @@ STAGES = [
     # What is of this machine's kernel and not of the system's is left out.
     Stage("release", "gcc -O2 on the other Debian release", ["unit", "model", "fault", "plugin", "daemon", "interop", "docs"],
           builds="installed", inside=OTHER_RELEASE, short=True, possible=no_other_release),
+    # The library that shows larger pages is preloaded, as valgrind's own are; it has been tried without valgrind.
+    Stage("valgrind", "gcc -O0 under valgrind", ["unit"], build="gcc-debug", setup="valgrind", short=True, without=["large-pages"],
+          possible=no_command("valgrind")),
     # The corpus of the fuzzers is gone through with the same sanitizers below.
     Stage("asan", "gcc, AddressSanitizer and UndefinedBehaviorSanitizer", ["unit", "model", "fault"],
           [*SANITIZE, "-Db_sanitize=address,undefined", "-Dplugin=false"], setup="asan", short=True),
@@ -125,9 +128,6 @@ STAGES = [
     Stage("fuzz", "clang, libFuzzer with both sanitizers", ["fuzz"],
           [*SANITIZE, "-Db_sanitize=address,undefined", "-Dfuzz=true", "-Dplugin=false", "-Dbench=false", "-Dctl=false"],
           cc="clang", setup="asan", possible=no_command("clang")),
-    # The library that shows larger pages is preloaded, as valgrind's own are; it has been tried without valgrind.
-    Stage("valgrind", "gcc -O0 under valgrind", ["unit"], build="gcc-debug", setup="valgrind", short=True, without=["large-pages"],
-          possible=no_command("valgrind")),
     Stage("32bit", "gcc for 32-bit x86, the libraries", ["unit", "model", "fault"],
           ["--cross-file", str(TOP / "contrib/lib/i386.ini"), "-Dplugin=false", "-Dbench=false", "-Dctl=false", "-Ddaemon=false"],
           short=True, possible=no_i386, no_ublk=no_ublk_libraries("i386-linux-gnu")),
@@ -377,12 +377,22 @@ class Runner:
                 say(f"     | {line}")
 
 
-def run_beside(runner, stage, built):
+def run_machines(runner, stage, built):
     runner.beside = True
     try:
         runner.run(stage, built)
     finally:
         runner.beside = False
+
+
+def run_stages(runner, left):
+    """Those that nobody has taken yet."""
+    while True:
+        try:
+            stage = left.pop(0)
+        except IndexError:
+            return
+        runner.run(stage)
 
 
 def fetch_machines(runner, stage):
@@ -397,35 +407,36 @@ def fetch_release(runner, stage):
 
 
 def run_all(runner):
-    """The virtual machines run beside everything else. Of the rest there are two stages at a time: tests wait for most of theirs."""
+    """Three stages at a time: tests wait for most of their time. The virtual machines are one of the three, and give their place to others
+    when they are through."""
     release = next(stage for stage in STAGES if stage.name == "release")
     if runner.wanted(release) and not release.possible():
         threading.Thread(target=fetch_release, args=(runner, release), daemon=True).start()
     machines = next(stage for stage in STAGES if stage.name == "vm")
-    beside = None
+    left = list(STAGES)
+    built = None
     if runner.wanted(machines) and not runner.args.no_vm and not machines.possible():
+        left.remove(machines)
         say(f"-- {machines.name}: building ({machines.summary})")
         fetching = threading.Thread(target=fetch_machines, args=(runner, machines))
         fetching.start()
         built = runner.build(machines)
         fetching.join()
-        beside = threading.Thread(target=run_beside, args=(runner, machines, built), daemon=True)
-        beside.start()
-    left = [stage for stage in STAGES if not (beside and stage is machines)]
 
-    def run_what_is_left():
-        while left:
-            runner.run(left.pop(0))
+    def run_third():
+        if built is not None:
+            run_machines(runner, machines, built)
+        run_stages(runner, left)
 
-    other = threading.Thread(target=run_what_is_left, daemon=True)
-    other.start()
+    others = [threading.Thread(target=run_third, daemon=True), threading.Thread(target=run_stages, args=(runner, left), daemon=True)]
+    for other in others:
+        other.start()
     try:
-        run_what_is_left()
-        other.join()
+        run_stages(runner, left)
+        for other in others:
+            other.join()
     finally:
         left.clear()  # where this was interrupted
-    if beside:
-        beside.join()
 
 
 def main():
