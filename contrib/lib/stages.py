@@ -35,7 +35,7 @@ class Stage:
     no_ublk   returns why zsblk-ublk is left out of it here, or None
     """
 
-    def __init__(self, name, summary, suites, options=(), cc="gcc", setup=None, build=None, limit=600,
+    def __init__(self, name, summary, suites, options=(), cc="gcc", setup=None, build=None, limit=900,
                  short=False, builds=None, inside=None, without=(), possible=lambda: None, no_ublk=lambda: None):
         self.name, self.summary, self.suites, self.options = name, summary, suites, list(options)
         self.cc, self.setup, self.build, self.limit = cc, setup, build or name, limit
@@ -107,7 +107,7 @@ SANITIZE = ["-Db_lundef=false", "--buildtype=debugoptimized"]
 
 # Random tests have their full length with gcc. Tests on larger pages of the system are there with gcc, on both Debian releases.
 STAGES = [
-    Stage("gcc", "gcc -O2", None, limit=900, builds="all"),
+    Stage("gcc", "gcc -O2", None, limit=1200, builds="all"),
     Stage("vm", "real kernels in virtual machines", ["vm"], build="gcc", limit=2400),
     Stage("lint", "shellcheck, clang-format, cppcheck", ["lint"], build="gcc"),
     Stage("gcc-debug", "gcc -O0", ["unit", "model", "fault", "plugin"], ["--buildtype=debug"], short=True,
