@@ -28,6 +28,7 @@ enum where { HOT, COLD, ICE };
 static struct {
 	uint64_t used_s[BLOCKS];
 	uint8_t where[BLOCKS];
+	uint64_t objects;  /* bytes that they take */
 	uint64_t holes;    /* bytes that objects left behind */
 	uint64_t reads;    /* out of groups */
 	uint64_t too_soon; /* blocks that were packed younger than they had to be */
@@ -46,14 +47,13 @@ static enum cold_found day_find(void *opaque, enum cold_do what, uint64_t older_
 	return COLD_FOUND_NOTHING;
 }
 
-static uint64_t day_objects(void)
+static void day_move(unsigned block, enum where to)
 {
 	static const unsigned bytes[] = {[HOT] = HOT_BYTES, [COLD] = COLD_BYTES, [ICE] = ICE_BYTES};
-	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < BLOCKS; i++)
-		sum += bytes[day.where[i]];
-	return sum;
+	day.objects -= bytes[day.where[block]];
+	day.objects += bytes[to];
+	day.where[block] = (uint8_t)to;
 }
 
 /* A block that is read again within ten minutes comes out of its group. */
@@ -64,7 +64,7 @@ static void day_use(unsigned block, bool write)
 	day.used_s[block] = look.now_s;
 	day.reads += !write && day.where[block] != HOT;
 	if (write || again)
-		day.where[block] = HOT;
+		day_move(block, HOT);
 }
 
 /* What the engine would do within the step. */
@@ -81,7 +81,7 @@ static struct cold_result day_pack(enum where to)
 		}
 		result.bytes_saved += day.where[i] == HOT ? HOT_BYTES - (to == COLD ? COLD_BYTES : ICE_BYTES)
 							  : COLD_BYTES - ICE_BYTES;
-		day.where[i] = (uint8_t)to;
+		day_move(i, to);
 		result.blocks++;
 	}
 	result.groups = (result.blocks + 15) / 16;
@@ -162,7 +162,7 @@ static void live_a_day(void)
 			day_end_step(&under_way);
 		look.cold_reads = day.reads;
 		look.freeable = day.holes;
-		look.used = day_objects() + day.holes;
+		look.used = day.objects + day.holes;
 		cold_plan_next(&plan, &settings, &look, &step);
 		day_check(second);
 		if (step.what == COLD_DO_STOP)
@@ -177,6 +177,7 @@ static void live_a_day(void)
 static int set_up(void **state)
 {
 	memset(&day, 0, sizeof day);
+	day.objects = BLOCKS * (uint64_t)HOT_BYTES;
 	cold_plan_init(&plan);
 	cold_settings_init(&settings);
 	settings.on = true;
