@@ -108,6 +108,24 @@ static inline void image_restore(struct image *image)
 		       SEGMENT_PAGE);
 }
 
+/* The first page, which has the superblock. */
+static inline void image_restore_first(struct image *image)
+{
+	must(image->n && image->pages[0] == 0);
+	memcpy(image->seg.base, image->bytes, SEGMENT_PAGE);
+}
+
+/* The pages that have data and begin at `offset` or behind it are as they were. */
+static inline bool image_is_whole_behind(const struct image *image, size_t offset)
+{
+	for (size_t i = 0; i < image->n; i++)
+		if ((size_t)image->pages[i] * SEGMENT_PAGE >= offset &&
+		    memcmp(image->bytes + i * SEGMENT_PAGE, image->seg.base + (size_t)image->pages[i] * SEGMENT_PAGE,
+			   SEGMENT_PAGE))
+			return false;
+	return true;
+}
+
 static inline void image_end(struct image *image)
 {
 	free(image->pages);

@@ -19,7 +19,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Change a byte, try, restore. Returns whether it was opened. */
+/* Change a bit, try, restore. Returns whether it was opened. */
 static bool try_bit(uint8_t *at, unsigned bit)
 {
 	bool opened;
@@ -28,6 +28,17 @@ static bool try_bit(uint8_t *at, unsigned bit)
 	opened = image_try(&image, bit);
 	image_restore(&image);
 	return opened;
+}
+
+/* The same in a superblock that is refused: nothing else has changed then, and nothing else is restored. */
+static void refuse_bit(uint8_t *at, unsigned bit)
+{
+	*at ^= (uint8_t)(1u << bit);
+	assert_false(image_try(&image, bit));
+	/* valgrind's memcmp() goes byte by byte. */
+	if (!running_under_valgrind())
+		assert_true(image_is_whole_behind(&image, SEGMENT_PAGE));
+	image_restore_first(&image);
 }
 
 static void test_whole(void **state)
@@ -49,7 +60,7 @@ static void test_superblock(void **state)
 
 	for (size_t i = 0; i < COUNT_OF(parts); i++)
 		for (unsigned byte = parts[i][0]; byte < parts[i][1]; byte++)
-			assert_false(try_bit(image.seg.base + byte, byte % 8));
+			refuse_bit(image.seg.base + byte, byte % 8);
 	/* A few: each is a claim of nobody's, and opening gives the heir that it may have a second to come. */
 	for (unsigned bit = 0; bit < 64; bit += 21)
 		try_bit(image.seg.base + offsetof(struct super, state.claim) + bit / 8, bit % 8);
@@ -123,7 +134,8 @@ static void test_map(void **state)
 	uint8_t *map = (uint8_t *)image.table.map;
 	unsigned pages = (IMAGE_BLOCKS + TABLE_PAGE_WORDS - 1) / TABLE_PAGE_WORDS;
 
-	for (unsigned bit = 0; bit < 8 * 16; bit++) {
+	/* Those behind the table's pages are all alike. */
+	for (unsigned bit = 0; bit < 8 * 16; bit += bit >= pages && test_env("ZSBLK_SHORT") ? 5 : 1) {
 		/* The bits of the map are counted in words. */
 		bool opened = try_bit(map + bit / 64 * 8 + (LOW_BYTE(0, 8) ^ bit % 64 / 8), bit % 8);
 
