@@ -169,13 +169,13 @@ static void reuse(struct contexts *ctx)
 	struct contexts fresh = open_contexts(ctx->codec, ctx->level);
 	uint8_t src[BLOCK], object[ROOM], first[SHAPES][ROOM], data[SHAPES][BLOCK];
 	size_t size[SHAPES];
-	int turns = ctx->codec == &codec_lz4 ? 20000 : 500;
+	unsigned turns = test_amount(ctx->codec == &codec_lz4 ? 20000 : 500);
 
 	for (size_t i = 0; i < SHAPES; i++) {
 		shapes[i](data[i]);
 		size[i] = compress(&fresh, data[i], BLOCK, first[i], ROOM);
 	}
-	for (int turn = 0; turn < turns; turn++) {
+	for (unsigned turn = 0; turn < turns; turn++) {
 		size_t i = shape_word() % SHAPES;
 
 		if (turn % 16 == 0) {

@@ -409,7 +409,7 @@ static void test_looking_makes_nothing(void **state)
 		look_for_ever((void *)(uintptr_t)shm->memory);
 	params.lock_shared = false;
 	params.memory = shm->memory;
-	for (unsigned i = 0; i < 2000 && !r; i++) {
+	for (unsigned left = test_amount(2000); left && !r; left--) {
 		r = zsblk_create(&params, name, &id, &why);
 		if (!r)
 			r = zsblk_remove(shm->memory, &why);
