@@ -17,6 +17,7 @@ static int raise_sequence(void *opaque, uint64_t sequence)
 
 	backing->spill->stats(backing->store, &stats);
 	backing->record.capacity = stats.buckets * SPILL_BUCKET;
+	backing->record.floor = stats.floor < backing->record.sequence ? stats.floor : backing->record.sequence;
 	backing->record.sequence = sequence;
 	backing_record_write(backing->dev, &backing->record);
 	return 0;

@@ -73,6 +73,7 @@ static void fill_params(struct backing *backing, const struct zsblk_spill_store 
 	if (wanted->deadline_ms)
 		params->deadline_ms = wanted->deadline_ms;
 	params->sequence = record->sequence;
+	params->floor = record->floor;
 	memcpy(params->identity, record->identity, sizeof params->identity);
 	memcpy(params->key, record->key, sizeof params->key);
 	params->owner = backing_owner;

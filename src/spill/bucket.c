@@ -150,14 +150,26 @@ int spill_bucket_note(struct spill_buckets *buckets, uint64_t place, size_t byte
 		return -ERANGE;
 	if (bucket->live + account > SPILL_BUCKET)
 		return -EUCLEAN;
-	if (bucket->state == SPILL_BUCKET_FREE)
+	if (bucket->state == SPILL_BUCKET_FREE) {
 		mark_used(buckets, bucket, SPILL_BUCKET_FULL);
+		bucket->first_sequence = buckets->floor;
+	}
 	spill_bucket_add(buckets, bucket, 1, account);
 	/* With more than one number the object ends up to 64 bytes later; a flush ends on a page. */
 	end = (uint32_t)(place % UNITS * SPILL_UNIT + account + 4 * (SPILL_NUMBERS_MOST - 1));
 	end = (end + 4095u) & ~4095u;
 	spill_bucket_extend(buckets, bucket, end < SPILL_BUCKET ? end : SPILL_BUCKET);
 	return 0;
+}
+
+uint64_t spill_buckets_floor(const struct spill_buckets *buckets)
+{
+	uint64_t floor = UINT64_MAX;
+
+	for (uint32_t i = 1; i < buckets->top; i++)
+		if (buckets->of[i].live && buckets->of[i].first_sequence < floor)
+			floor = buckets->of[i].first_sequence;
+	return floor;
 }
 
 void spill_buckets_noted(struct spill_buckets *buckets, uint64_t dirty_end)

@@ -18,7 +18,7 @@ enum spill_bucket_state {
 };
 
 struct spill_bucket {
-	uint64_t first_sequence; /* of the objects in it; 0: not known, since another process has written it */
+	uint64_t first_sequence; /* no object in it has a lower number */
 	uint32_t live;           /* bytes of live objects */
 	uint32_t end;            /* bytes from its start that were written, or may have been */
 	uint32_t readers;        /* reads that may still be under way */
@@ -36,6 +36,7 @@ struct spill_buckets {
 	uint32_t dirty;        /* free ones that are dirty */
 	uint32_t lowest_free;  /* none below is free */
 	uint32_t lowest_dirty; /* none below is dirty */
+	uint64_t floor;        /* first_sequence of those that another process has written */
 	uint32_t top;          /* from here on they were never used, and are not dirty */
 	uint64_t live_bytes, used_bytes, objects;
 };
@@ -52,6 +53,8 @@ uint32_t spill_bucket_number(const struct spill_buckets *buckets, const struct s
 
 /* See spill_note_live(). */
 int spill_bucket_note(struct spill_buckets *buckets, uint64_t place, size_t bytes);
+/* The lowest number that a live object may have; UINT64_MAX: none is live. */
+uint64_t spill_buckets_floor(const struct spill_buckets *buckets);
 /* All were noted; free buckets below `dirty_end` bytes of the store may have something in them. */
 void spill_buckets_noted(struct spill_buckets *buckets, uint64_t dirty_end);
 

@@ -85,6 +85,9 @@ static void carry_out(struct spill_store *store, struct spill_io *io)
 	n = transfer(file->fd, io);
 	if (n >= 0 && io->kind == SPILL_IO_WRITE && (size_t)n < io->length)
 		n = -ENOSPC;
+	/* A disk may lose its power, or its cable, while the machine goes on: see docs/spill.md. */
+	if (n >= 0 && io->kind == SPILL_IO_WRITE && store->kind == SPILL_BLOCK_DEVICE && fdatasync(file->fd) < 0)
+		n = -errno;
 	spill_io_end(store, io, n < 0 ? (int)n : 0, n < 0 ? 0 : (size_t)n, false);
 }
 

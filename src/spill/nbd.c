@@ -48,6 +48,7 @@ struct nbd {
 	struct {
 		struct spill_io *io; /* NULL: not used */
 		uint64_t cookie;
+		bool is_flushing; /* it was written, and this is the flush after it */
 	} sent[SENT_MOST];
 	int wake; /* eventfd */
 	bool has_thread;
@@ -225,13 +226,25 @@ static void check_page(struct nbd *nbd)
 
 /* ------------------------------------------------------------------ transfers */
 
+/*
+ * What was written has to be on the medium before its objects count: the owner frees its own copies then, and the
+ * server's machine can lose its power while ours goes on. A server that has neither FUA nor flush says that nothing of
+ * that can happen.
+ */
+static bool needs_flush(const struct nbd *nbd, const struct spill_io *io)
+{
+	return io->kind == SPILL_IO_WRITE && nbd_can_fua(nbd->handle) != 1 && nbd_can_flush(nbd->handle) == 1;
+}
+
 static int64_t send_one(struct nbd *nbd, const struct spill_io *io)
 {
+	uint32_t fua = nbd_can_fua(nbd->handle) == 1 ? LIBNBD_CMD_FLAG_FUA : 0;
+
 	switch (io->kind) {
 	case SPILL_IO_READ:
 		return nbd_aio_pread(nbd->handle, io->buffer, io->length, io->offset, NBD_NULL_COMPLETION, 0);
 	case SPILL_IO_WRITE:
-		return nbd_aio_pwrite(nbd->handle, io->buffer, io->length, io->offset, NBD_NULL_COMPLETION, 0);
+		return nbd_aio_pwrite(nbd->handle, io->buffer, io->length, io->offset, NBD_NULL_COMPLETION, fua);
 	default:
 		return nbd_aio_trim(nbd->handle, io->length, io->offset, NBD_NULL_COMPLETION, 0);
 	}
@@ -278,7 +291,20 @@ static void send_queued(struct nbd *nbd)
 		}
 		nbd->sent[i].io = io;
 		nbd->sent[i].cookie = (uint64_t)cookie;
+		nbd->sent[i].is_flushing = false;
 	}
+}
+
+/* What was written is flushed. Its end is not known before. False: the connection is of no use any more. */
+static bool begin_flush(struct nbd *nbd, unsigned i)
+{
+	int64_t cookie = nbd_aio_flush(nbd->handle, NBD_NULL_COMPLETION, 0);
+
+	if (cookie < 0)
+		return false;
+	nbd->sent[i].cookie = (uint64_t)cookie;
+	nbd->sent[i].is_flushing = true;
+	return true;
 }
 
 /*
@@ -296,6 +322,11 @@ static bool collect_answers(struct nbd *nbd)
 		error = r < 0 ? nbd_get_errno() : 0;
 		if (error == ENOTCONN || error == ESHUTDOWN)
 			return false;
+		if (!error && !nbd->sent[i].is_flushing && needs_flush(nbd, io)) {
+			if (!begin_flush(nbd, i))
+				return false;
+			continue;
+		}
 		nbd->sent[i].io = NULL;
 		spill_io_end(nbd->store, io, -error, error ? 0 : io->length, false);
 	}

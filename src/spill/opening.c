@@ -44,6 +44,7 @@ static int check_size(struct spill_store *store, const struct spill_params *para
 	pthread_mutex_lock(&store->lock);
 	r = store->buckets.of ? spill_buckets_resize(&store->buckets, store->size)
 			      : spill_buckets_init(&store->buckets, store->size);
+	store->buckets.floor = params->floor;
 	pthread_mutex_unlock(&store->lock);
 	if (r == -ENOSPC)
 		spill_why_set(why, "%s has %llu bytes, and objects lie behind them: it is smaller than it was",
@@ -131,6 +132,7 @@ int spill_open_behind(struct spill_store *store, const struct spill_params *para
 	struct spill_opener *opener = calloc(1, sizeof *opener);
 	int r = opener ? spill_buckets_init(&store->buckets, params->capacity) : -ENOMEM;
 
+	store->buckets.floor = params->floor;
 	if (!r && params->limit)
 		r = spill_set_limit(store, params->limit);
 	if (!r) {

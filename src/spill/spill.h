@@ -95,6 +95,11 @@ struct spill_params {
 	uint8_t key[SPILL_KEY_BYTES];
 	/* Numbers below may have been used for nonces with this key. spill_make(): ignored, and 0. */
 	uint64_t sequence;
+	/*
+	 * spill_open(): objects with lower numbers are old ones, which are not believed. Whoever notes down a sequence
+	 * notes this with it: the floor of spill_stats(), or the sequence that was noted before, whichever is lower.
+	 */
+	uint64_t floor;
 	/* The device whose objects these are. A store that lies on it is refused. 0: there is none. */
 	dev_t device;
 	/* Reads that are in flight at once, 1 to SPILL_DEPTH_MOST. Each takes a buffer of 80 KiB. */
@@ -246,6 +251,7 @@ struct spill_stats {
 	uint64_t live_bytes;   /* of the store, that live objects take */
 	uint64_t used_bytes;   /* of the store, that were written and not freed: live, dead and padding */
 	uint64_t object_bytes; /* of live objects by themselves, rounded up to SPILL_UNIT */
+	uint64_t floor;        /* no live object has a lower number; UINT64_MAX: there is none */
 	uint64_t memory;       /* of this process, that the store has taken */
 	uint64_t puts, gets, drops;
 	uint64_t bytes_written, bytes_read; /* from and to the store */

@@ -50,6 +50,7 @@ void spill_stats(struct spill_store *store, struct spill_stats *stats)
 	stats->buckets = buckets->count;
 	stats->buckets_free = buckets->limit > buckets->used ? buckets->limit - buckets->used : 0;
 	stats->buckets_lost = buckets->lost;
+	stats->floor = spill_buckets_floor(buckets);
 	stats->objects = buckets->objects;
 	stats->live_bytes = buckets->live_bytes;
 	stats->used_bytes = buckets->used_bytes;

@@ -187,7 +187,7 @@ int spill_store_identify(struct spill_store *store, struct spill_params *params,
 	if (make) {
 		randombytes_buf(params->identity, sizeof params->identity);
 		randombytes_buf(params->key, sizeof params->key);
-		params->sequence = 0;
+		params->sequence = params->floor = 0;
 	}
 	store->identity = (struct spill_identity){.encrypted = !params->plain, .holder = self};
 	memcpy(store->identity.bytes, params->identity, SPILL_IDENTITY_BYTES);

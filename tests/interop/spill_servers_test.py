@@ -13,13 +13,23 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from spilltest import *  # noqa: E402,F403
 
 
+def stopped(pid):
+    """All of its threads: each one stops when it comes to it."""
+    states = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="utf-8") as file:
+            states.append(file.read().rsplit(")", 1)[1].split()[0])
+    return all(state in "TtZX" for state in states)
+
+
 class StoreServer:
     """An NBD server with a file behind it. Its address stays when it is started again, and its file may change."""
 
-    def __init__(self, kind, top, name="image"):
+    def __init__(self, kind, top, name="image", filters=(), options=()):
         self.kind, self.top, self.process, self.pid = kind, top, None, None
         self.socket = os.path.join(top, "socket")
         self.uri = f"nbd+unix:///?socket={self.socket}"
+        self.filters, self.options = filters, options
         if kind == "nbd-server":
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
@@ -36,7 +46,7 @@ class StoreServer:
 
     def command(self, path):
         if self.kind == "nbdkit":
-            return ["nbdkit", "-f", "-U", self.socket, "file", path]
+            return ["nbdkit", "-f", "-U", self.socket, *(f"--filter={name}" for name in self.filters), "file", path, *self.options]
         if self.kind == "qemu-nbd":
             return ["qemu-nbd", "--persistent", "--shared=4", "--discard=unmap", "-f", "raw", "-k", self.socket, path]
         config = os.path.join(self.top, "config")
@@ -80,6 +90,8 @@ class StoreServer:
         for pid in [self.pid, *map(int, children)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+                if number == signal.SIGSTOP:
+                    wait_for(lambda pid=pid: stopped(pid), "a server that does nothing")
 
     def stop(self):
         self.signal(signal.SIGKILL)
@@ -173,6 +185,21 @@ def read_only():
                 wait_for(lambda: os.path.exists(top + "/socket"), "start of the server")
                 driver.refused(error, text, f"nbd+unix:///?socket={top}/socket", existing=1)
                 server.kill()
+
+
+@test
+def power_loss():
+    "a server's machine that loses its power: what was acknowledged is on the medium, with FUA and without"
+    need("nbdkit")
+    # The filter fua hides that the server has it.
+    for filters in (["cache"], ["fua", "cache"]):
+        with folder() as top, StoreServer("nbdkit", top, filters=filters, options=["cache=writeback"]) as server, Driver(top) as driver:
+            driver.open(server.uri, existing=1, deadline=10000)
+            driver.expect("ok 0", "put", 0, 300)
+            # What the cache has is gone.
+            server.stop()
+            server.start()
+            driver.expect("ok 10", "get", 0, 10)
 
 
 @test

@@ -27,7 +27,7 @@ struct owner_word {
 struct owner_table {
 	_Atomic bool is_made;
 	uint8_t identity[SPILL_IDENTITY_BYTES], key[SPILL_KEY_BYTES];
-	_Atomic uint64_t sequence;
+	_Atomic uint64_t sequence, floor;
 	uint32_t last_version;
 	struct owner_word words[OWNER_OBJECTS];
 };
@@ -63,8 +63,12 @@ static inline void owner_fill(uint8_t *bytes, size_t size, uint32_t number, uint
 static inline int owner_raise(void *opaque, uint64_t sequence)
 {
 	struct owner *owner = opaque;
+	struct spill_stats stats;
 
 	must(sequence > owner->table->sequence);
+	spill_stats(owner->store, &stats);
+	must(stats.floor >= owner->table->floor);
+	owner->table->floor = stats.floor < owner->table->sequence ? stats.floor : owner->table->sequence;
 	owner->table->sequence = sequence;
 	return 0;
 }
@@ -131,6 +135,7 @@ static inline int owner_open(struct owner *owner, struct spill_params *params, s
 		memcpy(params->identity, table->identity, sizeof table->identity);
 		memcpy(params->key, table->key, sizeof table->key);
 		params->sequence = table->sequence;
+		params->floor = table->floor;
 		r = spill_open(params, &owner->store, why);
 	} else {
 		r = spill_make(params, &owner->store, why);

@@ -277,6 +277,27 @@ static void test_older_object(void **state)
 	assert_int_equal(owner_get(&owner, 5), -EBADMSG);
 }
 
+/* The same in a process that comes later: it is older than everything that is live. */
+static void test_object_below_the_floor(void **state)
+{
+	static uint8_t old[4096];
+	int fd;
+
+	owner.most = 1;
+	open_it();
+	assert_int_equal(owner_put(&owner, 5, 1), 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	must(fd >= 0 && pread(fd, old, sizeof old, (off_t)MIB) == sizeof old);
+	close(fd);
+	owner_drop(&owner, 5);
+	open_again();
+	assert_int_equal(owner_put(&owner, 5, 1), 0);
+	open_again();
+	assert_int_equal(owner_get(&owner, 5), 0);
+	change_file(MIB, old, sizeof old);
+	assert_int_equal(owner_get(&owner, 5), -EBADMSG);
+}
+
 /* The same, where cleaning comes upon it: what is moved would get a number of now, and be believed from then on. */
 static void test_older_object_is_not_moved(void **state)
 {
@@ -451,15 +472,25 @@ static void test_status(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		STORE_TEST(test_sealed),        STORE_TEST(test_plain),
-		STORE_TEST(test_discards),      STORE_TEST(test_overhead),
-		STORE_TEST(test_foreign_files), STORE_TEST(test_other_users),
-		STORE_TEST(test_other_stores),  STORE_TEST(test_locations),
-		STORE_TEST(test_on_the_device), STORE_TEST(test_wrong_bytes),
-		STORE_TEST(test_shorter_file),  STORE_TEST(test_older_object),
-		STORE_TEST(test_full),          STORE_TEST(test_sequence),
-		STORE_TEST(test_misuse),        STORE_TEST(test_status),
-		STORE_TEST(test_dumps),         STORE_TEST(test_older_object_is_not_moved),
+		STORE_TEST(test_sealed),
+		STORE_TEST(test_plain),
+		STORE_TEST(test_discards),
+		STORE_TEST(test_overhead),
+		STORE_TEST(test_foreign_files),
+		STORE_TEST(test_other_users),
+		STORE_TEST(test_other_stores),
+		STORE_TEST(test_locations),
+		STORE_TEST(test_on_the_device),
+		STORE_TEST(test_wrong_bytes),
+		STORE_TEST(test_shorter_file),
+		STORE_TEST(test_older_object),
+		STORE_TEST(test_full),
+		STORE_TEST(test_sequence),
+		STORE_TEST(test_misuse),
+		STORE_TEST(test_status),
+		STORE_TEST(test_dumps),
+		STORE_TEST(test_older_object_is_not_moved),
+		STORE_TEST(test_object_below_the_floor),
 	};
 
 	return cmocka_run_group_tests_name("spill_store", tests, NULL, NULL);
