@@ -21,7 +21,7 @@ IMPLIED = {"gcc", "libc6-dev", "ninja-build"}
 # Debian 12 and 13 have the second under the first name as well; lintian of Debian 13 takes the second only.
 RENAMED = {"pkg-config": "pkgconf"}
 # What Debian's own way of building takes.
-DEBIANS = {"debhelper-compat", "dh-sequence-installsysusers", "procps"}
+DEBIANS = {"debhelper-compat", "dh-apparmor", "dh-sequence-installsysusers", "procps"}
 
 
 def build_options(build):
