@@ -4,6 +4,7 @@
 # Root file systems: $cache/root/VARIANT-HASH/{root.img,busybox,packages}. Variants:
 #   light    our own process 1 (guest/start): the scenario and nothing else; up in seconds
 #   systemd  the same with systemd and udev
+#   packages that one with what Debian's packages meet on a machine: needrestart and AppArmor
 #   bench    the first one with fio and perf
 # The plugin and the scenario are not in it: they come on a second disk at every boot.
 
@@ -24,8 +25,9 @@ root_packages() {
 	case $1 in
 	light) ;;
 	systemd) packages="$packages dbus systemd systemd-sysv udev" ;;
+	packages) packages="$packages apparmor dbus libncursesw6 libsmartcols1 libsodium23 needrestart systemd systemd-sysv udev" ;;
 	bench) packages="$packages fio linux-perf" ;;
-	*) die "no such root: $1 (light, systemd or bench)" ;;
+	*) die "no such root: $1 (light, systemd, packages or bench)" ;;
 	esac
 	# shellcheck disable=SC2086 # split on purpose
 	printf '%s\n' $packages
