@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -53,13 +54,14 @@ static uint64_t anonymous_kib(int pid)
 static bool is_readable(int pid)
 {
 	char path[40];
-	FILE *f;
+	int fd;
 
 	snprintf(path, sizeof path, "/proc/%d/mem", pid);
-	f = fopen(path, "re");
-	if (f)
-		fclose(f);
-	return f;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
 }
 
 /* Keep the largest, in order. */
