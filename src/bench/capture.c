@@ -265,16 +265,17 @@ static int take(struct capture *capture, struct zsblk_why *why)
 		return r;
 	capture->group_swap_bytes = group_swap(capture);
 	capture->device_swap_bytes = device_swap(capture);
+	/* What is there then, within the slack or beyond it, is somebody else's. */
+	if (!capture->pages.count || !capture->group_swap_bytes)
+		return because(
+			why, -ENODATA,
+			"%s used no swap in %.1f s: give it more to do, a longer --seconds or a smaller --memory",
+			capture->options->command[0], capture->seconds);
 	if (capture->device_swap_bytes > capture->group_swap_bytes + slack)
 		return because(why, -EXDEV,
 			       "%" PRIu64 " MiB are on the swap device, and only %" PRIu64
 			       " MiB of them are the command's: pages of other programs came there, so nothing is kept",
 			       capture->device_swap_bytes >> 20, capture->group_swap_bytes >> 20);
-	if (!capture->pages.count)
-		return because(
-			why, -ENODATA,
-			"%s used no swap in %.1f s: give it more to do, a longer --seconds or a smaller --memory",
-			capture->options->command[0], capture->seconds);
 	return pages_save(&capture->pages, "--capture-swap", capture->options->capture, why);
 }
 

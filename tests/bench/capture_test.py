@@ -7,6 +7,7 @@ Usage: capture_test.py ZSBLK-BENCH
 import fcntl
 import glob
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -101,6 +102,18 @@ def check_ends(folder, before):
             tap.result(not os.path.exists(path), f"nothing is left after {how.name}", one.stderr.read())
 
 
+def check_others(path, before):
+    """A few pages of a program that is not the command's come to the device: ours, here. There is room for them in what the kernel may keep."""
+    others = mmap.mmap(-1, 40 * 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    others.write(b"nobody else's." * (40 * 4096 // 14))
+    one = subprocess.Popen([BENCH, "--capture-swap", path, "--seconds", "3", *SMALL, "--", "sleep", "60"], stderr=subprocess.PIPE, text=True)
+    if wait_for(lambda: swaps() != before[1] or one.poll() is not None, "swap"):
+        others.madvise(21)  # MADV_PAGEOUT
+    said = one.communicate()[1]
+    tap.result(one.returncode == 1 and "used no swap" in said and not os.path.exists(path), "keeps no pages of others where the command has none", said)
+    others.close()
+
+
 def check_refusals(folder, before):
     path = os.path.join(folder, "refused")
     for what, message, words in [("a command that ends", "ended after", ["--seconds", "60", "--", "true"]),
@@ -108,6 +121,7 @@ def check_refusals(folder, before):
                                  ("a command that uses no swap", "used no swap", ["--seconds", "1", "--", "sleep", "60"])]:
         done = run("--capture-swap", path, *SMALL, *words)
         tap.result(done.returncode == 1 and message in done.stderr and not os.path.exists(path), f"refuses {what}", done.stderr)
+    check_others(path, before)
     with open(path, "w", encoding="ascii"):
         pass
     done = run("--capture-swap", path, "--seconds", "60")
