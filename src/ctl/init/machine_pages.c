@@ -6,6 +6,7 @@
 #include "machine/program.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
