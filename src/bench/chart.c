@@ -83,13 +83,13 @@ void chart_end(FILE *out)
 
 /* ------------------------------------------------------------------ scales */
 
-/* 1, 2, 2.5, 3, 4 or 5 times a power of 10: the least that is not below `value`. */
+/* 1, 2, 2.5, 3, 4, 5, 6 or 8 times a power of 10: the least that is not below `value`. */
 static double round_up(double value)
 {
 	double power = value > 0 ? pow(10, floor(log10(value))) : 1;
 
-	for (unsigned i = 0; i < 6; i++) {
-		static const double steps[] = {1, 2, 2.5, 3, 4, 5};
+	for (unsigned i = 0; i < 8; i++) {
+		static const double steps[] = {1, 2, 2.5, 3, 4, 5, 6, 8};
 
 		if (value <= steps[i] * power)
 			return steps[i] * power;

@@ -97,6 +97,7 @@ int pages_from_processes(struct pages *pages, uint64_t limit, struct zsblk_why *
 {
 	struct processes list = {0};
 	unsigned done = 0;
+	double due = 0; /* runs: what is left of one is the next process's */
 	int r = list_processes(&list);
 
 	if (r)
@@ -104,9 +105,13 @@ int pages_from_processes(struct pages *pages, uint64_t limit, struct zsblk_why *
 	else
 		r = pages_alloc(pages, limit, why);
 	for (unsigned i = 0; i < list.count && !r; i++) {
-		double share = list.pages > limit ? (double)limit / (double)list.pages : 1;
+		double part = list.pages > limit ? (double)limit / (double)list.pages : 1;
+		uint64_t runs;
 
-		done += read_share(pages, &list.all[i], (uint64_t)((double)list.all[i].pages * share));
+		due += (double)list.all[i].pages * part / PAGES_RUN;
+		runs = (uint64_t)due;
+		due -= (double)runs;
+		done += read_share(pages, &list.all[i], runs * PAGES_RUN);
 	}
 	if (!r && !pages->count)
 		r = because(why, -ENODATA,

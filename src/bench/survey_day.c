@@ -177,7 +177,7 @@ void survey_day(FILE *out, const struct survey *survey)
 
 	fputs("<h2>What a day would look like</h2>\n", out);
 	put_kind(out, survey);
-	fputs("<p>With the default policy: what nobody used for 15 minutes becomes cold, and what nobody used for 4 hours is "
+	fputs("<p>With <code>cold=yes</code> and its default settings: what nobody used for 15 minutes becomes cold, and what nobody used for 4 hours is "
 	      "frozen.</p>\n",
 	      out);
 	put_chart(out, day);

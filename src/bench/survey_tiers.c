@@ -102,7 +102,7 @@ void survey_memory(FILE *out, const struct survey *survey)
 	unsigned count = list_ways(survey, ways);
 
 	fputs("<h2>Memory</h2>\n<p>How much memory 100&#8239;MB of these pages take. The longer nobody uses a page, the more "
-	      "tightly zsblk packs it, if it is told to (<code>cold=yes</code>): first each page by itself; then <em>cold</em>, 16 "
+	      "tightly zsblk packs it: first each page by itself; then <em>cold</em>, 16 "
 	      "neighbours together; then <em>frozen</em>, the same with a slower and stronger algorithm.</p>\n",
 	      out);
 	put_bars(out, survey, ways, count);
