@@ -37,6 +37,11 @@ def around(lines, at):
     return "\n".join(lines[first:last]).strip()
 
 
+def said_before(lines, at):
+    """The comment right before a point, or nothing."""
+    return lines[at - 1][1:].strip() if at and lines[at - 1].startswith("#") else ""
+
+
 def count_points(name, text):
     """The points of one TAP program, or None if it printed no TAP."""
     tally = Tally()
@@ -55,6 +60,8 @@ def count_points(name, text):
         bad, number, what, directive, reason = point.groups()
         what = f"{name}: {what or number or '?'}"
         if directive and directive.lower() == "skip":
+            if reason and not point.group(3):  # cmocka's: "not ok 4 # SKIP test_name", and why in a line before it
+                what, reason = f"{name}: {reason}", said_before(lines, at)
             tally.skipped.append((what, reason or "no reason given"))
         elif bad and not directive:
             tally.failed.append((what, around(lines, at)))

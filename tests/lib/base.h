@@ -66,6 +66,13 @@ static inline bool has_pidfds(void)
 /* Where the lowest byte lies of a number of so many bytes that lies at `at`. */
 #define LOW_BYTE(at, bytes) (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? (at) + (bytes)-1 : (at))
 
+/* In a test of cmocka's, which takes no reason itself: contrib/lib/tally.py reads it from the line before. */
+#define SKIP_BECAUSE(why)                                                                                              \
+	do {                                                                                                           \
+		printf("# %s\n", why);                                                                                 \
+		skip();                                                                                                \
+	} while (0)
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static inline bool test_env(const char *name)

@@ -159,9 +159,8 @@ static void test_holds_nothing(void **state)
 	static struct zsblk_latency latency;
 	struct zsblk_stats stats;
 
-	/* Which keeps account of 64 locks at most. */
 	if (RUNNING_UNDER_TSAN)
-		skip();
+		SKIP_BECAUSE("ThreadSanitizer keeps account of 64 locks at most");
 	for (unsigned kind = 0; kind < BLOCK_KINDS; kind++)
 		device_put(dev, kind, (enum block_kind)kind, 1);
 	for (size_t i = 0; i < dev->stripes.n; i++)

@@ -182,7 +182,7 @@ static void test_dying(void **state)
 	super_format(&seg, &layout);
 	holder = dying_holder();
 	if (!holder)
-		skip();
+		SKIP_BECAUSE("no process can be traced here");
 	assert_true(process_is_dying(holder));
 	assert_int_equal(claim_holder(&seg), holder);
 	next = fork();
@@ -205,7 +205,7 @@ static void test_dying_for_ever(void **state)
 	super_format(&seg, &layout);
 	holder = dying_holder();
 	if (!holder)
-		skip();
+		SKIP_BECAUSE("no process can be traced here");
 	assert_int_equal(claim_take(&seg, false, &who), -EBUSY);
 	assert_int_equal(who, holder);
 	assert_int_equal(ptrace(PTRACE_CONT, holder, NULL, NULL), 0);
@@ -257,7 +257,7 @@ static void test_fork_beside_a_waiting_thread(void **state)
 	super_format(&seg, &layout);
 	holder = dying_holder();
 	if (!holder)
-		skip();
+		SKIP_BECAUSE("no process can be traced here");
 	pthread_create(&thread, NULL, wait_for_the_dying, &r);
 	usleep(100 * 1000);
 	assert_int_equal(WEXITSTATUS(test_in_child(claim_another, &other)), 42);
@@ -335,7 +335,7 @@ static void test_same_process_number(void **state)
 	super_format(&seg, &layout);
 	status = test_in_child(claim_in_namespace, NULL);
 	if (WEXITSTATUS(status) == 43)
-		skip();
+		SKIP_BECAUSE("no namespace of processes can be made here");
 	assert_int_equal(WEXITSTATUS(status), 42);
 }
 

@@ -200,9 +200,8 @@ static void test_takes_no_lock(void **state)
 	struct zs_class_stats class;
 	struct zs_core_stats all;
 
-	/* ThreadSanitizer cannot count the locks that one thread holds beyond 64. */
 	if (RUNNING_UNDER_TSAN)
-		skip();
+		SKIP_BECAUSE("ThreadSanitizer cannot count the locks that one thread holds beyond 64");
 	assert_int_equal(owner_alloc(0, 1000), 0);
 	pthread_mutex_lock(&core->compaction);
 	for (unsigned i = 0; i < core->classes; i++)

@@ -264,7 +264,7 @@ static void test_others(void **state)
 	int id, status;
 
 	if (geteuid() != 0)
-		skip();
+		SKIP_BECAUSE("it takes root");
 	must(pipe(forgery.told) == 0 && pipe(forgery.go) == 0);
 	forger = fork();
 	if (forger == 0) {
@@ -315,7 +315,7 @@ static void test_ours_for_others(void **state)
 	char memory[24];
 
 	if (geteuid() != 0)
-		skip();
+		SKIP_BECAUSE("it takes root");
 	params.lock_shared = false;
 	params.memory = shm->memory;
 	snprintf(memory, sizeof memory, "shm:id=%d", make(&params));

@@ -86,7 +86,7 @@ static void test_address_space(void **state)
 	limit = was;
 	limit.rlim_cur = UINT64_C(1) << 40;
 	if (setrlimit(RLIMIT_AS, &limit) < 0)
-		skip();
+		SKIP_BECAUSE("RLIMIT_AS cannot be set here");
 	/* qemu's emulation of a process says yes, and sets nothing. */
 	if (getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur != UINT64_C(1) << 40) {
 		printf("# RLIMIT_AS cannot be set here\n");

@@ -89,7 +89,7 @@ static void test_below_a_limit(void **state)
 static void test_asks_for_memory(void **state)
 {
 	if (sizeof(void *) < 8)
-		skip(); /* the second device has 16 GiB of addresses */
+		SKIP_BECAUSE("the second device has 16 GiB of addresses");
 	assert_int_equal(set(1 * MIB), 0);
 	zoneinfo_set_free(&dev->change_spare, 0);
 	/* For more of the table than is in memory. */

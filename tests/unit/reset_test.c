@@ -82,7 +82,7 @@ static void test_empty(void **state)
 	uint64_t block = 0;
 
 	if (sizeof(void *) < 8)
-		skip(); /* the device has 16 GiB of addresses */
+		SKIP_BECAUSE("the device has 16 GiB of addresses");
 	empty = device_new(1u << 22);
 	assert_false(zsblk_reset_step(empty, &block));
 	zsblk_close(empty);

@@ -313,7 +313,7 @@ static void test_made_by_others(void **state)
 	} all[] = {{0666, false}, {0600, false}, {0666, true}, {0600, true}};
 
 	if (geteuid() != 0)
-		skip();
+		SKIP_BECAUSE("it takes root");
 	for (size_t i = 0; i < COUNT_OF(all); i++) {
 		const struct test_shm *shm = test_shm_new();
 		struct foreign foreign = {shm->key, all[i].mode, all[i].give_away};
@@ -338,7 +338,7 @@ static void test_given_to_others(void **state)
 	int id;
 
 	if (geteuid() != 0)
-		skip();
+		SKIP_BECAUSE("it takes root");
 	id = shmget(shm->key, PAGES * SEGMENT_PAGE, IPC_CREAT | 0600);
 	must(id >= 0 && shmctl(id, IPC_STAT, &ds) == 0);
 	ds.shm_perm.uid = 65534;

@@ -343,7 +343,7 @@ static void test_carried_over_step_by_step(void **state)
 	format_1();
 	looks = seen_old = seen_new = 0;
 	if (!steps_through(set_blocks, look_at_blocks))
-		skip();
+		SKIP_BECAUSE("no process goes from instruction to instruction here");
 	assert_true(seen_old > 10 && seen_new > 0);
 }
 
@@ -376,7 +376,7 @@ static void test_made_step_by_step(void **state)
 	memset(seg.base + AT_CLAIM, 0x11, 8);
 	looks = seen_old = seen_new = 0;
 	if (!steps_through(make, look_at_maker))
-		skip();
+		SKIP_BECAUSE("no process goes from instruction to instruction here");
 	assert_true(seen_old > 10 && seen_new > 0);
 }
 
