@@ -207,6 +207,7 @@ static int fill_slot(struct zsblk *dev, struct groups_slot *slot, struct groups_
 	struct groups *groups = dev->groups;
 	/* It was asked for once and not far enough: now all of it. */
 	bool again = slot->entry == shared.entry && slot->done;
+	uint8_t asked = shared.place;
 	unsigned done = 0;
 	int r;
 
@@ -218,6 +219,11 @@ static int fill_slot(struct zsblk *dev, struct groups_slot *slot, struct groups_
 	slot->done = 0;
 	pthread_mutex_unlock(&groups->lock);
 	r = groups_decode(dev, decoder, &shared, slot->blocks, &done);
+	if (r && shared.place != asked) {
+		/* What is damaged may lie behind the block that was asked for. */
+		shared.place = asked;
+		r = groups_decode(dev, decoder, &shared, slot->blocks, &done);
+	}
 	pthread_mutex_lock(&groups->lock);
 	slot->is_filling = decoder->is_busy = false;
 	slot->done = r ? 0 : done;

@@ -15,6 +15,7 @@
 #define AT(block) ((uint64_t)(block)*BLOCK_BYTES)
 
 static struct zsblk *dev;
+static const char *algorithm; /* of groups; NULL: the usual one */
 
 static int set_up(void **state)
 {
@@ -33,7 +34,7 @@ static int tear_down(void **state)
 
 static void make_groups(void)
 {
-	const struct zsblk_group_what any = {.algorithm = NULL};
+	const struct zsblk_group_what any = {.algorithm = algorithm};
 	struct zsblk_group_figures figures;
 	struct zsblk_grouping *job;
 	bool more = true;
@@ -212,6 +213,29 @@ static void test_damaged_bytes(void **state)
 	assert_int_equal(zsblk_check_blocks(dev, 0, BLOCKS, &next, &why), 0);
 }
 
+/* Damage at the end of a group, of a codec that stops before it: the blocks in front of it can be read, whatever was read before. */
+static void test_damaged_end(void **state)
+{
+	uint8_t data[BLOCK_BYTES];
+	uint32_t last;
+
+	if (!codec_by_name("lzma"))
+		skip();
+	algorithm = "lzma";
+	fill(1, 0);
+	algorithm = NULL;
+	for (last = entry_of(0); word_type(table_load(&dev->table, last)) == WORD_LARGE; last++)
+		;
+	damage(last);
+	read_block(0);
+	read_block(1);
+	assert_int_equal(zsblk_read(dev, data, BLOCK_BYTES, AT(GROUP_BLOCKS - 1)), -EIO);
+	read_block(1);
+	/* For the check at the end. */
+	for (unsigned i = 0; i < GROUP_BLOCKS; i++)
+		device_put(dev, i, BLOCK_TEXT, i);
+}
+
 /* Words that name what is not there. */
 static void test_damaged_words(void **state)
 {
@@ -328,8 +352,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(test_cache),         TEST(test_further),           TEST(test_entry_used_again),
 		TEST(test_comes_out),     TEST(test_comes_out_in_part), TEST(test_does_not_come_out),
-		TEST(test_damaged_bytes), TEST(test_damaged_words),     TEST(test_readers),
-		TEST(test_rest_of_group), TEST(test_check_beside),
+		TEST(test_damaged_bytes), TEST(test_damaged_end),       TEST(test_damaged_words),
+		TEST(test_readers),       TEST(test_rest_of_group),     TEST(test_check_beside),
 	};
 
 	return cmocka_run_group_tests_name("groups", tests, NULL, NULL);
