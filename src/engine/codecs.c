@@ -6,7 +6,7 @@
  * Order: decoders in all contexts, the record in the segment, the first object. A request looks at the decoder of such a
  * codec only after it has found an object of that codec, so no lock is needed.
  */
-#include "engine/engine.h"
+#include "engine/sector.h"
 
 #include <errno.h>
 
@@ -55,6 +55,27 @@ void codecs_record(struct zsblk *dev, const struct codec *codec)
 	super_codecs_begin(&dev->seg, &dev->layout, codec->id, codec->name);
 	engine_keep_frontier(dev);
 	pthread_mutex_unlock(&dev->resize_lock);
+}
+
+static bool is_used(const struct zsblk *dev)
+{
+	for (uint64_t i = 0; (i = table_next_written(&dev->table, i, dev->table.n)) < dev->table.n; i++) {
+		uint64_t word = table_load(&dev->table, i);
+		unsigned codec = sector_is_backed(word)      ? word_backed(word).codec
+				 : sector_object_bytes(word) ? word_object(word).codec
+							     : CODEC_RAW;
+
+		if (codec >= SUPER_CODECS_NAMED)
+			return true;
+	}
+	return false;
+}
+
+void codecs_start(struct zsblk *dev)
+{
+	if (dev->layout.features.incompatible & SUPER_HAS_CODECS && !is_used(dev))
+		super_codecs_end(&dev->seg, &dev->layout);
+	codecs_record(dev, atomic_load(&dev->codec));
 }
 
 int codecs_open(struct zsblk *dev)

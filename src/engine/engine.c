@@ -305,9 +305,6 @@ static int build(struct zsblk *dev, const struct zsblk_params *given, struct zsb
 		return explain_tables(r, why);
 	if (!dev->seg.fresh)
 		r = rebuild(dev, why);
-	/* Requests may store objects of it from now on. */
-	if (!r)
-		codecs_record(dev, atomic_load(&dev->codec));
 	if (!r)
 		engine_keep_frontier(dev);
 	/*
@@ -404,6 +401,7 @@ int zsblk_start(struct zsblk *dev, struct zsblk_why *why)
 	r = backing_start(dev, why);
 	if (r)
 		return r;
+	codecs_start(dev);
 	segment_after_mlockall(&dev->seg);
 	contexts_warm_up(&dev->contexts);
 	r = aging_start(dev);

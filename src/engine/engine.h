@@ -231,6 +231,11 @@ static inline void stripe_unlock(struct zsblk *dev, uint64_t block)
 int codecs_open(struct zsblk *dev);
 /* Note in the segment that there may be objects of the codec, whose decoders are there. */
 void codecs_record(struct zsblk *dev, const struct codec *codec);
+/*
+ * Before requests come: note the device's own codec, and what the segment says of codecs of which it has no object any
+ * more is taken back.
+ */
+void codecs_start(struct zsblk *dev);
 /* Have what it takes before the first object of the codec is stored. -ENOMEM, -EINTR. With change_lock. */
 int codecs_begin(struct zsblk *dev, const struct codec *codec);
 /* Bytes of memory that their decoders take. */

@@ -85,3 +85,10 @@ void super_codecs_begin(struct segment *seg, struct super_layout *layout, unsign
 	super_record_write(seg->base + SUPER_CODECS_OFFSET, SUPER_CODECS_COPY, &record, sizeof record);
 	super_set_incompatible(seg, layout, SUPER_HAS_CODECS, true);
 }
+
+void super_codecs_end(struct segment *seg, struct super_layout *layout)
+{
+	super_set_incompatible(seg, layout, SUPER_HAS_CODECS, false);
+	for (unsigned i = SUPER_CODECS_NAMED; i < SUPER_CODECS; i++)
+		memset(layout->codecs[i], 0, sizeof layout->codecs[i]);
+}

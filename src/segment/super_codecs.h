@@ -34,4 +34,7 @@ int super_codecs_read(const struct segment *seg, struct super_layout *layout, ch
  */
 void super_codecs_begin(struct segment *seg, struct super_layout *layout, unsigned id, const char *name);
 
+/* No object of any of them is left: versions that do not know the feature can open the segment again. The same holds. */
+void super_codecs_end(struct segment *seg, struct super_layout *layout);
+
 #endif
