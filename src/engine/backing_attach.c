@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define LOCATION sizeof((struct backing_record *)NULL)->location
@@ -38,6 +39,8 @@ static struct backing *new_backing(struct zsblk *dev)
 		return NULL;
 	backing->bytes = bytes;
 	backing->dev = dev;
+	/* A copy of the key, and what was read. */
+	madvise(backing, bytes, MADV_DONTDUMP);
 	if (dev->has_worker ? upkeep_populate_private(dev, backing, bytes) : segment_private_populate(backing, bytes)) {
 		segment_private_unmap(backing, bytes);
 		return NULL;

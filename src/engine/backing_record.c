@@ -30,7 +30,7 @@ int backing_record_read(struct zsblk *dev, struct backing_record *record, struct
 	if (place && super_record_read(place, SUPER_BACKING_COPY, record, sizeof *record) && record->kind &&
 	    memchr(record->location, 0, sizeof record->location))
 		return 0;
-	memset(record, 0, sizeof *record);
+	explicit_bzero(record, sizeof *record);
 	return backing_record_counts(dev)
 		       ? why_fail(why, -EINVAL,
 				  "the segment is damaged: its record of the backing store cannot be read")

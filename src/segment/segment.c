@@ -93,6 +93,12 @@ void segment_private_unmap(void *mem, size_t bytes)
 		munmap(mem, bytes);
 }
 
+/* Page 0 may have the key of a backing store: it is left out of core dumps, in whatever process has the segment. */
+static void hide_first_page(const struct segment *seg)
+{
+	madvise(seg->base, (size_t)system_page(), MADV_DONTDUMP);
+}
+
 static int open_anon(struct segment *seg, uint64_t bytes, const char **step)
 {
 	*step = "mmap";
@@ -101,6 +107,7 @@ static int open_anon(struct segment *seg, uint64_t bytes, const char **step)
 		return -errno;
 	seg->bytes = (size_t)bytes;
 	seg->fresh = true;
+	hide_first_page(seg);
 	return 0;
 }
 
@@ -157,6 +164,7 @@ static int attach_shm(struct segment *seg, const char **step)
 		return r;
 	seg->bytes = ds.shm_segsz;
 	madvise(seg->base, seg->bytes, MADV_NOHUGEPAGE);
+	hide_first_page(seg);
 	segment_after_mlockall(seg);
 	/*
 	 * The next server will find used pages with mincore(). If that is forbidden, refuse now, before there is data.

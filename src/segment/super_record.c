@@ -36,21 +36,25 @@ static int newest(struct record *record, const uint8_t *place, size_t copy)
 	struct record other;
 	bool first = take(record, place, copy);
 
-	if (!take(&other, place + copy, copy) || (first && record->generation > other.generation))
-		return first ? 0 : -1;
-	*record = other;
-	return 1;
+	bool second = take(&other, place + copy, copy) && !(first && record->generation > other.generation);
+
+	if (second)
+		*record = other;
+	/* A record can have a key in it, and what lies on the stack comes into core dumps. */
+	explicit_bzero(&other, sizeof other);
+	return second ? 1 : first ? 0 : -1;
 }
 
 bool super_record_read(const void *place, size_t copy, void *contents, size_t bytes)
 {
 	struct record record;
+	bool is_there = newest(&record, place, copy) >= 0;
 
 	assert(copy <= MOST_BYTES && bytes <= copy - SUPER_RECORD_HEAD);
-	if (newest(&record, place, copy) < 0)
-		return false;
-	memcpy(contents, record.contents, bytes);
-	return true;
+	if (is_there)
+		memcpy(contents, record.contents, bytes);
+	explicit_bzero(&record, sizeof record);
+	return is_there;
 }
 
 /* A killed process leaves what it had stored so far, in program order. So only the compiler must not reorder stores. */
@@ -74,4 +78,5 @@ void super_record_write(void *place, size_t copy, const void *contents, size_t b
 	memcpy(&to->generation, &record.generation, copy - sizeof record.checksum);
 	store_in_order();
 	__atomic_store_n(&to->checksum, checksum(&record, copy), __ATOMIC_RELEASE);
+	explicit_bzero(&record, sizeof record);
 }

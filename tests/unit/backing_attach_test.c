@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A device and its backing store: the next process, a store that is away or somewhere else, and one that is being made. */
+#include "lib/emulator.h"
 #include "lib/spilling.h"
+
+#include "engine/backing_parts.h"
 
 #include "segment/claim.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -226,6 +230,76 @@ static void test_nothing_waits_for_attach(void **state)
 	backing_use_library(library);
 }
 
+static bool matches(const uint8_t *bytes, const uint8_t *masked, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if ((bytes[i] ^ 0x55) != masked[i])
+			return false;
+	return true;
+}
+
+/* All that a core dump of this process would have. True: the bytes are in it. `masked`: so that they are not there a second time. */
+static bool is_dumped(const uint8_t *masked, size_t size)
+{
+	uint64_t from = 0, to = 0, next_from, next_to;
+	bool is_there = false;
+	char line[512];
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	static uint8_t bytes[1 << 16];
+
+	must(maps && memory >= 0);
+	while (fgets(line, sizeof line, maps)) {
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &next_from, &next_to) == 2) {
+			from = next_from;
+			to = next_to;
+		}
+		if (strncmp(line, "VmFlags:", 8) || strstr(line, " dd") || strstr(line, " io"))
+			continue;
+		for (uint64_t at = from; at < to && !is_there;) {
+			size_t most = to - at < sizeof bytes ? (size_t)(to - at) : sizeof bytes;
+			ssize_t n = pread(memory, bytes, most, (off_t)at);
+
+			if (n < (ssize_t)size)
+				break;
+			for (ssize_t i = 0; i + (ssize_t)size <= n && !is_there; i++)
+				is_there = (bytes[i] ^ 0x55) == masked[0] && matches(bytes + i, masked, size);
+			at += (uint64_t)n == sizeof bytes ? sizeof bytes - size : (uint64_t)n;
+		}
+	}
+	memset(bytes, 0, sizeof bytes);
+	fclose(maps);
+	close(memory);
+	return is_there;
+}
+
+/* The key is not in a core dump: where it is kept, where it was passed on, and in a process that has only the segment. */
+static void test_key_is_not_dumped(void **state)
+{
+	static struct backing_record record;
+	uint8_t masked[SPILL_KEY_BYTES], identity[SPILL_IDENTITY_BYTES];
+
+	if (advice_is_ignored())
+		skip();
+	begin();
+	verify(0);
+	must(backing_record_read(dev, &record, &why) == 0);
+	for (unsigned i = 0; i < sizeof masked; i++)
+		masked[i] = record.key[i] ^ 0x55;
+	for (unsigned i = 0; i < sizeof identity; i++)
+		identity[i] = record.identity[i] ^ 0x55;
+	/* That the look finds anything. */
+	assert_true(is_dumped(identity, sizeof identity) && is_dumped(masked, sizeof masked));
+	explicit_bzero(&record, sizeof record);
+	assert_false(is_dumped(masked, sizeof masked));
+	close_it();
+	must(start_again() == 0);
+	assert_false(is_dumped(masked, sizeof masked));
+	close_it();
+	must(zsblk_open(&params, &dev, &why) == 0);
+	assert_false(is_dumped(masked, sizeof masked));
+}
+
 /* A process that was forked has the claim before it writes to the segment: its parent's may be gone by then. */
 static void test_claims_first(void **state)
 {
@@ -252,7 +326,7 @@ int main(void)
 		SPILLING_TEST(test_store_is_missing), SPILLING_TEST(test_store_has_moved),
 		SPILLING_TEST(test_set_aside),        SPILLING_TEST(test_killed_while_making),
 		SPILLING_TEST(test_relative_path),    SPILLING_TEST(test_nothing_waits_for_attach),
-		SPILLING_TEST(test_claims_first),
+		SPILLING_TEST(test_claims_first),     SPILLING_TEST(test_key_is_not_dumped),
 	};
 
 	use_module();
