@@ -4,6 +4,8 @@
 
 #include "engine/sector.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -127,6 +129,31 @@ bool zsblk_spill_get_stats(struct zsblk *dev, struct zsblk_spill_stats *stats)
 	snprintf(stats->location, sizeof stats->location, "%s", backing->record.location);
 	snprintf(stats->trouble, sizeof stats->trouble, "%s", status.text);
 	return true;
+}
+
+int backing_check_account(struct zsblk *dev, struct zsblk_why *why)
+{
+	uint64_t objects = 0, bytes = 0, end = dev->layout.max_blocks;
+	struct backing *backing = dev->backing;
+	struct spill_stats stats;
+
+	if (!backing)
+		return 0;
+	for (uint64_t block = 0; (block = table_next_written(&dev->table, block, end)) < end; block++) {
+		uint64_t word = table_load(&dev->table, block);
+
+		if (!sector_is_backed(word))
+			continue;
+		objects++;
+		bytes += (word_backed(word).size + SPILL_UNIT - 1) / SPILL_UNIT * SPILL_UNIT;
+	}
+	backing->spill->stats(backing->store, &stats);
+	if (stats.objects == objects && stats.object_bytes == bytes)
+		return 0;
+	return why_fail(why, -EUCLEAN,
+			"the backing store counts %" PRIu64 " objects of %" PRIu64 " bytes; the table has %" PRIu64
+			" of %" PRIu64,
+			stats.objects, stats.object_bytes, objects, bytes);
 }
 
 int zsblk_spill_clean_step(struct zsblk *dev, bool *more)

@@ -51,6 +51,13 @@ int backing_read(struct zsblk *dev, struct context **ctx, uint64_t block, uint64
 		 uint8_t *out);
 /* The same, to have the object in memory. 0 or 1: look at the block again. -ENOSPC: there is no room. -EIO. */
 int backing_bring_back(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word);
+/*
+ * Verify the object of a block, which is held; releases it. *ctx is another one afterwards. NULL: it is whole, or the block has changed;
+ * or what is wrong.
+ */
+const char *backing_check(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word);
+/* The account of the store is that of the table. With recompress_lock, and no requests. */
+int backing_check_account(struct zsblk *dev, struct zsblk_why *why);
 /* Nobody has the place of this word any more. */
 void backing_drop(struct zsblk *dev, uint64_t word);
 /* Does somebody wait for an object of this block? Held. */

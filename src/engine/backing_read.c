@@ -248,6 +248,18 @@ int backing_bring_back(struct zsblk *dev, struct context **ctx, uint64_t block, 
 	return r;
 }
 
+const char *backing_check(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word)
+{
+	struct backing_wait *wait;
+	int r = fetch(dev, ctx, block, word, &wait);
+
+	if (r)
+		return r == 1 ? NULL : "the backing store did not give its object in time, or gave another one";
+	r = sector_expand(*ctx, word, wait->buffer, (*ctx)->block);
+	give_back(dev->backing, wait);
+	return r ? "its object in the backing store cannot be decompressed" : NULL;
+}
+
 void backing_drop(struct zsblk *dev, uint64_t word)
 {
 	struct word_backed backed = word_backed(word);

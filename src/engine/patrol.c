@@ -3,6 +3,7 @@
  * The check of blocks while requests run: zsblk_check_blocks(). What is true of one block can be told while the others change, since
  * its stripe holds the block still. What is true of the whole can not: lists and sums of classes are zsblk_check()'s.
  */
+#include "engine/backing.h"
 #include "engine/groups.h"
 #include "engine/sector.h"
 
@@ -44,6 +45,8 @@ int zsblk_check_blocks(struct zsblk *dev, uint64_t first, unsigned n, uint64_t *
 		if (sector_is_shared(word)) {
 			/* Blocks of a group follow each other, and one look at it is enough. */
 			wrong = check_shared(dev, block, word, &entry);
+		} else if (sector_is_backed(word)) {
+			wrong = backing_check(dev, &ctx, block, word);
 		} else {
 			wrong = word ? sector_check_block(dev, ctx, block) : NULL;
 			stripe_unlock(dev, block);

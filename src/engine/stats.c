@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Figures, in zram's terms, and checks. */
+#include "engine/backing.h"
 #include "engine/sector.h"
 
 #include <errno.h>
@@ -136,6 +137,8 @@ int zsblk_check(struct zsblk *dev, struct zsblk_why *why)
 	pthread_mutex_lock(&dev->resize_lock);
 	pthread_mutex_lock(&dev->recompress_lock);
 	r = check_table(dev, why);
+	if (!r)
+		r = backing_check_account(dev, why);
 	if (!r)
 		r = zs_core_check(dev->core, sector_each_object, dev, why ? why->text : NULL,
 				  why ? sizeof why->text : 0);

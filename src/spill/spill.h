@@ -284,7 +284,7 @@ void spill_status(struct spill_store *store, struct spill_status *status);
  */
 
 /* Another number whenever anything above changes that a caller can see. */
-#define SPILL_VERSION 2u
+#define SPILL_VERSION 3u
 
 struct spill_functions {
 	uint32_t version; /* SPILL_VERSION */

@@ -2,7 +2,10 @@
 /* Blocks in the backing store: there and back, what gives a place back, what is refused, and a store that fails. */
 #include "lib/spilling.h"
 
+#include "engine/backing_parts.h"
+
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -194,7 +197,7 @@ static void test_full(void **state)
 
 static void test_damaged(void **state)
 {
-	uint64_t word;
+	uint64_t word, next;
 	uint8_t got[BLOCK_BYTES];
 	int fd;
 
@@ -206,9 +209,30 @@ static void test_damaged(void **state)
 	assert_int_equal(zsblk_write(dev, got, 5, BLOCK_NOISE * BLOCK_BYTES), -EIO);
 	assert_int_equal(stats_now().failed_reads, 2);
 	assert_int_equal(stats_now().bd_count, WITH_OBJECT);
+	/* A check of blocks reads what is in the store, too. */
+	assert_int_equal(zsblk_check_blocks(dev, 0, BLOCKS, &next, &why), -EUCLEAN);
+	assert_int_equal(next, BLOCK_NOISE + 1);
+	assert_non_null(strstr(why.text, "backing store"));
+	assert_int_equal(zsblk_check_blocks(dev, next, BLOCKS, &next, &why), 0);
 	/* This one only, and until it is written. */
 	device_put(dev, BLOCK_NOISE, BLOCK_NOISE, BLOCK_NOISE);
 	verify(0);
+}
+
+/* The store's account is compared with the table. */
+static void test_account(void **state)
+{
+	struct word_backed backed;
+	uint64_t places;
+
+	begin();
+	backed = word_backed(table_load(&dev->table, BLOCK_NOISE));
+	dev->backing->spill->drop(dev->backing->store, backed.place, backed.size);
+	assert_int_equal(zsblk_check(dev, &why), -EUCLEAN);
+	assert_true(sscanf(why.text, "the backing store counts %" SCNu64, &places) == 1 && places == WITH_OBJECT - 1);
+	device_put(dev, BLOCK_NOISE, BLOCK_ZERO, 0);
+	zsblk_close(dev);
+	dev = NULL;
 }
 
 static void test_no_room_in_memory(void **state)
@@ -294,17 +318,12 @@ static void test_requests_meanwhile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SPILLING_TEST(test_there_and_back),
-		SPILLING_TEST(test_parts),
-		SPILLING_TEST(test_places_come_back),
-		SPILLING_TEST(test_which_blocks),
-		SPILLING_TEST(test_refused),
-		SPILLING_TEST(test_on_itself),
-		SPILLING_TEST(test_needs_a_store),
-		SPILLING_TEST(test_full),
-		SPILLING_TEST(test_damaged),
-		SPILLING_TEST(test_no_room_in_memory),
-		SPILLING_TEST(test_requests_meanwhile),
+		SPILLING_TEST(test_there_and_back),    SPILLING_TEST(test_parts),
+		SPILLING_TEST(test_places_come_back),  SPILLING_TEST(test_which_blocks),
+		SPILLING_TEST(test_refused),           SPILLING_TEST(test_on_itself),
+		SPILLING_TEST(test_needs_a_store),     SPILLING_TEST(test_full),
+		SPILLING_TEST(test_damaged),           SPILLING_TEST(test_account),
+		SPILLING_TEST(test_no_room_in_memory), SPILLING_TEST(test_requests_meanwhile),
 		SPILLING_TEST(test_range_is_gone),
 	};
 
