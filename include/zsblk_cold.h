@@ -181,8 +181,10 @@ void zsblk_group_end(struct zsblk_grouping *job);
  *
  * A block leaves memory after the store has confirmed its object. One that is written or discarded gives its place back. A read waits for
  * the store, without holding up requests for blocks that are in memory; up to 16 wait at once for the store, and others for one of
- * these. A read that gets no answer until the deadline fails with -EIO, and so does one whose object is damaged. A block that was read or
- * written in the last minute, and is read again, comes back to memory. One that is written in part comes back first, so that
+ * these. A request that waits longer than the deadline, for all of its blocks together, fails with -EIO, and so does one whose object is
+ * damaged. A block that was read or
+ * written in the last minute, and is read again, comes back to memory, but not where the last sixteenth of mem_limit begins: that is
+ * left for writes. One that is written in part comes back first, so that
  * fails with -ENOSPC where there is no room.
  *
  * A segment that names a store cannot be opened by versions that do not know them. A shared segment keeps the places, and the key. The
@@ -208,7 +210,7 @@ struct zsblk_spill_store {
 	bool plain;     /* not encrypted */
 	bool existing; /* a file, device or export that is there, and blank, may become a store; otherwise a file is created */
 	bool take_over;       /* a store that nobody uses may be made anew: what is in it is lost */
-	unsigned deadline_ms; /* how long a read or a write may take; 0: 60,000 */
+	unsigned deadline_ms; /* how long a request or a write to the store may wait for it; 0: 60,000 */
 	dev_t device;         /* the block device that this device is behind: a store on it is refused. 0: not known */
 };
 

@@ -43,14 +43,21 @@ void backing_close(struct zsblk *dev);
 /* Bytes of process memory. */
 uint64_t backing_private_resident(const struct zsblk *dev);
 
+/* For how long one request has waited for the store, in all of its blocks together. Zeroed when the request begins. */
+struct backing_patience {
+	uint64_t until_ns; /* 0: it has not waited yet */
+};
+
 /*
  * Read a part of a block whose word is a backed one. Called with its stripe held, which is released. *ctx is put back meanwhile, and is
- * another one afterwards. 1: the block is another one now, look at it again. -EIO: the object cannot be read.
+ * another one afterwards. 1: the block is another one now, look at it again. -EIO: the object cannot be read, or the time of the request
+ * is over: that of the store's deadline, however many blocks it has.
  */
-int backing_read(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word, unsigned from, unsigned len,
-		 uint8_t *out);
+int backing_read(struct zsblk *dev, struct context **ctx, struct backing_patience *patience, uint64_t block,
+		 uint64_t word, unsigned from, unsigned len, uint8_t *out);
 /* The same, to have the object in memory. 0 or 1: look at the block again. -ENOSPC: there is no room. -EIO. */
-int backing_bring_back(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word);
+int backing_bring_back(struct zsblk *dev, struct context **ctx, struct backing_patience *patience, uint64_t block,
+		       uint64_t word);
 /*
  * Verify the object of a block, which is held; releases it. *ctx is another one afterwards. NULL: it is whole, or the block has changed;
  * or what is wrong.

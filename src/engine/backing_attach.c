@@ -75,6 +75,7 @@ static void fill_params(struct backing *backing, const struct zsblk_spill_store 
 	params->depth = BACKING_WAITS;
 	if (wanted->deadline_ms)
 		params->deadline_ms = wanted->deadline_ms;
+	backing->deadline_ns = (uint64_t)params->deadline_ms * 1000000u;
 	params->sequence = record->sequence;
 	params->floor = record->floor;
 	memcpy(params->identity, record->identity, sizeof params->identity);

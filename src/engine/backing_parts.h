@@ -41,6 +41,7 @@ struct backing {
 	struct spill_store *store; /* or NULL */
 	struct backing_record record;
 	size_t bytes; /* of this and the buffers */
+	uint64_t deadline_ns;
 	pthread_mutex_t lock;
 	pthread_cond_t freed; /* one of `waits` */
 	struct backing_wait waits[BACKING_WAITS];

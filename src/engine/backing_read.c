@@ -6,18 +6,26 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 /* A block that was used within so many seconds before it is read comes back to memory. */
 #define USED_AGAIN_S 60u
+/* One of so many pages of the limit. */
+#define LEFT_FOR_WRITES 16u
+#define NS_PER_S        UINT64_C(1000000000)
 
 /* ------------------------------------------------------------------ places to wait */
 
 int backing_reads_open(struct backing *backing)
 {
 	uint8_t *buffer = (uint8_t *)(backing + 1);
+	pthread_condattr_t monotonic;
 
 	pthread_mutex_init(&backing->lock, NULL);
-	pthread_cond_init(&backing->freed, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&backing->freed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	for (unsigned i = 0; i < BACKING_WAITS; i++, buffer += BLOCK) {
 		backing->waits[i].buffer = buffer;
 		pthread_cond_init(&backing->waits[i].ended, NULL);
@@ -89,7 +97,8 @@ static void end_of_read(struct spill_read *read, int error, size_t bytes)
 }
 
 /* Begin to read. NULL: all places are taken. Held: the place in the word is live. */
-static struct backing_wait *begin(struct backing *backing, uint64_t block, uint64_t word)
+static struct backing_wait *begin(struct backing *backing, const struct backing_patience *patience, uint64_t block,
+				  uint64_t word)
 {
 	struct word_backed backed = word_backed(word);
 	struct backing_wait *wait;
@@ -108,6 +117,7 @@ static struct backing_wait *begin(struct backing *backing, uint64_t block, uint6
 		.place = backed.place,
 		.bytes = backed.size,
 		.number = (uint32_t)block,
+		.until_ns = patience->until_ns,
 		.buffer = wait->buffer,
 		.done = end_of_read,
 		.opaque = backing,
@@ -127,14 +137,36 @@ static void wait_for(struct backing *backing, struct backing_wait *wait)
 	pthread_mutex_unlock(&backing->lock);
 }
 
-static void wait_for_place(struct backing *backing)
+/* False: the time of the request is over. */
+static bool wait_for_place(struct backing *backing, const struct backing_patience *patience)
 {
+	const struct timespec until = {
+		.tv_sec = (time_t)(patience->until_ns / NS_PER_S),
+		.tv_nsec = (long)(patience->until_ns % NS_PER_S),
+	};
+	bool is_over = false;
+
 	pthread_mutex_lock(&backing->lock);
 	backing->queued++;
-	while (!free_wait(backing))
-		pthread_cond_wait(&backing->freed, &backing->lock);
+	while (!free_wait(backing) && !is_over)
+		is_over = pthread_cond_timedwait(&backing->freed, &backing->lock, &until) == ETIMEDOUT;
+	is_over = !free_wait(backing);
 	backing->queued--;
 	pthread_mutex_unlock(&backing->lock);
+	return !is_over;
+}
+
+/* False: it is over. */
+static bool has_patience(const struct backing *backing, struct backing_patience *patience)
+{
+	struct timespec now;
+	uint64_t now_ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+	if (!patience->until_ns)
+		patience->until_ns = now_ns + backing->deadline_ns;
+	return now_ns < patience->until_ns;
 }
 
 /* ------------------------------------------------------------------ one block */
@@ -149,27 +181,35 @@ static bool is_still(struct zsblk *dev, uint64_t block, uint64_t word)
 	return still;
 }
 
+static int fail(struct backing *backing)
+{
+	if (backing)
+		atomic_fetch_add_explicit(&backing->read_errors, 1, memory_order_relaxed);
+	return -EIO;
+}
+
 /*
  * Get the object of a block into the buffer of *result, which is the caller's until give_back(). Called with the stripe held; releases
  * it. 1: look at the block again. With an error or 1 there is no *result.
  */
-static int fetch(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word, struct backing_wait **result)
+static int fetch(struct zsblk *dev, struct context **ctx, struct backing_patience *patience, uint64_t block,
+		 uint64_t word, struct backing_wait **result)
 {
 	struct backing *backing = dev->backing;
-	struct backing_wait *wait = backing ? begin(backing, block, word) : NULL;
-	bool still;
+	bool may_wait = backing && has_patience(backing, patience), still;
+	struct backing_wait *wait = may_wait ? begin(backing, patience, block, word) : NULL;
 
 	stripe_unlock(dev, block);
-	if (!backing)
-		return -EIO;
+	if (!may_wait)
+		return fail(backing);
 	context_put(&dev->contexts, *ctx);
 	if (wait)
 		wait_for(backing, wait);
 	else
-		wait_for_place(backing);
+		may_wait = wait_for_place(backing, patience);
 	*ctx = context_get(&dev->contexts);
 	if (!wait)
-		return 1;
+		return may_wait ? 1 : fail(backing);
 	atomic_fetch_add_explicit(&backing->reads, 1, memory_order_relaxed);
 	if (!wait->error && wait->bytes == word_backed(word).size) {
 		*result = wait;
@@ -180,8 +220,7 @@ static int fetch(struct zsblk *dev, struct context **ctx, uint64_t block, uint64
 	give_back(backing, wait);
 	if (!still)
 		return 1;
-	atomic_fetch_add_explicit(&backing->read_errors, 1, memory_order_relaxed);
-	return -EIO;
+	return fail(backing);
 }
 
 /* Store the object in memory as it is. -ENOSPC: there is no room. The block is not changed if it has another word by now. */
@@ -213,8 +252,19 @@ static bool is_used_lately(const struct zsblk *dev, uint64_t block)
 	return ages_look_held(&dev->ages, block, &seconds, &idle) && seconds < USED_AGAIN_S;
 }
 
-int backing_read(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word, unsigned from, unsigned len,
-		 uint8_t *out)
+/*
+ * What is left near the limit is for writes, which fail without it. Reads can do without: the block stays where it is, as it also does
+ * where there is no room at all.
+ */
+static bool has_room(const struct zsblk *dev)
+{
+	uint64_t limit = runs_limit(dev->runs);
+
+	return !limit || runs_used(dev->runs) < limit - limit / LEFT_FOR_WRITES;
+}
+
+int backing_read(struct zsblk *dev, struct context **ctx, struct backing_patience *patience, uint64_t block,
+		 uint64_t word, unsigned from, unsigned len, uint8_t *out)
 {
 	bool lately = is_used_lately(dev, block);
 	struct backing_wait *wait;
@@ -222,24 +272,24 @@ int backing_read(struct zsblk *dev, struct context **ctx, uint64_t block, uint64
 	int r;
 
 	ages_touch(&dev->ages, block);
-	r = fetch(dev, ctx, block, word, &wait);
+	r = fetch(dev, ctx, patience, block, word, &wait);
 	if (r)
 		return r;
 	whole = len == BLOCK ? out : (*ctx)->block;
 	r = sector_expand(*ctx, word, wait->buffer, whole);
 	if (!r && len < BLOCK)
 		memcpy(out, whole + from, len);
-	/* Where there is no room for the object, the block stays where it is. */
-	if (!r && lately)
+	if (!r && lately && has_room(dev))
 		(void)bring_back(dev, *ctx, word, wait);
 	give_back(dev->backing, wait);
 	return r;
 }
 
-int backing_bring_back(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word)
+int backing_bring_back(struct zsblk *dev, struct context **ctx, struct backing_patience *patience, uint64_t block,
+		       uint64_t word)
 {
 	struct backing_wait *wait;
-	int r = fetch(dev, ctx, block, word, &wait);
+	int r = fetch(dev, ctx, patience, block, word, &wait);
 
 	if (r)
 		return r;
@@ -250,8 +300,9 @@ int backing_bring_back(struct zsblk *dev, struct context **ctx, uint64_t block, 
 
 const char *backing_check(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word)
 {
+	struct backing_patience patience = {0};
 	struct backing_wait *wait;
-	int r = fetch(dev, ctx, block, word, &wait);
+	int r = fetch(dev, ctx, &patience, block, word, &wait);
 
 	if (r)
 		return r == 1 ? NULL : "the backing store did not give its object in time, or gave another one";

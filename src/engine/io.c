@@ -46,15 +46,16 @@ static int replace(struct zsblk *dev, struct context *ctx, uint64_t block, uint6
 }
 
 /* Read on where the object of a block is not in memory by itself. Called with the stripe held; releases it. */
-static int read_elsewhere(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t word, unsigned from,
-			  unsigned len, uint8_t *out)
+static int read_elsewhere(struct zsblk *dev, struct context **ctx, struct backing_patience *patience, uint64_t block,
+			  uint64_t word, unsigned from, unsigned len, uint8_t *out)
 {
-	return sector_is_backed(word) ? backing_read(dev, ctx, block, word, from, len, out)
+	return sector_is_backed(word) ? backing_read(dev, ctx, patience, block, word, from, len, out)
 				      : groups_read(dev, *ctx, block, word, from, len, out);
 }
 
 /* 1: the block is another one now, so look again. */
-static int read_once(struct zsblk *dev, struct context **ctx, uint64_t block, unsigned from, unsigned len, uint8_t *out)
+static int read_once(struct zsblk *dev, struct context **ctx, struct backing_patience *patience, uint64_t block,
+		     unsigned from, unsigned len, uint8_t *out)
 {
 	uint64_t word;
 	int r;
@@ -63,7 +64,7 @@ static int read_once(struct zsblk *dev, struct context **ctx, uint64_t block, un
 	word = table_load(&dev->table, block);
 	r = sector_load(dev, *ctx, word, from, len, out);
 	if (__builtin_expect(r > 0, 0))
-		return read_elsewhere(dev, ctx, block, word, from, len, out);
+		return read_elsewhere(dev, ctx, patience, block, word, from, len, out);
 	if (word)
 		ages_touch(&dev->ages, block);
 	stripe_unlock(dev, block);
@@ -71,13 +72,13 @@ static int read_once(struct zsblk *dev, struct context **ctx, uint64_t block, un
 }
 
 /* *ctx can be another one afterwards: whoever waits for the backing store holds none. */
-static int read_block(struct zsblk *dev, struct context **ctx, uint64_t block, unsigned from, unsigned len,
-		      uint8_t *out)
+static int read_block(struct zsblk *dev, struct context **ctx, struct backing_patience *patience, uint64_t block,
+		      unsigned from, unsigned len, uint8_t *out)
 {
 	int r;
 
 	do
-		r = read_once(dev, ctx, block, from, len, out);
+		r = read_once(dev, ctx, patience, block, from, len, out);
 	while (r > 0);
 	return r;
 }
@@ -112,6 +113,7 @@ static uint64_t request_begin(struct context *ctx, enum zsblk_latency_kind kind)
 
 int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset)
 {
+	struct backing_patience patience = {0};
 	struct context *ctx;
 	uint8_t *out = buf;
 	size_t left = len;
@@ -132,7 +134,7 @@ int zsblk_read(struct zsblk *dev, void *buf, size_t len, uint64_t offset)
 
 		if (in_order || left > n)
 			prefetch_next(dev, offset / BLOCK);
-		r = read_block(dev, &ctx, offset / BLOCK, (unsigned)(offset % BLOCK), n, out);
+		r = read_block(dev, &ctx, &patience, offset / BLOCK, (unsigned)(offset % BLOCK), n, out);
 		out += n;
 		offset += n;
 		left -= n;
@@ -171,6 +173,8 @@ static int write_whole(struct zsblk *dev, struct context *ctx, uint64_t block, c
  */
 static int hold_whole(struct zsblk *dev, struct context **ctx, uint64_t block, uint64_t *pinned)
 {
+	struct backing_patience patience = {0};
+
 	*pinned = 0;
 	while (resize_hold_block(dev, block)) {
 		uint64_t word = table_load(&dev->table, block), before = *pinned;
@@ -178,7 +182,7 @@ static int hold_whole(struct zsblk *dev, struct context **ctx, uint64_t block, u
 		int r;
 
 		if (sector_is_backed(word)) {
-			r = backing_bring_back(dev, ctx, block, word);
+			r = backing_bring_back(dev, ctx, &patience, block, word);
 			if (r < 0)
 				return r;
 			continue;

@@ -37,6 +37,14 @@ static struct spill_bucket *bucket_of(const struct spill_store *store, const str
 	return spill_bucket_of(&store->buckets, read->place, spill_object_account(read->bytes));
 }
 
+/* Reads end in another order than they began: a caller may have waited before. */
+static uint64_t deadline_of(const struct spill_store *store, const struct spill_read *read)
+{
+	uint64_t latest = read->begun_ns + store->deadline_ns;
+
+	return read->until_ns && read->until_ns < latest ? read->until_ns : latest;
+}
+
 static void let_go(struct spill_store *store, struct spill_bucket *bucket)
 {
 	bucket->readers--;
@@ -67,7 +75,7 @@ void spill_read_send(struct spill_store *store)
 			store->waiting_end = &store->waiting;
 		store->free_slots = slot->next_free;
 		slot->read = read;
-		slot->io.deadline_ns = read->begun_ns + store->deadline_ns;
+		slot->io.deadline_ns = deadline_of(store, read);
 		set_range(store, &slot->io, read);
 		spill_queue_add(store, &slot->io);
 	}
@@ -95,7 +103,7 @@ int spill_get(struct spill_store *store, struct spill_read *read)
 	*store->waiting_end = read;
 	store->waiting_end = &read->next;
 	spill_read_send(store);
-	if (read->begun_ns + store->deadline_ns < store->clock_until_ns)
+	if (deadline_of(store, read) < store->clock_until_ns)
 		pthread_cond_signal(&store->clock);
 	pthread_mutex_unlock(&store->lock);
 	return 0;
@@ -187,6 +195,27 @@ static struct spill_read *give_up(struct spill_store *store, struct spill_slot *
 	return read;
 }
 
+/* Those without a slot. */
+static void expire_waiting(struct spill_store *store, uint64_t now_ns, struct spill_read **list, uint64_t *next_ns)
+{
+	struct spill_read **link = &store->waiting;
+
+	while (*link) {
+		struct spill_read *read = *link;
+		uint64_t deadline_ns = deadline_of(store, read);
+
+		if (!store->is_cancelled && deadline_ns > now_ns) {
+			*next_ns = deadline_ns < *next_ns ? deadline_ns : *next_ns;
+			link = &read->next;
+			continue;
+		}
+		*link = read->next;
+		let_go(store, bucket_of(store, read));
+		put_on(list, read);
+	}
+	store->waiting_end = link;
+}
+
 struct spill_read *spill_read_expired(struct spill_store *store, uint64_t now_ns, uint64_t *next_ns)
 {
 	struct spill_read *list = NULL;
@@ -202,20 +231,7 @@ struct spill_read *spill_read_expired(struct spill_store *store, uint64_t now_ns
 		else if (slot->io.deadline_ns < *next_ns)
 			*next_ns = slot->io.deadline_ns;
 	}
-	while (store->waiting) {
-		struct spill_read *read = store->waiting;
-		uint64_t deadline_ns = read->begun_ns + store->deadline_ns;
-
-		if (!store->is_cancelled && deadline_ns > now_ns) {
-			*next_ns = deadline_ns < *next_ns ? deadline_ns : *next_ns;
-			break;
-		}
-		store->waiting = read->next;
-		let_go(store, bucket_of(store, read));
-		put_on(&list, read);
-	}
-	if (!store->waiting)
-		store->waiting_end = &store->waiting;
+	expire_waiting(store, now_ns, &list, next_ns);
 	if (list && !store->is_cancelled)
 		for (struct spill_read *read = list; read; read = read->next)
 			store->stats.timed_out++;

@@ -218,6 +218,8 @@ struct spill_read {
 	uint64_t place;
 	size_t bytes;    /* of the object, or a multiple of SPILL_UNIT above: as many fit into the buffer */
 	uint32_t number; /* one of the object's numbers; others are not believed */
+	uint64_t
+		until_ns; /* when the caller gives up, of CLOCK_MONOTONIC; 0, or later than that: the store's deadline */
 	void *buffer;
 	spill_done *done;
 	void *opaque;

@@ -9,7 +9,9 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 static void test_next_process(void **state)
@@ -97,6 +99,78 @@ static void test_store_is_missing(void **state)
 	verify(0);
 	grow_old();
 	assert_int_equal(spill_all(), 0);
+	verify(0);
+}
+
+/* A store that takes reads and gives no answers. */
+static struct spill_read *kept[BACKING_WAITS];
+static _Atomic unsigned kept_n;
+
+static int keep(struct spill_store *at, struct spill_read *read)
+{
+	must(kept_n < BACKING_WAITS);
+	kept[kept_n++] = read;
+	return 0;
+}
+
+static void *read_one(void *opaque)
+{
+	return (void *)(intptr_t)zsblk_read(dev, &(char){0}, 1, (uintptr_t)opaque * BLOCK_BYTES);
+}
+
+/* A request ends by its deadline also if others have all places to wait in. */
+static void test_no_place_to_wait_in(void **state)
+{
+	static struct spill_functions silent;
+	pthread_t thread[BACKING_WAITS];
+	void *r;
+
+	silent = *library;
+	silent.get = keep;
+	backing_use_library(&silent);
+	store.deadline_ms = 100;
+	begin();
+	kept_n = 0;
+	for (uintptr_t i = 0; i < BACKING_WAITS; i++)
+		must(pthread_create(&thread[i], NULL, read_one, (void *)(BLOCK_NOISE + i * BLOCK_KINDS)) == 0);
+	while (kept_n < BACKING_WAITS)
+		usleep(1000);
+	assert_int_equal(stats_now().waiting, BACKING_WAITS);
+	assert_int_equal((intptr_t)read_one((void *)(uintptr_t)BLOCK_TEXT), -EIO);
+	assert_int_equal(zsblk_write(dev, "?", 1, BLOCK_TEXT * BLOCK_BYTES), -EIO);
+	for (unsigned i = 0; i < BACKING_WAITS; i++)
+		kept[i]->done(kept[i], -EIO, 0);
+	for (unsigned i = 0; i < BACKING_WAITS; i++)
+		must(pthread_join(thread[i], &r) == 0 && (intptr_t)r == -EIO);
+	assert_int_equal(stats_now().failed_reads, BACKING_WAITS + 2);
+	backing_use_library(library);
+	close_it();
+	must(start_again() == 0);
+	verify(0);
+}
+
+static int get_slowly(struct spill_store *at, struct spill_read *read)
+{
+	usleep(60000);
+	return library->get(at, read);
+}
+
+/* One deadline for all blocks of a request, and not one for each of them. */
+static void test_one_deadline(void **state)
+{
+	static struct spill_functions slow;
+	static uint8_t data[50 * BLOCK_BYTES];
+
+	slow = *library;
+	slow.get = get_slowly;
+	backing_use_library(&slow);
+	store.deadline_ms = 500;
+	begin();
+	assert_int_equal(zsblk_read(dev, data, sizeof data, 0), -EIO);
+	assert_in_range(stats_now().bd_reads, 1, 10);
+	backing_use_library(library);
+	close_it();
+	must(start_again() == 0);
 	verify(0);
 }
 
@@ -323,7 +397,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SPILLING_TEST(test_next_process),     SPILLING_TEST(test_killed),
-		SPILLING_TEST(test_store_is_missing), SPILLING_TEST(test_store_has_moved),
+		SPILLING_TEST(test_store_is_missing), SPILLING_TEST(test_no_place_to_wait_in),
+		SPILLING_TEST(test_one_deadline),     SPILLING_TEST(test_store_has_moved),
 		SPILLING_TEST(test_set_aside),        SPILLING_TEST(test_killed_while_making),
 		SPILLING_TEST(test_relative_path),    SPILLING_TEST(test_nothing_waits_for_attach),
 		SPILLING_TEST(test_claims_first),     SPILLING_TEST(test_key_is_not_dumped),

@@ -248,6 +248,20 @@ static void test_no_room_in_memory(void **state)
 	verify(0);
 }
 
+/* Near the limit, blocks that are read stay where they are: what room is left is for writes. */
+static void test_little_room_in_memory(void **state)
+{
+	begin();
+	zsblk_set_mem_limit(dev, 800 * 1024);
+	verify(0);
+	verify(0);
+	/* Some came back, and most did not. */
+	assert_in_range(stats_now().returned, 10, WITH_OBJECT - 100);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(zsblk_write(dev, "?", 1, (BLOCK_NOISE + i * BLOCK_KINDS) * BLOCK_BYTES), 0);
+	zsblk_set_mem_limit(dev, 0);
+}
+
 /* ------------------------------------------------------------------ requests meanwhile */
 
 static _Atomic bool is_over;
@@ -318,12 +332,19 @@ static void test_requests_meanwhile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SPILLING_TEST(test_there_and_back),    SPILLING_TEST(test_parts),
-		SPILLING_TEST(test_places_come_back),  SPILLING_TEST(test_which_blocks),
-		SPILLING_TEST(test_refused),           SPILLING_TEST(test_on_itself),
-		SPILLING_TEST(test_needs_a_store),     SPILLING_TEST(test_full),
-		SPILLING_TEST(test_damaged),           SPILLING_TEST(test_account),
-		SPILLING_TEST(test_no_room_in_memory), SPILLING_TEST(test_requests_meanwhile),
+		SPILLING_TEST(test_there_and_back),
+		SPILLING_TEST(test_parts),
+		SPILLING_TEST(test_places_come_back),
+		SPILLING_TEST(test_which_blocks),
+		SPILLING_TEST(test_refused),
+		SPILLING_TEST(test_on_itself),
+		SPILLING_TEST(test_needs_a_store),
+		SPILLING_TEST(test_full),
+		SPILLING_TEST(test_damaged),
+		SPILLING_TEST(test_account),
+		SPILLING_TEST(test_no_room_in_memory),
+		SPILLING_TEST(test_little_room_in_memory),
+		SPILLING_TEST(test_requests_meanwhile),
 		SPILLING_TEST(test_range_is_gone),
 	};
 
