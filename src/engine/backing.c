@@ -36,6 +36,14 @@ static int note_made(void *opaque, const uint8_t *identity, const uint8_t *key)
 	return backing_record_begin(backing->dev, record);
 }
 
+static void note_busy(void *opaque, enum spill_busy_kind kind, struct spill_busy busy)
+{
+	struct backing *backing = opaque;
+
+	backing->record.busy[kind] = busy;
+	backing_record_write(backing->dev, &backing->record);
+}
+
 static bool has_place(uint64_t word, uint64_t place)
 {
 	return sector_is_backed(word) && word_backed(word).place == place;
@@ -76,6 +84,7 @@ static bool move(void *opaque, const uint32_t *numbers, unsigned count, uint64_t
 const struct spill_owner backing_owner = {
 	.made = note_made,
 	.raise_sequence = raise_sequence,
+	.busy = note_busy,
 	.is_live = is_live,
 	.move = move,
 };

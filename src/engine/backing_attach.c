@@ -78,6 +78,7 @@ static void fill_params(struct backing *backing, const struct zsblk_spill_store 
 	backing->deadline_ns = (uint64_t)params->deadline_ms * 1000000u;
 	params->sequence = record->sequence;
 	params->floor = record->floor;
+	memcpy(params->busy, record->busy, sizeof params->busy);
 	memcpy(params->identity, record->identity, sizeof params->identity);
 	memcpy(params->key, record->key, sizeof params->key);
 	params->owner = backing_owner;

@@ -16,8 +16,9 @@ struct backing_record {
 	uint64_t capacity; /* bytes that the store had: no place lies behind. 0: it is being made */
 	uint64_t device;   /* dev_t of the block device that this device is behind; 0: not known */
 	uint64_t floor;    /* of the sequences of live objects */
+	struct spill_busy busy[SPILL_BUSY_KINDS];
 	uint32_t deadline_ms;
-	uint8_t reserved[140];
+	uint8_t reserved[124];
 	char location[256];
 };
 _Static_assert(sizeof(struct backing_record) == 496, "a copy of 512 bytes has room for it and its head");

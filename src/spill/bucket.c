@@ -162,6 +162,17 @@ int spill_bucket_note(struct spill_buckets *buckets, uint64_t place, size_t byte
 	return 0;
 }
 
+void spill_buckets_lose(struct spill_buckets *buckets, uint32_t first, uint32_t count)
+{
+	for (uint32_t i = first ? first : 1; count && i < buckets->count && i - first < count; i++) {
+		struct spill_bucket *bucket = &buckets->of[i];
+
+		if (bucket->state == SPILL_BUCKET_FREE)
+			mark_used(buckets, bucket, SPILL_BUCKET_BUSY);
+		spill_bucket_set(buckets, bucket, SPILL_BUCKET_LOST);
+	}
+}
+
 uint64_t spill_buckets_floor(const struct spill_buckets *buckets)
 {
 	uint64_t floor = UINT64_MAX;

@@ -53,6 +53,8 @@ uint32_t spill_bucket_number(const struct spill_buckets *buckets, const struct s
 
 /* See spill_note_live(). */
 int spill_bucket_note(struct spill_buckets *buckets, uint64_t place, size_t bytes);
+/* I/O of a process before this one may still reach these. Those that there are not are left out. */
+void spill_buckets_lose(struct spill_buckets *buckets, uint32_t first, uint32_t count);
 /* The lowest number that a live object may have; UINT64_MAX: none is live. */
 uint64_t spill_buckets_floor(const struct spill_buckets *buckets);
 /* All were noted; free buckets below `dirty_end` bytes of the store may have something in them. */

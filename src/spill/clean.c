@@ -153,6 +153,12 @@ static int clean(struct spill_store *store, struct spill_bucket *bucket)
 	return r;
 }
 
+static void note_busy(struct spill_store *store, uint32_t first, uint32_t count)
+{
+	if (store->owner.busy)
+		store->owner.busy(store->owner.opaque, SPILL_BUSY_DISCARDS, (struct spill_busy){first, count});
+}
+
 /* Give free buckets back. Some stores cannot do that, and are none the worse for it. */
 static int discard(struct spill_store *store, struct spill_bucket *first, uint32_t count)
 {
@@ -160,6 +166,7 @@ static int discard(struct spill_store *store, struct spill_bucket *first, uint32
 	bool may_happen, can_not;
 	int r;
 
+	note_busy(store, spill_bucket_number(&store->buckets, first), count);
 	r = spill_io_run(store, &store->clean_io, SPILL_IO_DISCARD, offset, (size_t)count * SPILL_BUCKET, NULL);
 	can_not = r == -EOPNOTSUPP || r == -ENOTTY || r == -EINVAL;
 	pthread_mutex_lock(&store->lock);
@@ -169,6 +176,8 @@ static int discard(struct spill_store *store, struct spill_bucket *first, uint32
 	if (can_not)
 		store->can_discard = false;
 	pthread_mutex_unlock(&store->lock);
+	if (!may_happen)
+		note_busy(store, 0, 0);
 	return can_not ? 0 : r;
 }
 

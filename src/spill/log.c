@@ -36,6 +36,25 @@ static void close_bucket(struct spill_store *store, enum spill_bucket_state stat
 	pthread_mutex_unlock(&store->lock);
 }
 
+static void note_busy(struct spill_store *store, uint32_t first, uint32_t count)
+{
+	if (store->owner.busy)
+		store->owner.busy(store->owner.opaque, SPILL_BUSY_WRITES, (struct spill_busy){first, count});
+}
+
+void spill_log_close(struct spill_store *store)
+{
+	const struct spill_busy none = {0, 0};
+	bool is_known;
+
+	pthread_mutex_lock(&store->lock);
+	is_known = store->is_open && store->is_started && store->log_io.state == SPILL_IO_IDLE &&
+		   store->clean_io.state == SPILL_IO_IDLE;
+	pthread_mutex_unlock(&store->lock);
+	for (unsigned i = 0; i < SPILL_BUSY_KINDS && is_known && store->owner.busy; i++)
+		store->owner.busy(store->owner.opaque, (enum spill_busy_kind)i, none);
+}
+
 static int open_bucket(struct spill_store *store, bool for_cleaning)
 {
 	pthread_mutex_lock(&store->lock);
@@ -44,7 +63,10 @@ static int open_bucket(struct spill_store *store, bool for_cleaning)
 		store->open->first_sequence = store->sequence;
 	pthread_mutex_unlock(&store->lock);
 	store->flushed = store->position = 0;
-	return store->open ? 0 : -ENOSPC;
+	if (!store->open)
+		return -ENOSPC;
+	note_busy(store, spill_bucket_number(&store->buckets, store->open), 1);
+	return 0;
 }
 
 /* A bucket that has room for so many bytes. */

@@ -84,6 +84,7 @@ struct spill_store {
 	uint64_t deadline_ns; /* how long things may take */
 	dev_t device;
 	struct spill_owner owner;
+	struct spill_busy busy[SPILL_BUSY_KINDS]; /* of the process before this one */
 	struct spill_seal seal;
 	uint8_t *key; /* in memory of libsodium's: locked, and not in core dumps */
 	struct spill_identity identity;
@@ -185,6 +186,8 @@ void spill_read_fail(struct spill_store *store, struct spill_read *list, int err
 /* ------------------------------------------------------------------ log.c */
 
 int spill_log_put(struct spill_store *store, const struct spill_object *object, bool for_cleaning, uint64_t *place);
+/* When the store is closed: nothing is being changed any more, if that is known; neither by the process before this one. */
+void spill_log_close(struct spill_store *store);
 /* With the lock held. False: no such object was there. */
 bool spill_log_drop(struct spill_store *store, uint64_t place, size_t bytes);
 

@@ -47,6 +47,17 @@ enum spill_kind {
 	SPILL_NBD = 3,
 };
 
+/* Buckets that I/O may be changing, in a row. */
+struct spill_busy {
+	uint32_t first, count; /* count is 0: none */
+};
+
+enum spill_busy_kind {
+	SPILL_BUSY_WRITES,   /* the bucket that is being filled */
+	SPILL_BUSY_DISCARDS, /* those that are being discarded */
+	SPILL_BUSY_KINDS,
+};
+
 struct spill_store;
 
 /* Why a call failed, for people: what was wrong, and what would be right. One line without a newline, and no key. */
@@ -69,6 +80,12 @@ struct spill_owner {
 	 * 0 or a negative errno, which the put then returns.
 	 */
 	int (*raise_sequence)(void *opaque, uint64_t sequence);
+	/*
+	 * Note down, where a process that comes later finds it, which buckets are being changed from now on; those of this
+	 * kind that were noted before are not any more. If this process is killed, the server or the kernel may carry out
+	 * what was asked for at any time later: so they must not be used again too early. NULL: nothing is noted down.
+	 */
+	void (*busy)(void *opaque, enum spill_busy_kind kind, struct spill_busy busy);
 	/*
 	 * Does the owner still have the object with these numbers, of so many bytes, at this place? Asked before an
 	 * object is moved. One of another size is not what the owner has put there.
@@ -100,6 +117,8 @@ struct spill_params {
 	 * notes this with it: the floor of spill_stats(), or the sequence that was noted before, whichever is lower.
 	 */
 	uint64_t floor;
+	/* spill_open(): what was noted last. These buckets are not used for what is new. */
+	struct spill_busy busy[SPILL_BUSY_KINDS];
 	/* The device whose objects these are. A store that lies on it is refused. 0: there is none. */
 	dev_t device;
 	/* Reads that are in flight at once, 1 to SPILL_DEPTH_MOST. Each takes a buffer of 80 KiB. */
@@ -248,7 +267,7 @@ struct spill_stats {
 	uint64_t capacity;     /* bytes of the store that may be in use */
 	uint64_t buckets;      /* 1 MiB each; with the one of the identity */
 	uint64_t buckets_free; /* of these */
-	uint64_t buckets_lost; /* not used again by this process: a write's end is not known */
+	uint64_t buckets_lost; /* not used again by this process: the end of a write or discard is not known */
 	uint64_t objects;      /* live */
 	uint64_t live_bytes;   /* of the store, that live objects take */
 	uint64_t used_bytes;   /* of the store, that were written and not freed: live, dead and padding */
@@ -286,7 +305,7 @@ void spill_status(struct spill_store *store, struct spill_status *status);
  */
 
 /* Another number whenever anything above changes that a caller can see. */
-#define SPILL_VERSION 3u
+#define SPILL_VERSION 4u
 
 struct spill_functions {
 	uint32_t version; /* SPILL_VERSION */

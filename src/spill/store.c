@@ -188,6 +188,7 @@ int spill_store_identify(struct spill_store *store, struct spill_params *params,
 		randombytes_buf(params->identity, sizeof params->identity);
 		randombytes_buf(params->key, sizeof params->key);
 		params->sequence = params->floor = 0;
+		memset(store->busy, 0, sizeof store->busy);
 	}
 	store->identity = (struct spill_identity){.encrypted = !params->plain, .holder = self};
 	memcpy(store->identity.bytes, params->identity, SPILL_IDENTITY_BYTES);
@@ -279,6 +280,7 @@ static struct spill_store *new_store(const struct spill_params *params, int kind
 	store->device = params->device;
 	store->begun_ns = spill_now_ns();
 	store->owner = params->owner;
+	memcpy(store->busy, params->busy, sizeof store->busy);
 	return store;
 }
 
@@ -383,6 +385,8 @@ void spill_start(struct spill_store *store)
 	pthread_mutex_lock(&store->lock);
 	if (store->is_open)
 		spill_buckets_noted(&store->buckets, store->dirty_end);
+	for (unsigned i = 0; i < SPILL_BUSY_KINDS; i++)
+		spill_buckets_lose(&store->buckets, store->busy[i].first, store->busy[i].count);
 	store->is_started = true;
 	pthread_mutex_unlock(&store->lock);
 	spill_open_wait(store);
@@ -405,5 +409,6 @@ void spill_close(struct spill_store *store)
 		memset(&store->identity.holder, 0, sizeof store->identity.holder);
 		write_identity(store);
 	}
+	spill_log_close(store);
 	shut_down(store, false);
 }

@@ -28,6 +28,7 @@ struct owner_table {
 	_Atomic bool is_made;
 	uint8_t identity[SPILL_IDENTITY_BYTES], key[SPILL_KEY_BYTES];
 	_Atomic uint64_t sequence, floor;
+	struct spill_busy busy[SPILL_BUSY_KINDS];
 	uint32_t last_version;
 	struct owner_word words[OWNER_OBJECTS];
 };
@@ -71,6 +72,11 @@ static inline int owner_raise(void *opaque, uint64_t sequence)
 	owner->table->floor = stats.floor < owner->table->sequence ? stats.floor : owner->table->sequence;
 	owner->table->sequence = sequence;
 	return 0;
+}
+
+static inline void owner_busy(void *opaque, enum spill_busy_kind kind, struct spill_busy busy)
+{
+	((struct owner *)opaque)->table->busy[kind] = busy;
 }
 
 static inline bool owner_is_live(void *opaque, const uint32_t *numbers, unsigned count, size_t size, uint64_t place)
@@ -130,12 +136,13 @@ static inline int owner_open(struct owner *owner, struct spill_params *params, s
 	struct owner_table *table = owner->table;
 	int r;
 
-	params->owner = (struct spill_owner){owner, NULL, owner_raise, owner_is_live, owner_move};
+	params->owner = (struct spill_owner){owner, NULL, owner_raise, owner_busy, owner_is_live, owner_move};
 	if (table->is_made) {
 		memcpy(params->identity, table->identity, sizeof table->identity);
 		memcpy(params->key, table->key, sizeof table->key);
 		params->sequence = table->sequence;
 		params->floor = table->floor;
+		memcpy(params->busy, table->busy, sizeof params->busy);
 		r = spill_open(params, &owner->store, why);
 	} else {
 		r = spill_make(params, &owner->store, why);

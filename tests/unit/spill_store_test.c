@@ -298,6 +298,38 @@ static void test_object_below_the_floor(void **state)
 	assert_int_equal(owner_get(&owner, 5), -EBADMSG);
 }
 
+/* What a killed process has asked for may be carried out late: the next one puts nothing there. */
+static void test_late_write(void **state)
+{
+	struct spill_busy noted;
+
+	open_it();
+	assert_int_equal(owner_put(&owner, 5, 1), 0);
+	noted = owner.table->busy[SPILL_BUSY_WRITES];
+	assert_int_equal(noted.first, 1);
+	assert_int_equal(noted.count, 1);
+	owner_close(&owner);
+	assert_int_equal(owner.table->busy[SPILL_BUSY_WRITES].count, 0);
+	/* As a killed one would have left it; its objects can be read, and when they are gone, the bucket is left. */
+	owner.table->busy[SPILL_BUSY_WRITES] = noted;
+	owner.table->busy[SPILL_BUSY_DISCARDS] = (struct spill_busy){3, 2};
+	open_it();
+	assert_int_equal(stats_now().buckets_lost, 3);
+	assert_int_equal(owner_get(&owner, 5), 0);
+	owner_drop(&owner, 5);
+	assert_int_equal(owner_put(&owner, 0, 500), 0);
+	for (uint32_t i = 0; i < 500; i++) {
+		uint64_t bucket = owner.table->words[i].place * SPILL_UNIT / MIB;
+
+		assert_true(bucket == 2 || bucket > 4);
+	}
+	assert_true(owner.table->busy[SPILL_BUSY_WRITES].first > 4);
+	/* The one after it can have them. */
+	open_again();
+	assert_int_equal(stats_now().buckets_lost, 0);
+	assert_int_equal(owner_get_all(&owner), 0);
+}
+
 /* The same, where cleaning comes upon it: what is moved would get a number of now, and be believed from then on. */
 static void test_older_object_is_not_moved(void **state)
 {
@@ -423,7 +455,7 @@ static void test_misuse(void **state)
 	struct spill_read read = {.place = MIB / SPILL_UNIT, .bytes = 1, .buffer = path};
 	uint64_t place;
 
-	params.owner = (struct spill_owner){&owner, NULL, owner_raise, owner_is_live, owner_move};
+	params.owner = (struct spill_owner){&owner, NULL, owner_raise, NULL, owner_is_live, owner_move};
 	assert_int_equal(spill_make(&params, &owner.store, &why), 0);
 	assert_int_equal(spill_put(owner.store, &object, &place), -EINVAL);
 	spill_start(owner.store);
@@ -491,6 +523,7 @@ int main(void)
 		STORE_TEST(test_dumps),
 		STORE_TEST(test_older_object_is_not_moved),
 		STORE_TEST(test_object_below_the_floor),
+		STORE_TEST(test_late_write),
 	};
 
 	return cmocka_run_group_tests_name("spill_store", tests, NULL, NULL);
