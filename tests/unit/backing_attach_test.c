@@ -108,8 +108,12 @@ static _Atomic unsigned kept_n;
 
 static int keep(struct spill_store *at, struct spill_read *read)
 {
-	must(kept_n < BACKING_WAITS);
-	kept[kept_n++] = read;
+	static _Atomic unsigned begun;
+	unsigned n = begun++;
+
+	must(n < BACKING_WAITS);
+	kept[n] = read;
+	kept_n++;
 	return 0;
 }
 
