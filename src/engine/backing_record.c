@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 bool backing_record_counts(const struct zsblk *dev)
 {
@@ -42,15 +41,15 @@ void backing_record_write(struct zsblk *dev, const struct backing_record *record
 	super_record_write(super_backing(&dev->seg, &dev->layout), SUPER_BACKING_COPY, record, sizeof *record);
 }
 
-/* The key is in the first page from now on: keep that out of core dumps. */
-static int hide_first_page(struct zsblk *dev)
+/* The key is in the first page from now on. Opening has asked for the same, of a kernel that may have refused: here that counts. */
+static int hide_segment(struct zsblk *dev)
 {
-	return madvise(dev->seg.base, (size_t)sysconf(_SC_PAGESIZE), MADV_DONTDUMP) < 0 ? -errno : 0;
+	return madvise(dev->seg.base, dev->seg.bytes, MADV_DONTDUMP) < 0 ? -errno : 0;
 }
 
 int backing_record_store(struct zsblk *dev, const struct backing_record *record)
 {
-	int r = hide_first_page(dev);
+	int r = hide_segment(dev);
 
 	if (r)
 		return r;

@@ -93,10 +93,13 @@ void segment_private_unmap(void *mem, size_t bytes)
 		munmap(mem, bytes);
 }
 
-/* Page 0 may have the key of a backing store: it is left out of core dumps, in whatever process has the segment. */
-static void hide_first_page(const struct segment *seg)
+/*
+ * Page 0 may have the key of a backing store: it is left out of core dumps, in whatever process has the segment. All of the segment is: advice
+ * for a part would split the mapping, and the kernel counts each part as an attachment (shm_nattch), which claim.c goes by.
+ */
+static void hide_from_dumps(const struct segment *seg)
 {
-	madvise(seg->base, (size_t)system_page(), MADV_DONTDUMP);
+	madvise(seg->base, seg->bytes, MADV_DONTDUMP);
 }
 
 static int open_anon(struct segment *seg, uint64_t bytes, const char **step)
@@ -107,7 +110,7 @@ static int open_anon(struct segment *seg, uint64_t bytes, const char **step)
 		return -errno;
 	seg->bytes = (size_t)bytes;
 	seg->fresh = true;
-	hide_first_page(seg);
+	hide_from_dumps(seg);
 	return 0;
 }
 
@@ -164,7 +167,7 @@ static int attach_shm(struct segment *seg, const char **step)
 		return r;
 	seg->bytes = ds.shm_segsz;
 	madvise(seg->base, seg->bytes, MADV_NOHUGEPAGE);
-	hide_first_page(seg);
+	hide_from_dumps(seg);
 	segment_after_mlockall(seg);
 	/*
 	 * The next server will find used pages with mincore(). If that is forbidden, refuse now, before there is data.
