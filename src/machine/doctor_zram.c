@@ -84,9 +84,10 @@ struct folder {
 static bool is_drop_in_with_device(void *opaque, const char *name)
 {
 	const struct folder *folder = opaque;
+	const char *end = strrchr(name, '.');
 
 	snprintf(folder->found, DOCTOR_PATH_BYTES, "%s/%.200s", folder->path, name);
-	return strstr(name, ".conf") && doctor_lines(folder->doctor, folder->found, is_section, NULL);
+	return end && strcmp(end, ".conf") == 0 && doctor_lines(folder->doctor, folder->found, is_section, NULL);
 }
 
 /* The file in which zram-generator finds a device. The first main file counts, and drop-ins of all folders. */

@@ -443,6 +443,11 @@ static void test_zram_generator(void **state)
 	put("/etc/systemd/zram-generator.conf.d/10-x.conf", "[zram1]\n");
 	expect("zram", DOCTOR_NOTE, "(/etc/systemd/zram-generator.conf.d/10-x.conf)",
 	       "mv /etc/systemd/zram-generator.conf.d/10-x.conf");
+	/* As the remedy leaves the file. */
+	lose("/etc/systemd/zram-generator.conf.d/10-x.conf");
+	put("/etc/systemd/zram-generator.conf.d/10-x.conf.off", "[zram1]\n");
+	expect_nothing();
+	put("/etc/systemd/zram-generator.conf.d/10-x.conf", "[zram1]\n");
 	lose("/usr/lib/systemd/system-generators/zram-generator");
 	expect_nothing();
 }
