@@ -161,6 +161,36 @@ static void test_values(void **state)
 	assert_null(settings_param(&settings, "algorithm"));
 }
 
+/* An algorithm can bring the level, which is a key of its own. */
+static void test_levels(void **state)
+{
+	static const struct {
+		const char *file, *drop_in, *level;
+	} cases[] = {
+		{"algorithm = zstd(level=9)", "level = 3", "3"},
+		{"algorithm = zstd(level=9)", "level =", NULL},
+		{"level = 9", "algorithm = zstd(level=3)", "3"},
+		{"algorithm = zstd(level=9)", "algorithm = zstd(level=3)", "3"},
+		{"algorithm = zstd(level=9)", "algorithm = zstd", NULL},
+		{"algorithm = zstd(level=9)", "size = 2G", "9"},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[80];
+		const char *level;
+
+		snprintf(text, sizeof text, "size = 1G\n%s\n", cases[i].file);
+		make("root/etc/zsblk/a.conf", text);
+		make("root/etc/zsblk/a.conf.d/10-a.conf", cases[i].drop_in);
+		read_all();
+		level = settings_param(&settings, "level");
+		assert_string_equal(level ? level : "none", cases[i].level ? cases[i].level : "none");
+	}
+	make("root/etc/zsblk/a.conf", "size = 1G\nalgorithm = zstd(level=9)\nlevel = 3\n");
+	make("root/etc/zsblk/a.conf.d/10-a.conf", "");
+	expect_wrong("root/etc/zsblk/a.conf:3: level = 3", "given already, as 9");
+}
+
 static void test_messages(void **state)
 {
 	struct wrong wrong = {""};
@@ -221,7 +251,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(main_file), TEST(order), TEST(values), TEST(messages), TEST(open_to_others), TEST(other_paths),
+		TEST(main_file), TEST(order),          TEST(values),      TEST(levels),
+		TEST(messages),  TEST(open_to_others), TEST(other_paths),
 	};
 
 	return cmocka_run_group_tests_name("config_layers", tests, NULL, NULL);

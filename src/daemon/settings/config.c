@@ -27,7 +27,6 @@ struct layer {
 	struct settings *settings;
 	unsigned file;    /* its number among those of the settings */
 	bool is_drop_in;  /* an empty value takes back what files below it say */
-	uint64_t settled; /* bits of keys that files before have settled */
 	uint64_t emptied; /* bits of keys that this file gives their defaults again */
 };
 
@@ -37,7 +36,7 @@ static int take_pair(void *opaque, const char *key, const char *value, unsigned 
 	uint64_t bit = settings_key_bit(key);
 	int r;
 
-	if (layer->settled & bit)
+	if (layer->settings->settled & bit)
 		return 0;
 	if (bit && !*value && layer->is_drop_in && !settings_given(layer->settings, key)) {
 		layer->emptied |= bit;
@@ -82,7 +81,10 @@ static void read_layers(const struct config_layers *layers, struct settings *set
 		layer.file = (unsigned)file;
 		layer.is_drop_in = i > 0 || !layers->has_main;
 		config_file_read(layers->paths[i], take_pair, &layer, mistakes);
-		layer.settled = settings->given | layer.emptied;
+		settings->settled = settings->given | layer.emptied;
+		/* It can come with the algorithm. */
+		if (settings_param(settings, "level"))
+			settings->settled |= settings_key_bit("level");
 	}
 }
 

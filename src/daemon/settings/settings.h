@@ -69,6 +69,7 @@ struct settings {
 	uint64_t ram_bytes;   /* what "ram" stands for in sizes; 0: not known, and refused */
 	uint64_t limit_bytes; /* the memory limit of a control group; 0: none */
 	uint64_t given;       /* a bit for each key that settings_set() has had; ask settings_given() */
+	uint64_t settled;     /* bits of keys that files which count more have settled; config.c sets them */
 	/* What is no mistake, and worth a warning. */
 	struct settings_remark {
 		char key[24];

@@ -197,7 +197,8 @@ static int set_algorithm(struct settings *settings, struct value value, struct w
 		return wrong_say(wrong, "%s = %.80s: one algorithm is needed, such as zstd or zstd(level=3)", value.key,
 				 value.text);
 	r = add_param(settings, "algorithm", name, wrong);
-	if (r == 0 && *level)
+	/* A drop-in may have given a level, or taken this one back. */
+	if (r == 0 && *level && !(settings->settled & settings_key_bit("level")))
 		r = set_level(settings, (struct value){"level", level}, wrong);
 	return r;
 }
