@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -158,6 +159,22 @@ static void tell_next(const char *name)
 	       name, name, name);
 }
 
+/* As far as can be told without making anything. EXIT_*. */
+static int check_rights(const char *name)
+{
+	char folder[] = INIT_FOLDER;
+	int r = faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS);
+
+	/* The folder is made then. */
+	if (r < 0 && errno == ENOENT)
+		r = faccessat(AT_FDCWD, dirname(folder), W_OK | X_OK, AT_EACCESS);
+	if (r == 0 || errno != EACCES)
+		return EXIT_DONE;
+	return complain(EXIT_NOT_ALLOWED,
+			INIT_FOLDER "/%s.conf cannot be made: %s; run zsblkctl as root, or with --dry-run", name,
+			strerror(errno));
+}
+
 /* Measuring takes seconds: what is refused in the end is refused at once. */
 static int check_first(const struct options *options, const char *name)
 {
@@ -170,8 +187,10 @@ static int check_first(const struct options *options, const char *name)
 			"init: '%.60s' cannot be a name: at most %d letters, digits, '.', '_' and '-' are needed", name,
 			NAME_MAX_CHARS);
 	snprintf(path, sizeof path, INIT_FOLDER "/%s.conf", name);
-	if (options_has(options, OPTION_DRY_RUN) || options_has(options, OPTION_FORCE) || lstat(path, &st) < 0)
+	if (options_has(options, OPTION_DRY_RUN))
 		return EXIT_DONE;
+	if (options_has(options, OPTION_FORCE) || lstat(path, &st) < 0)
+		return check_rights(name);
 	return complain(EXIT_FAILED,
 			"%s exists already; --force replaces it, and --dry-run only shows what would be in it", path);
 }

@@ -111,4 +111,16 @@ def refused():
         equal(os.listdir(here.etc()), ["swap0.conf"], "files")
 
 
+@test
+def not_root():
+    "who cannot make the folder is told so before anything is measured, and may look all the same"
+    with Etc() as here:
+        os.chmod(here.path, 0o755)
+        as_other = {"wrap": as_nobody(), "path": os.environ["PATH"]}
+        done = subprocess.run([*as_nobody(), ZSBLKCTL_HERE, "init", "--yes"], cwd=here.path, text=True, capture_output=True, timeout=WAIT, check=False)
+        contains(done.stderr, "run zsblkctl as root, or with --dry-run")
+        equal((done.returncode, done.stdout), (NOT_ALLOWED, ""), "exit status and proposal")
+        contains(here.init("--dry-run", **as_other), "size = ram * ")
+
+
 main()
