@@ -75,34 +75,49 @@ static bool is_priority(void *opaque, char *line)
 	return sscanf(line, " swap-priority = %d", (int *)opaque) == 1;
 }
 
+/* Where its files are: the one that counts most comes first. */
+static const char *const tops[] = {"/run/systemd/", "/etc/systemd/", "/usr/local/lib/systemd/", "/usr/lib/systemd/"};
+#define TOPS (sizeof tops / sizeof tops[0])
+
 struct folder {
 	const struct doctor *doctor;
-	const char *path;
+	size_t top;
 	char *found; /* DOCTOR_PATH_BYTES */
 };
+
+static void drop_in_path(char path[DOCTOR_PATH_BYTES], size_t top, const char *name)
+{
+	snprintf(path, DOCTOR_PATH_BYTES, "%s" GENERATOR ".d/%.200s", tops[top], name);
+}
 
 static bool is_drop_in_with_device(void *opaque, const char *name)
 {
 	const struct folder *folder = opaque;
 	const char *end = strrchr(name, '.');
 
-	snprintf(folder->found, DOCTOR_PATH_BYTES, "%s/%.200s", folder->path, name);
-	return end && strcmp(end, ".conf") == 0 && doctor_lines(folder->doctor, folder->found, is_section, NULL);
+	if (!end || strcmp(end, ".conf") != 0)
+		return false;
+	/* One of the same name takes its place, and /dev/null is one, too. */
+	for (size_t i = 0; i < folder->top; i++) {
+		drop_in_path(folder->found, i, name);
+		if (doctor_has(folder->doctor, folder->found))
+			return false;
+	}
+	drop_in_path(folder->found, folder->top, name);
+	return doctor_lines(folder->doctor, folder->found, is_section, NULL);
 }
 
 /* The file in which zram-generator finds a device. The first main file counts, and drop-ins of all folders. */
 static bool find_device(const struct doctor *doctor, char path[DOCTOR_PATH_BYTES])
 {
-	static const char *const tops[] = {"/etc/systemd/", "/run/systemd/", "/usr/local/lib/systemd/",
-					   "/usr/lib/systemd/"};
 	char folder[100];
 
-	for (size_t i = 0; i < sizeof tops / sizeof tops[0]; i++) {
+	for (size_t i = 0; i < TOPS; i++) {
 		snprintf(folder, sizeof folder, "%s" GENERATOR ".d", tops[i]);
-		if (doctor_names(doctor, folder, is_drop_in_with_device, &(struct folder){doctor, folder, path}))
+		if (doctor_names(doctor, folder, is_drop_in_with_device, &(struct folder){doctor, i, path}))
 			return true;
 	}
-	for (size_t i = 0; i < sizeof tops / sizeof tops[0]; i++) {
+	for (size_t i = 0; i < TOPS; i++) {
 		snprintf(path, DOCTOR_PATH_BYTES, "%s" GENERATOR, tops[i]);
 		if (doctor_has(doctor, path))
 			return doctor_lines(doctor, path, is_section, NULL);
@@ -117,6 +132,21 @@ static bool is_installed(const struct doctor *doctor)
 	       doctor_has(doctor, "/usr/local/lib/systemd/system-generators/zram-generator");
 }
 
+/* A file of a package would come back; one in /etc takes its place. */
+static void remedy_file(struct doctor *doctor, const char *path)
+{
+	const char *drop_in = strstr(path, GENERATOR ".d/");
+
+	if (strncmp(path, "/usr/", 5) != 0) {
+		doctor_remedy(doctor, "mv %s %s.off", path, path);
+	} else if (drop_in) {
+		doctor_remedy(doctor, "mkdir -p /etc/systemd/" GENERATOR ".d");
+		doctor_remedy(doctor, "ln -s /dev/null /etc/systemd/%s", drop_in);
+	} else {
+		doctor_remedy(doctor, "touch /etc/systemd/" GENERATOR);
+	}
+}
+
 static void check_generator(struct doctor *doctor)
 {
 	char path[DOCTOR_PATH_BYTES], command_line[2048];
@@ -129,10 +159,7 @@ static void check_generator(struct doctor *doctor)
 		return;
 	doctor_lines(doctor, path, is_priority, &priority);
 	report(doctor, "zram-generator", path, priority);
-	if (strncmp(path, "/usr/", 5) == 0 && !strstr(path, ".d/"))
-		doctor_remedy(doctor, "touch /etc/systemd/" GENERATOR);
-	else
-		doctor_remedy(doctor, "mv %s %s.off", path, path);
+	remedy_file(doctor, path);
 	doctor_remedy(doctor, "systemctl daemon-reload");
 	remedy_active(doctor);
 }
