@@ -94,8 +94,9 @@ void segment_private_unmap(void *mem, size_t bytes)
 }
 
 /*
- * Page 0 may have the key of a backing store: it is left out of core dumps, in whatever process has the segment. All of the segment is: advice
- * for a part would split the mapping, and the kernel counts each part as an attachment (shm_nattch), which claim.c goes by.
+ * What others have stored is no part of a core dump, in whatever process has the segment, nor is page 0, which may have the
+ * key of a backing store. All of the mapping: with a part of it the kernel would count one more attachment for each process
+ * (shm_nattch), and whether a segment is in use is told by that count.
  */
 static void hide_from_dumps(const struct segment *seg)
 {
