@@ -182,9 +182,13 @@ static inline bool image_try(struct image *image, uint64_t random)
 		must(r == -EINVAL || r == -EBUSY);
 		return false;
 	}
-	image_exercise(dev, random);
+	r = zsblk_start(dev, &why);
+	if (r)
+		must(strlen(why.text) > 10);
+	else
+		image_exercise(dev, random);
 	zsblk_close(dev);
-	return true;
+	return !r;
 }
 
 #endif
