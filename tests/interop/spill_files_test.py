@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Backing stores in files and on block devices, with the real faults: full file systems, truncated files, loop devices."""
 import contextlib
+import ctypes
+import mmap
 import os
 import signal
 import subprocess
@@ -9,6 +11,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from spilltest import *  # noqa: E402,F403
+
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @contextlib.contextmanager
@@ -207,12 +211,31 @@ def device_that_can_hang(top):
         server.wait()
 
 
+def pages_in_memory(fd):
+    """How many pages of the file the page cache has."""
+    size = os.fstat(fd).st_size
+    n = -(-size // mmap.PAGESIZE)
+    vector = (ctypes.c_ubyte * n)()
+    with mmap.mmap(fd, size, mmap.MAP_PRIVATE) as area:
+        at = ctypes.c_char.from_buffer(area)
+        failed = LIBC.mincore(ctypes.c_void_p(ctypes.addressof(at)), ctypes.c_size_t(size), vector)
+        del at  # the mapping cannot be closed before
+    assert not failed, os.strerror(ctypes.get_errno())
+    return sum(page & 1 for page in vector)
+
+
 def forget_pages(path):
-    """What the kernel has of the file in its page cache, which the loop device reads it by."""
+    """What the kernel has of the file in its page cache, which the loop device reads it by. A page that is in use just then stays: so again."""
     fd = os.open(path, os.O_RDWR)
-    os.fsync(fd)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(fd)
+    try:
+        os.fsync(fd)
+
+        def is_forgotten():
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            return not pages_in_memory(fd)
+        wait_for(is_forgotten, "all pages to leave the page cache")
+    finally:
+        os.close(fd)
 
 
 @test
