@@ -49,7 +49,6 @@ static void report(struct doctor *doctor, const char *who, const char *where, in
 			: "The kernel fills zram first, and zsblk gets what zram has no room for.",
 		"%s sets up swap on zram at boot (%s), with priority %d%s, and %s has %d", who, where, active.priority,
 		is_active ? "" : "; none is active now", own_name, own);
-	doctor_remedy(doctor, "zsblkctl convert %s", where);
 }
 
 static void remedy_active(struct doctor *doctor)
@@ -63,67 +62,205 @@ static void remedy_active(struct doctor *doctor)
 
 /* ------------------------------------------------------------------ zram-generator */
 
-static bool is_section(void *opaque, char *line)
-{
-	(void)opaque;
-	line += strspn(line, " \t");
-	return strncmp(line, "[zram", 5) == 0 && line[5 + strspn(line + 5, "0123456789")] == ']' && line[5] != ']';
-}
-
-static bool is_priority(void *opaque, char *line)
-{
-	return sscanf(line, " swap-priority = %d", (int *)opaque) == 1;
-}
+#define DEVICES_MOST  16u
+#define DROP_INS_MOST 32u
+#define NAME_BYTES    200u
 
 /* Where its files are: the one that counts most comes first. */
 static const char *const tops[] = {"/run/systemd/", "/etc/systemd/", "/usr/local/lib/systemd/", "/usr/lib/systemd/"};
 #define TOPS (sizeof tops / sizeof tops[0])
 
-struct folder {
-	const struct doctor *doctor;
-	size_t top;
-	char *found; /* DOCTOR_PATH_BYTES */
+/* What the sections [zramN] of one number say in all files. The last value of a key counts. */
+struct device {
+	char name[16]; /* "zram0" */
+	int priority;
+	bool is_mounted; /* has a mount-point */
+	bool has_type;   /* an fs-type other than swap */
+	bool is_empty;   /* a size of 0: it is not made */
+	bool has_limit;  /* one of the older keys, which take the place of the size */
 };
 
-static void drop_in_path(char path[DOCTOR_PATH_BYTES], size_t top, const char *name)
+struct drop_in {
+	size_t top;
+	char name[NAME_BYTES];
+};
+
+struct generator {
+	const struct doctor *doctor;
+	struct device devices[DEVICES_MOST];
+	unsigned n;
+	struct device *current; /* whose section is read; NULL: nobody's */
+	struct drop_in drop_ins[DROP_INS_MOST];
+	unsigned n_drop_ins;
+	size_t top;                    /* of the folder that is looked at */
+	const char *path;              /* of the file that is read */
+	char where[DOCTOR_PATH_BYTES]; /* the last file with a device; empty: there is none */
+};
+
+static struct device *device_of(struct generator *generator, const char *name)
 {
-	snprintf(path, DOCTOR_PATH_BYTES, "%s" GENERATOR ".d/%.200s", tops[top], name);
+	for (unsigned i = 0; i < generator->n; i++)
+		if (strcmp(generator->devices[i].name, name) == 0)
+			return &generator->devices[i];
+	if (generator->n == DEVICES_MOST)
+		return NULL;
+	generator->devices[generator->n] = (struct device){.priority = USUAL_PRIORITY};
+	snprintf(generator->devices[generator->n].name, sizeof generator->devices->name, "%s", name);
+	return &generator->devices[generator->n++];
 }
 
-static bool is_drop_in_with_device(void *opaque, const char *name)
+static void take_heading(struct generator *generator, const char *line)
 {
-	const struct folder *folder = opaque;
-	const char *end = strrchr(name, '.');
+	char name[sizeof generator->devices->name];
 
-	if (!end || strcmp(end, ".conf") != 0)
+	generator->current = NULL;
+	if (sscanf(line, "[%15[^]]]", name) != 1 || strncmp(name, "zram", 4) != 0 || !name[4] ||
+	    name[4 + strspn(name + 4, "0123456789")])
+		return;
+	generator->current = device_of(generator, name);
+	snprintf(generator->where, sizeof generator->where, "%s", generator->path);
+}
+
+static bool is_zero(const char *value)
+{
+	char *end;
+
+	return strtod(value, &end) == 0 && end != value && !end[strspn(end, " \t\r")];
+}
+
+static bool take_line(void *opaque, char *line)
+{
+	struct generator *generator = opaque;
+	struct device *device = generator->current;
+	char key[30], value[100] = "";
+
+	line += strspn(line, " \t");
+	if (*line == '[') {
+		take_heading(generator, line);
 		return false;
-	/* One of the same name takes its place, and /dev/null is one, too. */
-	for (size_t i = 0; i < folder->top; i++) {
-		drop_in_path(folder->found, i, name);
-		if (doctor_has(folder->doctor, folder->found))
-			return false;
 	}
-	drop_in_path(folder->found, folder->top, name);
-	return doctor_lines(folder->doctor, folder->found, is_section, NULL);
-}
-
-/* The file in which zram-generator finds a device. The first main file counts, and drop-ins of all folders. */
-static bool find_device(const struct doctor *doctor, char path[DOCTOR_PATH_BYTES])
-{
-	char folder[100];
-
-	for (size_t i = 0; i < TOPS; i++) {
-		snprintf(folder, sizeof folder, "%s" GENERATOR ".d", tops[i]);
-		if (doctor_names(doctor, folder, is_drop_in_with_device, &(struct folder){doctor, i, path}))
-			return true;
-	}
-	for (size_t i = 0; i < TOPS; i++) {
-		snprintf(path, DOCTOR_PATH_BYTES, "%s" GENERATOR, tops[i]);
-		if (doctor_has(doctor, path))
-			return doctor_lines(doctor, path, is_section, NULL);
-	}
+	if (!device || sscanf(line, "%29[a-z-] = %99[^\r]", key, value) < 1)
+		return false;
+	if (strcmp(key, "swap-priority") == 0)
+		(void)sscanf(value, "%d", &device->priority);
+	else if (strcmp(key, "mount-point") == 0)
+		device->is_mounted = *value;
+	else if (strcmp(key, "fs-type") == 0)
+		device->has_type = *value && strncmp(value, "swap", 4) != 0;
+	else if (strcmp(key, "zram-size") == 0)
+		device->is_empty = is_zero(value);
+	else if (strcmp(key, "zram-fraction") == 0 || strcmp(key, "max-zram-size") == 0)
+		device->has_limit = true;
 	return false;
 }
+
+static void read_file(struct generator *generator, const char *path)
+{
+	generator->path = path;
+	generator->current = NULL;
+	doctor_lines(generator->doctor, path, take_line, generator);
+}
+
+/* One of the same name in a folder that counts more takes its place; there /dev/null is one, too. */
+static bool note_drop_in(void *opaque, const char *name)
+{
+	struct generator *generator = opaque;
+	const char *end = strrchr(name, '.');
+
+	if (!end || strcmp(end, ".conf") != 0 || strlen(name) >= NAME_BYTES)
+		return false;
+	for (unsigned i = 0; i < generator->n_drop_ins; i++)
+		if (strcmp(generator->drop_ins[i].name, name) == 0)
+			return false;
+	if (generator->n_drop_ins == DROP_INS_MOST)
+		return true;
+	generator->drop_ins[generator->n_drop_ins].top = generator->top;
+	snprintf(generator->drop_ins[generator->n_drop_ins].name, NAME_BYTES, "%s", name);
+	generator->n_drop_ins++;
+	return false;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct drop_in *)a)->name, ((const struct drop_in *)b)->name);
+}
+
+/* As zram-generator does: the first main file, and then drop-ins of all folders, sorted by their own names. */
+static void read_files(struct generator *generator)
+{
+	char path[DOCTOR_PATH_BYTES];
+
+	for (size_t i = 0; i < TOPS; i++) {
+		snprintf(path, sizeof path, "%s" GENERATOR, tops[i]);
+		if (doctor_has(generator->doctor, path)) {
+			read_file(generator, path);
+			break;
+		}
+	}
+	for (generator->top = 0; generator->top < TOPS; generator->top++) {
+		snprintf(path, sizeof path, "%s" GENERATOR ".d", tops[generator->top]);
+		doctor_names(generator->doctor, path, note_drop_in, generator);
+	}
+	qsort(generator->drop_ins, generator->n_drop_ins, sizeof generator->drop_ins[0], by_name);
+	for (unsigned i = 0; i < generator->n_drop_ins; i++) {
+		snprintf(path, sizeof path, "%s" GENERATOR ".d/%s", tops[generator->drop_ins[i].top],
+			 generator->drop_ins[i].name);
+		read_file(generator, path);
+	}
+}
+
+/* The highest priority of swap that it sets up. False: it sets up none. */
+static bool find_priority(const struct generator *generator, int *priority)
+{
+	bool is_there = false;
+
+	for (unsigned i = 0; i < generator->n; i++) {
+		const struct device *device = &generator->devices[i];
+
+		if (device->is_mounted || device->has_type || (device->is_empty && !device->has_limit))
+			continue;
+		if (!is_there || device->priority > *priority)
+			*priority = device->priority;
+		is_there = true;
+	}
+	return is_there;
+}
+
+/* ------------------------------------------------------------------ the kernel's command line */
+
+enum kernel_option { OPTION_NONE, OPTION_OFF, OPTION_ON };
+
+static enum kernel_option option_of(const char *value)
+{
+	static const char *const off[] = {"0", "no", "false", "off"};
+	static const char *const on[] = {"1", "yes", "true", "on"};
+
+	for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
+		if (strcmp(value, off[i]) == 0)
+			return OPTION_OFF;
+		if (strcmp(value, on[i]) == 0)
+			return OPTION_ON;
+	}
+	return OPTION_NONE;
+}
+
+/* systemd.zram: zram-generator makes zram0, whatever its files say, or no device at all. The last one counts. */
+static enum kernel_option find_option(const struct doctor *doctor)
+{
+	enum kernel_option option = OPTION_NONE;
+	char text[4096], *rest = text, *word;
+
+	doctor_read(doctor, "/proc/cmdline", text, sizeof text);
+	while ((word = strsep(&rest, " \t\n"))) {
+		if (strcmp(word, "systemd.zram") == 0)
+			option = OPTION_ON;
+		else if (strncmp(word, "systemd.zram=", 13) == 0)
+			option = option_of(word + 13);
+	}
+	return option;
+}
+
+/* ------------------------------------------------------------------ what zram-generator does */
 
 static bool is_installed(const struct doctor *doctor)
 {
@@ -147,21 +284,41 @@ static void remedy_file(struct doctor *doctor, const char *path)
 	}
 }
 
-static void check_generator(struct doctor *doctor)
+static void report_files(struct doctor *doctor, const char *where, int priority)
 {
-	char path[DOCTOR_PATH_BYTES], command_line[2048];
-	int priority = USUAL_PRIORITY;
-
-	if (!is_installed(doctor) || !find_device(doctor, path))
-		return;
-	if (doctor_read(doctor, "/proc/cmdline", command_line, sizeof command_line) &&
-	    doctor_has_word(command_line, "systemd.zram=0"))
-		return;
-	doctor_lines(doctor, path, is_priority, &priority);
-	report(doctor, "zram-generator", path, priority);
-	remedy_file(doctor, path);
+	report(doctor, "zram-generator", where, priority);
+	doctor_remedy(doctor, "zsblkctl convert %s", where);
+	remedy_file(doctor, where);
 	doctor_remedy(doctor, "systemctl daemon-reload");
 	remedy_active(doctor);
+}
+
+static void report_option(struct doctor *doctor, int priority)
+{
+	report(doctor, "zram-generator", "systemd.zram on the kernel's command line", priority);
+	doctor_remedy(doctor, "# take systemd.zram off the kernel's command line, or write systemd.zram=0");
+	remedy_active(doctor);
+}
+
+static void check_generator(struct doctor *doctor)
+{
+	struct generator generator = {.doctor = doctor};
+	enum kernel_option option = find_option(doctor);
+	int priority = USUAL_PRIORITY;
+	bool is_in_files;
+
+	if (!is_installed(doctor) || option == OPTION_OFF)
+		return;
+	read_files(&generator);
+	is_in_files = find_priority(&generator, &priority);
+	if (option == OPTION_ON)
+		(void)device_of(&generator, "zram0");
+	if (!find_priority(&generator, &priority))
+		return;
+	if (is_in_files)
+		report_files(doctor, generator.where, priority);
+	else
+		report_option(doctor, priority);
 }
 
 /* ------------------------------------------------------------------ zramswap */
@@ -180,6 +337,7 @@ static void check_zramswap(struct doctor *doctor)
 		return;
 	doctor_lines(doctor, ZRAMSWAP, is_shell_priority, &priority);
 	report(doctor, "zramswap", ZRAMSWAP, priority);
+	doctor_remedy(doctor, "zsblkctl convert " ZRAMSWAP);
 	doctor_remedy(doctor, "systemctl disable --now zramswap");
 	doctor_remedy(doctor, "# or leave it, with a priority below that of zsblk");
 }

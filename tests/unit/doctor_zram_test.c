@@ -48,6 +48,51 @@ static void test_zram_generator(void **state)
 	expect_nothing();
 }
 
+/* All files that have a section of the device say together what it is like. */
+static void test_zram_generator_files(void **state)
+{
+	put("/usr/lib/systemd/system-generators/zram-generator", "");
+	put("/etc/systemd/zram-generator.conf", "[zram0]\nswap-priority = 200\n");
+	put("/etc/systemd/zram-generator.conf.d/10-x.conf", "[zram0]\nzram-size = ram\n");
+	expect("zram", DOCTOR_WARNING, "with priority 200", "zsblkctl convert /etc/systemd/");
+	/* By their own names, whichever folder they are in. */
+	put("/run/systemd/zram-generator.conf.d/05-x.conf", "[zram0]\nswap-priority = 7\n");
+	expect("zram", DOCTOR_NOTE, "with priority 7", "zsblkctl convert");
+	put("/etc/systemd/zram-generator.conf.d/10-x.conf", "[zram0]\nswap-priority=300\n");
+	expect("zram", DOCTOR_WARNING, "with priority 300", "zsblkctl convert");
+	/* Of several devices, the highest. */
+	put("/usr/lib/systemd/zram-generator.conf.d/20-x.conf", "[zram1]\nswap-priority = 400\n");
+	expect("zram", DOCTOR_WARNING, "with priority 400", "zsblkctl convert");
+	put("/usr/lib/systemd/zram-generator.conf.d/30-x.conf",
+	    "[zram1]\nzram-size = 0\n[zram0]\nmount-point = /srv/x\n");
+	expect_nothing();
+	put("/usr/lib/systemd/zram-generator.conf.d/30-x.conf", "[zram1]\nfs-type = ext4\n[zram0]\nzram-size = 0.0\n");
+	expect_nothing();
+}
+
+static void test_zram_generator_option(void **state)
+{
+	static const char *const on[] = {"systemd.zram", "systemd.zram=1", "systemd.zram=0 systemd.zram=yes"};
+	static const char *const off[] = {"systemd.zram=0", "systemd.zram=no", "systemd.zram systemd.zram=off",
+					  "systemd.zram=false"};
+
+	put("/usr/lib/systemd/system-generators/zram-generator", "");
+	for (size_t i = 0; i < COUNT_OF(on); i++) {
+		put("/proc/cmdline", on[i]);
+		expect("zram", DOCTOR_WARNING, "(systemd.zram on the kernel's command line), with priority 100",
+		       "write systemd.zram=0");
+	}
+	put("/etc/systemd/zram-generator.conf", "[zram1]\nmount-point = /srv/x\n");
+	expect("zram", DOCTOR_WARNING, "(systemd.zram on", "systemd.zram=0");
+	/* A device of the files is what these say. */
+	put("/etc/systemd/zram-generator.conf", "[zram0]\nswap-priority = 5\n");
+	expect("zram", DOCTOR_NOTE, "(/etc/systemd/zram-generator.conf), with priority 5", "zsblkctl convert");
+	for (size_t i = 0; i < COUNT_OF(off); i++) {
+		put("/proc/cmdline", off[i]);
+		expect_nothing();
+	}
+}
+
 static void test_zramswap(void **state)
 {
 	put("/etc/default/zramswap", "PRIORITY=200\n");
@@ -64,6 +109,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_MACHINE(test_zram_generator),
+		ON_MACHINE(test_zram_generator_files),
+		ON_MACHINE(test_zram_generator_option),
 		ON_MACHINE(test_zramswap),
 	};
 
