@@ -8,6 +8,7 @@
 #include "ctl/init/machine_pages.h"
 #include "ctl/init/proposal.h"
 #include "ctl/verbs.h"
+#include "machine/doctor.h"
 #include "text/name.h"
 
 #include <errno.h>
@@ -27,19 +28,14 @@
 
 /* ------------------------------------------------------------------ the machine */
 
+/* Of other swap: an instance that runs already is not in its own way. */
 static int highest_priority(void)
 {
-	char line[400];
-	int highest = -1, priority;
-	FILE *f = fopen("/proc/swaps", "re");
+	struct doctor_machine machine;
+	char path[DOCTOR_PATH];
 
-	/* The line above the others has no numbers. */
-	while (f && fgets(line, sizeof line, f))
-		if (sscanf(line, "%*s %*s %*u %*u %d", &priority) == 1 && priority > highest)
-			highest = priority;
-	if (f)
-		fclose(f);
-	return highest;
+	doctor_init(&machine, path);
+	return doctor_other_priority(&machine);
 }
 
 static void find_facts(struct proposal_facts *facts)

@@ -38,6 +38,12 @@ struct doctor_machine {
 #define DOCTOR_PATH 4096
 void doctor_init(struct doctor_machine *machine, char path[DOCTOR_PATH]);
 
+/*
+ * The highest priority of swap in use that is no zsblkd's; -1 if there is none, or only such that the kernel has given a lower one. Takes
+ * no more than a few reads of files.
+ */
+int doctor_other_priority(const struct doctor_machine *machine);
+
 struct doctor_report;
 
 /* Look at everything. 0 or -ENOMEM. The report is the caller's. */

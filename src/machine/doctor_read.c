@@ -230,6 +230,19 @@ int doctor_own_priority(const struct doctor *doctor, char name[64])
 	return USUAL_PRIORITY;
 }
 
+int doctor_other_priority(const struct doctor_machine *machine)
+{
+	const struct doctor doctor = {.machine = machine};
+	struct doctor_swap swaps[SWAPS_MOST];
+	unsigned n = doctor_swaps(&doctor, swaps, SWAPS_MOST);
+	int highest = -1;
+
+	for (unsigned i = 0; i < n; i++)
+		if (!swaps[i].is_ours && swaps[i].priority > highest)
+			highest = swaps[i].priority;
+	return highest;
+}
+
 bool doctor_is_in_use(const struct doctor *doctor)
 {
 	struct doctor_swap swaps[SWAPS_MOST];

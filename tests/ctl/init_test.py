@@ -78,6 +78,21 @@ def written():
 
 
 @test
+def own_swap():
+    "the priority is above that of other swap, and an instance that runs already is no other"
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/run"], check=False, stderr=subprocess.DEVNULL).returncode:
+        raise Skip("mounts of its own need root")
+    with Etc() as here:
+        with open(here.path + "/swaps", "w", encoding="ascii") as file:
+            file.write("Filename Type Size Used Priority\n/dev/ublkb0 partition 1000 0 100\n/dev/sda2 partition 1000 0 -2\n")
+        script = "mount -t tmpfs none /run && mount --bind swaps /proc/swaps && mkdir -p /run/zsblk/swap0 && "
+        wrap = ["unshare", "-m", "sh", "-c", script + '"$@"', "sh"]
+        contains(here.init("--dry-run", wrap=wrap, path=os.environ["PATH"]), "swap-priority = 101")
+        wrap[4] = script + 'ln -s "ublkb0 7" /run/zsblk/swap0/disk && "$@"'
+        contains(here.init("--dry-run", wrap=wrap, path=os.environ["PATH"]), "swap-priority = 100")
+
+
+@test
 def asked():
     "without --yes people are asked, and nothing is written unless they agree"
     with Etc() as here:

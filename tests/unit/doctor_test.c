@@ -299,6 +299,30 @@ static void test_other_swap(void **state)
 	expect_nothing();
 }
 
+static int other_priority(void)
+{
+	const struct doctor_machine machine = {.root = files_top, .path = "", .page_size = page_size};
+
+	return doctor_other_priority(&machine);
+}
+
+static void test_other_priority(void **state)
+{
+	assert_int_equal(other_priority(), -1);
+	put("/proc/swaps",
+	    "Filename Type Size Used Priority\n/dev/sda2 partition 1 0 7\n/dev/ublkb0 partition 1 0 100\n"
+	    "/dev/nbd3 partition 1 0 90\n/dev/sdb partition 1 0 5\n");
+	assert_int_equal(other_priority(), 100);
+	/* Those of instances. */
+	put("/run/zsblk/swap0/lock", "");
+	assert_int_equal(symlink("ublkb0 7", files_path("/run/zsblk/swap0/disk")), 0);
+	assert_int_equal(other_priority(), 90);
+	put("/sys/block/nbd3/backend", "zsblk:work\n");
+	assert_int_equal(other_priority(), 7);
+	lose("/proc/swaps");
+	assert_int_equal(other_priority(), -1);
+}
+
 static void test_hibernation(void **state)
 {
 	put("/sys/power/disk", "[platform] shutdown\n");
@@ -390,6 +414,7 @@ int main(void)
 		ON_MACHINE(test_page_size),
 		ON_MACHINE(test_zswap),
 		ON_MACHINE(test_other_swap),
+		ON_MACHINE(test_other_priority),
 		ON_MACHINE(test_hibernation),
 		ON_MACHINE(test_resume),
 		ON_MACHINE(test_nbdkit),

@@ -18,7 +18,7 @@
 struct proposal_facts {
 	struct machine_pages pages;
 	unsigned processors;
-	int highest_priority; /* of swap areas that are in use; -1: there is none */
+	int highest_priority; /* of swap in use that is not zsblk's; -1: there is none */
 };
 
 #define PROPOSAL_BYTES 2000
