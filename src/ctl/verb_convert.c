@@ -8,14 +8,18 @@
 #include <errno.h>
 #include <string.h>
 
+/* Bytes. Nobody has a configuration of a MiB; /dev/zero has no end. */
+#define LONGEST ((size_t)1 << 20)
+
 typedef int convert_fn(struct conversion *conversion, FILE *file);
 
 /* By what the first line that says something looks like: [zram0], or ALGO=lz4. NULL: there is none, or neither. */
 static convert_fn *by_contents(FILE *file)
 {
-	char buffer[CONVERSION_LINE], *line = buffer;
+	char buffer[CONVERSION_LINE] = "", *line = buffer;
+	unsigned number = 0;
 
-	while (conversion_line(file, buffer)) {
+	while (conversion_line(NULL, file, &number, buffer)) {
 		line = conversion_trim(buffer);
 		if (*line && *line != '#' && *line != ';')
 			break;
@@ -43,25 +47,28 @@ static FILE *copy_of(FILE *file)
 	FILE *copy = tmpfile();
 	char buffer[4096];
 	size_t n, all = 0;
+	int error;
 
-	/* Nobody has a configuration of a MiB; /dev/zero has no end. */
-	while (copy && (n = fread(buffer, 1, sizeof buffer, file)) && all < 1 << 20) {
+	while (copy && all <= LONGEST && (n = fread(buffer, 1, sizeof buffer, file))) {
 		all += n;
 		if (fwrite(buffer, 1, n, copy) != n)
 			break;
 	}
-	if (copy && (ferror(file) || ferror(copy))) {
-		fclose(copy);
+	if (!copy)
 		return NULL;
-	}
-	if (copy)
+	if (!ferror(file) && !ferror(copy) && all <= LONGEST) {
 		rewind(copy);
-	return copy;
+		return copy;
+	}
+	error = all > LONGEST ? EFBIG : errno;
+	fclose(copy);
+	errno = error;
+	return NULL;
 }
 
-static int convert(struct conversion *conversion, FILE *file)
+static int convert(struct conversion *conversion, const char *path, FILE *file)
 {
-	convert_fn *run = choose(conversion->path, file);
+	convert_fn *run = choose(path, file);
 	int r;
 
 	if (!run)
@@ -76,20 +83,23 @@ static int convert(struct conversion *conversion, FILE *file)
 
 int verb_convert(const struct call *call)
 {
+	const char *path = call->words[0];
+	char shown[CONVERSION_SHOWN];
 	struct conversion conversion = {
-		.path = call->words[0],
+		.path = shown,
 		.device = call->n_words > 1 ? call->words[1] : NULL,
 		.out = stdout,
 		.said = stderr,
 	};
-	FILE *file = fopen(conversion.path, "re"), *copy = file ? copy_of(file) : NULL;
-	int r;
+	FILE *file = fopen(path, "re"), *copy = file ? copy_of(file) : NULL;
+	int r, error = errno;
 
+	conversion_show(path, shown);
 	if (copy) {
-		r = convert(&conversion, copy);
+		r = convert(&conversion, path, copy);
 		fclose(copy);
 	} else {
-		r = complain(EXIT_FAILED, "%s cannot be read: %s", conversion.path, strerror(errno));
+		r = complain(EXIT_FAILED, "%s cannot be read: %s", shown, strerror(error));
 	}
 	if (file)
 		fclose(file);

@@ -2,10 +2,61 @@
 /* From a configuration of zram to one of zsblk: what both formats need. See conversion.h. */
 #include "ctl/convert/conversion.h"
 
+#include "varlink/message.h"
+
 #include <stdarg.h>
 #include <string.h>
 
 #define BLANKS " \t\r\n"
+/* Of zsblk.conf(5), in bytes. */
+#define LINE_LONGEST 199u
+
+/* ------------------------------------------------------------------ what is text */
+
+/* Terminals take U+0080 to U+009F for the beginning of a command, as they take ESC. */
+static bool is_control(const char *text, unsigned length)
+{
+	const unsigned char *at = (const unsigned char *)text;
+
+	return (at[0] < ' ' && at[0] != '\t' && at[0] != '\r') || at[0] == 0x7f ||
+	       (length == 2 && at[0] == 0xc2 && at[1] < 0xa0);
+}
+
+/* A ? for each byte that is no text. In place: it becomes no longer. */
+static void clean(char *text)
+{
+	size_t room = strlen(text);
+
+	while (*text) {
+		unsigned length = varlink_character_length(text, room);
+
+		if (!length || is_control(text, length)) {
+			memset(text, '?', length ? length : 1);
+			length = length ? length : 1;
+		}
+		text += length;
+		room -= length;
+	}
+}
+
+void conversion_show(const char *path, char shown[CONVERSION_SHOWN])
+{
+	size_t length = strlen(path);
+
+	snprintf(shown, CONVERSION_SHOWN, "%s",
+		 length < CONVERSION_SHOWN ? path : path + length - CONVERSION_SHOWN + 1);
+	clean(shown);
+	for (char *at = shown; (at = strpbrk(at, BLANKS)); at++)
+		*at = *at == ' ' ? ' ' : '?';
+}
+
+/* ------------------------------------------------------------------ lines */
+
+bool conversion_fits(const char *key, const char *value)
+{
+	return strlen(key) + strlen(" = ") + strlen(value) <= LINE_LONGEST && *value != '#' && *value != ';' &&
+	       !strstr(value, " #") && !strstr(value, " ;") && !strstr(value, "\t#") && !strstr(value, "\t;");
+}
 
 void conversion_put(struct conversion *conversion, const char *key, const char *value, ...)
 {
@@ -33,18 +84,25 @@ void conversion_lose(struct conversion *conversion, unsigned line, const char *f
 	conversion->lost++;
 }
 
-bool conversion_line(FILE *file, char line[CONVERSION_LINE])
+bool conversion_line(struct conversion *conversion, FILE *file, unsigned *number, char line[CONVERSION_LINE])
 {
 	size_t n = 0;
 	int c = fgetc(file);
 
 	if (c == EOF)
 		return false;
-	for (; c != EOF && c != '\n'; c = fgetc(file)) {
+	++*number;
+	for (; c != EOF && c != '\n'; c = fgetc(file), n++)
 		if (n < CONVERSION_LINE - 1)
-			line[n++] = (char)((c < ' ' && c != '\t' && c != '\r') || c == 0x7f ? '?' : c);
-	}
-	line[n] = '\0';
+			line[n] = (char)(c ? c : '?');
+	line[n < CONVERSION_LINE ? n : CONVERSION_LINE - 1] = '\0';
+	clean(line);
+	if (n < CONVERSION_LINE)
+		return true;
+	/* Half a line could say something else. A comment says nothing. */
+	if (conversion && !strchr("#;", line[strspn(line, BLANKS)]))
+		conversion_lose(conversion, *number, "'%.40s' is longer than %d bytes", line, CONVERSION_LINE - 1);
+	line[0] = '\0';
 	return true;
 }
 

@@ -11,13 +11,19 @@
 #include <stdio.h>
 
 struct conversion {
-	const char *path;   /* of what is converted, for messages */
+	const char *path;   /* of what is converted, for messages: conversion_show() has made it */
 	const char *device; /* the one that was asked for: "zram1"; NULL: the only one */
 	FILE *out;          /* the configuration */
 	FILE *said;         /* a line for each thing that is not carried over */
 	unsigned lost;      /* those lines */
 };
 
+/* What is shown of a path: its end, and a ? for what is no text, such as a newline, behind which a remark would be none. */
+#define CONVERSION_SHOWN 101
+void conversion_show(const char *path, char shown[CONVERSION_SHOWN]);
+
+/* Is "KEY = VALUE" a line that zsblk.conf(5) has? It takes 199 bytes at most, and a comment sign ends a value. */
+bool conversion_fits(const char *key, const char *value);
 /* "KEY = VALUE" */
 __attribute__((format(printf, 3, 4))) void conversion_put(struct conversion *conversion, const char *key,
 							  const char *value, ...);
@@ -33,11 +39,12 @@ const char *conversion_algorithm(struct conversion *conversion, unsigned line, c
 bool conversion_has_level(const char *algorithm, int64_t level);
 
 /*
- * The next line, without its end, and with a ? for each byte that is no text; the rest of one that is longer is left out. False at the end of
- * the file.
+ * The next line, without its end, and with a ? for each byte that is no text: control characters, those behind 0x7f too, and what is no UTF-8.
+ * One that is longer is empty, which is told unless `conversion` is NULL. `number`: of the line before; it becomes that of this one. False at
+ * the end of the file.
  */
 #define CONVERSION_LINE 1024
-bool conversion_line(FILE *file, char line[CONVERSION_LINE]);
+bool conversion_line(struct conversion *conversion, FILE *file, unsigned *number, char line[CONVERSION_LINE]);
 /* Take the blanks at the beginning and the end away. Within `text`. */
 char *conversion_trim(char *text);
 

@@ -9,6 +9,7 @@
 #include "text/number.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 #define USUAL_MAXIMUM  "4096"
 /* Of expressions in zsblk.conf(5). */
 #define EXPRESSION_LONGEST 100u
+#define NUMBER_LONGEST     20u
 #define DEVICES_MOST       64u
 
 enum key {
@@ -136,6 +138,46 @@ static void take_line(struct generator *generator, unsigned number, char *line)
 
 /* ------------------------------------------------------------------ sizes */
 
+/* Digits, and perhaps a point between them. 0 if it is no number. */
+static size_t number_length(const char *text)
+{
+	size_t whole = strspn(text, "0123456789"), all = whole;
+
+	if (whole && text[whole] == '.')
+		all += 1 + strspn(text + whole + 1, "0123456789");
+	return all == whole + 1 || text[all] == '.' ? 0 : all;
+}
+
+static bool is_number(const char *text)
+{
+	size_t length = number_length(text);
+
+	return length && length <= NUMBER_LONGEST && !text[length];
+}
+
+/* A number that is not above 0, such as 0.0. */
+static bool is_nothing(const char *text)
+{
+	bool is_negative = *text == '-';
+
+	text += is_negative;
+	return is_number(text) && (is_negative || !text[strspn(text, "0.")]);
+}
+
+/* zram-generator makes no device of size 0. False, and said why: this is none. */
+static bool is_made(const struct conversion *conversion, const struct device *device)
+{
+	bool is_old = device->lines[KEY_FRACTION] || device->lines[KEY_MAXIMUM];
+
+	for (enum key key = KEY_SIZE; key <= KEY_MAXIMUM; key++)
+		if (device->lines[key] && is_nothing(device->values[key]) && is_old == (key != KEY_SIZE)) {
+			complain(EXIT_FAILED, "%s:%u: %s = %.40s, so zram-generator makes no device", conversion->path,
+				 device->lines[key], names[key], device->values[key]);
+			return false;
+		}
+	return true;
+}
+
 /*
  * Does an expression mean the same in zsblk? Both take a number alone for MiB. But zram-generator has powers of 1000 as suffixes, and
  * more functions.
@@ -147,7 +189,7 @@ static bool is_common(const char *text)
 	if (strlen(text) > EXPRESSION_LONGEST || !*text)
 		return false;
 	while (*text) {
-		size_t letters = 0, digits = strspn(text, "0123456789.");
+		size_t letters = 0, digits = number_length(text);
 
 		while (isalpha((unsigned char)text[letters]) || text[letters] == '_')
 			letters++;
@@ -179,11 +221,6 @@ static bool put_size(struct conversion *conversion, const struct device *device,
 	return false;
 }
 
-static bool is_number(const char *text)
-{
-	return *text && isdigit((unsigned char)text[0]) && !text[strspn(text, "0123456789.")];
-}
-
 /* The two older keys take the place of zram-size. */
 static void put_old_size(struct conversion *conversion, const struct device *device)
 {
@@ -209,7 +246,7 @@ static void put_sizes(struct conversion *conversion, const struct device *device
 		put_old_size(conversion, device);
 	else if (!device->lines[KEY_SIZE] || !put_size(conversion, device, KEY_SIZE, "size"))
 		conversion_put(conversion, "size", "%s", USUAL_SIZE);
-	if (device->lines[KEY_RESIDENT_LIMIT] && strcmp(device->values[KEY_RESIDENT_LIMIT], "0") != 0)
+	if (device->lines[KEY_RESIDENT_LIMIT] && !is_nothing(device->values[KEY_RESIDENT_LIMIT]))
 		(void)put_size(conversion, device, KEY_RESIDENT_LIMIT, "mem-limit");
 }
 
@@ -222,7 +259,7 @@ static void put_level(struct conversion *conversion, unsigned line, const char *
 
 	if (strcmp(name, ours) == 0 && number_parse(text, -1000, 1000, &level) == 0 &&
 	    conversion_has_level(ours, level))
-		conversion_put(conversion, "level", "%s", text);
+		conversion_put(conversion, "level", "%" PRId64, level);
 	else
 		conversion_lose(conversion, line, "level=%.20s of %s: %s has no such level; its default is taken", text,
 				name, ours);
@@ -269,18 +306,12 @@ static void put_algorithm(struct conversion *conversion, const struct device *de
 
 /* ------------------------------------------------------------------ what it is for */
 
-/* zsblk begins a comment there. */
-static bool has_comment(const char *text)
-{
-	return strstr(text, " #") || strstr(text, " ;") || text[0] == '#' || text[0] == ';';
-}
-
 static void put_swap(struct conversion *conversion, const struct device *device)
 {
 	int64_t priority;
 
 	if (device->lines[KEY_PRIORITY] && number_parse(device->values[KEY_PRIORITY], -1, 32767, &priority) == 0)
-		conversion_put(conversion, "swap-priority", "%s", device->values[KEY_PRIORITY]);
+		conversion_put(conversion, "swap-priority", "%" PRId64, priority);
 	else if (device->lines[KEY_PRIORITY])
 		conversion_lose(conversion, device->lines[KEY_PRIORITY],
 				"swap-priority = %.40s is no number from -1 to 32767", device->values[KEY_PRIORITY]);
@@ -290,32 +321,62 @@ static void put_swap(struct conversion *conversion, const struct device *device)
 				device->values[KEY_OPTIONS]);
 }
 
+/* Of a file system. It becomes a part of a program's name, mkfs.TYPE. */
+static bool is_type(const char *type)
+{
+	size_t length = 0;
+
+	while (isalnum((unsigned char)type[length]) || (type[length] && strchr("._-", type[length])))
+		length++;
+	return length && !type[length] && conversion_fits("fs-type", type) && strcmp(type, "swap") != 0;
+}
+
+/* An absolute path other than /. */
+static bool is_mount_point(const char *path)
+{
+	return path[0] == '/' && path[strspn(path, "/")] && conversion_fits("mount-point", path);
+}
+
+static void put_options(struct conversion *conversion, unsigned line, const char *options)
+{
+	if (strpbrk(options, " \t") || !conversion_fits("options", options))
+		conversion_lose(conversion, line, "options = %.60s: a short list without blanks and comments is needed",
+				options);
+	else
+		/* No options at all: an empty value would be none of ours. */
+		conversion_put(conversion, "options", "%s", *options ? options : "defaults");
+}
+
 static void put_mount(struct conversion *conversion, const struct device *device)
 {
-	const char *path = device->values[KEY_MOUNT_POINT], *options = device->values[KEY_OPTIONS];
+	const char *path = device->values[KEY_MOUNT_POINT];
+	const char *type = device->lines[KEY_FS_TYPE] ? device->values[KEY_FS_TYPE] : "ext2";
 
-	conversion_put(conversion, "mount-point", "%s", path);
-	conversion_put(conversion, "fs-type", "%s", device->lines[KEY_FS_TYPE] ? device->values[KEY_FS_TYPE] : "ext2");
-	if (device->lines[KEY_OPTIONS] && strpbrk(options, " \t"))
-		conversion_lose(conversion, device->lines[KEY_OPTIONS],
-				"options = %.60s: a list without blanks is needed", options);
-	/* No options at all: an empty value would be none of ours. */
-	else if (device->lines[KEY_OPTIONS])
-		conversion_put(conversion, "options", "%s", *options ? options : "defaults");
+	if (!is_mount_point(path)) {
+		conversion_lose(
+			conversion, device->lines[KEY_MOUNT_POINT],
+			"mount-point = %.80s: a short absolute path without a comment sign is needed; the device is left to others",
+			path);
+	} else if (!is_type(type)) {
+		conversion_lose(
+			conversion, device->lines[KEY_FS_TYPE],
+			"fs-type = %.40s: a type that there is an mkfs for is needed; the device is left to others",
+			type);
+	} else {
+		conversion_put(conversion, "mount-point", "%s", path);
+		conversion_put(conversion, "fs-type", "%s", type);
+		if (device->lines[KEY_OPTIONS])
+			put_options(conversion, device->lines[KEY_OPTIONS], device->values[KEY_OPTIONS]);
+		return;
+	}
+	conversion_put(conversion, "use", "nothing");
 }
 
 static void put_use(struct conversion *conversion, const struct device *device)
 {
 	const char *type = device->lines[KEY_FS_TYPE] ? device->values[KEY_FS_TYPE] : "swap";
-	const char *path = device->lines[KEY_MOUNT_POINT] ? device->values[KEY_MOUNT_POINT] : "";
 
-	if (*path && (path[0] != '/' || has_comment(path))) {
-		conversion_lose(
-			conversion, device->lines[KEY_MOUNT_POINT],
-			"mount-point = %.80s: an absolute path without a comment sign is needed; the device is left to others",
-			path);
-		conversion_put(conversion, "use", "nothing");
-	} else if (*path) {
+	if (device->lines[KEY_MOUNT_POINT] && *device->values[KEY_MOUNT_POINT]) {
 		put_mount(conversion, device);
 	} else if (strcmp(type, "swap") == 0) {
 		put_swap(conversion, device);
@@ -385,9 +446,13 @@ int generator_convert(struct conversion *conversion, FILE *file)
 	char line[CONVERSION_LINE];
 	unsigned number = 0;
 
-	while (conversion_line(file, line))
-		take_line(&generator, ++number, line);
+	while (conversion_line(conversion, file, &number, line))
+		take_line(&generator, number, line);
 	device = choose(&generator);
+	if (device && !is_made(conversion, device)) {
+		free_devices(&generator);
+		return EXIT_FAILED;
+	}
 	if (device) {
 		fprintf(conversion->out, "# What [%s] of %s says, in the words of zsblk.conf(5).\n", device->name,
 			conversion->path);

@@ -91,8 +91,8 @@ int zramswap_convert(struct conversion *conversion, FILE *file)
 	char line[CONVERSION_LINE];
 	unsigned number = 0;
 
-	while (conversion_line(file, line))
-		take_line(&zramswap, ++number, line);
+	while (conversion_line(conversion, file, &number, line))
+		take_line(&zramswap, number, line);
 	fprintf(conversion->out, "# What %s says, in the words of zsblk.conf(5).\n", conversion->path);
 	if (zramswap.percent)
 		conversion_put(conversion, "size", "ram * %" PRId64 " / 100", zramswap.percent);
