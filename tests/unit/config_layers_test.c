@@ -228,6 +228,27 @@ static void test_open_to_others(void **state)
 		expect_wrong("root/etc/zsblk/a.conf.d: belongs to user 65534", "root's or your own");
 }
 
+/* Nor what is in a folder that others can write to: they could put their own file in its place. */
+static void test_open_tops(void **state)
+{
+	static const char *const tops[] = {"root/etc/zsblk", "root/run/zsblk", "root/usr/lib/zsblk"};
+
+	make("root/etc/zsblk/a.conf", "size = 1G\n");
+	for (size_t i = 0; i < COUNT_OF(tops); i++) {
+		char wanted[100];
+
+		snprintf(wanted, sizeof wanted, "%s: mode 0777 lets everybody put files there", tops[i]);
+		assert_int_equal(chmod(tops[i], 0777), 0);
+		expect_wrong(wanted, "chmod go-w");
+		assert_int_equal(chmod(tops[i], 0755), 0);
+		read_all();
+	}
+	assert_int_equal(rmdir("root/run/zsblk"), 0);
+	read_all();
+	if (chown("root/etc/zsblk", 65534, 65534) == 0)
+		expect_wrong("root/etc/zsblk: belongs to user 65534", "root's or your own");
+}
+
 /* Paths elsewhere, and others in the folder, are files like any. */
 static void test_other_paths(void **state)
 {
@@ -251,8 +272,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(main_file), TEST(order),          TEST(values),      TEST(levels),
-		TEST(messages),  TEST(open_to_others), TEST(other_paths),
+		TEST(main_file), TEST(order),          TEST(values),    TEST(levels),
+		TEST(messages),  TEST(open_to_others), TEST(open_tops), TEST(other_paths),
 	};
 
 	return cmocka_run_group_tests_name("config_layers", tests, NULL, NULL);

@@ -13,6 +13,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -115,6 +116,25 @@ static int check_folder(const char *path, int fd, struct wrong *wrong)
 				 config_file_shown(path), (unsigned)st.st_mode & 07777,
 				 st.st_mode & S_IWOTH ? "everybody" : "a group");
 	return 0;
+}
+
+/* The folders that the files of an instance, and its folders, are in. None has to be there. */
+static int check_tops(struct wrong *wrong)
+{
+	static const char *const tops[] = {FOLDER_ETC, FOLDER_RUN, FOLDER_LIB};
+	int r = 0;
+
+	for (size_t i = 0; !r && i < sizeof tops / sizeof tops[0]; i++) {
+		int fd = open(tops[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_PATH);
+
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		if (fd < 0)
+			return wrong_say(wrong, "%s: cannot be read: %s", config_file_shown(tops[i]), strerror(errno));
+		r = check_folder(tops[i], fd, wrong);
+		close(fd);
+	}
+	return r;
 }
 
 static bool is_drop_in(const char *name)
@@ -222,6 +242,8 @@ int config_layers_find(struct config_layers *layers, const char *path, struct wr
 
 	*layers = (struct config_layers){0};
 	if (name)
+		r = check_tops(wrong);
+	if (name && !r)
 		r = add_main(layers, name, wrong);
 	layers->has_main = layers->n;
 	if (name && !r)
