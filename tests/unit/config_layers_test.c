@@ -210,6 +210,33 @@ static void test_messages(void **state)
 	expect_wrong("10-a.conf:1: there is no key 'sise'", "size?");
 }
 
+/* A line that does not count is looked at all the same: the drop-in may be gone tomorrow. */
+static void test_settled(void **state)
+{
+	make("root/etc/zsblk/a.conf", "size = bogus\n");
+	make("root/etc/zsblk/a.conf.d/10-a.conf", "size = 64\n");
+	expect_wrong("root/etc/zsblk/a.conf:1: ", "bogus");
+	make("root/etc/zsblk/a.conf", "size = 1G\nsize = 2G\n");
+	expect_wrong("root/etc/zsblk/a.conf:2: size = 2G", "given already");
+	make("root/etc/zsblk/a.conf", "size =\n");
+	expect_wrong("root/etc/zsblk/a.conf:1: size has no value", "leave the key out");
+	make("root/etc/zsblk/a.conf", "size = 1G\nlevel = x\n");
+	make("root/etc/zsblk/a.conf.d/10-a.conf", "algorithm = zstd(level=3)\n");
+	expect_wrong("root/etc/zsblk/a.conf:2: ", "level = x");
+	/* Drop-ins may take back what a drop-in above them says anyhow. */
+	make("root/etc/zsblk/a.conf", "size = 1G\n");
+	make("root/etc/zsblk/a.conf.d/05-a.conf", "threads =\n");
+	make("root/etc/zsblk/a.conf.d/10-a.conf", "threads = 2\n");
+	read_all();
+	assert_int_equal(settings.threads, 2);
+	/* What is good counts no more than before. */
+	make("root/etc/zsblk/a.conf", "size = 1G\nthreads = 3\nuse = nothing\n");
+	make("root/etc/zsblk/a.conf.d/20-b.conf", "use = swap\n");
+	read_all();
+	assert_int_equal(settings.threads, 2);
+	assert_int_equal(settings.use, SETTINGS_USE_SWAP);
+}
+
 /* What others can write decides nothing. */
 static void test_open_to_others(void **state)
 {
@@ -272,8 +299,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(main_file), TEST(order),          TEST(values),    TEST(levels),
-		TEST(messages),  TEST(open_to_others), TEST(open_tops), TEST(other_paths),
+		TEST(main_file), TEST(order),          TEST(values),    TEST(levels),      TEST(messages),
+		TEST(settled),   TEST(open_to_others), TEST(open_tops), TEST(other_paths),
 	};
 
 	return cmocka_run_group_tests_name("config_layers", tests, NULL, NULL);

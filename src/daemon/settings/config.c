@@ -4,9 +4,10 @@
  *
  *   config_layers.c   which files there are
  *   config_file.c     the lines of one
- *   take_pair()       settings_set(), unless a file that counts more has said it
+ *   take_pair()       settings_set(); of what a file that counts more has said, in settings that nobody uses
  *
- * The file that counts most is read first: a key that is settled is not looked at again in the others.
+ * The file that counts most is read first: a key that is settled does not count any more in the others. Its values there have to be right
+ * all the same, since they count again once the file above is gone.
  */
 #include "daemon/settings/config.h"
 
@@ -25,26 +26,28 @@
 /* While the files of a configuration are read. */
 struct layer {
 	struct settings *settings;
-	unsigned file;    /* its number among those of the settings */
-	bool is_drop_in;  /* an empty value takes back what files below it say */
-	uint64_t emptied; /* bits of keys that this file gives their defaults again */
+	struct settings overruled; /* what this file says of keys that are settled: only looked at */
+	unsigned file;             /* its number among those of the settings */
+	bool is_drop_in;           /* an empty value takes back what files below it say */
+	uint64_t emptied;          /* bits of keys that this file gives their defaults again */
 };
 
 static int take_pair(void *opaque, const char *key, const char *value, unsigned line, struct wrong *wrong)
 {
 	struct layer *layer = opaque;
+	struct settings *settings = layer->settings;
 	uint64_t bit = settings_key_bit(key);
 	int r;
 
 	if (layer->settings->settled & bit)
-		return 0;
-	if (bit && !*value && layer->is_drop_in && !settings_given(layer->settings, key)) {
+		settings = &layer->overruled;
+	if (bit && !*value && layer->is_drop_in && !settings_given(settings, key)) {
 		layer->emptied |= bit;
 		return 0;
 	}
-	r = settings_set(layer->settings, key, value, wrong);
-	if (!r)
-		settings_came_from(layer->settings, key, layer->file, line);
+	r = settings_set(settings, key, value, wrong);
+	if (!r && settings == layer->settings)
+		settings_came_from(settings, key, layer->file, line);
 	return r;
 }
 
@@ -80,7 +83,10 @@ static void read_layers(const struct config_layers *layers, struct settings *set
 		}
 		layer.file = (unsigned)file;
 		layer.is_drop_in = i > 0 || !layers->has_main;
+		settings_init(&layer.overruled);
+		layer.overruled.ram_bytes = settings->ram_bytes;
 		config_file_read(layers->paths[i], take_pair, &layer, mistakes);
+		settings_free(&layer.overruled);
 		settings->settled = settings->given | layer.emptied;
 		/* It can come with the algorithm. */
 		if (settings_param(settings, "level"))
