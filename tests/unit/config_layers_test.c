@@ -210,6 +210,25 @@ static void test_messages(void **state)
 	expect_wrong("10-a.conf:1: there is no key 'sise'", "size?");
 }
 
+/* Nothing in it is read: it is not a folder of drop-ins. */
+static void test_folder_as_file(void **state)
+{
+	struct wrong wrong = {""};
+
+	make("root/etc/zsblk/a.conf", "size = 1G\n");
+	assert_int_equal(mkdir("root/etc/zsblk/a.conf.d", 0755), 0);
+	assert_int_equal(mkdir("root/etc/zsblk/a.conf.d/10-a.conf", 0755), 0);
+	expect_wrong("a.conf.d/10-a.conf: is a directory", "a file is needed there; give the directory another name");
+	assert_int_equal(rmdir("root/etc/zsblk/a.conf.d/10-a.conf"), 0);
+	unlink("root/etc/zsblk/a.conf");
+	assert_int_equal(mkdir("root/etc/zsblk/a.conf", 0755), 0);
+	expect_wrong("root/etc/zsblk/a.conf: is a directory", "a file is needed there");
+	settings_free(&settings);
+	settings_init(&settings);
+	assert_int_equal(config_read("root/etc", 1024 * MIB, &settings, &wrong), -EINVAL);
+	assert_non_null(strstr(wrong.text, "name a file in it, such as root/etc/NAME.conf"));
+}
+
 /* A line that does not count is looked at all the same: the drop-in may be gone tomorrow. */
 static void test_settled(void **state)
 {
@@ -299,8 +318,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(main_file), TEST(order),          TEST(values),    TEST(levels),      TEST(messages),
-		TEST(settled),   TEST(open_to_others), TEST(open_tops), TEST(other_paths),
+		TEST(main_file), TEST(order),          TEST(values),         TEST(levels),    TEST(messages),
+		TEST(settled),   TEST(folder_as_file), TEST(open_to_others), TEST(open_tops), TEST(other_paths),
 	};
 
 	return cmocka_run_group_tests_name("config_layers", tests, NULL, NULL);

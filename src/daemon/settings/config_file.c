@@ -180,11 +180,22 @@ static int cannot_read(const char *path, int error, struct wrong *wrong)
 	return -error;
 }
 
+static bool is_named_as_file(const char *path)
+{
+	const char *end = strrchr(path, '.');
+
+	return end && strcmp(end, ".conf") == 0;
+}
+
 /* Whoever can write it chooses a program that runs with the rights of zsblkd, often root's. */
 static int check_file(const char *path, const struct stat *st, struct wrong *wrong)
 {
 	unsigned mode = (unsigned)st->st_mode & 07777;
 
+	if (S_ISDIR(st->st_mode) && is_named_as_file(path))
+		return wrong_say(wrong,
+				 "%s: is a directory, and a file is needed there; give the directory another name",
+				 config_file_shown(path));
 	if (S_ISDIR(st->st_mode))
 		return wrong_say(wrong, "%s: is a directory; name a file in it, such as %s/NAME.conf",
 				 config_file_shown(path), config_file_shown(path));
