@@ -5,6 +5,7 @@
  */
 #include "ctl/complain.h"
 #include "ctl/exit.h"
+#include "ctl/init/beside.h"
 #include "ctl/init/machine_pages.h"
 #include "ctl/init/proposal.h"
 #include "ctl/verbs.h"
@@ -22,6 +23,8 @@
 /* Tests have their own. */
 #ifndef INIT_FOLDER
 #define INIT_FOLDER "/etc/zsblk"
+#define INIT_RUN    "/run/zsblk"
+#define INIT_LIB    "/usr/lib/zsblk"
 #endif
 
 #define USUAL_NAME "swap0"
@@ -134,10 +137,6 @@ static int ask(const struct options *options, const char *name)
 
 	if (options_has(options, OPTION_YES))
 		return EXIT_DONE;
-	if (!isatty(STDIN_FILENO))
-		return complain(EXIT_WRONG_USE,
-				"init: nobody can be asked; give --yes to write " INIT_FOLDER "/%s.conf, or --dry-run",
-				name);
 	printf("\nWrite " INIT_FOLDER "/%s.conf? [y/N] ", name);
 	fflush(stdout);
 	if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
@@ -149,10 +148,15 @@ static void tell_next(const char *name)
 {
 	printf("\nWritten to " INIT_FOLDER "/%s.conf. What comes next:\n"
 	       "  zsblkctl doctor                         what on this machine is in the way of swap\n"
-	       "  zsblkd --check %s\n"
-	       "  systemctl daemon-reexec\n"
-	       "  systemctl enable --now zsblk@%s\n",
-	       name, name, name);
+	       "  zsblkd --check %s\n",
+	       name, name);
+	/* As sd_booted(3) tells it: in containers, and with another process 1, there is nobody to call. */
+	if (access("/run/systemd/system", F_OK) == 0)
+		printf("  systemctl daemon-reexec\n"
+		       "  systemctl enable --now zsblk@%s\n",
+		       name);
+	else
+		printf("  zsblkd --config " INIT_FOLDER "/%s.conf\n", name);
 }
 
 /* As far as can be told without making anything. EXIT_*. */
@@ -185,6 +189,10 @@ static int check_first(const struct options *options, const char *name)
 	snprintf(path, sizeof path, INIT_FOLDER "/%s.conf", name);
 	if (options_has(options, OPTION_DRY_RUN))
 		return EXIT_DONE;
+	if (!options_has(options, OPTION_YES) && !isatty(STDIN_FILENO))
+		return complain(EXIT_WRONG_USE,
+				"init: nobody can be asked; give --yes to write " INIT_FOLDER "/%s.conf, or --dry-run",
+				name);
 	if (options_has(options, OPTION_FORCE) || lstat(path, &st) < 0)
 		return check_rights(name);
 	return complain(EXIT_FAILED,
@@ -204,6 +212,7 @@ int verb_init(const struct call *call)
 	find_facts(&facts);
 	proposal_write(text, &facts);
 	fputs(text, stdout);
+	beside_tell(name, &(struct beside_folders){.etc = INIT_FOLDER, .run = INIT_RUN, .lib = INIT_LIB});
 	if (options_has(call->options, OPTION_DRY_RUN))
 		return EXIT_DONE;
 	r = ask(call->options, name);

@@ -61,7 +61,8 @@ def written():
         text = here.init("--yes")
         contains(text, "# Nothing was measured: ")
         contains(text, "size = ram * ")
-        contains(text, "systemctl enable --now zsblk@swap0")
+        contains(text, "systemctl enable --now zsblk@swap0" if os.path.isdir("/run/systemd/system") else "zsblkd --config etc/swap0.conf")
+        equal("systemctl" in text, os.path.isdir("/run/systemd/system"), "systemctl is named")
         equal(os.listdir(here.etc()), ["swap0.conf"], "files")
         contains(text, here.read("swap0.conf"))
         equal(stat.S_IMODE(os.stat(here.etc("swap0.conf")).st_mode), 0o644, "mode")
@@ -96,12 +97,32 @@ def own_swap():
 def asked():
     "without --yes people are asked, and nothing is written unless they agree"
     with Etc() as here:
-        contains(here.init(status=WRONG_USE), "give --yes")
+        done = here.ctl_done("init", env={"PATH": here.path + "/bin"})
+        contains(done.stderr, "give --yes")
+        equal((done.returncode, done.stdout), (WRONG_USE, ""), "exit status and proposal: nothing was measured")
         for answer, is_there in (("", False), ("n", False), ("yes", True)):
             done = subprocess.run(["script", "-qec", f"{ZSBLKCTL_HERE} init", "/dev/null"], input=answer + "\n", text=True, capture_output=True,
                                   cwd=here.path, timeout=WAIT, check=False, env={**os.environ, "PATH": here.path + "/bin:/usr/bin:/bin"})
             contains(done.stdout, "Write etc/swap0.conf? [y/N]")
             equal(os.path.exists(here.etc("swap0.conf")), is_there, f"a file after {answer!r}: {done.stdout}")
+
+
+@test
+def beside():
+    "what else belongs to the instance is told: a package's file that is hidden from then on, and drop-ins that count more"
+    with Etc() as here:
+        for name in ("lib/swap0.conf", "lib/swap0.conf.d/10-a.conf", "run/swap0.conf.d/20-b.conf", "etc/swap0.conf.d/30-c.conf", "etc/swap0.conf.d/note"):
+            os.makedirs(os.path.dirname(os.path.join(here.path, name)), exist_ok=True)
+            with open(os.path.join(here.path, name), "w", encoding="ascii") as file:
+                file.write("size = 1G\n")
+        for words in (("--dry-run",), ("--yes",)):
+            text = here.init(*words)
+            contains(text, "lib/swap0.conf is not read any more once there is etc/swap0.conf")
+            for name in ("lib/swap0.conf.d/10-a.conf", "run/swap0.conf.d/20-b.conf", "etc/swap0.conf.d/30-c.conf"):
+                contains(text, name + " counts more than etc/swap0.conf")
+            assert "note" not in text, text
+        text = here.init("--dry-run", "work")
+        assert "counts more" not in text and "not read" not in text, text
 
 
 @test
