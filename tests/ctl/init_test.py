@@ -45,13 +45,27 @@ def measured():
             large.stdout.readline()
             text = here.init("--dry-run")
             large.stdin.close()
-        for reason in ("took too long", "you may look into no process"):
+        for reason in ("took too long", "you may look into none"):
             if reason in text:
                 raise Skip(reason)
         found = re.search(r"^# Measured: \d+ MiB of \d+ process(?:es)?\. Compressed they take 1/([\d.]+) of that with lz4, and 1/([\d.]+) with zstd\.$",
                           text, re.M)
         assert found and float(found[1]) > 1 and float(found[2]) > 1, text
         assert not os.path.exists(here.etc()), "a dry run has made something"
+
+
+@test
+def nobody_to_measure():
+    "why nothing was measured: there is no large process, or none that may be looked into"
+    alone = ["unshare", "-mpf", "--mount-proc"]
+    if os.geteuid() != 0 or subprocess.run([*alone, "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+        raise Skip("processes of its own need root")
+    with Etc() as here:
+        contains(here.init("--dry-run", wrap=alone, path=os.environ["PATH"]), "# Nothing was measured: no process here has a MiB")
+        os.chmod(here.path, 0o755)
+        large = "import subprocess, sys; x = bytearray(b'1') * (4 << 20); sys.exit(subprocess.run(sys.argv[1:]).returncode)"
+        text = here.init("--dry-run", wrap=[*alone, sys.executable, "-c", large, *as_nobody()], path=os.environ["PATH"])
+        contains(text, "# Nothing was measured: you may look into none of 1 large process; root may.")
 
 
 @test

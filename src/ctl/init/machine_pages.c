@@ -6,7 +6,6 @@
 #include "machine/program.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -77,18 +76,21 @@ static void keep(struct process largest[PROCESSES + 1], unsigned *n, struct proc
 		++*n;
 }
 
-static unsigned find_largest(struct process largest[PROCESSES + 1])
+/* `seen`: how many are large enough, whether they are readable or not. */
+static unsigned find_largest(struct process largest[PROCESSES + 1], unsigned *seen)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
 	unsigned n = 0;
 
+	*seen = 0;
 	while (dir && (entry = readdir(dir))) {
 		struct process one = {.pid = atoi(entry->d_name)};
 
 		if (one.pid <= 0 || one.pid == getpid())
 			continue;
 		one.kib = anonymous_kib(one.pid);
+		*seen += one.kib >= LEAST_KIB;
 		if (one.kib >= LEAST_KIB && (n < PROCESSES || one.kib > largest[n - 1].kib) && is_readable(one.pid))
 			keep(largest, &n, one);
 	}
@@ -120,6 +122,15 @@ static bool add_results(struct machine_pages *pages, const char *text)
 	return is_good;
 }
 
+static void note_nobody(struct machine_pages *pages, unsigned seen)
+{
+	if (!seen)
+		snprintf(pages->why_not, sizeof pages->why_not, "no process here has a MiB of memory of its own");
+	else
+		snprintf(pages->why_not, sizeof pages->why_not, "you may look into none of %u large process%s%s", seen,
+			 seen == 1 ? "" : "es", geteuid() ? "; root may" : "");
+}
+
 static void note_failure(struct machine_pages *pages, const char *bench, int r, int status)
 {
 	if (r == -ETIMEDOUT)
@@ -149,13 +160,12 @@ void machine_pages_measure(struct machine_pages *pages, const char *bench)
 {
 	struct process largest[PROCESSES + 1];
 	uint64_t until = program_clock_us() + UINT64_C(1000000) * LIMIT_S;
-	unsigned n = find_largest(largest);
+	unsigned seen, n = find_largest(largest, &seen);
 	char *buffer = malloc(JSON_BYTES);
 
 	*pages = (struct machine_pages){0};
 	if (!n)
-		snprintf(pages->why_not, sizeof pages->why_not,
-			 "you may look into no process that is large enough; root may");
+		note_nobody(pages, seen);
 	if (!buffer)
 		snprintf(pages->why_not, sizeof pages->why_not, "no memory");
 	for (unsigned i = 0; buffer && i < n && program_clock_us() < until; i++)
