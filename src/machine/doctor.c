@@ -6,6 +6,7 @@
  *   doctor_read.c      files of the machine                doctor_kernel.c    kernel, nbd, ublk
  *   doctor_rights.c    rights, locks, sandboxes            doctor_groups.c    control groups, and who ends programs
  *   doctor_settings.c  /proc/sys, pages                    doctor_swap.c      zswap, other swap, hibernation
+ *   doctor_layers.c    configurations of several files
  *   doctor_nbdkit.c    nbdkit and the plugin               doctor_zram.c      zram-generator, zramswap
  */
 #include "machine/doctor.h"

@@ -43,6 +43,15 @@ bool doctor_lines(const struct doctor *doctor, const char *name, doctor_line_fn 
 /* Call `each` for the names in a folder, until it returns true. True if it did. */
 typedef bool doctor_name_fn(void *opaque, const char *name);
 bool doctor_names(const struct doctor *doctor, const char *folder, doctor_name_fn *each, void *opaque);
+/*
+ * Call `file` for each file of a configuration, in the order in which they are read: the main file of the first folder that has one, and then
+ * the drop-ins NAME.d/X.conf of all folders, by their own names. Of drop-ins of one name only that of the first folder counts. `tops`: the
+ * folders, the one that counts most first, each with a slash at its end.
+ */
+#define DOCTOR_TOPS 4u
+typedef void doctor_file_fn(void *opaque, const char *path);
+void doctor_layers(const struct doctor *doctor, const char *const tops[DOCTOR_TOPS], const char *name,
+		   doctor_file_fn *file, void *opaque);
 /* The rest of the first line of a file that begins with `key`, without blanks before it. */
 bool doctor_field(const struct doctor *doctor, const char *name, const char *key, char *text, size_t size);
 /* Is `word` one of the words of a text, with blanks between them? */

@@ -62,13 +62,11 @@ static void remedy_active(struct doctor *doctor)
 
 /* ------------------------------------------------------------------ zram-generator */
 
-#define DEVICES_MOST  16u
-#define DROP_INS_MOST 32u
-#define NAME_BYTES    200u
+#define DEVICES_MOST 16u
 
 /* Where its files are: the one that counts most comes first. */
-static const char *const tops[] = {"/run/systemd/", "/etc/systemd/", "/usr/local/lib/systemd/", "/usr/lib/systemd/"};
-#define TOPS (sizeof tops / sizeof tops[0])
+static const char *const tops[DOCTOR_TOPS] = {"/run/systemd/", "/etc/systemd/", "/usr/local/lib/systemd/",
+					      "/usr/lib/systemd/"};
 
 /* What the sections [zramN] of one number say in all files. The last value of a key counts. */
 struct device {
@@ -80,19 +78,11 @@ struct device {
 	bool has_limit;  /* one of the older keys, which take the place of the size */
 };
 
-struct drop_in {
-	size_t top;
-	char name[NAME_BYTES];
-};
-
 struct generator {
 	const struct doctor *doctor;
 	struct device devices[DEVICES_MOST];
 	unsigned n;
-	struct device *current; /* whose section is read; NULL: nobody's */
-	struct drop_in drop_ins[DROP_INS_MOST];
-	unsigned n_drop_ins;
-	size_t top;                    /* of the folder that is looked at */
+	struct device *current;        /* whose section is read; NULL: nobody's */
 	const char *path;              /* of the file that is read */
 	char where[DOCTOR_PATH_BYTES]; /* the last file with a device; empty: there is none */
 };
@@ -154,59 +144,13 @@ static bool take_line(void *opaque, char *line)
 	return false;
 }
 
-static void read_file(struct generator *generator, const char *path)
+static void read_file(void *opaque, const char *path)
 {
+	struct generator *generator = opaque;
+
 	generator->path = path;
 	generator->current = NULL;
 	doctor_lines(generator->doctor, path, take_line, generator);
-}
-
-/* One of the same name in a folder that counts more takes its place; there /dev/null is one, too. */
-static bool note_drop_in(void *opaque, const char *name)
-{
-	struct generator *generator = opaque;
-	const char *end = strrchr(name, '.');
-
-	if (!end || strcmp(end, ".conf") != 0 || strlen(name) >= NAME_BYTES)
-		return false;
-	for (unsigned i = 0; i < generator->n_drop_ins; i++)
-		if (strcmp(generator->drop_ins[i].name, name) == 0)
-			return false;
-	if (generator->n_drop_ins == DROP_INS_MOST)
-		return true;
-	generator->drop_ins[generator->n_drop_ins].top = generator->top;
-	snprintf(generator->drop_ins[generator->n_drop_ins].name, NAME_BYTES, "%s", name);
-	generator->n_drop_ins++;
-	return false;
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct drop_in *)a)->name, ((const struct drop_in *)b)->name);
-}
-
-/* As zram-generator does: the first main file, and then drop-ins of all folders, sorted by their own names. */
-static void read_files(struct generator *generator)
-{
-	char path[DOCTOR_PATH_BYTES];
-
-	for (size_t i = 0; i < TOPS; i++) {
-		snprintf(path, sizeof path, "%s" GENERATOR, tops[i]);
-		if (doctor_has(generator->doctor, path)) {
-			read_file(generator, path);
-			break;
-		}
-	}
-	for (generator->top = 0; generator->top < TOPS; generator->top++) {
-		snprintf(path, sizeof path, "%s" GENERATOR ".d", tops[generator->top]);
-		doctor_names(generator->doctor, path, note_drop_in, generator);
-	}
-	qsort(generator->drop_ins, generator->n_drop_ins, sizeof generator->drop_ins[0], by_name);
-	for (unsigned i = 0; i < generator->n_drop_ins; i++) {
-		snprintf(path, sizeof path, "%s" GENERATOR ".d/%s", tops[generator->drop_ins[i].top],
-			 generator->drop_ins[i].name);
-		read_file(generator, path);
-	}
 }
 
 /* The highest priority of swap that it sets up. False: it sets up none. */
@@ -309,7 +253,7 @@ static void check_generator(struct doctor *doctor)
 
 	if (!is_installed(doctor) || option == OPTION_OFF)
 		return;
-	read_files(&generator);
+	doctor_layers(doctor, tops, GENERATOR, read_file, &generator);
 	is_in_files = find_priority(&generator, &priority);
 	if (option == OPTION_ON)
 		(void)device_of(&generator, "zram0");
