@@ -55,42 +55,42 @@ void doctor_check_other_swap(struct doctor *doctor)
 
 /* ------------------------------------------------------------------ hibernation */
 
-static bool allows_no_hibernation(void *opaque, char *line)
-{
-	char key[40], value[10];
-
-	return sscanf(line, " %39[A-Za-z] = %9s", key, value) == 2 && strcmp(key, "AllowHibernation") == 0 &&
-	       (strcasecmp(value, "no") == 0 || strcasecmp(value, "false") == 0 || strcmp(value, "0") == 0 ||
-		strcasecmp(value, "off") == 0);
-}
-
-struct drop_ins {
+/* The settings of sleep.conf(5); what is read last counts. */
+struct sleep_settings {
 	const struct doctor *doctor;
-	const char *folder;
+	bool is_forbidden;
 };
 
-static bool is_drop_in(void *opaque, const char *name)
+static bool take_sleep_line(void *opaque, char *line)
 {
-	const struct drop_ins *all = opaque;
-	char path[400];
+	static const char *const no[] = {"no", "n", "false", "f", "0", "off"};
+	struct sleep_settings *settings = opaque;
+	char key[40], value[10] = "";
 
-	snprintf(path, sizeof path, "%s/%.200s", all->folder, name);
-	return doctor_lines(all->doctor, path, allows_no_hibernation, NULL);
+	if (sscanf(line, " %39[A-Za-z] = %9s", key, value) < 1 || strcmp(key, "AllowHibernation") != 0)
+		return false;
+	settings->is_forbidden = false;
+	for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+		if (strcasecmp(value, no[i]) == 0)
+			settings->is_forbidden = true;
+	return false;
+}
+
+static void read_sleep_file(void *opaque, const char *path)
+{
+	struct sleep_settings *settings = opaque;
+
+	doctor_lines(settings->doctor, path, take_sleep_line, settings);
 }
 
 static bool is_forbidden(const struct doctor *doctor)
 {
-	static const char *const tops[] = {"/etc/systemd/sleep.conf", "/run/systemd/sleep.conf",
-					   "/usr/local/lib/systemd/sleep.conf", "/usr/lib/systemd/sleep.conf"};
-	char folder[100];
+	static const char *const tops[DOCTOR_TOPS] = {"/etc/systemd/", "/run/systemd/", "/usr/local/lib/systemd/",
+						      "/usr/lib/systemd/"};
+	struct sleep_settings settings = {.doctor = doctor};
 
-	for (size_t i = 0; i < sizeof tops / sizeof tops[0]; i++) {
-		snprintf(folder, sizeof folder, "%s.d", tops[i]);
-		if (doctor_lines(doctor, tops[i], allows_no_hibernation, NULL) ||
-		    doctor_names(doctor, folder, is_drop_in, &(struct drop_ins){doctor, folder}))
-			return true;
-	}
-	return false;
+	doctor_layers(doctor, tops, "sleep.conf", read_sleep_file, &settings);
+	return settings.is_forbidden;
 }
 
 void doctor_check_hibernation(struct doctor *doctor)

@@ -332,6 +332,16 @@ static void test_hibernation(void **state)
 	put("/etc/systemd/sleep.conf.d/zsblk.conf", "[Sleep]\nAllowHibernation=no\n");
 	expect_nothing();
 	lose("/etc/systemd/sleep.conf.d/zsblk.conf");
+	/* The last of several files counts. */
+	put("/etc/systemd/sleep.conf", "[Sleep]\nAllowHibernation=no\n");
+	expect_nothing();
+	put("/usr/lib/systemd/sleep.conf.d/10-x.conf", "[Sleep]\nAllowHibernation=yes\n");
+	expect("hibernation", DOCTOR_WARNING, "can hibernate", "AllowHibernation=no");
+	put("/run/systemd/sleep.conf.d/20-x.conf", "[Sleep]\nAllowHibernation=off\n");
+	expect_nothing();
+	put("/etc/systemd/sleep.conf.d/20-x.conf", "");
+	put("/etc/systemd/sleep.conf.d/30-x.conf.off", "[Sleep]\nAllowHibernation=no\n");
+	expect("hibernation", DOCTOR_WARNING, "can hibernate", "AllowHibernation=no");
 	put("/sys/power/state", "freeze mem\n");
 	expect_nothing();
 }
