@@ -42,12 +42,24 @@ def new_key(start):
     return start | (os.getpid() << 4 & 0xfffff0)
 
 
+def connected(path):
+    """A socket with a name is not yet one that takes connections. None: not now."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(str(path))
+        return sock
+    except (FileNotFoundError, ConnectionRefusedError):
+        sock.close()
+        return None
+
+
 class Client:
     """The least that an NBD client has to be."""
 
     def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(path))
+        self.sock = soon(lambda: connected(path))
+        if not self.sock:
+            raise ConnectionError(f"{path}: nobody takes connections")
         self.get(18)
         self.sock.sendall(struct.pack(">I", 3) + b"IHAVEOPT" + struct.pack(">II", 1, 0))
         self.get(10)
@@ -85,9 +97,10 @@ def old_data(instance, key):
     path = instance.folder / "old.sock"
     with subprocess.Popen(["nbdkit", "-f", "-U", str(path), PLUGIN, "size=64M", "lock=no", "reserve=0",
                            f"memory=shm:{key:#x}"]) as server:
-        soon(path.exists)
-        Client(path).write(0, SECRET)
-        server.kill()
+        try:
+            Client(path).write(0, SECRET)
+        finally:
+            server.kill()
     try:
         yield subprocess.run(["ipcs", "-m"], capture_output=True, text=True, check=True).stdout.count(f"{key:#010x}")
     finally:
