@@ -81,9 +81,11 @@ static pid_t machine_parent(void *opaque, pid_t pid)
 static bool machine_outlives(void *opaque, pid_t pid)
 {
 	uint64_t until = clock_after_ms(MAKE_WAY_S * 1000), start;
+	int r = process_start_time(pid, &start);
 
-	if (process_start_time(pid, &start) == -ESRCH)
-		return false;
+	/* What cannot be told is not gone. */
+	if (r)
+		return r != -ESRCH;
 	while (process_may_be(pid, start))
 		if (!clock_pause(until, 10))
 			return true;
