@@ -87,6 +87,8 @@ static int write_file(const struct target *target, const char *text)
 		return complain(errno == EACCES ? EXIT_NOT_ALLOWED : EXIT_FAILED,
 				INIT_FOLDER "/%s cannot be made: %s%s", target->name, strerror(errno),
 				errno == EACCES ? "; run zsblkctl as root, or with --dry-run" : "");
+	/* A short write says nothing of why. */
+	errno = ENOSPC;
 	if (write(fd, text, length) != (ssize_t)length || fchmod(fd, 0644) < 0 || fsync(fd) < 0)
 		r = complain(EXIT_FAILED, INIT_FOLDER "/%s cannot be written: %s", target->name, strerror(errno));
 	close(fd);
