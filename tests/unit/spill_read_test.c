@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Many reads at once: more than there are slots, of objects that go away meanwhile, and cancelled. */
-#include "lib/files.h"
-#include "lib/spill_owner.h"
+#include "lib/spill_file.h"
 
 #include <stdatomic.h>
 
-#define MIB     (UINT64_C(1) << 20)
 #define OBJECTS 400u
-
-static struct owner owner;
-static struct spill_params params;
-static struct spill_why why;
-static char path[300];
 
 struct request {
 	struct spill_read read;
@@ -25,28 +18,17 @@ struct request {
 static struct request requests[OBJECTS];
 static _Atomic unsigned over;
 
-static int set_up(void **state)
+/* As the others, with few slots, and full of objects. */
+static int set_up_objects(void **state)
 {
-	if (files_make(state))
+	if (set_up(state))
 		return -1;
-	strcpy(path, files_path("store"));
-	spill_params_init(&params);
-	params.location = path;
-	params.limit = 24 * MIB;
 	params.depth = 3;
-	owner_init(&owner, owner_new_table(), 9000);
 	if (owner_open(&owner, &params, &why) || owner_put(&owner, 0, OBJECTS))
 		return -1;
 	memset(requests, 0, sizeof requests);
 	over = 0;
 	return 0;
-}
-
-static int tear_down(void **state)
-{
-	owner_close(&owner);
-	munmap(owner.table, sizeof *owner.table);
-	return files_remove(state);
 }
 
 static void note_end(struct spill_read *read, int error, size_t bytes)
@@ -154,7 +136,7 @@ static void test_not_what_was_asked(void **state)
 		assert_int_equal(bytes[i], 0);
 }
 
-#define read_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define read_test(name) cmocka_unit_test_setup_teardown(name, set_up_objects, tear_down)
 
 int main(void)
 {

@@ -277,21 +277,28 @@ static void test_older_object(void **state)
 	assert_int_equal(owner_get(&owner, 5), -EBADMSG);
 }
 
-/* The same in a process that comes later: it is older than everything that is live. */
-static void test_object_below_the_floor(void **state)
+/* Object 5, in the place where another one was, by a process before: that one's bytes. */
+static void put_in_place_of(uint8_t old[4096])
 {
-	static uint8_t old[4096];
 	int fd;
 
 	owner.most = 1;
 	open_it();
 	assert_int_equal(owner_put(&owner, 5, 1), 0);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	must(fd >= 0 && pread(fd, old, sizeof old, (off_t)MIB) == sizeof old);
+	must(fd >= 0 && pread(fd, old, 4096, (off_t)MIB) == 4096);
 	close(fd);
 	owner_drop(&owner, 5);
 	open_again();
 	assert_int_equal(owner_put(&owner, 5, 1), 0);
+}
+
+/* The same in a process that comes later: it is older than everything that is live. */
+static void test_object_below_the_floor(void **state)
+{
+	static uint8_t old[4096];
+
+	put_in_place_of(old);
 	open_again();
 	assert_int_equal(owner_get(&owner, 5), 0);
 	change_file(MIB, old, sizeof old);
@@ -334,17 +341,8 @@ static void test_late_write(void **state)
 static void test_older_object_is_not_moved(void **state)
 {
 	static uint8_t old[4096];
-	int fd;
 
-	owner.most = 1;
-	open_it();
-	assert_int_equal(owner_put(&owner, 5, 1), 0);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	must(fd >= 0 && pread(fd, old, sizeof old, (off_t)MIB) == sizeof old);
-	close(fd);
-	owner_drop(&owner, 5);
-	open_again();
-	assert_int_equal(owner_put(&owner, 5, 1), 0);
+	put_in_place_of(old);
 	/* The bucket becomes full, and nothing but this object stays in it. */
 	while (owner.table->words[6].place < 2 * MIB / SPILL_UNIT)
 		assert_int_equal(owner_put(&owner, 6, OWNER_OBJECTS - 6), 0);
